@@ -1,0 +1,80 @@
+using Observe.Store.Model;
+
+namespace Observe.Collector.Exposition;
+
+public enum ExpositionEntry : byte
+{
+    /// <summary>The body is read to its end.</summary>
+    End,
+
+    /// <summary>A sample: <see cref="ExpositionParser.Series"/>, Value, Timestamp.</summary>
+    Sample,
+
+    /// <summary>A native histogram: Series, Histogram, Timestamp.</summary>
+    Histogram,
+    Type,
+    Help,
+    Unit,
+    Comment,
+}
+
+public enum MetricType : byte
+{
+    Unknown,
+    Counter,
+    Gauge,
+    Histogram,
+    GaugeHistogram,
+    Summary,
+    Info,
+    StateSet,
+}
+
+/// <summary>
+/// Walks an exposition without allocating: Prometheus text 0.0.4, OpenMetrics or protobuf. What Series, MetricName and Text return
+/// points into the body and lives until the next call of <see cref="Next"/>. Iterative: no body makes it recurse.
+/// </summary>
+public abstract class ExpositionParser
+{
+    /// <summary>Advances to the next entry.</summary>
+    /// <exception cref="ExpositionException">The body is malformed; names the line.</exception>
+    public abstract ExpositionEntry Next();
+
+    /// <summary>The bytes that name the series, as they came: equal bytes are the same series. A key for caches, not yet labels.</summary>
+    public abstract ReadOnlySpan<byte> Series { get; }
+
+    /// <summary>Parses <see cref="Series"/>: the metric's name as __name__, then its labels; the builder is reset first.</summary>
+    public abstract void Labels(LabelsBuilder into);
+
+    public double Value { get; protected set; }
+
+    /// <summary>Unix milliseconds, where the exposition gives one.</summary>
+    public long? Timestamp { get; protected set; }
+
+    /// <summary>When the sample's counter was created, Unix milliseconds, 0 where unknown.</summary>
+    public long StartTimestamp { get; protected set; }
+
+    public Histogram? Histogram { get; protected set; }
+
+    /// <summary>Of Type, Help and Unit: the metric family.</summary>
+    public abstract ReadOnlySpan<byte> MetricName { get; }
+
+    public MetricType Type { get; protected set; }
+
+    /// <summary>Of Help and Unit: the text, unescaped.</summary>
+    public abstract ReadOnlySpan<byte> Text { get; }
+
+    /// <summary>The parser for a body, by its Content-Type; false where the type is unknown and there is no fallback.</summary>
+    /// <param name="contentType">The header as it came, null when it was missing.</param>
+    /// <param name="fallback">A name of <c>scrape_protocols</c> for a missing or unknown type; null for none.</param>
+    public static bool TryCreate(
+        string? contentType, string? fallback, ReadOnlyMemory<byte> body, out ExpositionParser? parser, out string? error) =>
+        throw new NotImplementedException();
+}
+
+/// <summary>An exposition that is not what its format says.</summary>
+/// <param name="line">From 1.</param>
+public sealed class ExpositionException(int line, string what) : FormatException($"line {line}: {what}")
+{
+    public int Line { get; } = line;
+}

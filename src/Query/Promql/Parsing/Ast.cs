@@ -1,0 +1,158 @@
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Parsing;
+
+/// <summary>Where an expression stands in the query's text: bytes of its UTF-8, end exclusive, as Prometheus counts.</summary>
+public readonly record struct Position(int Start, int End);
+
+public enum ExprType : byte
+{
+    None,
+    Scalar,
+    Vector,
+    Matrix,
+    String,
+}
+
+public enum Operator : byte
+{
+    Add, Sub, Mul, Div, Mod, Pow, Atan2,
+    Equal, NotEqual, Greater, Less, GreaterOrEqual, LessOrEqual,
+    And, Or, Unless,
+
+    /// <summary><c>&lt;/</c> and <c>&gt;/</c>: drop the buckets of a native histogram above or below a value.</summary>
+    TrimUpper, TrimLower,
+}
+
+public enum Aggregation : byte
+{
+    Sum, Avg, Count, Min, Max, Group, Stddev, Stdvar, TopK, BottomK, CountValues, Quantile, LimitK, LimitRatio,
+}
+
+public enum MatchCardinality : byte
+{
+    OneToOne, ManyToOne, OneToMany, ManyToMany,
+}
+
+/// <summary><c>@ start()</c> or <c>@ end()</c>.</summary>
+public enum AtModifier : byte
+{
+    None, Start, End,
+}
+
+/// <summary>A node of a parsed query. Immutable; rewrites make new nodes.</summary>
+public abstract record Expr
+{
+    public Position Position { get; init; }
+
+    public abstract ExprType Type { get; }
+}
+
+/// <param name="IsDuration">It was written as a duration (<c>5m</c>), in seconds here.</param>
+public sealed record NumberLiteral(double Value, bool IsDuration = false) : Expr
+{
+    public override ExprType Type => ExprType.Scalar;
+}
+
+public sealed record StringLiteral(string Value) : Expr
+{
+    public override ExprType Type => ExprType.String;
+}
+
+public sealed record ParenExpr(Expr Inner) : Expr
+{
+    public override ExprType Type => Inner.Type;
+}
+
+/// <param name="Operator">Add or Sub.</param>
+public sealed record UnaryExpr(Operator Operator, Expr Inner) : Expr
+{
+    public override ExprType Type => Inner.Type;
+}
+
+/// <summary>How the sides of a binary operation between vectors find each other.</summary>
+/// <param name="On">True: match on <paramref name="Labels"/> only; false: on all but these.</param>
+/// <param name="Include">Labels that group_left or group_right take from the one side.</param>
+public sealed record VectorMatching(MatchCardinality Cardinality, bool On, IReadOnlyList<string> Labels, IReadOnlyList<string> Include)
+{
+    /// <summary>Values that stand in for a series that the left or right side lacks; null where not given.</summary>
+    public double? FillLeft { get; init; }
+
+    public double? FillRight { get; init; }
+}
+
+/// <param name="Matching">Null unless both sides are vectors.</param>
+public sealed record BinaryExpr(Operator Operator, Expr Left, Expr Right, VectorMatching? Matching, bool ReturnBool) : Expr
+{
+    public override ExprType Type => Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
+}
+
+/// <param name="Parameter">The k, quantile, ratio or label name of those that take one.</param>
+public sealed record AggregateExpr(Aggregation Aggregation, Expr Inner, Expr? Parameter, IReadOnlyList<string> Grouping, bool Without) : Expr
+{
+    public override ExprType Type => ExprType.Vector;
+}
+
+public sealed record Call(FunctionSignature Function, IReadOnlyList<Expr> Arguments) : Expr
+{
+    public override ExprType Type => Function.ReturnType;
+}
+
+/// <summary>The time modifiers of a selector or subquery, as written.</summary>
+/// <param name="OffsetMs">Milliseconds; negative looks ahead. Where <paramref name="OffsetExpr"/> is set, that is evaluated instead.</param>
+/// <param name="AtMs">The fixed time of <c>@</c>, Unix milliseconds.</param>
+public sealed record TimeModifiers(long OffsetMs = 0, Expr? OffsetExpr = null, long? AtMs = null, AtModifier At = AtModifier.None)
+{
+    public static TimeModifiers None { get; } = new();
+}
+
+/// <param name="Name">The metric name where it was written before or as the braces' first quoted string, else "".</param>
+/// <param name="Matchers">All of them, the one on __name__ included.</param>
+public sealed record VectorSelector(string Name, IReadOnlyList<Matcher> Matchers, TimeModifiers Time) : Expr
+{
+    public bool Anchored { get; init; }
+
+    public bool Smoothed { get; init; }
+
+    public override ExprType Type => ExprType.Vector;
+}
+
+/// <param name="RangeExpr">A duration expression, where the range is not a literal.</param>
+public sealed record MatrixSelector(VectorSelector Selector, long RangeMs, Expr? RangeExpr = null) : Expr
+{
+    public override ExprType Type => ExprType.Matrix;
+}
+
+/// <param name="StepMs">0: the default evaluation interval.</param>
+public sealed record SubqueryExpr(Expr Inner, long RangeMs, long StepMs, TimeModifiers Time, Expr? RangeExpr = null, Expr? StepExpr = null) : Expr
+{
+    public override ExprType Type => ExprType.Matrix;
+}
+
+public enum DurationOperator : byte
+{
+    Add, Sub, Mul, Div, Mod, Pow, Negate, Step, Range, Min, Max,
+}
+
+/// <summary>Arithmetic in the place of a duration (<c>[5m * 2]</c>, <c>offset step()</c>); its value is in seconds.</summary>
+public sealed record DurationExpr(DurationOperator Operator, Expr? Left, Expr? Right, bool Wrapped) : Expr
+{
+    public override ExprType Type => ExprType.Scalar;
+}
+
+/// <summary>What a function takes and gives; the evaluation stands in Functions.</summary>
+/// <param name="Variadic">0: exactly these arguments; n &gt; 0: the last n may be left out; -1: the last may be repeated.</param>
+public sealed record FunctionSignature(string Name, IReadOnlyList<ExprType> ArgumentTypes, int Variadic, ExprType ReturnType, bool Experimental = false);
+
+/// <summary>A query that can't be parsed: all that is wrong with it, in Prometheus's words.</summary>
+public sealed class ParseException(IReadOnlyList<ParseError> errors) : Exception(errors[0].ToString())
+{
+    public IReadOnlyList<ParseError> Errors { get; } = errors;
+}
+
+/// <param name="Line">From 1.</param>
+/// <param name="Column">From 1, in bytes.</param>
+public sealed record ParseError(int Line, int Column, string Message)
+{
+    public override string ToString() => $"{Line}:{Column}: parse error: {Message}";
+}

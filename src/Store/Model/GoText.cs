@@ -1,0 +1,113 @@
+using System.Globalization;
+using System.Text;
+
+namespace Observe.Store.Model;
+
+/// <summary>Text as Go prints it, which is what clients of Prometheus expect: floats, quoted strings, durations.</summary>
+public static class GoText
+{
+    /// <summary><c>strconv.FormatFloat(v, 'f', -1, 64)</c>: shortest digits that read back, no exponent; NaN, +Inf, -Inf.</summary>
+    public static string Float(double value)
+    {
+        if (double.IsNaN(value))
+        {
+            return "NaN";
+        }
+
+        if (double.IsInfinity(value))
+        {
+            return value > 0 ? "+Inf" : "-Inf";
+        }
+
+        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
+        var exponentAt = shortest.IndexOf('E', StringComparison.Ordinal);
+        if (exponentAt < 0)
+        {
+            return shortest;
+        }
+
+        var negative = shortest[0] == '-';
+        var mantissa = shortest[(negative ? 1 : 0)..exponentAt];
+        var exponent = int.Parse(shortest[(exponentAt + 1)..], CultureInfo.InvariantCulture);
+        var point = mantissa.IndexOf('.', StringComparison.Ordinal);
+        var digits = mantissa.Replace(".", "", StringComparison.Ordinal);
+        var position = (point < 0 ? mantissa.Length : point) + exponent;
+        var text = position <= 0 ? "0." + new string('0', -position) + digits
+            : position >= digits.Length ? digits + new string('0', position - digits.Length)
+            : digits[..position] + "." + digits[position..];
+        return negative ? "-" + text : text;
+    }
+
+    /// <summary><c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent of two digits at least below 1e-4 and from 1e21.</summary>
+    public static string FloatG(double value)
+    {
+        if (double.IsNaN(value) || double.IsInfinity(value))
+        {
+            return Float(value);
+        }
+
+        var magnitude = Math.Abs(value);
+        if (value == 0 || (magnitude >= 1e-4 && magnitude < 1e21))
+        {
+            return value == 0 && double.IsNegative(value) ? "-0" : Float(value);
+        }
+
+        return Exponent(value);
+    }
+
+    /// <summary><c>strconv.FormatFloat(v, 'e', -1, 64)</c>.</summary>
+    public static string Exponent(double value)
+    {
+        if (double.IsNaN(value) || double.IsInfinity(value))
+        {
+            return Float(value);
+        }
+
+        var digits = value.ToString("E16", CultureInfo.InvariantCulture);
+        for (var precision = 0; precision <= 16; precision++)
+        {
+            var shorter = value.ToString("E" + precision.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+            if (double.Parse(shorter, CultureInfo.InvariantCulture) == value)
+            {
+                digits = shorter;
+                break;
+            }
+        }
+
+        var at = digits.IndexOf('E', StringComparison.Ordinal);
+        var exponent = int.Parse(digits[(at + 1)..], CultureInfo.InvariantCulture);
+        return string.Create(CultureInfo.InvariantCulture, $"{digits[..at]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
+    }
+
+    /// <summary><c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U.</summary>
+    public static string Quote(string text)
+    {
+        var quoted = new StringBuilder(text.Length + 2).Append('"');
+        foreach (var rune in text.EnumerateRunes())
+        {
+            _ = rune.Value switch
+            {
+                '"' => quoted.Append("\\\""),
+                '\\' => quoted.Append("\\\\"),
+                '\a' => quoted.Append("\\a"),
+                '\b' => quoted.Append("\\b"),
+                '\f' => quoted.Append("\\f"),
+                '\n' => quoted.Append("\\n"),
+                '\r' => quoted.Append("\\r"),
+                '\t' => quoted.Append("\\t"),
+                '\v' => quoted.Append("\\v"),
+                < 0x20 or 0x7f => quoted.Append(CultureInfo.InvariantCulture, $"\\x{rune.Value:x2}"),
+                < 0x7f => quoted.Append((char)rune.Value),
+                _ when IsPrintable(rune) => quoted.Append(rune.ToString()),
+                <= 0xffff => quoted.Append(CultureInfo.InvariantCulture, $"\\u{rune.Value:x4}"),
+                _ => quoted.Append(CultureInfo.InvariantCulture, $"\\U{rune.Value:x8}"),
+            };
+        }
+
+        return quoted.Append('"').ToString();
+    }
+
+    static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) is not
+        (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
+        or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);
+}
