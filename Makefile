@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+CONFIGURATION ?= Release
+export DOTNET_CLI_TELEMETRY_OPTOUT = 1
+export DOTNET_NOLOGO = 1
+
+OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
+
+.PHONY: help build demo test lint format peers clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## restore and build the program
+	@dotnet build src/Observe -c $(CONFIGURATION) -v quiet --nologo -clp:NoSummary
+
+demo: build ## run every role, fed by three simulated clusters; http://127.0.0.1:9090
+	@exec $(OBSERVE) demo $(ARGS)
+
+test: ## build everything, run all tests; the last line is "N passed, N failed"
+	@bash tests/run
+
+lint: ## check that the code is formatted
+	dotnet format Observe.sln --verify-no-changes --no-restore
+
+format: ## format the code
+	dotnet format Observe.sln --no-restore
+
+peers: ## bring Prometheus, promtool and node_exporter, which some tests compare with
+	@bash .ci/peers
+
+clean: ## delete what was built
+	rm -rf artifacts
