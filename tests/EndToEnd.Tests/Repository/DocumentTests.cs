@@ -17,7 +17,7 @@ public sealed partial class DocumentTests
             .Where(f => !f.Contains("/obj", StringComparison.Ordinal) && !f.Contains("node_modules", StringComparison.Ordinal))
             .ToHashSet();
         Assert.Empty(folders.Except(headings));
-        Assert.Empty(headings.Where(h => !Directory.Exists(Path.Combine(Checkout.Root, h))));
+        Assert.DoesNotContain(headings, h => !Directory.Exists(Path.Combine(Checkout.Root, h)));
     }
 
     [Fact]
