@@ -22,11 +22,24 @@ public sealed class PromqlEngine : IDisposable
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, CancellationToken cancellationToken) =>
-        throw new QueryException("an instant query is not supported yet");
+        EvaluateAsync(query.Text, cancellationToken);
 
     /// <summary>Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync"/>.</summary>
     public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, CancellationToken cancellationToken) =>
-        throw new QueryException("a range query is not supported yet");
+        EvaluateAsync(query.Text, cancellationToken);
 
     public void Dispose() => _gate.Dispose();
+
+    async Task<QueryResult> EvaluateAsync(string text, CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            throw new QueryException($"{text} is not supported yet");
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
 }
