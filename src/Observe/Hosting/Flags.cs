@@ -1,0 +1,146 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Net;
+using Observe.Store.Model;
+
+namespace Observe.Hosting;
+
+/// <summary>Flags in the manner of Prometheus and Thanos: durations as <c>2h</c>, sizes as <c>500MB</c>, addresses as <c>HOST:PORT</c>.</summary>
+static class Flags
+{
+    public static Option<string> Text(string name, string description, string? fallback = null, params string[] aliases) =>
+        New<string>(name, description, aliases, fallback is null ? null : _ => fallback);
+
+    public static Option<bool> Switch(string name, string description, bool fallback = false) =>
+        New<bool>(name, description, [], _ => fallback);
+
+    public static Option<int> Number(string name, string description, int fallback) => New<int>(name, description, [], _ => fallback);
+
+    public static Option<long> Long(string name, string description, long fallback) => New<long>(name, description, [], _ => fallback);
+
+    public static Option<string[]> Many(string name, string description)
+    {
+        var option = New<string[]>(name, description, [], _ => []);
+        option.AllowMultipleArgumentsPerToken = false;
+        return option;
+    }
+
+    public static Option<TimeSpan> Span(string name, string description, string fallback)
+    {
+        var option = New<TimeSpan>(name, description + $" (default {fallback})", [], _ => Duration.Parse(fallback));
+        option.CustomParser = result =>
+        {
+            var text = result.Tokens[^1].Value;
+            if (Duration.TryParse(text, out var milliseconds, out var error))
+            {
+                return TimeSpan.FromMilliseconds(milliseconds);
+            }
+
+            result.AddError($"{name}: {error}");
+            return default;
+        };
+        return option;
+    }
+
+    /// <summary>Bytes, with B, KB, MB, GB, TB or their binary forms behind; powers of 1024 all of them, as Prometheus reads sizes.</summary>
+    public static Option<long> Size(string name, string description, string fallback)
+    {
+        var option = New<long>(name, description + $" (default {fallback})", [], _ => ParseSize(fallback)!.Value);
+        option.CustomParser = result =>
+        {
+            if (ParseSize(result.Tokens[^1].Value) is { } bytes)
+            {
+                return bytes;
+            }
+
+            result.AddError($"{name}: not a size: {GoText.Quote(result.Tokens[^1].Value)} (write 500MB)");
+            return default;
+        };
+        return option;
+    }
+
+    /// <exception cref="FlagException">It is no address.</exception>
+    public static IPEndPoint Address(string flag, string text)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon >= 0 && ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+        {
+            var host = text[..colon].Trim('[', ']');
+            if (host is "" or "0.0.0.0" or "*")
+            {
+                return new IPEndPoint(IPAddress.Any, port);
+            }
+
+            if (host == "localhost")
+            {
+                return new IPEndPoint(IPAddress.Loopback, port);
+            }
+
+            if (IPAddress.TryParse(host, out var address))
+            {
+                return new IPEndPoint(address, port);
+            }
+        }
+
+        throw new FlagException($"{flag}: {GoText.Quote(text)} is not an address (write 127.0.0.1:9090 or :9090)");
+    }
+
+    /// <summary>What a flag that comes as a pair <c>--x</c> (content) and <c>--x-file</c> (path) gives, and where it came from; null when neither is set.</summary>
+    public static (string Content, string Source)? Content(ParseResult flags, Option<string> inline, Option<string> file)
+    {
+        var (content, path) = (flags.GetValue(inline), flags.GetValue(file));
+        if (!string.IsNullOrEmpty(content) && !string.IsNullOrEmpty(path))
+        {
+            throw new FlagException($"{inline.Name} and {file.Name} exclude each other");
+        }
+
+        if (!string.IsNullOrEmpty(content))
+        {
+            return (content, inline.Name);
+        }
+
+        return string.IsNullOrEmpty(path) ? null : (File.ReadAllText(path), path);
+    }
+
+    /// <summary>Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; what may hold a secret is not shown.</summary>
+    public static IReadOnlyDictionary<string, string> All(ParseResult flags)
+    {
+        var all = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var option in flags.CommandResult.Command.Options)
+        {
+            if (option.Name is "--help" or "--version")
+            {
+                continue;
+            }
+
+            object? value = flags.GetResult(option)?.GetValueOrDefault<object?>();
+            all[option.Name.TrimStart('-')] = option.Name == "--objstore.config" && value is not null and not "" ? "<secret>" : value switch
+            {
+                null => "",
+                bool on => on ? "true" : "false",
+                TimeSpan span => Duration.Format(span),
+                string[] many => string.Join(',', many),
+                _ => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "",
+            };
+        }
+
+        return all;
+    }
+
+    static long? ParseSize(string text)
+    {
+        var digits = text.AsSpan().TrimEnd("KMGTPiB");
+        var unit = text[digits.Length..];
+        var power = unit switch { "" or "B" => 0, "KB" or "KiB" => 1, "MB" or "MiB" => 2, "GB" or "GiB" => 3, "TB" or "TiB" => 4, _ => -1 };
+        return power >= 0 && long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= long.MaxValue >> (10 * power)
+            ? number << (10 * power)
+            : null;
+    }
+
+    static Option<T> New<T>(string name, string description, string[] aliases, Func<ArgumentResult, T>? fallback) =>
+        new(name, aliases) { Description = description, DefaultValueFactory = fallback };
+}
+
+/// <summary>A flag whose value will not do; the message names the flag.</summary>
+sealed class FlagException(string message) : Exception(message);
