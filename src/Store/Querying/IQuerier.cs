@@ -90,6 +90,9 @@ public sealed class LimitException(string message) : Exception(message);
 /// <summary>What an answer lacks or should say: collected from all sources of a query, each text once. Thread-safe.</summary>
 public sealed class Warnings
 {
+    /// <summary>What a source says that stopped at <see cref="SelectHints.Limit"/>: the one warning that does not mean that something is missing.</summary>
+    public const string Truncated = "results truncated due to limit";
+
     readonly Lock _lock = new();
     readonly SortedSet<string> _warnings = new(StringComparer.Ordinal);
     readonly SortedSet<string> _infos = new(StringComparer.Ordinal);

@@ -1,0 +1,27 @@
+using Grpc.Core;
+using Observe.Store.Api.Wire;
+
+namespace Observe.Store.Api;
+
+sealed class InfoServer(Func<StoreDescription> describe) : Info.InfoBase
+{
+    public override Task<InfoResponse> Info(InfoRequest request, ServerCallContext context)
+    {
+        var description = describe();
+        var store = new StoreInfo
+        {
+            MinTime = description.Range.MinTime,
+            MaxTime = description.Range.MaxTime,
+            SupportsWithoutReplicaLabels = true,
+        };
+        var response = new InfoResponse { ComponentType = description.Component, Store = store };
+        foreach (var labels in description.LabelSets)
+        {
+            var set = WireLabels.ToWire(labels);
+            response.LabelSets.Add(set);
+            store.TsdbInfos.Add(new TSDBInfo { Labels = set, MinTime = description.Range.MinTime, MaxTime = description.Range.MaxTime });
+        }
+
+        return Task.FromResult(response);
+    }
+}

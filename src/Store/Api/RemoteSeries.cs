@@ -1,0 +1,43 @@
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Api;
+
+/// <summary>A series as a store sent it, decoded as it is read.</summary>
+sealed class RemoteSeries(Labels labels, SelectHints hints) : Series(labels)
+{
+    readonly List<Chunk> _chunks = [];
+
+    /// <summary>
+    /// Adds a frame to the series that is being read, or begins the next one; then the series that is whole now is returned.
+    /// </summary>
+    public static RemoteSeries? Join(ref RemoteSeries? series, Wire.Series frame, SelectHints hints, string endpoint)
+    {
+        var labels = WireLabels.FromWire(frame.Labels);
+        var whole = series;
+        if (series is null || series.Labels != labels)
+        {
+            series = new RemoteSeries(labels, hints);
+        }
+        else
+        {
+            whole = null;
+        }
+
+        foreach (var chunk in frame.Chunks)
+        {
+            series._chunks.Add(WireChunks.FromWire(chunk, endpoint));
+        }
+
+        return whole;
+    }
+
+    public override ISampleIterator Samples() => throw new NotImplementedException($"{hints}");
+
+    public override IEnumerable<Chunk> Chunks()
+    {
+        _chunks.Sort(static (a, b) => a.MinTime.CompareTo(b.MinTime));
+        return _chunks;
+    }
+}

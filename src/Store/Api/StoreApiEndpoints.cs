@@ -1,0 +1,37 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Api;
+
+/// <summary>Serves a querier to Observe's and Thanos's queriers: thanos.Store, thanos.info.Info and grpc.health.v1.</summary>
+public static class StoreApiEndpoints
+{
+    /// <param name="querier">Series carry their external labels already.</param>
+    /// <param name="describe">Called for each poll of a querier: cheap, and what it says is current.</param>
+    public static IServiceCollection AddStoreApi(this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe)
+    {
+        services.AddGrpc(options =>
+        {
+            options.MaxReceiveMessageSize = 1 << 20;
+            options.MaxSendMessageSize = null;
+        });
+        services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(new StoreApiServer(querier));
+        services.AddSingleton(new InfoServer(describe));
+        return services;
+    }
+
+    /// <summary>Maps the services; the server has to speak HTTP/2 on the port, in the clear or over TLS.</summary>
+    public static IEndpointRouteBuilder MapStoreApi(this IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapGrpcService<StoreApiServer>();
+        endpoints.MapGrpcService<InfoServer>();
+        endpoints.MapGrpcHealthChecksService();
+        return endpoints;
+    }
+}

@@ -1,0 +1,232 @@
+using Grpc.Core;
+using Observe.Store.Api.Wire;
+using Observe.Store.Bytes;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Api;
+
+/// <summary>Any querier as thanos.Store. Chunks that the querier has are passed on as they are; what has none is encoded here.</summary>
+sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
+{
+    const int FrameBytes = 1 << 20;
+    const int MaxBatch = 1024;
+
+    public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, ServerCallContext context)
+    {
+        var matchers = Matchers(request.Matchers);
+        var hints = Hints(request);
+        var warnings = new Warnings();
+        var frames = new SeriesFrames(request, responses, context.CancellationToken);
+        await Guard(async () =>
+        {
+            if (request.WithoutReplicaLabels.Count == 0)
+            {
+                await foreach (var series in querier.SelectAsync(hints, matchers, warnings, context.CancellationToken))
+                {
+                    await frames.AddAsync(series.Labels, series);
+                }
+            }
+            else
+            {
+                await SelectWithoutAsync(hints, matchers, warnings, frames, [.. request.WithoutReplicaLabels], context.CancellationToken);
+            }
+
+            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
+            await frames.EndAsync(warnings);
+        });
+    }
+
+    public override async Task<LabelNamesResponse> LabelNames(LabelNamesRequest request, ServerCallContext context)
+    {
+        var matchers = Matchers(request.Matchers);
+        var warnings = new Warnings();
+        var response = new LabelNamesResponse();
+        await Guard(async () =>
+        {
+            var names = await querier.LabelNamesAsync(
+                Hints(request.Start, request.End, request.Limit), matchers, warnings, context.CancellationToken);
+            response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
+            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
+        });
+        response.Warnings.AddRange(warnings.All());
+        return response;
+    }
+
+    public override async Task<LabelValuesResponse> LabelValues(LabelValuesRequest request, ServerCallContext context)
+    {
+        if (request.Label.Length == 0)
+        {
+            throw new RpcException(new Status(StatusCode.InvalidArgument, "label name parameter cannot be empty"));
+        }
+
+        var matchers = Matchers(request.Matchers);
+        var warnings = new Warnings();
+        var response = new LabelValuesResponse();
+        if (request.WithoutReplicaLabels.Contains(request.Label))
+        {
+            return response;
+        }
+
+        await Guard(async () =>
+        {
+            response.Values.AddRange(await querier.LabelValuesAsync(
+                request.Label, Hints(request.Start, request.End, request.Limit), matchers, warnings, context.CancellationToken));
+            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
+        });
+        response.Warnings.AddRange(warnings.All());
+        return response;
+    }
+
+    /// <summary>Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.</summary>
+    async Task SelectWithoutAsync(
+        SelectHints hints, List<Matcher> matchers, Warnings warnings, SeriesFrames frames, HashSet<string> without, CancellationToken cancellationToken)
+    {
+        var gathered = new List<(Labels Labels, Querying.Series Series)>();
+        await using var all = querier.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        while (await all.MoveNextAsync())
+        {
+            gathered.Add((all.Current.Labels.Without(without), all.Current));
+        }
+
+        foreach (var (labels, series) in gathered.OrderBy(s => s.Labels))
+        {
+            await frames.AddAsync(labels, series);
+        }
+    }
+
+    static SelectHints Hints(SeriesRequest request) => new()
+    {
+        Range = new TimeRange(request.MinTime, request.MaxTime),
+        StepMs = request.QueryHints?.StepMillis ?? request.Step,
+        WindowMs = request.QueryHints?.Range?.Millis ?? request.Range,
+        Function = request.QueryHints?.Func?.Name is { Length: > 0 } name ? name : null,
+        MaxResolutionMs = Math.Max(0, request.MaxResolutionWindow),
+        SkipSamples = request.SkipChunks,
+        Limit = Limit(request.Limit),
+        Aggregate = request.Aggregates is [var aggregate] && aggregate != Aggr.Raw ? (Aggregate)aggregate : Aggregate.Raw,
+    };
+
+    static SelectHints Hints(long start, long end, long limit) => new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true };
+
+    static int Limit(long limit) => (int)Math.Clamp(limit, 0, int.MaxValue);
+
+    static List<Matcher> Matchers(IEnumerable<LabelMatcher> matchers)
+    {
+        try
+        {
+            return [.. matchers.Select(WireLabels.FromWire)];
+        }
+        catch (FormatException e)
+        {
+            throw new RpcException(new Status(StatusCode.InvalidArgument, e.Message, e));
+        }
+    }
+
+    static void Check(Warnings warnings, bool disabled, PartialResponseStrategy strategy)
+    {
+        if ((disabled || strategy == PartialResponseStrategy.Abort) && warnings.All().FirstOrDefault(w => w != Warnings.Truncated) is { } lack)
+        {
+            throw new RpcException(new Status(StatusCode.Aborted, lack));
+        }
+    }
+
+    static async Task Guard(Func<Task> answer)
+    {
+        try
+        {
+            await answer();
+        }
+        catch (LimitException e)
+        {
+            throw new RpcException(new Status(StatusCode.ResourceExhausted, e.Message, e));
+        }
+        catch (CorruptionException e)
+        {
+            throw new RpcException(new Status(StatusCode.DataLoss, e.Message, e));
+        }
+        catch (IOException e)
+        {
+            throw new RpcException(new Status(StatusCode.Unavailable, e.Message, e));
+        }
+    }
+
+    /// <summary>Series on their way to the peer, cut into frames of about a megabyte.</summary>
+    sealed class SeriesFrames(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, CancellationToken cancellationToken)
+    {
+        readonly ShardMatcher? _shard = ShardMatcher.Of(request.ShardInfo);
+        readonly int _batch = (int)Math.Clamp(request.ResponseBatchSize, 1, MaxBatch);
+        SeriesBatch _waiting = new();
+        int _waitingBytes;
+
+        public async ValueTask AddAsync(Labels labels, Querying.Series series)
+        {
+            if (_shard?.Matches(labels) == false)
+            {
+                return;
+            }
+
+            var frame = Begin(labels);
+            if (!request.SkipChunks)
+            {
+                foreach (var chunk in WireChunks.Of(series, request.Aggregates))
+                {
+                    if (_waitingBytes > FrameBytes)
+                    {
+                        await FlushAsync();
+                        frame = Begin(labels);
+                    }
+
+                    frame.Chunks.Add(chunk);
+                    _waitingBytes += WireChunks.Size(chunk);
+                }
+
+                if (frame.Chunks.Count == 0)
+                {
+                    _waiting.Series.RemoveAt(_waiting.Series.Count - 1);
+                }
+            }
+
+            if (_waiting.Series.Count >= _batch || _waitingBytes > FrameBytes)
+            {
+                await FlushAsync();
+            }
+        }
+
+        public async ValueTask EndAsync(Warnings warnings)
+        {
+            await FlushAsync();
+            foreach (var warning in warnings.All())
+            {
+                await responses.WriteAsync(new SeriesResponse { Warning = warning }, cancellationToken);
+            }
+        }
+
+        Wire.Series Begin(Labels labels)
+        {
+            var frame = new Wire.Series();
+            WireLabels.AddTo(frame.Labels, labels);
+            _waiting.Series.Add(frame);
+            _waitingBytes += labels.Encoded.Length;
+            return frame;
+        }
+
+        async ValueTask FlushAsync()
+        {
+            if (_batch == 1)
+            {
+                foreach (var series in _waiting.Series)
+                {
+                    await responses.WriteAsync(new SeriesResponse { Series = series }, cancellationToken);
+                }
+            }
+            else if (_waiting.Series.Count > 0)
+            {
+                await responses.WriteAsync(new SeriesResponse { Batch = _waiting }, cancellationToken);
+            }
+
+            _waiting = new SeriesBatch();
+            _waitingBytes = 0;
+        }
+    }
+}
