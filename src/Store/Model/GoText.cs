@@ -107,6 +107,25 @@ public static class GoText
         return quoted.Append('"').ToString();
     }
 
+    /// <summary><c>strconv.QuoteRune</c>: a code point in single quotes; what is none, such as -1, as U+FFFD.</summary>
+    public static string QuoteRune(int codePoint)
+    {
+        var rune = Rune.IsValid(codePoint) ? new Rune(codePoint) : Rune.ReplacementChar;
+        return rune.Value switch
+        {
+            '\'' => "'\\''",
+            '"' => "'\"'",
+            _ => $"'{Quote(rune.ToString())[1..^1]}'",
+        };
+    }
+
+    /// <summary><c>%#U</c>: <c>U+0041 'A'</c>, without the quoted part where it can't be printed.</summary>
+    public static string CodePoint(int codePoint)
+    {
+        var number = string.Create(CultureInfo.InvariantCulture, $"U+{codePoint:X4}");
+        return Rune.IsValid(codePoint) && (codePoint == ' ' || IsPrintable(new Rune(codePoint))) ? $"{number} '{new Rune(codePoint)}'" : number;
+    }
+
     static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) is not
         (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
         or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);

@@ -1,9 +1,28 @@
+using System.Globalization;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Parsing;
 
 /// <summary>Where an expression stands in the query's text: bytes of its UTF-8, end exclusive, as Prometheus counts.</summary>
-public readonly record struct Position(int Start, int End);
+public readonly record struct Position(int Start, int End)
+{
+    /// <summary><c>line:column</c> of the start in the query's UTF-8, both from 1, columns in bytes.</summary>
+    public string In(ReadOnlySpan<byte> query)
+    {
+        if (query.IsEmpty)
+        {
+            return "unknown position";
+        }
+
+        if (Start < 0 || Start > query.Length)
+        {
+            return "invalid position";
+        }
+
+        var before = query[..Start];
+        return string.Create(CultureInfo.InvariantCulture, $"{before.Count((byte)'\n') + 1}:{Start - before.LastIndexOf((byte)'\n')}");
+    }
+}
 
 public enum ExprType : byte
 {
@@ -46,6 +65,9 @@ public abstract record Expr
     public Position Position { get; init; }
 
     public abstract ExprType Type { get; }
+
+    /// <summary>On one line, as Prometheus writes it.</summary>
+    public sealed override string ToString() => Printer.Print(this);
 }
 
 /// <param name="IsDuration">It was written as a duration (<c>5m</c>), in seconds here.</param>
@@ -106,8 +128,8 @@ public sealed record TimeModifiers(long OffsetMs = 0, Expr? OffsetExpr = null, l
     public static TimeModifiers None { get; } = new();
 }
 
-/// <param name="Name">The metric name where it was written before or as the braces' first quoted string, else "".</param>
-/// <param name="Matchers">All of them, the one on __name__ included.</param>
+/// <param name="Name">The metric name where it was written before the braces, else "": a quoted one inside is only among the matchers.</param>
+/// <param name="Matchers">All of them, the one on __name__ included (last, where it comes from <paramref name="Name"/>).</param>
 public sealed record VectorSelector(string Name, IReadOnlyList<Matcher> Matchers, TimeModifiers Time) : Expr
 {
     public bool Anchored { get; init; }
@@ -135,6 +157,9 @@ public enum DurationOperator : byte
 }
 
 /// <summary>Arithmetic in the place of a duration (<c>[5m * 2]</c>, <c>offset step()</c>); its value is in seconds.</summary>
+/// <param name="Left">Null for Step, Range, Negate, and for Add where that only keeps the parentheses of <c>(5m)</c>.</param>
+/// <param name="Right">Null for Step and Range; the operand of Negate.</param>
+/// <param name="Wrapped">It stood in parentheses.</param>
 public sealed record DurationExpr(DurationOperator Operator, Expr? Left, Expr? Right, bool Wrapped) : Expr
 {
     public override ExprType Type => ExprType.Scalar;
@@ -144,15 +169,14 @@ public sealed record DurationExpr(DurationOperator Operator, Expr? Left, Expr? R
 /// <param name="Variadic">0: exactly these arguments; n &gt; 0: the last n may be left out; -1: the last may be repeated.</param>
 public sealed record FunctionSignature(string Name, IReadOnlyList<ExprType> ArgumentTypes, int Variadic, ExprType ReturnType, bool Experimental = false);
 
-/// <summary>A query that can't be parsed: all that is wrong with it, in Prometheus's words.</summary>
+/// <summary>A query that can't be parsed, in Prometheus's words: its message is the first error's, as Prometheus's is.</summary>
 public sealed class ParseException(IReadOnlyList<ParseError> errors) : Exception(errors[0].ToString())
 {
     public IReadOnlyList<ParseError> Errors { get; } = errors;
 }
 
-/// <param name="Line">From 1.</param>
-/// <param name="Column">From 1, in bytes.</param>
-public sealed record ParseError(int Line, int Column, string Message)
+/// <param name="At">line:column, or "unknown position" for an empty query.</param>
+public sealed record ParseError(string At, Position Position, string Message)
 {
-    public override string ToString() => $"{Line}:{Column}: parse error: {Message}";
+    public override string ToString() => $"{At}: parse error: {Message}";
 }

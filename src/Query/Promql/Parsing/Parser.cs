@@ -1,0 +1,307 @@
+using System.Text;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Parsing;
+
+/// <summary>
+/// Recursive descent with precedence climbing. It reads the next token only when it has to decide by it, as Prometheus's parser does,
+/// so that the first of several errors is the same.
+/// </summary>
+sealed partial class Parser(byte[] query, ParserOptions options)
+{
+    static readonly (string, string) s_nowhere = ("", "");
+
+    readonly Lexer _lexer = new(query);
+    Token? _next;
+
+    /// <summary>Where the last token ended that can close an expression.</summary>
+    int _lastClosing;
+    int _nesting;
+
+    /// <summary>What an unexpected token is said to be in, and what was expected: that of the innermost construct with words of its own.</summary>
+    (string In, string Expected) _context = s_nowhere;
+
+    public List<ParseError> Errors { get; } = [];
+
+    /// <summary>Null where a syntax error ended it.</summary>
+    public Expr? ParseQuery() => ToTheEnd(() =>
+    {
+        if (Peek().Kind == TokenKind.EndOfInput)
+        {
+            Report(default, "no expression found in input");
+            return null;
+        }
+
+        return ParseExpr(0);
+    });
+
+    public VectorSelector? ParseSelectorOnly() => ToTheEnd(() => (VectorSelector?)ParseSelector(StartsSelector(Peek().Kind) ? Take() : null));
+
+    T? ToTheEnd<T>(Func<T?> parse) where T : Expr
+    {
+        try
+        {
+            var result = parse();
+            return Peek().Kind == TokenKind.EndOfInput ? result : throw Unexpected();
+        }
+        catch (SyntaxErrorException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>An expression with operators that bind at least as tight as <paramref name="precedence"/>.</summary>
+    Expr ParseExpr(int precedence)
+    {
+        Enter();
+        var left = ParseOperand();
+        var depth = 0;
+        while (Precedence(Peek().Kind) is var binds && binds > 0 && binds >= precedence)
+        {
+            var token = Take();
+            var shape = ParseMatching();
+            var right = ParseExpr(token.Kind == TokenKind.Pow ? binds : binds + 1);
+            left = NewBinary(left, Operators[token.Kind], right, shape);
+            LimitDepth(++depth, left.Position);
+        }
+
+        _nesting--;
+        return left;
+    }
+
+    static readonly Dictionary<TokenKind, Operator> Operators = new()
+    {
+        [TokenKind.Add] = Operator.Add, [TokenKind.Sub] = Operator.Sub, [TokenKind.Mul] = Operator.Mul, [TokenKind.Div] = Operator.Div,
+        [TokenKind.Mod] = Operator.Mod, [TokenKind.Pow] = Operator.Pow, [TokenKind.Atan2] = Operator.Atan2,
+        [TokenKind.Equal] = Operator.Equal, [TokenKind.NotEqual] = Operator.NotEqual, [TokenKind.Greater] = Operator.Greater,
+        [TokenKind.Less] = Operator.Less, [TokenKind.GreaterOrEqual] = Operator.GreaterOrEqual, [TokenKind.LessOrEqual] = Operator.LessOrEqual,
+        [TokenKind.And] = Operator.And, [TokenKind.Or] = Operator.Or, [TokenKind.Unless] = Operator.Unless,
+        [TokenKind.TrimUpper] = Operator.TrimUpper, [TokenKind.TrimLower] = Operator.TrimLower,
+    };
+
+    const int MulPrecedence = 5;
+
+    /// <summary>0 for what is no binary operator.</summary>
+    static int Precedence(TokenKind kind) => kind switch
+    {
+        TokenKind.Or => 1,
+        TokenKind.And or TokenKind.Unless => 2,
+        >= TokenKind.Equal and <= TokenKind.LessOrEqual or TokenKind.TrimUpper or TokenKind.TrimLower => 3,
+        TokenKind.Add or TokenKind.Sub => 4,
+        TokenKind.Mul or TokenKind.Div or TokenKind.Mod or TokenKind.Atan2 => MulPrecedence,
+        TokenKind.Pow => 6,
+        _ => 0,
+    };
+
+    BinaryExpr NewBinary(Expr left, Operator op, Expr right, (VectorMatching Matching, bool Bool) shape)
+    {
+        var position = new Position(left.Position.Start, right.Position.End);
+        if (!options.FillModifiers && (shape.Matching.FillLeft ?? shape.Matching.FillRight) is not null)
+        {
+            Report(position, "binop fill modifiers are experimental and not enabled");
+        }
+
+        return new BinaryExpr(op, left, right, shape.Matching, shape.Bool) { Position = position };
+    }
+
+    /// <summary>bool, on or ignoring, group_left or group_right, fills: each may be missing, the order is fixed.</summary>
+    (VectorMatching Matching, bool Bool) ParseMatching()
+    {
+        var returnBool = TryTake(TokenKind.Bool);
+        var matching = new VectorMatching(MatchCardinality.OneToOne, false, [], []);
+        if (Peek().Kind is TokenKind.On or TokenKind.Ignoring)
+        {
+            var on = Take().Kind == TokenKind.On;
+            matching = matching with { On = on, Labels = ParseGrouping() };
+            if (Peek().Kind is TokenKind.GroupLeft or TokenKind.GroupRight)
+            {
+                matching = matching with
+                {
+                    Cardinality = Take().Kind == TokenKind.GroupLeft ? MatchCardinality.ManyToOne : MatchCardinality.OneToMany,
+                    Include = Peek().Kind == TokenKind.LeftParen ? ParseGrouping() : [],
+                };
+            }
+        }
+
+        switch (Peek().Kind)
+        {
+            case TokenKind.Fill:
+                Take();
+                var both = ParseFillValue();
+                return (matching with { FillLeft = both, FillRight = both }, returnBool);
+            case TokenKind.FillLeft:
+                Take();
+                matching = matching with { FillLeft = ParseFillValue() };
+                return (TryTake(TokenKind.FillRight) ? matching with { FillRight = ParseFillValue() } : matching, returnBool);
+            case TokenKind.FillRight:
+                Take();
+                matching = matching with { FillRight = ParseFillValue() };
+                return (TryTake(TokenKind.FillLeft) ? matching with { FillLeft = ParseFillValue() } : matching, returnBool);
+            default:
+                return (matching, returnBool);
+        }
+    }
+
+    double ParseFillValue()
+    {
+        Expect(TokenKind.LeftParen);
+        var sign = Peek().Kind is TokenKind.Add or TokenKind.Sub ? Take().Kind : TokenKind.Add;
+        var value = ParseNumberOrDuration().Value;
+        Expect(TokenKind.RightParen);
+        return sign == TokenKind.Sub ? -value : value;
+    }
+
+    List<string> ParseGrouping()
+    {
+        var outer = Swap(("grouping opts", "\"(\""));
+        Expect(TokenKind.LeftParen);
+        var labels = new List<string>();
+        _context = ("grouping opts", "label");
+        if (Peek().Kind != TokenKind.RightParen)
+        {
+            do
+            {
+                _context = ("grouping opts", "label");
+                labels.Add(ParseGroupingLabel());
+                _context = ("grouping opts", "\",\" or \")\"");
+            }
+            while (TryTake(TokenKind.Comma) && Peek().Kind != TokenKind.RightParen);
+        }
+
+        Expect(TokenKind.RightParen);
+        _context = outer;
+        return labels;
+    }
+
+    string ParseGroupingLabel()
+    {
+        var token = Peek();
+        var isWord = token.Kind is TokenKind.Identifier or TokenKind.MetricIdentifier or TokenKind.And or TokenKind.Or or TokenKind.Unless
+            or TokenKind.Atan2 || token.IsAggregator || (token.IsKeyword && token.Kind != TokenKind.Without)
+            || token.Kind is >= TokenKind.Start and <= TokenKind.MinOf;
+        if (!isWord && token.Kind != TokenKind.String)
+        {
+            throw Unexpected();
+        }
+
+        Take();
+        var name = isWord ? Encoding.UTF8.GetBytes(token.Text) : Literals.Unquote(token.Text);
+        var label = Encoding.UTF8.GetString(name);
+        if (name.Length == 0 || !System.Text.Unicode.Utf8.IsValid(name))
+        {
+            Report(token.Position, "invalid label name for grouping: " + GoText.Quote(label));
+        }
+
+        return label;
+    }
+
+    NumberLiteral ParseNumberOrDuration()
+    {
+        if (Peek().Kind is not (TokenKind.Number or TokenKind.Duration))
+        {
+            throw Unexpected();
+        }
+
+        var token = Take();
+        string? error;
+        double value;
+        if (token.Kind == TokenKind.Number)
+        {
+            value = Literals.ParseNumber(token.Text, out error);
+            error = error is null ? null : "error parsing number: " + error;
+        }
+        else
+        {
+            value = Duration.TryParse(token.Text, out var milliseconds, out error) ? milliseconds / 1000.0 : 0;
+        }
+
+        if (error is not null)
+        {
+            Report(token.Position, error);
+        }
+
+        return new NumberLiteral(value, token.Kind == TokenKind.Duration) { Position = token.Position };
+    }
+
+    Token Peek()
+    {
+        if (_next is { } token)
+        {
+            return token;
+        }
+
+        token = _lexer.Next();
+        _next = token;
+        if (token.Kind == TokenKind.Error)
+        {
+            Report(token.Position, token.Text);
+            throw new SyntaxErrorException();
+        }
+
+        if (token.Kind is TokenKind.RightBrace or TokenKind.RightParen or TokenKind.RightBracket or TokenKind.Duration or TokenKind.Number)
+        {
+            _lastClosing = token.Position.End;
+        }
+
+        return token;
+    }
+
+    Token Take()
+    {
+        var token = Peek();
+        _next = null;
+        return token;
+    }
+
+    bool TryTake(TokenKind kind)
+    {
+        if (Peek().Kind != kind)
+        {
+            return false;
+        }
+
+        Take();
+        return true;
+    }
+
+    Token Expect(TokenKind kind) => Peek().Kind == kind ? Take() : throw Unexpected();
+
+    (string, string) Swap((string, string) context)
+    {
+        var outer = _context;
+        _context = context;
+        return outer;
+    }
+
+    void Enter()
+    {
+        if (++_nesting > PromqlParser.MaxNesting)
+        {
+            Report(Peek().Position, $"expression is nested more than {PromqlParser.MaxNesting} levels deep");
+            throw new SyntaxErrorException();
+        }
+    }
+
+    void LimitDepth(int depth, Position position)
+    {
+        if (depth + _nesting > PromqlParser.MaxDepth)
+        {
+            Report(position, $"expression has more than {PromqlParser.MaxDepth} levels");
+            throw new SyntaxErrorException();
+        }
+    }
+
+    void Report(Position position, string message) => Errors.Add(new ParseError(position.In(query), position, message));
+
+    SyntaxErrorException Unexpected()
+    {
+        var text = "unexpected " + Peek().Describe();
+        text += _context.In.Length > 0 ? " in " + _context.In : "";
+        text += _context.Expected.Length > 0 ? ", expected " + _context.Expected : "";
+        Report(Peek().Position, text);
+        return new SyntaxErrorException();
+    }
+
+    /// <summary>Leaves the parser at the first error of syntax, which is already reported.</summary>
+    sealed class SyntaxErrorException : Exception;
+}

@@ -1,0 +1,61 @@
+using System.Text;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Parsing;
+
+/// <summary>Parts of the language that Prometheus has behind feature flags; all off unless set.</summary>
+public sealed record ParserOptions
+{
+    public static ParserOptions Default { get; } = new();
+
+    public static ParserOptions Everything { get; } =
+        new() { ExperimentalFunctions = true, DurationExpressions = true, ExtendedRangeSelectors = true, FillModifiers = true };
+
+    /// <summary><c>promql-experimental-functions</c>: those, <c>limitk</c> and <c>limit_ratio</c>.</summary>
+    public bool ExperimentalFunctions { get; init; }
+
+    /// <summary><c>promql-duration-expr</c>.</summary>
+    public bool DurationExpressions { get; init; }
+
+    /// <summary><c>promql-extended-range-selectors</c>: <c>anchored</c> and <c>smoothed</c>.</summary>
+    public bool ExtendedRangeSelectors { get; init; }
+
+    /// <summary><c>promql-binop-fill-modifiers</c>.</summary>
+    public bool FillModifiers { get; init; }
+}
+
+/// <summary>The language of Prometheus 3.14, with its errors.</summary>
+/// <remarks>
+/// Two limits are Observe's own, so that no query can exhaust a stack: syntax nests at most <see cref="MaxNesting"/> deep,
+/// and a tree (a chain of operators is one level a term) at most <see cref="MaxDepth"/>.
+/// </remarks>
+public static class PromqlParser
+{
+    public const int MaxNesting = 128;
+
+    public const int MaxDepth = 400;
+
+    /// <summary>A whole query, its types checked.</summary>
+    /// <exception cref="ParseException">All that is wrong up to the first error of syntax, or of types where the syntax is right.</exception>
+    public static Expr Parse(string text, ParserOptions options)
+    {
+        var query = Encoding.UTF8.GetBytes(text);
+        var parser = new Parser(query, options);
+        var expr = parser.ParseQuery();
+        if (parser.Errors.Count == 0)
+        {
+            expr = new TypeChecker(query, parser.Errors).Check(expr!);
+        }
+
+        return parser.Errors.Count == 0 ? expr! : throw new ParseException(parser.Errors);
+    }
+
+    /// <summary>A selector without time modifiers, as <c>match[]</c> has it. It may match everything.</summary>
+    /// <exception cref="ParseException"/>
+    public static IReadOnlyList<Matcher> ParseMetricSelector(string text)
+    {
+        var parser = new Parser(Encoding.UTF8.GetBytes(text), ParserOptions.Default);
+        var selector = parser.ParseSelectorOnly();
+        return parser.Errors.Count == 0 ? selector!.Matchers : throw new ParseException(parser.Errors);
+    }
+}
