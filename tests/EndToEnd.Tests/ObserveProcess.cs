@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Observe.Testkit;
+
+namespace Observe.EndToEnd.Tests;
+
+/// <summary>The real program, one role of it, on the loopback interface.</summary>
+sealed class ObserveProcess : IAsyncDisposable
+{
+    readonly ChildProcess _process;
+
+    ObserveProcess(ChildProcess process, Uri url, int grpcPort)
+    {
+        (_process, Url, GrpcAddress) = (process, url, string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{grpcPort}"));
+        Http = new HttpClient { BaseAddress = url };
+    }
+
+    public static string Program { get; } = Path.Combine(AppContext.BaseDirectory, "observe");
+
+    public Uri Url { get; }
+
+    /// <summary>HOST:PORT without a scheme, as flags and target lists have it.</summary>
+    public string Address => Url.Authority;
+
+    public string GrpcAddress { get; }
+
+    public HttpClient Http { get; }
+
+    public ChildProcess Process => _process;
+
+    /// <summary>Starts a role and waits until it is ready.</summary>
+    public static async Task<ObserveProcess> StartAsync(string role, IEnumerable<string> flags, TimeSpan? limit = null, params (string Name, string Value)[] environment)
+    {
+        var grpcPort = ChildProcess.FreePort();
+        var process = ChildProcess.Start(Program, [
+            role,
+            "--http-address=127.0.0.1:0",
+            string.Create(CultureInfo.InvariantCulture, $"--grpc-address=127.0.0.1:{grpcPort}"),
+            .. flags,
+        ], environment);
+        try
+        {
+            var line = await process.LineAsync("is ready: ", limit);
+            return new ObserveProcess(process, new Uri(line[(line.IndexOf("is ready: ", StringComparison.Ordinal) + 10)..].Split(' ')[0]), grpcPort);
+        }
+        catch
+        {
+            await process.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs a tool to its end.</summary>
+    public static Task<(int ExitCode, string Output)> RunAsync(params string[] arguments) => ChildProcess.RunAsync(Program, arguments);
+
+    /// <summary>GET of a path; the answer's JSON whatever its status.</summary>
+    public async Task<JsonNode> GetAsync(string path) => JsonNode.Parse(await Http.GetStringAsync(path))!;
+
+    /// <summary>The elements of an instant query: labels (as a JSON object) and value.</summary>
+    public async Task<IReadOnlyList<(JsonObject Metric, string Value)>> QueryAsync(string query, string more = "")
+    {
+        var answer = await GetAsync("api/v1/query?query=" + Uri.EscapeDataString(query) + more);
+        return [.. answer["data"]!["result"]!.AsArray().Select(r => (r!["metric"]!.AsObject(), (string)r["value"]![1]!))];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await _process.DisposeAsync();
+    }
+}
