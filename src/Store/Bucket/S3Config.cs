@@ -1,0 +1,242 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Observe.Store.Model;
+
+namespace Observe.Store.Bucket;
+
+/// <summary>How an S3 bucket is reached: the keys of Thanos's <c>config</c> for <c>type: S3</c>.</summary>
+public sealed record S3Config
+{
+    public const long DefaultPartSize = 64 << 20;
+
+    public required string Bucket { get; init; }
+
+    /// <summary>Host and port without a scheme; "" for Amazon's own of the region.</summary>
+    public string Endpoint { get; init; } = "";
+
+    public string Region { get; init; } = "";
+
+    /// <summary>Plain HTTP.</summary>
+    public bool Insecure { get; init; }
+
+    /// <summary>With <see cref="SecretKey"/>; without both, credentials come from AWS_* variables, ~/.aws, a web identity or the instance.</summary>
+    public string AccessKey { get; init; } = "";
+
+    public Secret? SecretKey { get; init; }
+
+    public Secret? SessionToken { get; init; }
+
+    /// <summary>The bucket is part of the path, not of the host name; null: of the host name only at Amazon.</summary>
+    public bool? PathStyle { get; init; }
+
+    /// <summary>Lists with the first version of the call.</summary>
+    public bool ListVersion1 { get; init; }
+
+    /// <summary>Bytes; larger objects are uploaded in parts of this size.</summary>
+    public long PartSize { get; init; } = DefaultPartSize;
+
+    public bool DisableMultipart { get; init; }
+
+    public bool SendContentMd5 { get; init; }
+
+    /// <summary>Attempts after the first.</summary>
+    public int MaxRetries { get; init; } = 10;
+
+    /// <summary>The first pause; each next one doubles, with jitter, up to 20 s.</summary>
+    public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Headers and <c>x-amz-meta-</c> values of each object written.</summary>
+    public IReadOnlyDictionary<string, string> UserMetadata { get; init; } = new Dictionary<string, string>();
+
+    public S3Encryption? Encryption { get; init; }
+
+    public S3HttpConfig Http { get; init; } = new();
+
+    internal static S3Config Read(ConfigSection section)
+    {
+        var accessKey = section.Text("access_key");
+        var secretKey = section.Secret("secret_key");
+        if (accessKey.Length > 0 != secretKey is not null)
+        {
+            section.Error(accessKey.Length > 0 ? "access_key" : "secret_key", "config.access_key and config.secret_key go together: one of them is missing");
+        }
+
+        var endpoint = section.Text("endpoint");
+        if (endpoint.Contains("://", StringComparison.Ordinal))
+        {
+            section.Error("endpoint", $"config.endpoint {GoText.Quote(endpoint)} is a host and port without a scheme; config.insecure: true chooses plain HTTP");
+        }
+
+        var region = section.Text("region");
+        if (endpoint.Length == 0 && region.Length == 0)
+        {
+            section.Error("endpoint", "config.endpoint or config.region is missing");
+        }
+
+        section.Refuse("signature_version2", "the old signature is not supported; servers of today take version 4");
+        section.Refuse("sts_endpoint", "not supported yet; AWS_REGION chooses the regional endpoint");
+        var trace = section.Section("trace");
+        trace.Refuse("enable", "not supported");
+        trace.RefuseUnknown();
+        _ = section.Flag("disable_dualstack");
+        _ = section.Flag("aws_sdk_auth");
+        var lookup = section.Choice("bucket_lookup_type", "auto", "virtual-hosted", "path");
+        return new S3Config
+        {
+            Bucket = section.Required("bucket"),
+            Endpoint = endpoint,
+            Region = region,
+            Insecure = section.Flag("insecure"),
+            AccessKey = accessKey,
+            SecretKey = secretKey,
+            SessionToken = section.Secret("session_token"),
+            PathStyle = lookup switch { "path" => true, "virtual-hosted" => false, _ => null },
+            ListVersion1 = section.Choice("list_objects_version", "v2", "v1") == "v1",
+            PartSize = section.Number("part_size", DefaultPartSize, 5 << 20, 5L << 30),
+            DisableMultipart = section.Flag("disable_multipart"),
+            SendContentMd5 = section.Flag("send_content_md5"),
+            MaxRetries = (int)section.Number("max_retries", 10, 0, 100),
+            UserMetadata = section.Texts("put_user_metadata"),
+            Encryption = S3Encryption.Read(section.Section("sse_config")),
+            Http = S3HttpConfig.Read(section.Section("http_config")),
+        };
+    }
+}
+
+/// <summary>Encryption by the server.</summary>
+/// <param name="Type"><c>SSE-S3</c>, <c>SSE-KMS</c> or <c>SSE-C</c>.</param>
+/// <param name="CustomerKeyFile">Of SSE-C: a file with the 32 bytes of the key.</param>
+public sealed record S3Encryption(string Type, string KmsKeyId, IReadOnlyDictionary<string, string> KmsContext, string CustomerKeyFile)
+{
+    internal static S3Encryption? Read(ConfigSection section)
+    {
+        var type = section.Choice("type", "", "SSE-S3", "SSE-KMS", "SSE-C");
+        var encryption = new S3Encryption(
+            type,
+            type == "SSE-KMS" ? section.Required("kms_key_id") : section.Text("kms_key_id"),
+            section.Texts("kms_encryption_context"),
+            type == "SSE-C" ? section.Required("encryption_key") : section.Text("encryption_key"));
+        section.RefuseUnknown();
+        return type.Length == 0 ? null : encryption;
+    }
+}
+
+/// <summary>How connections are made: Thanos's <c>http_config</c>.</summary>
+public sealed record S3HttpConfig
+{
+    public TimeSpan IdleConnTimeout { get; init; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>Of an attempt, on top of the time that its bytes may take.</summary>
+    public TimeSpan ResponseHeaderTimeout { get; init; } = TimeSpan.FromMinutes(2);
+
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    public TimeSpan ExpectContinueTimeout { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>0 for no bound.</summary>
+    public int MaxConnsPerHost { get; init; }
+
+    public bool InsecureSkipVerify { get; init; }
+
+    public string CaFile { get; init; } = "";
+
+    public string CertFile { get; init; } = "";
+
+    public string KeyFile { get; init; } = "";
+
+    public string ServerName { get; init; } = "";
+
+    internal static S3HttpConfig Read(ConfigSection section)
+    {
+        var tls = section.Section("tls_config");
+        var config = new S3HttpConfig
+        {
+            IdleConnTimeout = section.Span("idle_conn_timeout", TimeSpan.FromSeconds(90)),
+            ResponseHeaderTimeout = section.Span("response_header_timeout", TimeSpan.FromMinutes(2)),
+            ConnectTimeout = section.Span("tls_handshake_timeout", TimeSpan.FromSeconds(10)),
+            ExpectContinueTimeout = section.Span("expect_continue_timeout", TimeSpan.FromSeconds(1)),
+            MaxConnsPerHost = (int)section.Number("max_conns_per_host", 0, 0, int.MaxValue),
+            InsecureSkipVerify = section.Flag("insecure_skip_verify") | tls.Flag("insecure_skip_verify"),
+            CaFile = tls.Text("ca_file"),
+            CertFile = tls.Text("cert_file"),
+            KeyFile = tls.Text("key_file"),
+            ServerName = tls.Text("server_name"),
+        };
+        if (config.CertFile.Length > 0 != config.KeyFile.Length > 0)
+        {
+            tls.Error("cert_file", "config.http_config.tls_config: cert_file and key_file go together: one of them is missing");
+        }
+
+        // The pool of .NET has no such bounds, and bodies are not compressed: any value is already honoured.
+        _ = section.Number("max_idle_conns", 0, 0, int.MaxValue);
+        _ = section.Number("max_idle_conns_per_host", 0, 0, int.MaxValue);
+        _ = section.Flag("disable_compression");
+        tls.RefuseUnknown();
+        section.RefuseUnknown();
+        return config;
+    }
+
+    /// <exception cref="BucketException">A certificate or key can't be read.</exception>
+    internal HttpClient Connect()
+    {
+        try
+        {
+            var handler = new SocketsHttpHandler
+            {
+                AllowAutoRedirect = false,
+                UseCookies = false,
+                ConnectTimeout = ConnectTimeout,
+                Expect100ContinueTimeout = ExpectContinueTimeout,
+                PooledConnectionIdleTimeout = IdleConnTimeout,
+                PooledConnectionLifetime = TimeSpan.FromMinutes(15),
+                MaxConnectionsPerServer = MaxConnsPerHost == 0 ? int.MaxValue : MaxConnsPerHost,
+            };
+            if (ServerName.Length > 0)
+            {
+                handler.SslOptions.TargetHost = ServerName;
+            }
+
+            if (CertFile.Length > 0)
+            {
+                handler.SslOptions.ClientCertificates = [X509Certificate2.CreateFromPemFile(CertFile, KeyFile)];
+            }
+
+            if (InsecureSkipVerify)
+            {
+                handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => InsecureSkipVerify;
+            }
+            else if (CaFile.Length > 0)
+            {
+                var authorities = new X509Certificate2Collection();
+                authorities.ImportFromPemFile(CaFile);
+                handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
+                {
+                    TrustMode = X509ChainTrustMode.CustomRootTrust,
+                    RevocationMode = X509RevocationMode.NoCheck,
+                };
+                handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
+            }
+
+            return new HttpClient(new AskFirst(handler)) { Timeout = Timeout.InfiniteTimeSpan };
+        }
+        catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException)
+        {
+            throw new BucketException($"a file of config.http_config.tls_config can't be used: {e.Message}", e);
+        }
+    }
+
+    /// <summary>
+    /// Asks the server before a large body is sent, and only then: after a refusal .NET sends a body below 1 KiB all the same, and the
+    /// server takes it for the connection's next request.
+    /// </summary>
+    sealed class AskFirst(HttpMessageHandler inner) : DelegatingHandler(inner)
+    {
+        const long MinSize = 1 << 20;
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            request.Headers.ExpectContinue = request.Content?.Headers.ContentLength >= MinSize;
+            return base.SendAsync(request, cancellationToken);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+using System.Security.Cryptography;
+using Amazon.S3;
+using Amazon.S3.Model;
+
+namespace Observe.Store.Bucket;
+
+/// <summary>Uploads one large object in parts, one after the other; what fails for good leaves no parts behind where the server can be told.</summary>
+sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
+{
+    /// <param name="partSize">Bytes.</param>
+    /// <param name="customerKey">Of SSE-C, else "".</param>
+    public async Task UploadAsync(
+        InitiateMultipartUploadRequest start, Stream content, long partSize, string customerKey, CancellationToken cancellationToken)
+    {
+        var key = start.Key;
+        var length = content.Length;
+        var started = await retries.RunAsync(0, token => client.InitiateMultipartUploadAsync(start, token), cancellationToken);
+        var id = started.UploadId;
+        try
+        {
+            var parts = new List<PartETag>();
+            for (long at = 0; at < length; at += partSize)
+            {
+                var (from, number) = (at, parts.Count + 1);
+                var size = Math.Min(partSize, length - from);
+                var part = await retries.RunAsync(
+                    size, token => client.UploadPartAsync(PartRequest(key, id, content, from, size, number, customerKey), token), cancellationToken);
+                parts.Add(new PartETag(number, part.ETag));
+            }
+
+            await CompleteAsync(key, id, parts, length, cancellationToken);
+        }
+        catch
+        {
+            await AbortAsync(key, id);
+            throw;
+        }
+    }
+
+    /// <summary>Base64 of the MD5 of a part of a stream.</summary>
+    public static string Md5(Stream content, long offset, long size)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.MD5);
+        var buffer = new byte[81_920];
+        content.Position = offset;
+        while (size > 0)
+        {
+            var read = content.Read(buffer, 0, (int)Math.Min(buffer.Length, size));
+            if (read == 0)
+            {
+                throw new EndOfStreamException();
+            }
+
+            hash.AppendData(buffer, 0, read);
+            size -= read;
+        }
+
+        content.Position = offset;
+        return Convert.ToBase64String(hash.GetHashAndReset());
+    }
+
+    UploadPartRequest PartRequest(string key, string id, Stream content, long offset, long size, int number, string customerKey)
+    {
+        content.Position = offset;
+        var request = new UploadPartRequest
+        {
+            BucketName = config.Bucket,
+            Key = key,
+            UploadId = id,
+            PartNumber = number,
+            PartSize = size,
+            InputStream = content,
+            UseChunkEncoding = false,
+            DisablePayloadSigning = !config.Insecure,
+            IsLastPart = offset + size == content.Length,
+        };
+        if (config.SendContentMd5)
+        {
+            request.MD5Digest = Md5(content, offset, size);
+        }
+
+        if (customerKey.Length > 0)
+        {
+            request.ServerSideEncryptionCustomerMethod = ServerSideEncryptionCustomerMethod.AES256;
+            request.ServerSideEncryptionCustomerProvidedKey = customerKey;
+        }
+
+        return request;
+    }
+
+    async Task CompleteAsync(string key, string id, List<PartETag> parts, long length, CancellationToken cancellationToken)
+    {
+        var request = new CompleteMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id, PartETags = parts };
+        var attempts = 0;
+        try
+        {
+            await retries.RunAsync(
+                0,
+                token =>
+                {
+                    attempts++;
+                    return client.CompleteMultipartUploadAsync(request, token);
+                },
+                cancellationToken);
+        }
+        catch (Exception e) when (attempts > 1 && S3Failure.IsNotFound(e))
+        {
+            // An earlier attempt whose answer was lost has completed the upload, or somebody aborted it.
+            var head = await retries.RunAsync(
+                0, token => client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = config.Bucket, Key = key }, token), cancellationToken);
+            if (head.ContentLength != length)
+            {
+                throw;
+            }
+        }
+    }
+
+    async Task AbortAsync(string key, string id)
+    {
+        try
+        {
+            using var timer = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+            await client.AbortMultipartUploadAsync(new AbortMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id }, timer.Token);
+        }
+        catch (Exception e) when (e is AmazonS3Exception or HttpRequestException or IOException or OperationCanceledException)
+        {
+            // The failure that led here is what counts; a rule of the bucket sweeps up what is left.
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using Polly;
+using Polly.Retry;
+
+namespace Observe.Store.Bucket;
+
+/// <summary>
+/// Attempts of one bucket's requests: pauses that double with jitter, and a budget over all of them, so that an outage is not answered
+/// by ten times the load. An attempt has a time limit of its own.
+/// </summary>
+sealed class S3Retries
+{
+    const int Budget = 100;
+    const long BytesPerSecond = 128 << 10;
+
+    readonly ResiliencePipeline _pipeline;
+    readonly TimeSpan _limit;
+    readonly TimeProvider _time;
+    int _left = Budget;
+
+    public S3Retries(S3Config config, TimeProvider time)
+    {
+        (_limit, _time) = (config.Http.ResponseHeaderTimeout, time);
+        _pipeline = config.MaxRetries == 0
+            ? ResiliencePipeline.Empty
+            : new ResiliencePipelineBuilder { TimeProvider = time }
+                .AddRetry(new RetryStrategyOptions
+                {
+                    BackoffType = DelayBackoffType.Exponential,
+                    UseJitter = true,
+                    Delay = config.RetryDelay,
+                    MaxDelay = TimeSpan.FromSeconds(20),
+                    MaxRetryAttempts = config.MaxRetries,
+                    ShouldHandle = a => ValueTask.FromResult(a.Outcome.Exception is { } e && S3Failure.IsTransient(e) && Take()),
+                })
+                .Build();
+    }
+
+    /// <param name="bytes">What the attempt moves, which gives it more time.</param>
+    public async Task<T> RunAsync<T>(long bytes, Func<CancellationToken, Task<T>> attempt, CancellationToken cancellationToken)
+    {
+        var limit = _limit + TimeSpan.FromSeconds((double)bytes / BytesPerSecond);
+        var result = await _pipeline.ExecuteAsync(
+            async token =>
+            {
+                using var timer = new CancellationTokenSource(limit, _time);
+                using var either = CancellationTokenSource.CreateLinkedTokenSource(token, timer.Token);
+                try
+                {
+                    return await attempt(either.Token);
+                }
+                catch (OperationCanceledException) when (timer.IsCancellationRequested && !token.IsCancellationRequested)
+                {
+                    throw new TimeoutException($"no answer within {limit.TotalSeconds:0} s");
+                }
+            },
+            cancellationToken);
+        Return();
+        return result;
+    }
+
+    bool Take()
+    {
+        var left = Interlocked.Decrement(ref _left);
+        if (left < 0)
+        {
+            Interlocked.Increment(ref _left);
+        }
+
+        return left >= 0;
+    }
+
+    void Return()
+    {
+        if (Interlocked.Increment(ref _left) > Budget)
+        {
+            Interlocked.Decrement(ref _left);
+        }
+    }
+}

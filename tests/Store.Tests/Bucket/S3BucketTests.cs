@@ -1,0 +1,103 @@
+using Observe.Store.Bucket;
+using Observe.Store.Model;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Store.Tests.Bucket;
+
+[CollectionDefinition(S3Server.Collection)]
+public sealed class S3ServerTests : ICollectionFixture<S3Server>;
+
+[Collection(S3Server.Collection)]
+public sealed class S3BucketTests(S3Server server) : BucketSuite
+{
+    protected override async Task<IBucket?> NewAsync() =>
+        await server.NewBucketAsync() is { } config ? new S3Bucket(config, TimeProvider.System) : null;
+
+    [Fact]
+    public async Task A_wrong_secret_is_refused_by_name_and_never_told()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var bucket = new S3Bucket(config with { SecretKey = new Secret("wrong-and-private") }, TimeProvider.System);
+        var refused = await Assert.ThrowsAsync<BucketException>(() => PutAsync(bucket, "a", Bytes(10)));
+        Assert.Contains("refused the signature", refused.Message, StringComparison.Ordinal);
+        Assert.Contains(S3Server.AccessKey, refused.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("wrong-and-private", refused.ToString(), StringComparison.Ordinal);
+        var head = await Assert.ThrowsAsync<BucketException>(() => bucket.AttributesAsync("a", default));
+        Assert.Contains("403", head.Message, StringComparison.Ordinal);
+        var list = await Assert.ThrowsAsync<BucketException>(() => ListAsync(bucket, "", true));
+        Assert.Contains(S3Server.AccessKey, list.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unknown_access_key_and_a_missing_bucket_are_told_apart()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using (var stranger = new S3Bucket(config with { AccessKey = "stranger" }, TimeProvider.System))
+        {
+            var refused = await Assert.ThrowsAsync<BucketException>(() => ListAsync(stranger, "", true));
+            Assert.Contains("does not know access key id stranger", refused.Message, StringComparison.Ordinal);
+        }
+
+        await using var nowhere = new S3Bucket(config with { Bucket = "nowhere" }, TimeProvider.System);
+        var missing = await Assert.ThrowsAsync<BucketException>(() => ListAsync(nowhere, "", true));
+        Assert.Contains("no bucket nowhere", missing.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_endpoint_that_nobody_listens_on_is_named()
+    {
+        var config = new S3Config { Bucket = "b", Endpoint = "127.0.0.1:1", Insecure = true, AccessKey = "a", SecretKey = new Secret("s"), MaxRetries = 1, RetryDelay = TimeSpan.FromMilliseconds(1) };
+        await using var bucket = new S3Bucket(config, TimeProvider.System);
+        var failed = await Assert.ThrowsAsync<BucketException>(() => bucket.GetAsync("a", default));
+        Assert.Contains("127.0.0.1:1 can't be reached", failed.Message, StringComparison.Ordinal);
+        Assert.StartsWith("s3://b: can't read a: ", failed.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData((5 << 20) + 1)]
+    [InlineData(12_000_000)]
+    public async Task A_large_object_goes_up_in_parts(int size)
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var bucket = new S3Bucket(config with { SendContentMd5 = true }, TimeProvider.System);
+        var content = Bytes(size);
+        await PutAsync(bucket, "large", content);
+        Assert.Equal(content, await bucket.GetBytesAsync("large", size, default));
+        var attributes = await bucket.AttributesAsync("large", default);
+        Assert.Equal(size, attributes!.Size);
+        Assert.EndsWith($"-{(size + (5 << 20) - 1) / (5 << 20)}\"", attributes.ETag, StringComparison.Ordinal);
+        var parts = await server.Client!.ListMultipartUploadsAsync(new Amazon.S3.Model.ListMultipartUploadsRequest { BucketName = config.Bucket });
+        Assert.Empty(parts.MultipartUploads ?? []);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Listings_go_on_over_pages(bool version1)
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var bucket = new S3Bucket(config with { ListVersion1 = version1 }, TimeProvider.System);
+        await Parallel.ForAsync(0, 1100, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (i, _) =>
+            await PutAsync(bucket, $"folder-{i:0000}/object", [1]));
+        var expected = Enumerable.Range(0, 1100).Select(i => $"folder-{i:0000}/");
+        Assert.Equal(expected, (await ListAsync(bucket, "", false)).Select(e => e.Key));
+        Assert.Equal(expected.Select(f => f + "object"), (await ListAsync(bucket, "", true)).Select(e => e.Key));
+    }
+}
