@@ -5,6 +5,12 @@ namespace Observe.Store.Wal;
 /// <summary>Records that go into the log together: compressed as they are added, outside any lock. Reusable; not thread-safe.</summary>
 sealed class WalBatch : IDisposable
 {
+    /// <summary>
+    /// Shorter records stay as they are. The header is not in the checksum: so a compressed record that is read as a plain one begins
+    /// with its length, which is no record's type.
+    /// </summary>
+    const int MinCompressed = 64;
+
     readonly ByteWriter _payloads = new(4096);
     readonly List<(int Length, byte Flags)> _records = [];
 
@@ -17,13 +23,16 @@ sealed class WalBatch : IDisposable
 
     public void Add(ReadOnlySpan<byte> record)
     {
-        var room = _payloads.GetSpan(Snappier.Snappy.GetMaxCompressedLength(record.Length));
-        var compressed = Snappier.Snappy.Compress(record, room);
-        if (compressed < record.Length)
+        if (record.Length >= MinCompressed)
         {
-            _payloads.Advance(compressed);
-            _records.Add((compressed, WalSegment.Snappy));
-            return;
+            var room = _payloads.GetSpan(Snappier.Snappy.GetMaxCompressedLength(record.Length));
+            var compressed = Snappier.Snappy.Compress(record, room);
+            if (compressed < record.Length)
+            {
+                _payloads.Advance(compressed);
+                _records.Add((compressed, WalSegment.Snappy));
+                return;
+            }
         }
 
         _payloads.Raw(record);

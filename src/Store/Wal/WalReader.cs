@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using Observe.Store.Bytes;
@@ -21,7 +22,7 @@ sealed class WalReader : IDisposable
     const int MaxNamedDamages = 1000;
 
     readonly IReadOnlyList<WalSegment> _segments;
-    readonly byte[] _buffer = new byte[BufferSize];
+    readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
     readonly ByteWriter _parts = new(64 * 1024);
     readonly List<WalDamage> _damages = [];
     byte[] _decompressed = [];
@@ -81,6 +82,7 @@ sealed class WalReader : IDisposable
         _file?.Dispose();
         _zstd?.Dispose();
         _parts.Dispose();
+        ArrayPool<byte>.Shared.Return(_buffer);
     }
 
     bool NextPage()
@@ -294,6 +296,12 @@ sealed class WalReader : IDisposable
                     Room((int)size);
                     length = (_zstd ??= new ZstdSharp.Decompressor()).Unwrap(data, _decompressed);
                     break;
+            }
+
+            if (length == 0 || _decompressed[0] is 0 or > (byte)WalRecordType.FloatHistogramsV2)
+            {
+                AddDamage(Offset, "a record of unknown type");
+                return false;
             }
 
             _record = _decompressed.AsMemory(0, length);
