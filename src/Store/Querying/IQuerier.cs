@@ -2,22 +2,6 @@ using Observe.Store.Model;
 
 namespace Observe.Store.Querying;
 
-/// <summary>Which value of a downsampled window a reader wants. Of raw samples each counts as one window of its own.</summary>
-public enum Aggregate : byte
-{
-    /// <summary>The samples as they are; of a downsampled window its average (sum / count).</summary>
-    Raw,
-
-    /// <summary>How many raw samples: 1 for each raw sample.</summary>
-    Count,
-    Sum,
-    Min,
-    Max,
-
-    /// <summary>The counter's value, resets applied across chunks as Thanos's counter aggregate says.</summary>
-    Counter,
-}
-
 /// <summary>What a reader is going to do with the series: all of it lets a source do less, none of it may change an answer.</summary>
 public sealed record SelectHints
 {
