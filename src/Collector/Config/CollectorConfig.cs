@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Observe.Store.Model;
 
 namespace Observe.Collector.Config;
@@ -78,18 +80,42 @@ public sealed record CollectorConfig
     public string Cluster => Global.ExternalLabels.Get(ClusterLabel);
 
     /// <summary>Identifies what is configured: the same for two collectors that differ only in external labels and in secrets.</summary>
-    public string Hash() => throw new NotImplementedException();
+    public string Hash() =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ConfigPrinter.Print(this, externalLabels: false))));
 
     /// <summary>The configuration in force as YAML, defaults filled in as Prometheus prints them, secrets hidden.</summary>
-    public string ToYaml() => throw new NotImplementedException();
+    public string ToYaml() => ConfigPrinter.Print(this);
 
     /// <summary>Reads a file; relative paths in it are relative to its folder.</summary>
     /// <param name="clusterRequired">External labels must name the cluster, as they must for a collector.</param>
     /// <exception cref="ConfigException">All that is wrong with the file; also when it cannot be read.</exception>
-    public static CollectorConfig Load(string path, bool clusterRequired = true) => throw new NotImplementedException();
+    public static CollectorConfig Load(string path, bool clusterRequired = true)
+    {
+        string text;
+        try
+        {
+            text = ConfigFile.Read(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigException([new ConfigError(path, 0, 0, e.Message)]);
+        }
+
+        return Read(text, path, Path.GetDirectoryName(Path.GetFullPath(path)), clusterRequired, Environment.GetEnvironmentVariable);
+    }
 
     /// <summary>Reads text; paths in it stay as they are.</summary>
     /// <param name="name">Stands for the file in errors.</param>
     /// <exception cref="ConfigException">All that is wrong with the text.</exception>
-    public static CollectorConfig Parse(string text, string name, bool clusterRequired = true) => throw new NotImplementedException();
+    public static CollectorConfig Parse(string text, string name, bool clusterRequired = true) =>
+        Read(text, name, directory: null, clusterRequired, Environment.GetEnvironmentVariable);
+
+    internal static CollectorConfig Read(
+        string text, string name, string? directory, bool clusterRequired, Func<string, string?> environment)
+    {
+        var errors = new ConfigErrors(name);
+        var config = new ConfigReader(directory, environment, errors).Read(text, clusterRequired);
+        errors.ThrowIfAny();
+        return config;
+    }
 }

@@ -11,6 +11,20 @@ public static class LabelName
     /// <summary><c>[a-zA-Z_:][a-zA-Z0-9_:]*</c>: needs no quotes as a metric name.</summary>
     public static bool IsLegacyMetricValid(ReadOnlySpan<char> name) => IsLegacy(name, colons: true);
 
+    /// <summary>Not empty, and text that UTF-8 can hold: no half of a surrogate pair.</summary>
+    public static bool IsUtf8Valid(ReadOnlySpan<char> name)
+    {
+        for (var i = 0; i < name.Length; i++)
+        {
+            if (char.IsSurrogate(name[i]) && !(char.IsHighSurrogate(name[i]) && i + 1 < name.Length && char.IsLowSurrogate(name[++i])))
+            {
+                return false;
+            }
+        }
+
+        return !name.IsEmpty;
+    }
+
     static bool IsLegacy(ReadOnlySpan<char> name, bool colons)
     {
         for (var i = 0; i < name.Length; i++)

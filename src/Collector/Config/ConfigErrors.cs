@@ -1,0 +1,34 @@
+namespace Observe.Collector.Config;
+
+/// <summary>Gathers the faults and warnings of one file, so that all are told at once.</summary>
+sealed class ConfigErrors(string file)
+{
+    readonly List<ConfigError> _errors = [];
+    readonly List<ConfigError> _warnings = [];
+
+    public string File { get; } = file;
+
+    public IReadOnlyList<ConfigError> Warnings => _warnings;
+
+    public void Add(YamlNode? at, string message) => Add(at?.Line ?? 0, at?.Column ?? 0, message);
+
+    public void Add(int line, int column, string message) => _errors.Add(new ConfigError(File, line, column, message));
+
+    public void Warn(YamlNode at, string message) => _warnings.Add(new ConfigError(File, at.Line, at.Column, message));
+
+    /// <summary>Takes over what was found in a file that this one includes.</summary>
+    public void AddAll(ConfigErrors included)
+    {
+        _errors.AddRange(included._errors);
+        _warnings.AddRange(included._warnings);
+    }
+
+    /// <exception cref="ConfigException">There are errors.</exception>
+    public void ThrowIfAny()
+    {
+        if (_errors.Count > 0)
+        {
+            throw new ConfigException([.. _errors.OrderBy(e => e.File != File).ThenBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)]);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+using System.Globalization;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Config;
+
+/// <summary>
+/// A mapping of a configuration file, read key by key. A value of the wrong kind is an error and reads as not set; keys that nobody
+/// asked for are errors too, once <see cref="Done"/> is called.
+/// </summary>
+sealed class ConfigSection
+{
+    readonly HashSet<string> _known = [];
+    readonly List<(YamlText Key, YamlNode Value)> _entries = [];
+    readonly string _name;
+
+    /// <param name="node">Null, or a null in the file: an empty section.</param>
+    /// <param name="name">What the section is called in errors.</param>
+    public ConfigSection(YamlNode? node, string name, ConfigErrors errors)
+    {
+        (_name, Errors, Node) = (name, errors, node);
+        if (node is YamlMap map)
+        {
+            _entries = map.Entries;
+        }
+        else if (node is not (null or YamlText { IsNull: true }))
+        {
+            errors.Add(node, $"{name} must be a mapping");
+        }
+    }
+
+    public ConfigErrors Errors { get; }
+
+    public YamlNode? Node { get; }
+
+    /// <summary>The value of a key; null when it is not there or null in the file.</summary>
+    public YamlNode? Find(string key)
+    {
+        _known.Add(key);
+        foreach (var (name, value) in _entries)
+        {
+            if (name.Text == key)
+            {
+                return value is YamlText { IsNull: true } ? null : value;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The key as it stands in the file, for errors about it.</summary>
+    public YamlNode? Key(string key)
+    {
+        foreach (var (name, _) in _entries)
+        {
+            if (name.Text == key)
+            {
+                return name;
+            }
+        }
+
+        return Node;
+    }
+
+    public string? Text(string key) => Find(key) is { } node ? TextOf(node, key) : null;
+
+    public Secret? Secret(string key) => Text(key) is { } text ? new Secret(text) : null;
+
+    public bool? Bool(string key)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        switch (text)
+        {
+            case "true" or "True" or "TRUE" or "yes" or "Yes" or "YES" or "on" or "On" or "ON" or "y" or "Y":
+                return true;
+            case "false" or "False" or "FALSE" or "no" or "No" or "NO" or "off" or "Off" or "OFF" or "n" or "N":
+                return false;
+            default:
+                Errors.Add(node, $"{key} must be true or false, not {GoText.Quote(text)}");
+                return null;
+        }
+    }
+
+    /// <summary>A duration above zero; zero reads as not set, as in Prometheus.</summary>
+    public TimeSpan? Duration(string key)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (!Store.Model.Duration.TryParse(text, out var milliseconds, out var error))
+        {
+            Errors.Add(node, $"{key}: {error}");
+            return null;
+        }
+
+        return milliseconds == 0 ? null : TimeSpan.FromMilliseconds(milliseconds);
+    }
+
+    public long? Count(string key)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.None, CultureInfo.InvariantCulture, out var value))
+        {
+            return value;
+        }
+
+        Errors.Add(node, $"{key} must be a number that is not negative, not {GoText.Quote(text)}");
+        return null;
+    }
+
+    public double? Number(string key)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
+        {
+            return value;
+        }
+
+        Errors.Add(node, $"{key} must be a number, not {GoText.Quote(text)}");
+        return null;
+    }
+
+    /// <summary>A size in bytes: <c>64MB</c>, <c>1GiB</c>, <c>0</c>.</summary>
+    public long? Size(string key)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (ByteSize.TryParse(text, out var bytes))
+        {
+            return bytes;
+        }
+
+        Errors.Add(node, $"{key} must be a size with its unit, such as 64MB, not {GoText.Quote(text)}");
+        return null;
+    }
+
+    /// <summary>One of a few words.</summary>
+    public string? Choice(string key, params ReadOnlySpan<string> words)
+    {
+        if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (words.Contains(text))
+        {
+            return text;
+        }
+
+        Errors.Add(node, $"{key} must be one of {string.Join(", ", words!)}, not {GoText.Quote(text)}");
+        return null;
+    }
+
+    public ConfigSection? Section(string key) => Find(key) is { } node ? new ConfigSection(node, key, Errors) : null;
+
+    /// <summary>The items of a list; null when the key is not set.</summary>
+    public IReadOnlyList<YamlNode>? List(string key)
+    {
+        switch (Find(key))
+        {
+            case null:
+                return null;
+            case YamlList list:
+                return list.Items;
+            case var node:
+                Errors.Add(node, $"{key} must be a list");
+                return null;
+        }
+    }
+
+    /// <summary>The texts of a list; null when the key is not set.</summary>
+    public IReadOnlyList<string>? Texts(string key) =>
+        List(key)?.Select(node => TextOf(node, key)).OfType<string>().ToList();
+
+    /// <summary>The entries of a mapping from names to texts.</summary>
+    public IReadOnlyList<(YamlText Key, string Value)> Pairs(string key)
+    {
+        switch (Find(key))
+        {
+            case null:
+                return [];
+            case YamlMap map:
+                return [.. map.Entries.Select(e => (e.Key, TextOf(e.Value, e.Key.Text) ?? ""))];
+            case var node:
+                Errors.Add(node, $"{key} must be a mapping");
+                return [];
+        }
+    }
+
+    /// <summary>The entries of a mapping from names to whatever they hold.</summary>
+    public IReadOnlyList<(YamlText Key, YamlNode Value)> Entries(string key)
+    {
+        switch (Find(key))
+        {
+            case null:
+                return [];
+            case YamlMap map:
+                return map.Entries;
+            case var node:
+                Errors.Add(node, $"{key} must be a mapping");
+                return [];
+        }
+    }
+
+    public string? TextOf(YamlNode node, string key)
+    {
+        if (node is YamlText text)
+        {
+            return text.IsNull ? "" : text.Text;
+        }
+
+        Errors.Add(node, $"{key} must be a single value");
+        return null;
+    }
+
+    /// <summary>Reports a key that the section may have but that Observe does not act on.</summary>
+    public void NotSupported(string key, string consequence)
+    {
+        if (Find(key) is { } node && node is not YamlList { Items.Count: 0 })
+        {
+            Errors.Add(Key(key), $"{key} is not supported yet: {consequence}");
+        }
+    }
+
+    /// <summary>Reports a key that does no harm when it is left out of account.</summary>
+    public void Ignored(string key, string consequence)
+    {
+        if (Find(key) is { } node && node is not YamlList { Items.Count: 0 })
+        {
+            Errors.Warn(Key(key)!, $"{key} is ignored: {consequence}");
+        }
+    }
+
+    /// <summary>Ends the reading: what was not asked for is unknown.</summary>
+    public void Done()
+    {
+        foreach (var (key, _) in _entries)
+        {
+            if (!_known.Contains(key.Text))
+            {
+                var near = _known.Select(k => (Word: k, Distance: Distance(k, key.Text))).Where(k => k.Distance <= 3).MinBy(k => k.Distance).Word;
+                Errors.Add(key, $"unknown key {GoText.Quote(key.Text)} in {_name}" + (near is null ? "" : $"; is {near} meant?"));
+            }
+        }
+    }
+
+    /// <summary>How many characters must be changed, added or left out to make one word the other; 4 when it is more than 3.</summary>
+    static int Distance(string a, string b)
+    {
+        if (Math.Abs(a.Length - b.Length) > 3)
+        {
+            return 4;
+        }
+
+        var row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+            {
+                var above = row[j];
+                row[j] = Math.Min(Math.Min(above, row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
+                diagonal = above;
+            }
+        }
+
+        return row[b.Length];
+    }
+}
+
+/// <summary>Sizes as Prometheus writes them: powers of 1024 whether the unit is KB or KiB.</summary>
+static class ByteSize
+{
+    static readonly (string Unit, long Bytes)[] s_units =
+    [
+        ("EiB", 1L << 60), ("PiB", 1L << 50), ("TiB", 1L << 40), ("GiB", 1L << 30), ("MiB", 1L << 20), ("KiB", 1L << 10),
+        ("EB", 1L << 60), ("PB", 1L << 50), ("TB", 1L << 40), ("GB", 1L << 30), ("MB", 1L << 20), ("KB", 1L << 10), ("B", 1),
+    ];
+
+    public static bool TryParse(string text, out long bytes)
+    {
+        bytes = 0;
+        if (text == "0")
+        {
+            return true;
+        }
+
+        double sum = 0;
+        var rest = text.AsSpan();
+        while (!rest.IsEmpty)
+        {
+            var digits = 0;
+            while (digits < rest.Length && (char.IsAsciiDigit(rest[digits]) || rest[digits] == '.'))
+            {
+                digits++;
+            }
+
+            if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
+            {
+                return false;
+            }
+
+            rest = rest[digits..];
+            var unit = Array.FindIndex(s_units, Starts(rest.ToString()));
+            if (unit < 0)
+            {
+                return false;
+            }
+
+            sum += number * s_units[unit].Bytes;
+            rest = rest[s_units[unit].Unit.Length..];
+        }
+
+        if (text.Length == 0 || sum >= long.MaxValue)
+        {
+            return false;
+        }
+
+        bytes = (long)sum;
+        return true;
+    }
+
+    static Predicate<(string Unit, long Bytes)> Starts(string text) => unit => text.StartsWith(unit.Unit, StringComparison.Ordinal);
+
+    /// <summary>In units that leave nothing over: <c>64MiB</c>, <c>1GiB512KiB</c>.</summary>
+    public static string Format(long bytes)
+    {
+        if (bytes == 0)
+        {
+            return "0B";
+        }
+
+        var text = "";
+        foreach (var (unit, size) in s_units.Where(u => u.Unit.Length != 2))
+        {
+            if (bytes / size > 0)
+            {
+                text += string.Create(CultureInfo.InvariantCulture, $"{bytes / size}{unit}");
+                bytes %= size;
+            }
+        }
+
+        return text;
+    }
+}
