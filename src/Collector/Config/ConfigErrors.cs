@@ -8,7 +8,7 @@ sealed class ConfigErrors(string file)
 
     public string File { get; } = file;
 
-    public IReadOnlyList<ConfigError> Warnings => _warnings;
+    public IReadOnlyList<ConfigError> Warnings => InOrder(_warnings);
 
     public void Add(YamlNode? at, string message) => Add(at?.Line ?? 0, at?.Column ?? 0, message);
 
@@ -28,7 +28,11 @@ sealed class ConfigErrors(string file)
     {
         if (_errors.Count > 0)
         {
-            throw new ConfigException([.. _errors.OrderBy(e => e.File != File).ThenBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)]);
+            throw new ConfigException(InOrder(_errors));
         }
     }
+
+    /// <summary>Of this file first, then of those it includes; from top to bottom.</summary>
+    List<ConfigError> InOrder(List<ConfigError> errors) =>
+        [.. errors.OrderBy(e => e.File != File).ThenBy(e => e.File, StringComparer.Ordinal).ThenBy(e => e.Line).ThenBy(e => e.Column)];
 }

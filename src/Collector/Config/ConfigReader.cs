@@ -9,7 +9,12 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
 {
     public CollectorConfig Read(string text, bool clusterRequired)
     {
-        var root = new ConfigSection(YamlTree.Read(text, errors), "the configuration", errors);
+        if (!YamlTree.TryRead(text, errors, out var tree))
+        {
+            return new CollectorConfig();
+        }
+
+        var root = new ConfigSection(tree, "the configuration", errors);
         var global = ReadGlobal(new ConfigSection(root.Find("global"), "global", errors), clusterRequired);
         var conflict = LabelConflict.Exported;
         if (root.Section("cluster_label") is { } cluster)
@@ -190,9 +195,12 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
                 var included = new ConfigErrors(path);
                 try
                 {
-                    var section = new ConfigSection(YamlTree.Read(ConfigFile.Read(path), included), "the file", included);
-                    ReadJobs(section, reader.In(Path.GetDirectoryName(path)), jobs);
-                    section.Done();
+                    if (YamlTree.TryRead(ConfigFile.Read(path), included, out var tree))
+                    {
+                        var section = new ConfigSection(tree, "the file", included);
+                        ReadJobs(section, reader.In(Path.GetDirectoryName(path)), jobs);
+                        section.Done();
+                    }
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
                 {
@@ -214,11 +222,24 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
 
 static class ConfigFile
 {
-    /// <exception cref="IOException">The file cannot be read or is larger than any configuration may be.</exception>
+    static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    /// <exception cref="IOException">The file cannot be read, is larger than any configuration may be, or is not UTF-8.</exception>
     public static string Read(string path)
     {
-        var length = new FileInfo(path).Length;
-        return length <= YamlTree.MaxLength ? File.ReadAllText(path) : throw new IOException($"{path} is larger than {YamlTree.MaxLength >> 20} MiB");
+        if (new FileInfo(path).Length > YamlTree.MaxLength)
+        {
+            throw new IOException($"the file is larger than {YamlTree.MaxLength >> 20} MiB");
+        }
+
+        try
+        {
+            return File.ReadAllText(path, s_strict);
+        }
+        catch (DecoderFallbackException)
+        {
+            throw new IOException("the file is not valid UTF-8");
+        }
     }
 }
 

@@ -254,7 +254,7 @@ sealed class ConfigSection
         {
             if (!_known.Contains(key.Text))
             {
-                var near = _known.Select(k => (Word: k, Distance: Distance(k, key.Text))).Where(k => k.Distance <= 3).MinBy(k => k.Distance).Word;
+                var near = _known.Where(k => Distance(k, key.Text) <= 3).MinBy(k => Distance(k, key.Text));
                 Errors.Add(key, $"unknown key {GoText.Quote(key.Text)} in {_name}" + (near is null ? "" : $"; is {near} meant?"));
             }
         }

@@ -225,7 +225,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
 
     static StaticConfig ReadStatic(ConfigSection job, YamlNode node, bool relabelled)
     {
-        var section = new ConfigSection(node, "static_configs", job.Errors);
+        var section = Item(job, node, "static_configs");
         var targets = new List<string>();
         foreach (var item in section.List("targets") ?? [])
         {
@@ -248,6 +248,17 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         return new StaticConfig(targets, labels);
     }
 
+    /// <summary>An item of a list of sections, which must not be null.</summary>
+    static ConfigSection Item(ConfigSection job, YamlNode node, string key)
+    {
+        if (node is YamlText { IsNull: true })
+        {
+            job.Errors.Add(node, $"empty or null section in {key}");
+        }
+
+        return new ConfigSection(node, key, job.Errors);
+    }
+
     internal static Labels ReadLabels(ConfigSection section, string key)
     {
         var labels = new LabelsBuilder();
@@ -268,7 +279,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
 
     FileDiscoveryConfig ReadFileDiscovery(ConfigSection job, YamlNode node)
     {
-        var section = new ConfigSection(node, "file_sd_configs", job.Errors);
+        var section = Item(job, node, "file_sd_configs");
         var files = new List<string>();
         foreach (var item in section.List("files") ?? [])
         {
@@ -282,7 +293,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
             files.Add(Join(directory, path));
         }
 
-        if (section.Find("files") is null or YamlList { Items.Count: 0 })
+        if (node is YamlMap && section.Find("files") is null or YamlList { Items.Count: 0 })
         {
             job.Errors.Add(node, "file service discovery config must contain at least one path name");
         }

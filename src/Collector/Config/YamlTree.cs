@@ -75,23 +75,26 @@ static class YamlTree
 
     public const int MaxNodes = 1_000_000;
 
-    /// <summary>The root of the first document; null when the file has none. Faults are added to <paramref name="errors"/>.</summary>
-    public static YamlNode? Read(string text, ConfigErrors errors)
+    /// <summary>Reads the first document; false when the text is no YAML, and <paramref name="errors"/> says why.</summary>
+    /// <param name="root">null when the text has no document.</param>
+    public static bool TryRead(string text, ConfigErrors errors, out YamlNode? root)
     {
+        root = null;
         if (text.Length > MaxLength)
         {
             errors.Add(null, $"the file is larger than {MaxLength >> 20} MiB");
-            return null;
+            return false;
         }
 
         try
         {
-            return Build(new Parser(new StringReader(text)), errors);
+            root = Build(new Parser(new StringReader(text)), errors);
+            return true;
         }
         catch (YamlException e)
         {
             errors.Add((int)e.Start.Line, (int)e.Start.Column, $"not valid YAML: {e.Message}");
-            return null;
+            return false;
         }
     }
 
