@@ -33,22 +33,25 @@ public static class Duration
         while (at < text.Length)
         {
             var digits = at;
-            ulong number = 0;
-            var overflow = false;
-            for (; at < text.Length && char.IsAsciiDigit(text[at]); at++)
-            {
-                overflow |= number > (ulong.MaxValue - 9) / 10;
-                number = (number * 10) + (ulong)(text[at] - '0');
-            }
-
-            var unitStart = at;
-            while (at < text.Length && char.IsAsciiLetter(text[at]))
+            while (at < text.Length && char.IsAsciiDigit(text[at]))
             {
                 at++;
             }
 
+            var unitStart = at;
+            while (at < text.Length && !char.IsAsciiDigit(text[at]))
+            {
+                at++;
+            }
+
+            if (at == unitStart || !ulong.TryParse(text[digits..unitStart], NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+            {
+                error = $"not a valid duration string: {GoText.Quote(text.ToString())}";
+                return false;
+            }
+
             var index = -1;
-            for (var i = next; i < s_units.Length; i++)
+            for (var i = 0; i < s_units.Length; i++)
             {
                 if (text[unitStart..at].SequenceEqual(s_units[i].Unit))
                 {
@@ -56,16 +59,18 @@ public static class Duration
                 }
             }
 
-            if (digits == unitStart || index < 0)
+            if (index < next)
             {
-                error = $"not a valid duration string: {GoText.Quote(text.ToString())}";
+                error = index < 0
+                    ? $"unknown unit {GoText.Quote(text[unitStart..at].ToString())} in duration {GoText.Quote(text.ToString())}"
+                    : $"not a valid duration string: {GoText.Quote(text.ToString())}";
                 return false;
             }
 
             next = index + 1;
             var unit = s_units[index].Ms;
             // Prometheus counts in nanoseconds of an int64: what does not fit there is out of range.
-            if (overflow || number > (ulong)(long.MaxValue / 1_000_000 / unit) || (milliseconds += (long)number * unit) > long.MaxValue / 1_000_000)
+            if (number > (ulong)(long.MaxValue / 1_000_000 / unit) || (milliseconds += (long)number * unit) > long.MaxValue / 1_000_000)
             {
                 milliseconds = 0;
                 error = "duration out of range";

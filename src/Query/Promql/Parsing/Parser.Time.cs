@@ -115,12 +115,8 @@ sealed partial class Parser
                 return Signed(token, literal, checkRange: true);
             case TokenKind.Step or TokenKind.Range or TokenKind.MaxOf or TokenKind.MinOf:
                 var call = ParseDurationCall(checkEnabled: false);
-                var negated = new DurationExpr(token.Kind == TokenKind.Sub ? DurationOperator.Negate : DurationOperator.Add, null, call, false)
-                {
-                    Position = new Position(token.Position.Start, call.Position.End),
-                };
-                RequireDurationExpressions(negated);
-                return negated;
+                RequireDurationExpressions(call with { Position = new Position(token.Position.Start, call.Position.End) });
+                return Signed(token, call, checkRange: true);
             case TokenKind.LeftParen:
                 Take();
                 var inner = ParseDuration(0);

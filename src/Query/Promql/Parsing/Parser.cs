@@ -118,7 +118,7 @@ sealed partial class Parser(byte[] query, ParserOptions options)
                 matching = matching with
                 {
                     Cardinality = Take().Kind == TokenKind.GroupLeft ? MatchCardinality.ManyToOne : MatchCardinality.OneToMany,
-                    Include = Peek().Kind == TokenKind.LeftParen ? ParseGrouping() : [],
+                    Include = Peek().Kind != TokenKind.LeftParen && StartsRightSide(Peek().Kind) ? [] : ParseGrouping(),
                 };
             }
         }
@@ -141,6 +141,8 @@ sealed partial class Parser(byte[] query, ParserOptions options)
                 return (matching, returnBool);
         }
     }
+
+    static bool StartsRightSide(TokenKind kind) => StartsExpr(kind) || kind is TokenKind.Fill or TokenKind.FillLeft or TokenKind.FillRight;
 
     double ParseFillValue()
     {
