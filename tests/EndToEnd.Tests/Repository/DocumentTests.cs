@@ -27,7 +27,7 @@ public sealed partial class DocumentTests
         Assert.NotEmpty(pages);
         foreach (var page in pages)
         {
-            var last = File.ReadAllLines(page).Last(l => l.Length > 0);
+            var last = File.ReadAllText(page).TrimEnd().Split("\n\n")[^1];
             Assert.StartsWith("Implemented by:", last, StringComparison.Ordinal);
             foreach (Match path in PathName().Matches(last))
             {

@@ -11,8 +11,8 @@ public sealed partial class LayerTests
     static readonly string[][] s_storeRows =
     [
         ["Bytes"],
-        ["Model", "Bucket"],
-        ["Chunks"],
+        ["Model"],
+        ["Bucket", "Chunks"],
         ["Querying", "Index", "Wal"],
         ["Blocks", "Api", "Fleet"],
         ["Head", "Gateway", "Compact"],
