@@ -5,9 +5,10 @@ using Observe.Store.Querying;
 namespace Observe.Store.Api;
 
 /// <summary>A series as a store sent it, decoded as it is read.</summary>
-sealed class RemoteSeries(Labels labels, SelectHints hints) : Series(labels)
+sealed class RemoteSeries(Labels labels, SelectHints hints, string endpoint) : Series(labels)
 {
     readonly List<Chunk> _chunks = [];
+    bool _sorted;
 
     /// <summary>
     /// Adds a frame to the series that is being read, or begins the next one; then the series that is whole now is returned.
@@ -18,7 +19,7 @@ sealed class RemoteSeries(Labels labels, SelectHints hints) : Series(labels)
         var whole = series;
         if (series is null || series.Labels != labels)
         {
-            series = new RemoteSeries(labels, hints);
+            series = new RemoteSeries(labels, hints, endpoint);
         }
         else
         {
@@ -33,11 +34,23 @@ sealed class RemoteSeries(Labels labels, SelectHints hints) : Series(labels)
         return whole;
     }
 
-    public override ISampleIterator Samples() => throw new NotImplementedException($"{hints}");
+    public override ISampleIterator Samples() => new ChunkSeriesIterator(
+        hints.SkipSamples ? [] : Sorted(), hints.Aggregate, hints.Range, endpoint);
 
-    public override IEnumerable<Chunk> Chunks()
+    public override IEnumerable<Chunk> Chunks() => Sorted();
+
+    /// <summary>Stores send chunks in order of time, as a rule.</summary>
+    List<Chunk> Sorted()
     {
-        _chunks.Sort(static (a, b) => a.MinTime.CompareTo(b.MinTime));
+        lock (_chunks)
+        {
+            if (!_sorted)
+            {
+                _chunks.Sort(static (a, b) => a.MinTime.CompareTo(b.MinTime));
+                _sorted = true;
+            }
+        }
+
         return _chunks;
     }
 }

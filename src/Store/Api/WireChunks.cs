@@ -2,6 +2,7 @@ using Google.Protobuf;
 using Observe.Store.Api.Wire;
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
+using Observe.Store.Model;
 using Chunk = Observe.Store.Chunks.Chunk;
 
 namespace Observe.Store.Api;
@@ -9,7 +10,7 @@ namespace Observe.Store.Api;
 /// <summary>Chunks between the store and the wire, which knows three encodings and has a field for each aggregate.</summary>
 static class WireChunks
 {
-    const int AggregateKinds = 5;
+    static readonly Aggregate[] s_aggregates = [Aggregate.Count, Aggregate.Sum, Aggregate.Min, Aggregate.Max, Aggregate.Counter];
 
     /// <summary>
     /// What to send of a series: its chunks where it has them, and samples encoded as raw chunks where it has none or in an encoding
@@ -17,9 +18,18 @@ static class WireChunks
     /// </summary>
     public static IEnumerable<AggrChunk> Of(Querying.Series series, IReadOnlyCollection<Aggr> aggregates)
     {
-        foreach (var chunk in series.Chunks() ?? throw new NotImplementedException())
+        foreach (var chunk in series.Chunks() ?? Encoded(series.Samples()))
         {
-            yield return ToWire(chunk, aggregates) ?? throw new NotImplementedException();
+            if (ToWire(chunk, aggregates) is { } field)
+            {
+                yield return field;
+                continue;
+            }
+
+            foreach (var encoded in Encoded(ChunkIterators.Open(chunk, Aggregate.Raw, "chunk", 0)))
+            {
+                yield return ToWire(encoded, aggregates)!;
+            }
         }
     }
 
@@ -37,28 +47,22 @@ static class WireChunks
             return field.Raw is null ? null : field;
         }
 
-        var at = 0;
-        for (var kind = 0; kind < AggregateKinds; kind++)
+        foreach (var aggregate in s_aggregates)
         {
-            var part = Take(chunk.Data, ref at);
-            if (part.IsEmpty || !(aggregates.Contains((Aggr)(kind + 1)) || (kind <= 1 && aggregates.Contains(Aggr.Raw))))
+            if (!(aggregates.Contains((Aggr)aggregate) || (aggregate is Aggregate.Count or Aggregate.Sum && aggregates.Contains(Aggr.Raw)))
+                || !AggregatesChunk.TryGet(chunk, aggregate, "chunk", 0, out var part))
             {
                 continue;
             }
 
-            var payload = Payload((ChunkEncoding)part.Span[0], part[1..]);
-            if (payload is null)
+            var payload = Payload(part.Encoding, part.Data);
+            switch (aggregate)
             {
-                return null;
-            }
-
-            switch (kind)
-            {
-                case 0: field.Count = payload; break;
-                case 1: field.Sum = payload; break;
-                case 2: field.Min = payload; break;
-                case 3: field.Max = payload; break;
-                case 4: field.Counter = payload; break;
+                case Aggregate.Count: field.Count = payload; break;
+                case Aggregate.Sum: field.Sum = payload; break;
+                case Aggregate.Min: field.Min = payload; break;
+                case Aggregate.Max: field.Max = payload; break;
+                case Aggregate.Counter: field.Counter = payload; break;
             }
         }
 
@@ -74,35 +78,31 @@ static class WireChunks
             return new Chunk(field.MinTime, field.MaxTime, Encoding(raw, endpoint), raw.Data.Memory);
         }
 
-        ReadOnlySpan<Wire.Chunk?> parts = [field.Count, field.Sum, field.Min, field.Max, field.Counter];
-        var size = 0;
-        foreach (var part in parts)
-        {
-            size += part is null ? 1 : Varint.SizeUnsigned((ulong)part.Data.Length) + 1 + part.Data.Length;
-        }
-
-        if (size == AggregateKinds)
+        ReadOnlySpan<Chunk> parts =
+        [
+            Part(field, field.Count, endpoint), Part(field, field.Sum, endpoint), Part(field, field.Min, endpoint),
+            Part(field, field.Max, endpoint), Part(field, field.Counter, endpoint),
+        ];
+        if (parts.IndexOfAnyExcept(default(Chunk)) < 0)
         {
             CorruptionException.Throw(endpoint, 0, "a chunk without data");
         }
 
-        var data = new byte[size];
-        var at = 0;
-        foreach (var part in parts)
+        return new Chunk(field.MinTime, field.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode(parts));
+    }
+
+    static Chunk Part(AggrChunk field, Wire.Chunk? part, string endpoint) =>
+        part is null ? default : new Chunk(field.MinTime, field.MaxTime, Encoding(part, endpoint), part.Data.Memory);
+
+    static IEnumerable<Chunk> Encoded(ISampleIterator samples)
+    {
+        using (samples)
         {
-            if (part is null)
+            foreach (var chunk in ChunkEncoder.Encode(new WithoutStarts(samples)))
             {
-                data[at++] = 0;
-                continue;
+                yield return chunk;
             }
-
-            at += Varint.WriteUnsigned(data.AsSpan(at), (ulong)part.Data.Length);
-            data[at++] = (byte)Encoding(part, endpoint);
-            part.Data.CopyTo(data, at);
-            at += part.Data.Length;
         }
-
-        return new Chunk(field.MinTime, field.MaxTime, ChunkEncoding.Aggregates, data);
     }
 
     static int Length(Wire.Chunk? chunk) => chunk?.Data.Length ?? 0;
@@ -122,28 +122,18 @@ static class WireChunks
             ? new Wire.Chunk { Type = (Wire.Chunk.Types.Encoding)((int)encoding - 1), Data = UnsafeByteOperations.UnsafeWrap(data) }
             : null;
 
-    static ReadOnlyMemory<byte> Take(ReadOnlyMemory<byte> aggregates, ref int at)
+    /// <summary>Samples without their start timestamps, for which the wire has no encoding.</summary>
+    sealed class WithoutStarts(ISampleIterator samples) : ISampleIterator
     {
-        var length = Varint.ReadUnsigned(aggregates.Span[at..], out var size);
-        if (size == 0 || length >= (ulong)(aggregates.Length - at - size))
+        public bool Read(SampleBatch batch)
         {
-            if (size == 1 && length == 0)
-            {
-                at++;
-                return default;
-            }
-
-            CorruptionException.Throw("aggregate chunk", at, "invalid length");
+            var more = samples.Read(batch);
+            batch.HasStartTimestamps = false;
+            return more;
         }
 
-        at += size;
-        if (length == 0)
-        {
-            return default;
-        }
+        public void Seek(long timestamp) => samples.Seek(timestamp);
 
-        var part = aggregates.Slice(at, (int)length + 1);
-        at += part.Length;
-        return part;
+        public void Dispose() => samples.Dispose();
     }
 }

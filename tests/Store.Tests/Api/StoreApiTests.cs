@@ -1,0 +1,264 @@
+using System.Net;
+using Grpc.Health.V1;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Observe.Store.Api;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Store.Tests.Api;
+
+/// <summary>A querier served over the store API on loopback, and a client of it: one IQuerier again.</summary>
+sealed class ServedQuerier : IQuerier, IAsyncDisposable
+{
+    readonly WebApplication _server;
+
+    ServedQuerier(WebApplication server, StoreApiClient client) => (_server, Client) = (server, client);
+
+    public StoreApiClient Client { get; }
+
+    public string Endpoint => Client.Endpoint;
+
+    public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddStoreApi(querier, () => description);
+        var server = builder.Build();
+        server.MapStoreApi();
+        await server.StartAsync();
+        var address = server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+        return new ServedQuerier(server, new StoreApiClient(new Uri(address).Authority, options ?? new StoreApiClientOptions()));
+    }
+
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.SelectAsync(hints, matchers, warnings, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+    public Task StopAsync() => _server.StopAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await _server.DisposeAsync();
+    }
+}
+
+public sealed class StoreApiSuiteTests : QuerierSuite
+{
+    protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series) =>
+        await ServedQuerier.StartAsync(new MemoryQuerier(series), new StoreDescription("sidecar", [], TimeRange.All));
+}
+
+public sealed class StoreApiTests
+{
+    static readonly Matcher[] s_everything = [new(Observe.Store.Model.MatchType.NotEqual, "__name__", "")];
+
+    static readonly SelectHints s_all = new() { Range = TimeRange.All };
+
+    [Fact]
+    public async Task A_store_says_what_it_holds()
+    {
+        Labels[] sets = [Labels.Of(("cluster", "dev")), Labels.Of(("cluster", "prod"), ("replica", "a"))];
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier([]), new StoreDescription("store", sets, new TimeRange(5, 10)));
+        var description = await served.Client.DescribeAsync(default);
+        Assert.Equal(("store", new TimeRange(5, 10)), (description.Component, description.Range));
+        Assert.Equal(sets, description.LabelSets);
+    }
+
+    [Fact]
+    public async Task Health_is_served()
+    {
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier([]), new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var response = await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest());
+        Assert.Equal(HealthCheckResponse.Types.ServingStatus.Serving, response.Status);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_gone_fails_with_its_name()
+    {
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier([]), new StoreDescription("store", [], TimeRange.All));
+        await served.StopAsync();
+        var error = await Assert.ThrowsAsync<StoreApiException>(() => served.Client.DescribeAsync(default));
+        Assert.StartsWith(served.Endpoint + ": ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_silent_for_too_long_is_given_up()
+    {
+        var options = new StoreApiClientOptions { ResponseTimeout = TimeSpan.FromMilliseconds(200) };
+        await using var served = await ServedQuerier.StartAsync(new SilentQuerier(), new StoreDescription("store", [], TimeRange.All), options);
+        var error = await Assert.ThrowsAsync<StoreApiException>(() => LabelsOf(served, s_all));
+        Assert.Equal($"{served.Endpoint}: no response in 200ms", error.Message);
+    }
+
+    [Fact]
+    public async Task Warnings_come_with_the_series_and_a_limit_of_the_store_stays_a_limit()
+    {
+        var warned = new FailingQuerier(warnings => warnings.Add("cluster x is missing"));
+        await using var served = await ServedQuerier.StartAsync(warned, new StoreDescription("store", [], TimeRange.All));
+        var warnings = new Warnings();
+        Assert.Empty(await LabelsOf(served, s_all, warnings));
+        Assert.Equal(["cluster x is missing"], warnings.All());
+
+        var limited = new FailingQuerier(_ => throw new LimitException("too many series (--store.limits.request-series)"));
+        await using var refusing = await ServedQuerier.StartAsync(limited, new StoreDescription("store", [], TimeRange.All));
+        var error = await Assert.ThrowsAsync<LimitException>(() => LabelsOf(refusing, s_all));
+        Assert.EndsWith("too many series (--store.limits.request-series)", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_peer_that_wants_no_partial_answer_gets_an_error()
+    {
+        var warned = new FailingQuerier(warnings => warnings.Add("cluster x is missing"));
+        await using var served = await ServedQuerier.StartAsync(warned, new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var store = new Observe.Store.Api.Wire.Store.StoreClient(channel);
+        using var call = store.Series(new Observe.Store.Api.Wire.SeriesRequest
+        {
+            MaxTime = 1, PartialResponseStrategy = Observe.Store.Api.Wire.PartialResponseStrategy.Abort,
+        });
+        var error = await Assert.ThrowsAsync<Grpc.Core.RpcException>(() => call.ResponseStream.MoveNext(default));
+        Assert.Equal((Grpc.Core.StatusCode.Aborted, "cluster x is missing"), (error.StatusCode, error.Status.Detail));
+    }
+
+    [Fact]
+    public async Task Without_replica_labels_series_are_sorted_by_what_remains()
+    {
+        TestSeries[] series =
+        [
+            new(Labels.Of(("__name__", "up"), ("a_replica", "1"), ("z", "2")), (1, 1)),
+            new(Labels.Of(("__name__", "up"), ("a_replica", "2"), ("z", "1")), (1, 2)),
+            new(Labels.Of(("__name__", "up"), ("a_replica", "2"), ("z", "2")), (2, 3)),
+        ];
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier(series), new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var request = new Observe.Store.Api.Wire.SeriesRequest { MaxTime = 10, WithoutReplicaLabels = { "a_replica" } };
+        using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);
+        var labels = new List<string>();
+        while (await call.ResponseStream.MoveNext(default))
+        {
+            labels.Add(string.Concat(call.ResponseStream.Current.Series.Labels.Select(l => l.Value.ToStringUtf8())));
+        }
+
+        Assert.Equal(["up1", "up2", "up2"], labels);
+    }
+
+    [Fact]
+    public async Task Shards_of_a_query_share_its_series()
+    {
+        var series = Enumerable.Range(0, 100).Select(i => new TestSeries(Labels.Of(("__name__", "up"), ("i", $"{i}")), (1, i)));
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier(series), new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var seen = new List<string>();
+        for (var shard = 0; shard < 3; shard++)
+        {
+            var request = new Observe.Store.Api.Wire.SeriesRequest
+            {
+                MaxTime = 10, SkipChunks = true,
+                ShardInfo = new Observe.Store.Api.Wire.ShardInfo { ShardIndex = shard, TotalShards = 3, By = true, Labels = { "i" } },
+            };
+            using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);
+            var before = seen.Count;
+            while (await call.ResponseStream.MoveNext(default))
+            {
+                seen.Add(call.ResponseStream.Current.Series.Labels[1].Value.ToStringUtf8());
+            }
+
+            Assert.InRange(seen.Count - before, 10, 60);
+        }
+
+        Assert.Equal(100, seen.Distinct().Count());
+        Assert.Equal(100, seen.Count);
+    }
+
+    [Theory]
+    [InlineData(Observe.Store.Api.Wire.LabelMatcher.Types.Type.Re, "a(")]
+    [InlineData((Observe.Store.Api.Wire.LabelMatcher.Types.Type)9, "a")]
+    internal async Task A_bad_matcher_is_refused(Observe.Store.Api.Wire.LabelMatcher.Types.Type type, string value)
+    {
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier([]), new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var request = new Observe.Store.Api.Wire.LabelNamesRequest { Matchers = { new Observe.Store.Api.Wire.LabelMatcher { Type = type, Name = "x", Value = value } } };
+        var error = await Assert.ThrowsAsync<Grpc.Core.RpcException>(
+            async () => await new Observe.Store.Api.Wire.Store.StoreClient(channel).LabelNamesAsync(request));
+        Assert.Equal(Grpc.Core.StatusCode.InvalidArgument, error.StatusCode);
+    }
+
+    [Fact]
+    public async Task Names_that_are_not_UTF_8_arrive_as_they_are()
+    {
+        var odd = new LabelsBuilder().Set("__name__"u8, "up"u8).Set("raw"u8, [0xff, 0xfe]).Build();
+        await using var served = await ServedQuerier.StartAsync(
+            new MemoryQuerier([new TestSeries(odd, (1, 1))]), new StoreDescription("store", [odd.Without("__name__")], TimeRange.All));
+        Assert.Equal([odd], await LabelsOf(served, s_all));
+        Assert.Equal([odd.Without("__name__")], (await served.Client.DescribeAsync(default)).LabelSets);
+    }
+
+    static async Task<List<Labels>> LabelsOf(ServedQuerier served, SelectHints hints, Warnings? warnings = null)
+    {
+        var all = new List<Labels>();
+        await foreach (var series in served.SelectAsync(hints, s_everything, warnings ?? new Warnings(), default))
+        {
+            all.Add(series.Labels);
+        }
+
+        return all;
+    }
+
+    /// <summary>A source that does something else than answer.</summary>
+    sealed class FailingQuerier(Action<Warnings> act) : IQuerier
+    {
+        public async IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
+            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await Task.Yield();
+            act(warnings);
+            yield break;
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException();
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new IOException();
+    }
+
+    sealed class SilentQuerier : IQuerier
+    {
+        public async IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
+            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await new TaskCompletionSource().Task.WaitAsync(cancellationToken);
+            yield break;
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException();
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new IOException();
+    }
+}
