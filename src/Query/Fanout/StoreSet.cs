@@ -1,0 +1,297 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Store.Api;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.Fanout;
+
+public sealed record StoreSetOptions
+{
+    /// <summary><c>HOST:PORT</c>, <c>dns+HOST:PORT</c>, <c>dnssrv+NAME</c> or <c>dnssrvnoa+NAME</c>.</summary>
+    public IReadOnlyList<string> Endpoints { get; init; } = [];
+
+    /// <summary>How often names are looked up again (<c>--store.sd-dns-interval</c>).</summary>
+    public TimeSpan LookupInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often each store is asked what it holds.</summary>
+    public TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long it may take to say so.</summary>
+    public TimeSpan PollTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>
+    /// How long a store that left the name service and answers no more is reported as missing, unless another one with its labels has
+    /// come (<c>--store.unhealthy-timeout</c>). One that is named by its address is reported for ever.
+    /// </summary>
+    public TimeSpan UnhealthyTimeout { get; init; } = TimeSpan.FromHours(2);
+
+    public StoreApiClientOptions Client { get; init; } = new();
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    public DnsLookup Lookup { get; init; } = new();
+}
+
+/// <summary>One source of series as it was last seen. Immutable.</summary>
+/// <param name="Name">HOST:PORT, the endpoint that could not be looked up, or the name of a local source.</param>
+/// <param name="Querier">What answers for it; null where there is only a name without addresses.</param>
+/// <param name="Description">What it holds, by its own word; null when it never gave any.</param>
+/// <param name="LastCheck">When it was last asked, Unix milliseconds; 0: never.</param>
+/// <param name="LastSeen">When it last answered, Unix milliseconds; 0: never.</param>
+/// <param name="LastError">Why it gave no answer; null when it did.</param>
+/// <param name="Failures">Checks without an answer since the last one with.</param>
+public sealed record StoreState(
+    string Name, IQuerier? Querier, StoreDescription? Description, long LastCheck, long LastSeen, string? LastError, int Failures)
+{
+    /// <summary>It is known to be silent: two checks in a row, or all there were, gave no answer.</summary>
+    public bool IsSilent => Querier is null || Failures >= 2 || (Failures > 0 && Description is null);
+}
+
+/// <summary>The stores that take part in queries: endpoints, looked up and polled, and sources within this process.</summary>
+/// <remarks>
+/// A store that was known, or is named by the configuration, and gives no answer stays in the set as silent, so that each answer it
+/// should have taken part in can say what it lacks. One loop owns the state; readers see snapshots.
+/// </remarks>
+public sealed partial class StoreSet : IAsyncDisposable
+{
+    readonly StoreSetOptions _options;
+    readonly ILogger _logger;
+    readonly FanoutMetrics? _metrics;
+    readonly SemaphoreSlim _refreshing = new(1, 1);
+    readonly List<(string Name, IQuerier Querier, Func<StoreDescription> Describe)> _local = [];
+    readonly Dictionary<string, IReadOnlyList<string>> _addresses = [];
+    readonly Dictionary<string, string> _lookupErrors = [];
+    readonly Dictionary<string, Member> _members = [];
+    volatile StoreState[] _states = [];
+    long _lookedUp = long.MinValue;
+
+    /// <exception cref="FormatException">An endpoint is not written as it should be.</exception>
+    public StoreSet(StoreSetOptions options, ILogger<StoreSet>? logger = null, FanoutMetrics? metrics = null)
+    {
+        (_options, _logger, _metrics) = (options, logger ?? NullLogger<StoreSet>.Instance, metrics);
+        if (options.Endpoints.Select(DnsLookup.Fault).OfType<string>().FirstOrDefault() is { } fault)
+        {
+            throw new FormatException(fault);
+        }
+    }
+
+    /// <summary>The stores as of the last check, local ones first.</summary>
+    public IReadOnlyList<StoreState> Stores
+    {
+        get
+        {
+            var local = _local.Select(l => new StoreState(l.Name, l.Querier, l.Describe(), Now, Now, null, 0));
+            return [.. local, .. _states];
+        }
+    }
+
+    internal TimeProvider Time => _options.Time;
+
+    long Now => _options.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Adds a source within this process: before the set is used. Not disposed by the set.</summary>
+    /// <param name="describe">Called for each query: cheap.</param>
+    public void AddLocal(string name, IQuerier querier, Func<StoreDescription> describe) => _local.Add((name, querier, describe));
+
+    /// <summary>Looks up and polls until it is cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(_options.PollInterval, _options.Time);
+        try
+        {
+            do
+            {
+                await RefreshAsync(cancellationToken);
+            }
+            while (await timer.WaitForNextTickAsync(cancellationToken));
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The end of the loop.
+        }
+    }
+
+    /// <summary>Looks names up where it is time to, and asks each store what it holds.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await _refreshing.WaitAsync(cancellationToken);
+        try
+        {
+            if (_lookedUp == long.MinValue || Now - _lookedUp >= (long)_options.LookupInterval.TotalMilliseconds)
+            {
+                await LookUpAsync(cancellationToken);
+                _lookedUp = Now;
+            }
+
+            await Task.WhenAll(_members.Values.Select(member => PollAsync(member, cancellationToken)));
+            Forget();
+            _states =
+            [
+                .. _members.Values.Select(m => m.State).OrderBy(s => s.Name, StringComparer.Ordinal),
+                .. _lookupErrors.Where(e => !_addresses.ContainsKey(e.Key)).Select(e => new StoreState(e.Key, null, null, _lookedUp, 0, e.Value, 1)),
+            ];
+            _metrics?.Set(_states);
+        }
+        finally
+        {
+            _refreshing.Release();
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        foreach (var member in _members.Values)
+        {
+            member.Client.Dispose();
+        }
+
+        _members.Clear();
+        _refreshing.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    async Task LookUpAsync(CancellationToken cancellationToken)
+    {
+        foreach (var endpoint in _options.Endpoints)
+        {
+            try
+            {
+                _metrics?.Lookups.Inc();
+                _addresses[endpoint] = await _options.Lookup.ResolveAsync(endpoint, cancellationToken);
+                _lookupErrors.Remove(endpoint);
+            }
+            catch (DnsLookupException e)
+            {
+                _metrics?.LookupFailures.Inc();
+                _lookupErrors[endpoint] = e.Message;
+                LogLookup(endpoint, e.Message);
+            }
+        }
+
+        var listed = _addresses.Values.SelectMany(a => a).ToHashSet();
+        foreach (var address in listed.Where(a => !_members.ContainsKey(a)))
+        {
+            LogAdded(address);
+            _members[address] = new Member(address, new StoreApiClient(address, _options.Client));
+        }
+
+        foreach (var member in _members.Values)
+        {
+            member.UnlistedSince = listed.Contains(member.State.Name) ? null : member.UnlistedSince ?? Now;
+        }
+    }
+
+    async Task PollAsync(Member member, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(_options.PollTimeout);
+        var before = member.State;
+        try
+        {
+            var description = await member.Client.DescribeAsync(timeout.Token);
+            member.State = before with { Description = description, LastCheck = Now, LastSeen = Now, LastError = null, Failures = 0 };
+            if (before.LastError is not null)
+            {
+                LogBack(before.Name);
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            var error = e is OperationCanceledException ? $"no response in {Duration.Format(_options.PollTimeout)}" : e.Message;
+            error = error.StartsWith(before.Name + ": ", StringComparison.Ordinal) ? error[(before.Name.Length + 2)..] : error;
+            member.State = before with { LastCheck = Now, LastError = error, Failures = before.Failures + 1 };
+            if (before.LastError is null)
+            {
+                LogSilent(before.Name, error);
+            }
+        }
+    }
+
+    /// <summary>Lets go of what left the name service: at once when it is silent and another store has its labels, else in time.</summary>
+    void Forget()
+    {
+        foreach (var (address, member) in _members.Where(m => m.Value.UnlistedSince is not null && m.Value.State.LastError is not null).ToList())
+        {
+            var replaced = member.State.Description is not { } lost || _members.Values.Any(other =>
+                other.State.LastError is null && other.State.Description is { } found && found.Component == lost.Component
+                && found.LabelSets.ToHashSet().SetEquals(lost.LabelSets));
+            if (replaced || Now - member.UnlistedSince >= (long)_options.UnhealthyTimeout.TotalMilliseconds)
+            {
+                LogForgotten(address, replaced ? "another store has its labels" : "it did not come back");
+                member.Client.Dispose();
+                _members.Remove(address);
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "store added address={Address}")]
+    partial void LogAdded(string address);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "store is silent; answers name what they lack address={Address} error={Error}")]
+    partial void LogSilent(string address, string error);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "store is back address={Address}")]
+    partial void LogBack(string address);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "store left the name service and is forgotten address={Address} reason={Reason}")]
+    partial void LogForgotten(string address, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "lookup failed; the addresses known before stay endpoint={Endpoint} error={Error}")]
+    partial void LogLookup(string endpoint, string error);
+
+    sealed class Member(string address, StoreApiClient client)
+    {
+        public StoreApiClient Client { get; } = client;
+
+        public StoreState State { get; set; } = new(address, client, null, 0, 0, null, 0);
+
+        public long? UnlistedSince { get; set; }
+    }
+}
+
+/// <summary>Which stores a query is for, and what to say of those that don't answer.</summary>
+static class StoreSelection
+{
+    /// <summary>A store that ended so shortly before it was last seen goes on as it writes.</summary>
+    const long LiveMs = 60_000;
+
+    /// <summary>Whether a store may hold series that match, within the range; one that never said what it holds may.</summary>
+    public static bool MayHold(this StoreState store, TimeRange range, IReadOnlyList<Matcher> matchers) =>
+        store.Description is not { } held || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(range) && Match(held.LabelSets, matchers));
+
+    /// <summary>What the store should have given: as text for a warning.</summary>
+    public static string Missing(this StoreState store, TimeRange range, string why)
+    {
+        var span = store.Description is { } held ? range.Intersect(held.Range with { MaxTime = store.MaxTime() }) : range;
+        var clusters = store.Description?.LabelSets.Where(l => !l.IsEmpty).Select(Describe).Order(StringComparer.Ordinal).ToList() ?? [];
+        var who = clusters.Count switch
+        {
+            0 => $"what store {store.Name} holds is missing",
+            <= 10 => $"{string.Join(", ", clusters)} is missing",
+            _ => $"{string.Join(", ", clusters.Take(10))} and {clusters.Count - 10} more are missing",
+        };
+        return $"{who} from {Time(span.MinTime)} to {Time(span.MaxTime)}: store {store.Name} gave no answer: {why}";
+    }
+
+    static long MaxTime(this StoreState store) =>
+        store.Description!.Range.MaxTime >= store.LastSeen - LiveMs ? long.MaxValue : store.Description.Range.MaxTime;
+
+    static bool Match(IReadOnlyList<Labels> sets, IReadOnlyList<Matcher> matchers) =>
+        sets.Count == 0 || sets.Any(set => matchers.All(m => !set.Has(m.Name) || m.Matches(set)));
+
+    static string Describe(Labels labels)
+    {
+        var cluster = labels.Get("cluster");
+        var rest = labels.Without("cluster");
+        return cluster.Length == 0 ? $"data of {labels}" : rest.IsEmpty ? $"cluster {GoText.Quote(cluster)}" : $"cluster {GoText.Quote(cluster)} {rest}";
+    }
+
+    static string Time(long milliseconds) => milliseconds switch
+    {
+        <= -62_135_596_800_000 => "the beginning",
+        >= 253_402_300_799_000 => "the end",
+        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
+    };
+}
