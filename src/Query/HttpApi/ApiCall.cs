@@ -1,0 +1,181 @@
+using System.IO.Compression;
+using Microsoft.AspNetCore.Http;
+using Observe.Store.Querying;
+
+namespace Observe.Query.HttpApi;
+
+/// <summary>One request and its answer, which is streamed: at most a part of it is in memory as text.</summary>
+sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestParameters parameters) : IAsyncDisposable
+{
+    const int FlushBytes = 64 << 10;
+    const int MaxAnnotations = 10;
+    const int CompressFromBytes = 1024;
+    Stream? _body;
+
+    public HttpContext Http { get; } = http;
+
+    public PrometheusApiOptions Options { get; } = options;
+
+    public RequestParameters Parameters { get; } = parameters;
+
+    public JsonText Json { get; } = new();
+
+    public CancellationToken Cancelled => Http.RequestAborted;
+
+    public long Now => Options.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Begins a good answer: the data is to be written next.</summary>
+    public JsonText Begin() => Json.Raw("{\"status\":\"success\",\"data\":"u8);
+
+    /// <summary>Ends a good answer.</summary>
+    public ValueTask EndAsync() => EndAsync([], []);
+
+    public ValueTask EndAsync(Warnings warnings) => EndAsync(warnings.All(), warnings.Infos());
+
+    public ValueTask EndAsync(IReadOnlyList<string> warnings, IReadOnlyList<string> infos)
+    {
+        Annotations("warnings"u8, warnings, "PromQL warning:", "warning");
+        Annotations("infos"u8, infos, "PromQL info:", "info");
+        Json.Raw("}"u8);
+        if (warnings.Count > 0 && !Http.Response.HasStarted)
+        {
+            Http.Response.Headers.CacheControl = "no-store";
+        }
+
+        return FinishAsync();
+    }
+
+    /// <summary>Answers with an error instead of what was begun. Once a part is on its way the connection is cut, so that nobody takes it for whole.</summary>
+    public async ValueTask FailAsync(ApiException error)
+    {
+        if (Http.Response.HasStarted)
+        {
+            Http.Abort();
+            return;
+        }
+
+        Json.Clear();
+        Json.Raw("{\"status\":\"error\",\"errorType\":"u8).Text(error.Type).Raw(",\"error\":"u8).Text(error.Message).Raw("}"u8);
+        Http.Response.StatusCode = error.Status;
+        await FinishAsync();
+    }
+
+    /// <summary>Sends what has gathered, once it is worth it.</summary>
+    /// <param name="noStore">Warnings are going to follow.</param>
+    public async ValueTask FlushAsync(bool noStore = false)
+    {
+        if (Json.Length < FlushBytes)
+        {
+            return;
+        }
+
+        if (_body is null && noStore)
+        {
+            Http.Response.Headers.CacheControl = "no-store";
+        }
+
+        await SendAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Json.Dispose();
+        if (_body is not null && _body != Http.Response.Body)
+        {
+            await _body.DisposeAsync();
+        }
+    }
+
+    async ValueTask FinishAsync()
+    {
+        if (_body is null && Json.Length < CompressFromBytes)
+        {
+            Headers();
+            Http.Response.ContentLength = Json.Length;
+            _body = Http.Response.Body;
+        }
+
+        await SendAsync();
+        if (_body != Http.Response.Body)
+        {
+            await _body!.DisposeAsync();
+            _body = Http.Response.Body;
+        }
+    }
+
+    async ValueTask SendAsync()
+    {
+        if (_body is null)
+        {
+            Headers();
+            _body = Http.Response.Body;
+            if (AcceptsGzip(Http.Request))
+            {
+                Http.Response.Headers.ContentEncoding = "gzip";
+                _body = new GZipStream(_body, CompressionLevel.Fastest, leaveOpen: true);
+            }
+        }
+
+        await _body.WriteAsync(Json.Written, Cancelled);
+        Json.Clear();
+    }
+
+    void Headers()
+    {
+        Http.Response.ContentType = "application/json";
+        Http.Response.Headers.Append("Vary", "Accept-Encoding");
+    }
+
+    /// <summary>Of PromQL's own remarks the first ten are given, as Prometheus does; what a source lacks is always said.</summary>
+    void Annotations(ReadOnlySpan<byte> name, IReadOnlyList<string> texts, string own, string kind)
+    {
+        if (texts.Count == 0)
+        {
+            return;
+        }
+
+        var given = new List<string>();
+        var (kept, omitted) = (0, 0);
+        foreach (var text in texts)
+        {
+            if (!text.StartsWith(own, StringComparison.Ordinal))
+            {
+                given.Add(text);
+            }
+            else if (kept < MaxAnnotations)
+            {
+                given.Add(text);
+                kept++;
+            }
+            else
+            {
+                omitted++;
+            }
+        }
+
+        if (omitted > 0)
+        {
+            given.Add($"{omitted} more {kind} annotations omitted");
+        }
+
+        Json.Key(name).TextList(given);
+    }
+
+    static bool AcceptsGzip(HttpRequest request)
+    {
+        foreach (var header in request.Headers.AcceptEncoding)
+        {
+            foreach (var range in (header ?? "").AsSpan().Split(','))
+            {
+                var coding = header.AsSpan()[range].Trim();
+                var parameters = coding.IndexOf(';');
+                if (coding[..(parameters < 0 ? coding.Length : parameters)].TrimEnd().Equals("gzip", StringComparison.OrdinalIgnoreCase))
+                {
+                    return parameters < 0 || coding[(parameters + 1)..].Trim() is not ("q=0" or "q=0.0" or "q=0.00" or "q=0.000");
+                }
+            }
+        }
+
+        return false;
+    }
+}

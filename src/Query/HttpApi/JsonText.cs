@@ -1,0 +1,358 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Globalization;
+using Observe.Store.Model;
+
+namespace Observe.Query.HttpApi;
+
+/// <summary>JSON written as UTF-8 into one growing buffer, in the very bytes that Prometheus writes.</summary>
+/// <remarks>
+/// Names and values of labels are escaped as little as JSON allows; all other text also has &lt;, &gt; and &amp; escaped, as Go's encoder
+/// does. The caller puts commas and brackets where they belong.
+/// </remarks>
+sealed class JsonText : IDisposable
+{
+    /// <summary>The longest number: a double near its limits without an exponent.</summary>
+    const int MaxNumber = 400;
+
+    byte[] _buffer = ArrayPool<byte>.Shared.Rent(4096);
+
+    public int Length { get; private set; }
+
+    public ReadOnlyMemory<byte> Written => _buffer.AsMemory(0, Length);
+
+    public void Clear() => Length = 0;
+
+    public void Dispose()
+    {
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = [];
+    }
+
+    public JsonText Raw(ReadOnlySpan<byte> text)
+    {
+        text.CopyTo(Room(text.Length));
+        Length += text.Length;
+        return this;
+    }
+
+    public JsonText Number(long value)
+    {
+        Utf8Formatter.TryFormat(value, Room(20), out var written);
+        Length += written;
+        return this;
+    }
+
+    public JsonText Bool(bool value) => Raw(value ? "true"u8 : "false"u8);
+
+    /// <summary>A number as Go's encoder writes a float64.</summary>
+    public JsonText Number(double value)
+    {
+        Length += GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), Room(MaxNumber), jsonExponent: true);
+        return this;
+    }
+
+    /// <summary>Milliseconds as seconds, with three decimals where they are not whole.</summary>
+    public JsonText Timestamp(long milliseconds)
+    {
+        var magnitude = milliseconds < 0 ? (ulong)-milliseconds : (ulong)milliseconds;
+        var room = Room(24);
+        var at = 0;
+        if (milliseconds < 0)
+        {
+            room[at++] = (byte)'-';
+        }
+
+        Utf8Formatter.TryFormat(magnitude / 1000, room[at..], out var written);
+        at += written;
+        var fraction = (int)(magnitude % 1000);
+        if (fraction != 0)
+        {
+            // Three digits, zeros at the end too: 1.5 s is 1.500.
+            room[at] = (byte)'.';
+            room[at + 1] = (byte)('0' + (fraction / 100));
+            room[at + 2] = (byte)('0' + (fraction / 10 % 10));
+            room[at + 3] = (byte)('0' + (fraction % 10));
+            at += 4;
+        }
+
+        Length += at;
+        return this;
+    }
+
+    /// <summary>A value in quotes: with an exponent below 1e-6 and from 1e21, NaN and infinities as Go prints them.</summary>
+    public JsonText Value(double value)
+    {
+        var room = Room(MaxNumber);
+        room[0] = (byte)'"';
+        var written = GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), room[1..]);
+        room[written + 1] = (byte)'"';
+        Length += written + 2;
+        return this;
+    }
+
+    /// <summary>A value in quotes, never with an exponent: as scalars are written.</summary>
+    public JsonText ScalarValue(double value)
+    {
+        var room = Room(MaxNumber);
+        room[0] = (byte)'"';
+        var written = GoNumber.Format(value, exponent: false, room[1..]);
+        room[written + 1] = (byte)'"';
+        Length += written + 2;
+        return this;
+    }
+
+    /// <summary>Text in quotes, with &lt;, &gt;, &amp; and the line separators of Unicode escaped too.</summary>
+    public JsonText Text(string text)
+    {
+        Raw("\""u8);
+        Span<byte> utf8 = stackalloc byte[4];
+        foreach (var rune in text.EnumerateRunes())
+        {
+            if (rune.Value is '<' or '>' or '&' or 0x2028 or 0x2029)
+            {
+                Unicode(rune.Value);
+            }
+            else if (rune.Value < 0x80)
+            {
+                Ascii((byte)rune.Value);
+            }
+            else
+            {
+                Raw(utf8[..rune.EncodeToUtf8(utf8)]);
+            }
+        }
+
+        return Raw("\""u8);
+    }
+
+    /// <summary>UTF-8 in quotes, as labels are written.</summary>
+    public JsonText LabelText(ReadOnlySpan<byte> utf8)
+    {
+        Raw("\""u8);
+        while (utf8.IndexOfAny(s_escaped) is var at && at >= 0)
+        {
+            Raw(utf8[..at]);
+            Ascii(utf8[at]);
+            utf8 = utf8[(at + 1)..];
+        }
+
+        return Raw(utf8).Raw("\""u8);
+    }
+
+    public JsonText LabelSet(Labels labels)
+    {
+        Raw("{"u8);
+        var first = true;
+        foreach (var label in labels)
+        {
+            if (!first)
+            {
+                Raw(","u8);
+            }
+
+            first = false;
+            LabelText(label.Name).Raw(":"u8).LabelText(label.Value);
+        }
+
+        return Raw("}"u8);
+    }
+
+    public JsonText TextList(IEnumerable<string> texts)
+    {
+        Raw("["u8);
+        var first = true;
+        foreach (var text in texts)
+        {
+            if (!first)
+            {
+                Raw(","u8);
+            }
+
+            first = false;
+            Text(text);
+        }
+
+        return Raw("]"u8);
+    }
+
+    /// <summary>A name and a colon; the name needs no escaping. Preceded by a comma unless it is the first of its object.</summary>
+    public JsonText Key(ReadOnlySpan<byte> name)
+    {
+        if (Length > 0 && _buffer[Length - 1] is not ((byte)'{' or (byte)','))
+        {
+            Raw(","u8);
+        }
+
+        return Raw("\""u8).Raw(name).Raw("\":"u8);
+    }
+
+    /// <summary>A time as Go's encoder writes it: RFC 3339 with as many decimals as needed, in UTC.</summary>
+    public JsonText Time(long milliseconds) => Text(Rfc3339(milliseconds));
+
+    /// <summary>Unix milliseconds in RFC 3339; the zero time of Go where they are 0 or less.</summary>
+    public static string Rfc3339(long milliseconds) => milliseconds <= 0
+        ? "0001-01-01T00:00:00Z"
+        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
+
+    static readonly SearchValues<byte> s_escaped = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
+
+    void Ascii(byte b)
+    {
+        switch (b)
+        {
+            case (byte)'"': Raw("\\\""u8); break;
+            case (byte)'\\': Raw("\\\\"u8); break;
+            case (byte)'\n': Raw("\\n"u8); break;
+            case (byte)'\r': Raw("\\r"u8); break;
+            case (byte)'\t': Raw("\\t"u8); break;
+            case < 0x20: Unicode(b); break;
+            default:
+                Room(1)[0] = b;
+                Length++;
+                break;
+        }
+    }
+
+    void Unicode(int value)
+    {
+        var room = Room(6);
+        "\\u"u8.CopyTo(room);
+        Utf8Formatter.TryFormat((ushort)value, room[2..], out _, new StandardFormat('x', 4));
+        Length += 6;
+    }
+
+    Span<byte> Room(int size)
+    {
+        if (_buffer.Length - Length < size)
+        {
+            var grown = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer.Length * 2, Length + size));
+            Written.Span.CopyTo(grown);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = grown;
+        }
+
+        return _buffer.AsSpan(Length);
+    }
+}
+
+/// <summary>Numbers as Go's strconv.FormatFloat writes them with the fewest digits that read back, without allocating.</summary>
+static class GoNumber
+{
+    /// <summary>Writes format 'e' where an exponent is wanted, else 'f'; returns the number of bytes. Needs up to 350 bytes of room.</summary>
+    /// <param name="jsonExponent">An exponent of one digit is written as one digit (e-7), as Go's JSON does; else as two (e-07).</param>
+    public static int Format(double value, bool exponent, Span<byte> room, bool jsonExponent = false)
+    {
+        if (!double.IsFinite(value))
+        {
+            var text = double.IsNaN(value) ? "NaN"u8 : value > 0 ? "+Inf"u8 : "-Inf"u8;
+            text.CopyTo(room);
+            return text.Length;
+        }
+
+        var whole = (long)value;
+        if (whole == value && whole is > -1_000_000_000_000_000 and < 1_000_000_000_000_000 && (whole != 0 || !double.IsNegative(value)) && !exponent)
+        {
+            Utf8Formatter.TryFormat(whole, room, out var size);
+            return size;
+        }
+
+        Span<byte> shortest = stackalloc byte[32];
+        value.TryFormat(shortest, out var length, default, CultureInfo.InvariantCulture);
+        shortest = shortest[..length];
+        var at = shortest.IndexOf((byte)'E');
+        if (at < 0 && !exponent)
+        {
+            shortest.CopyTo(room);
+            return length;
+        }
+
+        // Digits without a point, and where the point stands after the first of them as a power of ten.
+        Span<byte> digits = stackalloc byte[32];
+        var negative = shortest[0] == '-';
+        var mantissa = shortest[(negative ? 1 : 0)..(at < 0 ? length : at)];
+        var power = 0;
+        if (at >= 0)
+        {
+            _ = Utf8Parser.TryParse(shortest[(at + 1)..], out power, out _);
+        }
+
+        var (count, point) = (0, -1);
+        foreach (var b in mantissa)
+        {
+            if (b == '.')
+            {
+                point = count;
+            }
+            else
+            {
+                digits[count++] = b;
+            }
+        }
+
+        power += (point < 0 ? count : point) - 1;
+        var zeros = digits[..count].IndexOfAnyExcept((byte)'0');
+        zeros = Math.Max(0, zeros);
+        digits = digits[zeros..count].TrimEnd((byte)'0');
+        power -= zeros;
+        if (digits.IsEmpty)
+        {
+            digits = "0"u8.ToArray();
+            power = 0;
+        }
+
+        var written = 0;
+        if (negative)
+        {
+            room[written++] = (byte)'-';
+        }
+
+        return exponent ? Exponent(digits, power, room, written, jsonExponent) : Plain(digits, power, room, written);
+    }
+
+    static int Plain(ReadOnlySpan<byte> digits, int power, Span<byte> room, int written)
+    {
+        if (power < 0)
+        {
+            "0."u8.CopyTo(room[written..]);
+            room.Slice(written + 2, -power - 1).Fill((byte)'0');
+            written += 1 - power;
+            digits.CopyTo(room[written..]);
+            return written + digits.Length;
+        }
+
+        for (var i = 0; i < Math.Max(digits.Length, power + 1); i++)
+        {
+            if (i == power + 1)
+            {
+                room[written++] = (byte)'.';
+            }
+
+            room[written++] = i < digits.Length ? digits[i] : (byte)'0';
+        }
+
+        return written;
+    }
+
+    static int Exponent(ReadOnlySpan<byte> digits, int power, Span<byte> room, int written, bool jsonExponent)
+    {
+        room[written++] = digits[0];
+        if (digits.Length > 1)
+        {
+            room[written++] = (byte)'.';
+            digits[1..].CopyTo(room[written..]);
+            written += digits.Length - 1;
+        }
+
+        room[written++] = (byte)'e';
+        room[written++] = power < 0 ? (byte)'-' : (byte)'+';
+        var magnitude = Math.Abs(power);
+        if (magnitude < 10 && !(jsonExponent && power < 0))
+        {
+            room[written++] = (byte)'0';
+        }
+
+        Utf8Formatter.TryFormat(magnitude, room[written..], out var size);
+        return written + size;
+    }
+}

@@ -1,0 +1,114 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Query.Fanout;
+using Observe.Query.Promql;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.HttpApi;
+
+/// <summary>What the HTTP API answers from. What a role has not, it leaves out: the API then answers as if there were none of it.</summary>
+public sealed record PrometheusApiOptions
+{
+    public required PromqlEngine Engine { get; init; }
+
+    /// <summary>The querier for a request that asked for it so; called for each request.</summary>
+    public required Func<FanoutOptions, IQuerier> Querier { get; init; }
+
+    /// <summary>What a request gets that asks for nothing else: replica labels, deduplication, partial response.</summary>
+    public FanoutOptions Defaults { get; init; } = new();
+
+    /// <summary>For <c>/stores</c>.</summary>
+    public Func<IReadOnlyList<StoreState>>? Stores { get; init; }
+
+    public Func<TargetsSnapshot>? Targets { get; init; }
+
+    /// <summary>The configuration as YAML, secrets hidden.</summary>
+    public Func<string>? Configuration { get; init; }
+
+    public IReadOnlyDictionary<string, string> Flags { get; init; } = new Dictionary<string, string>();
+
+    public BuildDescription Build { get; init; } = new();
+
+    public Func<RuntimeDescription>? Runtime { get; init; }
+
+    /// <summary>For <c>/status/tsdb</c>, with that many entries in each list.</summary>
+    public Func<int, TsdbStatus>? Tsdb { get; init; }
+
+    /// <summary>RE2 of origins that a browser may ask from (<c>--web.cors.origin</c>); null: no CORS headers at all.</summary>
+    public string? CorsOrigin { get; init; }
+
+    /// <summary>Bytes of a form.</summary>
+    public long MaxBodyBytes { get; init; } = 1 << 20;
+
+    /// <summary>Step of a range query that gives none and is short (<c>--query.default-step</c>).</summary>
+    public TimeSpan DefaultStep { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Choose downsampled data by the step even where it is not asked for (<c>--query.auto-downsampling</c>).</summary>
+    public bool AutoDownsampling { get; init; }
+
+    /// <summary>Statistics of each step with <c>stats=all</c> (<c>promql-per-step-stats</c>).</summary>
+    public bool PerStepStatistics { get; init; }
+
+    /// <summary>Queries that take longer are logged (<c>--query.slow-query-threshold</c>); zero: none.</summary>
+    public TimeSpan SlowQuery { get; init; } = TimeSpan.FromSeconds(10);
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    public QueryMetrics? Metrics { get; init; }
+
+    public ILoggerFactory Logging { get; init; } = NullLoggerFactory.Instance;
+}
+
+/// <summary>For <c>/status/buildinfo</c>: all texts, since Grafana reads no others.</summary>
+/// <param name="Version">Semantic.</param>
+/// <param name="Runtime">What stands in Go's place.</param>
+public sealed record BuildDescription(
+    string Version = "0.0.0", string Revision = "", string Branch = "", string BuildUser = "", string BuildDate = "", string Runtime = "");
+
+/// <summary>For <c>/status/runtimeinfo</c>; what the process knows of itself is added.</summary>
+/// <param name="StartTime">Unix milliseconds.</param>
+/// <param name="ReloadSuccess">Whether the last load of the configuration went well.</param>
+/// <param name="LastConfigTime">When it was, Unix milliseconds.</param>
+public sealed record RuntimeDescription(
+    long StartTime, bool ReloadSuccess = true, long LastConfigTime = 0, long CorruptionCount = 0, string StorageRetention = "");
+
+/// <param name="Kind">counter, gauge, histogram, gaugehistogram, summary, info, stateset or unknown.</param>
+public sealed record MetricMetadata(string Metric, string Kind, string Help, string Unit);
+
+/// <param name="Pool">The scrape pool: the job's name.</param>
+/// <param name="LastScrape">Unix milliseconds; 0: never.</param>
+/// <param name="LastScrapeDuration">Seconds.</param>
+/// <param name="Health">up, down or unknown.</param>
+/// <param name="LastError">"" after a good scrape.</param>
+public sealed record TargetState(
+    string Pool, Labels DiscoveredLabels, Labels Labels, string Url, string Health, string LastError, long LastScrape, double LastScrapeDuration,
+    string ScrapeInterval, string ScrapeTimeout)
+{
+    public string GlobalUrl { get; init; } = Url;
+
+    public IReadOnlyList<MetricMetadata> Metadata { get; init; } = [];
+}
+
+/// <summary>A target that relabelling dropped.</summary>
+public sealed record DroppedTarget(string Pool, Labels DiscoveredLabels);
+
+/// <param name="Pools">All scrape pools, those without targets too.</param>
+/// <param name="DroppedCounts">By pool: more may have been dropped than are kept.</param>
+public sealed record TargetsSnapshot(
+    IReadOnlyList<string> Pools, IReadOnlyList<TargetState> Active, IReadOnlyList<DroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
+{
+    public static TargetsSnapshot Empty { get; } = new([], [], [], new Dictionary<string, int>());
+}
+
+/// <summary>For <c>/status/tsdb</c>. Times are Unix milliseconds; lists are sorted, largest first.</summary>
+public sealed record TsdbStatus(long Series, long LabelPairs, long Chunks, long MinTime, long MaxTime)
+{
+    public IReadOnlyList<(string Name, long Value)> SeriesByMetric { get; init; } = [];
+
+    public IReadOnlyList<(string Name, long Value)> ValuesByLabel { get; init; } = [];
+
+    public IReadOnlyList<(string Name, long Value)> BytesByLabel { get; init; } = [];
+
+    public IReadOnlyList<(string Name, long Value)> SeriesByPair { get; init; } = [];
+}

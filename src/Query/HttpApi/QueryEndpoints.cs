@@ -1,0 +1,261 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Observe.Query.Fanout;
+using Observe.Query.Promql;
+using Observe.Query.Promql.Parsing;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.HttpApi;
+
+/// <summary><c>query</c>, <c>query_range</c>, <c>query_exemplars</c>, <c>format_query</c> and <c>parse_query</c>.</summary>
+static partial class QueryEndpoints
+{
+    const int MaxPoints = 11_000;
+
+    public static void Map(ApiRoutes api)
+    {
+        api.Map("query", "query", InstantAsync, post: true);
+        api.Map("query_range", "query_range", RangeAsync, post: true);
+        api.Map("query_exemplars", "exemplars", ExemplarsAsync, post: true);
+        api.Map("format_query", "format_query", FormatAsync, post: true);
+        api.Map("parse_query", "parse_query", ParseAsync, post: true);
+    }
+
+    static async Task InstantAsync(ApiCall call)
+    {
+        var parameters = call.Parameters;
+        var limit = parameters.Limit();
+        var time = parameters.Time("time", call.Now);
+        var timeout = Timeout(parameters);
+        var lookback = Lookback(parameters);
+        var resolution = MaxResolution(call, 0);
+        var query = new InstantQuery(parameters["query"], time)
+        {
+            LookbackMs = lookback ?? DownsampledLookback(call, resolution),
+            TimeoutMs = timeout,
+            MaxResolutionMs = resolution,
+            PerStepStatistics = PerStep(call),
+        };
+        var querier = call.Options.Querier(Fanout(call));
+        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.InstantAsync(querier, query, call.Cancelled));
+    }
+
+    static async Task RangeAsync(ApiCall call)
+    {
+        var parameters = call.Parameters;
+        var limit = parameters.Limit();
+        var start = parameters.Time("start");
+        var end = parameters.Time("end");
+        if (end < start)
+        {
+            throw ApiException.Parameter("end", "end timestamp must not be before start time");
+        }
+
+        var span = (Int128)end - start;
+        var step = parameters.Duration("step")
+            ?? Math.Max((long)(span / 1000 / 250), (long)call.Options.DefaultStep.TotalSeconds) * 1_000_000_000;
+        if (step <= 0)
+        {
+            throw ApiException.Parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer");
+        }
+
+        if (span * 1_000_000 / step > MaxPoints)
+        {
+            throw ApiException.BadData(
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)");
+        }
+
+        var timeout = Timeout(parameters);
+        var lookback = Lookback(parameters);
+        var stepMs = Math.Max(1, step / 1_000_000);
+        var resolution = MaxResolution(call, stepMs / 5);
+        var query = new RangeQuery(parameters["query"], start, end, stepMs)
+        {
+            LookbackMs = lookback ?? DownsampledLookback(call, resolution),
+            TimeoutMs = timeout,
+            MaxResolutionMs = resolution,
+            PerStepStatistics = PerStep(call),
+        };
+        var querier = call.Options.Querier(Fanout(call));
+        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.RangeAsync(querier, query, call.Cancelled));
+    }
+
+    static async Task EvaluateAsync(ApiCall call, string text, int limit, Func<Task<QueryResult>> evaluate)
+    {
+        var began = call.Options.Time.GetTimestamp();
+        QueryResult? result = null;
+        try
+        {
+            result = await evaluate();
+        }
+        finally
+        {
+            var took = call.Options.Time.GetElapsedTime(began);
+            if (call.Options.SlowQuery > TimeSpan.Zero && took >= call.Options.SlowQuery)
+            {
+                var headers = call.Http.Request.Headers;
+                LogSlow(
+                    call.Options.Logging.CreateLogger("Observe.Query.SlowQuery"), text, took.TotalSeconds, result?.Statistics.TotalSamples ?? 0,
+                    headers["X-Dashboard-Uid"].ToString(), headers["X-Panel-Id"].ToString(), headers["X-Grafana-User"].ToString(),
+                    call.Http.Connection.RemoteIpAddress?.ToString() ?? "");
+            }
+        }
+
+        var warnings = result.Warnings;
+        if (limit > 0 && result.Series.Count > limit)
+        {
+            warnings = [.. warnings, Warnings.Truncated];
+        }
+
+        if (call.Parameters["stats"] is not ("" or "true" or "all") and var stats)
+        {
+            warnings =
+            [
+                .. warnings,
+                $"value {GoText.Quote(stats)} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"",
+            ];
+        }
+
+        call.Begin();
+        await ResultWriter.WriteAsync(
+            call, result, limit, call.Parameters["stats"].Length > 0 ? result.Statistics : null, noStore: warnings.Count > 0);
+        await call.EndAsync(warnings, result.Infos);
+    }
+
+    /// <summary>No exemplars are kept; what is asked for is checked all the same.</summary>
+    static async Task ExemplarsAsync(ApiCall call)
+    {
+        var start = call.Parameters.Time("start", RequestParameters.MinTime);
+        var end = call.Parameters.Time("end", RequestParameters.MaxTime);
+        if (end < start)
+        {
+            throw ApiException.BadData("end timestamp must not be before start timestamp");
+        }
+
+        try
+        {
+            Parse(call);
+        }
+        catch (ParseException e)
+        {
+            throw ApiException.BadData(e.Message);
+        }
+
+        call.Begin().Raw("[]"u8);
+        await call.EndAsync();
+    }
+
+    static async Task FormatAsync(ApiCall call)
+    {
+        var text = Printer.Pretty(Parse(call));
+        call.Begin().Text(text);
+        await call.EndAsync();
+    }
+
+    static async Task ParseAsync(ApiCall call)
+    {
+        var tree = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(tree, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            AstJson.Write(json, Parse(call));
+        }
+
+        call.Begin().Raw(tree.WrittenSpan);
+        await call.EndAsync();
+    }
+
+    static Expr Parse(ApiCall call)
+    {
+        var options = call.Options.Engine.Options;
+        var text = call.Parameters["query"];
+        if (options.MaxQueryLength > 0 && System.Text.Encoding.UTF8.GetByteCount(text) > options.MaxQueryLength)
+        {
+            throw new LimitException($"the query is longer than {options.MaxQueryLength} bytes (--query.max-query-length)");
+        }
+
+        return PromqlParser.Parse(text, new ParserOptions
+        {
+            ExperimentalFunctions = options.ExperimentalFunctions,
+            DurationExpressions = options.DurationExpressions,
+            ExtendedRangeSelectors = options.ExtendedRangeSelectors,
+            FillModifiers = options.FillModifiers,
+        });
+    }
+
+    /// <summary>What the request wants of the fan-out: Thanos's parameters.</summary>
+    internal static FanoutOptions Fanout(ApiCall call)
+    {
+        var (parameters, defaults) = (call.Parameters, call.Options.Defaults);
+        var replicas = parameters.All("replicaLabels[]");
+        var stores = new List<IReadOnlyList<Matcher>>();
+        foreach (var text in parameters.All("storeMatch[]"))
+        {
+            try
+            {
+                stores.Add(PromqlParser.ParseMetricSelector(text));
+            }
+            catch (ParseException e)
+            {
+                throw ApiException.BadData(e.Message);
+            }
+        }
+
+        return defaults with
+        {
+            Deduplicate = parameters.Bool("dedup", defaults.Deduplicate),
+            PartialResponse = parameters.Bool("partial_response", defaults.PartialResponse),
+            ReplicaLabels = replicas.Count > 0 ? replicas : defaults.ReplicaLabels,
+            StoreMatchers = stores,
+        };
+    }
+
+    /// <summary>Milliseconds; at least one, since a query has to be given the chance to say that it took too long.</summary>
+    static long? Timeout(RequestParameters parameters) => parameters.Duration("timeout") is { } nanoseconds ? Math.Max(1, nanoseconds / 1_000_000) : null;
+
+    static long? Lookback(RequestParameters parameters)
+    {
+        var text = parameters["lookback_delta"];
+        if (text.Length == 0)
+        {
+            return null;
+        }
+
+        return RequestParameters.TryDuration(text, out var nanoseconds, out var error)
+            ? nanoseconds / 1_000_000 is var milliseconds and > 0 ? milliseconds : null
+            : throw ApiException.BadData($"error parsing lookback delta duration: {error}");
+    }
+
+    /// <summary>Data of one sample an hour is not to vanish between its samples.</summary>
+    static long? DownsampledLookback(ApiCall call, long resolution) =>
+        resolution >= 3_600_000 ? Math.Max(call.Options.Engine.Options.LookbackMs, 3_600_000) : null;
+
+    static long MaxResolution(ApiCall call, long auto)
+    {
+        const string Name = "max_source_resolution";
+        var text = call.Parameters[Name];
+        if (text is "" or "auto")
+        {
+            return text == "auto" || call.Options.AutoDownsampling ? auto : 0;
+        }
+
+        if (!RequestParameters.TryDuration(text, out var nanoseconds, out var error))
+        {
+            throw ApiException.BadData($"'{Name}' parameter: {error}");
+        }
+
+        return nanoseconds < 0
+            ? throw ApiException.BadData($"negative '{Name}' is not accepted. Try a positive integer")
+            : nanoseconds / 1_000_000;
+    }
+
+    static bool PerStep(ApiCall call) => call.Options.PerStepStatistics && call.Parameters["stats"] == "all";
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "slow query query={Query} seconds={Seconds} samples={Samples} dashboard={Dashboard} panel={Panel} user={User} remote={Remote}")]
+    static partial void LogSlow(
+        ILogger logger, string query, double seconds, long samples, string dashboard, string panel, string user, string remote);
+}
