@@ -151,7 +151,9 @@ public sealed partial class Histogram
         IsInteger = false;
         if (!UsesCustomBuckets)
         {
-            ZeroCount += sign * ReconcileZeroBuckets(other, null).Count;
+            // Reconciling changes this zero count, so that it comes first.
+            var (zeroCount, _) = ReconcileZeroBuckets(other, null);
+            ZeroCount += sign * zeroCount;
         }
 
         Count += sign * other.Count;

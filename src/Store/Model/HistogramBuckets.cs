@@ -6,6 +6,18 @@ namespace Observe.Store.Model;
 /// <summary>A bucket with its bounds. The index orders buckets of one sign and schema; it means nothing for the zero bucket.</summary>
 public readonly record struct HistogramBucket(double Lower, double Upper, bool LowerInclusive, bool UpperInclusive, double Count, int Index)
 {
+    /// <summary>The fraction of the bucket's width below a value within it: on a line, or on the scale of exponential buckets.</summary>
+    public double FractionBelow(double value, bool linear)
+    {
+        if (linear)
+        {
+            return (value - Lower) / (Upper - Lower);
+        }
+
+        var (lower, upper, at) = (Math.Log2(Math.Abs(Lower)), Math.Log2(Math.Abs(Upper)), Math.Log2(Math.Abs(value)));
+        return value > 0 ? (at - lower) / (upper - lower) : 1 - ((at - upper) / (lower - upper));
+    }
+
     /// <summary>As Prometheus prints a bucket: <c>(0.5,1]:3</c>.</summary>
     public override string ToString() =>
         $"{(LowerInclusive ? '[' : '(')}{GoText.FloatG(Lower)},{GoText.FloatG(Upper)}{(UpperInclusive ? ']' : ')')}:{GoText.FloatG(Count)}";

@@ -28,3 +28,37 @@ static class Samples
         return read;
     }
 }
+
+/// <summary>Gives samples in the batches that they are in.</summary>
+sealed class OneBatch(params SampleBatch[] batches) : ISampleIterator
+{
+    int _next;
+    int _at;
+
+    public bool Read(SampleBatch batch)
+    {
+        (batch.Count, batch.HasStartTimestamps) = (0, false);
+        if (_next == batches.Length)
+        {
+            return false;
+        }
+
+        while (_at < batches[_next].Count && Observe.Store.Chunks.SampleBatches.Add(batch, batches[_next], _at))
+        {
+            _at++;
+        }
+
+        if (_at == batches[_next].Count)
+        {
+            (_next, _at) = (_next + 1, 0);
+        }
+
+        return batch.Count > 0;
+    }
+
+    public void Seek(long timestamp) => throw new NotSupportedException();
+
+    public void Dispose()
+    {
+    }
+}
