@@ -1,6 +1,4 @@
-using System.IO.Hashing;
 using System.Text;
-using Observe.Store.Bytes;
 using Observe.Store.Model;
 
 namespace Observe.Store.Index;
@@ -10,8 +8,7 @@ namespace Observe.Store.Index;
 /// given stays as it was.
 /// </summary>
 /// <remarks>
-/// Values of a name lie one after the other in one array of bytes, their lists in one array of entries; a value of one series
-/// needs no array of its own. Lists only grow at their end, so a list and its length at one moment are a snapshot.
+/// Values of a name lie one after the other in one array of bytes; a value of one series needs no array for its list. Lists only grow at their end, so a list and its length at one moment are a snapshot.
 /// </remarks>
 sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 {
@@ -185,80 +182,71 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
         return true;
     }
 
-    struct Entry
+    struct List
     {
-        /// <summary>Next entry of the same hash bucket, plus one; 0 ends the chain.</summary>
-        public int Next;
-
-        /// <summary>Where the value stands in the bytes, behind its uvarint length.</summary>
-        public int ValueAt;
-
         /// <summary>Null while there is one series only.</summary>
-        public uint[]? List;
+        public uint[]? References;
 
-        /// <summary>How many series; without a list the one series itself.</summary>
+        /// <summary>How many series; without an array the one series itself.</summary>
         public uint CountOrSingle;
+
+        public readonly ReadOnlyMemory<uint> AsMemory() =>
+            References is null ? new[] { CountOrSingle } : References.AsMemory(0, (int)CountOrSingle);
     }
 
-    /// <summary>The values of one name: a hash table from bytes to lists.</summary>
+    /// <summary>The values of one name, and the list of each.</summary>
     sealed class Values
     {
-        byte[] _bytes = [];
-        int _used;
-        Entry[] _entries = [];
-        int[] _buckets = [];
+        SymbolTable _values = new();
+        List[] _lists = [];
 
-        public int Count { get; private set; }
+        public int Count => _values.Count;
 
-        /// <summary>A copy of the entries over the same bytes and lists, to be read outside the lock.</summary>
-        public Values Snapshot() => new() { _bytes = _bytes, _entries = _entries[..Count], Count = Count };
+        /// <summary>A copy of the lists' ends over the same arrays, to be read outside the lock.</summary>
+        public Values Snapshot() => new() { _values = _values.Snapshot(), _lists = _lists[..Count] };
 
         public void Add(ReadOnlySpan<byte> value, uint reference)
         {
-            var index = Find(value);
-            if (index < 0)
+            var number = _values.Find(value);
+            if (number < 0)
             {
-                Append(value, new Entry { CountOrSingle = reference });
+                Append(value, new List { CountOrSingle = reference });
                 return;
             }
 
-            ref var entry = ref _entries[index];
-            if (entry.List is null)
+            ref var list = ref _lists[number];
+            if (list.References is null)
             {
-                if (entry.CountOrSingle == reference)
-                {
-                    return;
-                }
-
-                (entry.List, entry.CountOrSingle) = ([entry.CountOrSingle], 1);
+                (list.References, list.CountOrSingle) = ([list.CountOrSingle], 1);
             }
 
-            var count = (int)entry.CountOrSingle;
-            Insert(ref entry.List, ref count, reference);
-            entry.CountOrSingle = (uint)count;
+            var count = (int)list.CountOrSingle;
+            Insert(ref list.References, ref count, reference);
+            list.CountOrSingle = (uint)count;
         }
 
         public bool TryGet(ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
         {
-            var index = Find(value);
-            list = index < 0 ? default : ListOf(_entries[index]);
-            return index >= 0;
+            var number = _values.Find(value);
+            list = number < 0 ? default : _lists[number].AsMemory();
+            return number >= 0;
         }
 
-        public void At(int index, out ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
+        public void At(int number, out ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
         {
-            value = ValueOf(_entries[index]);
-            list = ListOf(_entries[index]);
+            value = _values[number];
+            list = _lists[number].AsMemory();
         }
 
         public Values Without(IReadOnlySet<uint> references)
         {
             var touched = false;
             var kept = new Values();
+            var rest = new List<uint>();
             for (var i = 0; i < Count; i++)
             {
-                var list = ListOf(_entries[i]);
-                var rest = new List<uint>();
+                var list = _lists[i].AsMemory();
+                rest.Clear();
                 foreach (var reference in list.Span)
                 {
                     if (!references.Contains(reference))
@@ -270,80 +258,24 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
                 touched |= rest.Count < list.Length;
                 if (rest.Count > 0)
                 {
-                    var entry = rest.Count == list.Length ? _entries[i]
-                        : rest.Count == 1 ? new Entry { CountOrSingle = rest[0] }
-                        : new Entry { List = [.. rest], CountOrSingle = (uint)rest.Count };
-                    kept.Append(ValueOf(_entries[i]), entry);
+                    kept.Append(_values[i], rest.Count == list.Length ? _lists[i]
+                        : rest.Count == 1 ? new List { CountOrSingle = rest[0] }
+                        : new List { References = [.. rest], CountOrSingle = (uint)rest.Count });
                 }
             }
 
             return touched ? kept : this;
         }
 
-        static ReadOnlyMemory<uint> ListOf(in Entry entry) =>
-            entry.List is null ? new[] { entry.CountOrSingle } : entry.List.AsMemory(0, (int)entry.CountOrSingle);
-
-        ReadOnlySpan<byte> ValueOf(in Entry entry)
+        void Append(ReadOnlySpan<byte> value, List list)
         {
-            var length = (int)Varint.ReadUnsigned(_bytes.AsSpan(entry.ValueAt), out var size);
-            return _bytes.AsSpan(entry.ValueAt + size, length);
+            var number = _values.FindOrAdd(value);
+            if (number == _lists.Length)
+            {
+                Array.Resize(ref _lists, number < 2 ? 2 : number + (number / 2));
+            }
+
+            _lists[number] = list;
         }
-
-        int Find(ReadOnlySpan<byte> value)
-        {
-            if (_buckets.Length == 0)
-            {
-                return -1;
-            }
-
-            for (var i = _buckets[Bucket(value)]; i != 0; i = _entries[i - 1].Next)
-            {
-                if (ValueOf(_entries[i - 1]).SequenceEqual(value))
-                {
-                    return i - 1;
-                }
-            }
-
-            return -1;
-        }
-
-        void Append(ReadOnlySpan<byte> value, Entry entry)
-        {
-            if (Count == _entries.Length)
-            {
-                Array.Resize(ref _entries, Count < 2 ? 2 : Count + (Count / 2));
-            }
-
-            var size = Varint.SizeUnsigned((ulong)value.Length) + value.Length;
-            if (_bytes.Length - _used < size)
-            {
-                Array.Resize(ref _bytes, Math.Max(_used + size, _used + (_used / 2)));
-            }
-
-            (entry.ValueAt, entry.Next) = (_used, 0);
-            _used += Varint.WriteUnsigned(_bytes.AsSpan(_used), (ulong)value.Length);
-            value.CopyTo(_bytes.AsSpan(_used));
-            _used += value.Length;
-            _entries[Count++] = entry;
-            if (Count > _buckets.Length)
-            {
-                _buckets = new int[Math.Max(2, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Count))];
-                for (var i = 0; i < Count - 1; i++)
-                {
-                    Link(i);
-                }
-            }
-
-            Link(Count - 1);
-        }
-
-        void Link(int index)
-        {
-            ref var bucket = ref _buckets[Bucket(ValueOf(_entries[index]))];
-            _entries[index].Next = bucket;
-            bucket = index + 1;
-        }
-
-        int Bucket(ReadOnlySpan<byte> value) => (int)(XxHash3.HashToUInt64(value) & (uint)(_buckets.Length - 1));
     }
 }
