@@ -1,4 +1,7 @@
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using Observe.Store.Bucket;
+using Observe.Store.Bytes;
 
 namespace Observe.Store.Blocks;
 
@@ -8,39 +11,231 @@ namespace Observe.Store.Blocks;
 /// </summary>
 public sealed class BucketBlocks(IBucket bucket)
 {
+    /// <summary>Bytes that a meta.json or a marker may have.</summary>
+    public const int MaxJsonSize = 64 << 20;
+
     public IBucket Bucket { get; } = bucket;
+
+    /// <summary>The key of a block's file.</summary>
+    /// <param name="path">Relative to the block, with slashes.</param>
+    public static string Key(BlockId id, string path) => $"{id}/{path}";
 
     /// <summary>
     /// Uploads chunks, then the index, reads them back (size and SHA-256), and only then writes meta.json, if there is none. Done
-    /// already is no error, so a caller that was interrupted calls again.
+    /// already is no error, so a caller that was interrupted calls again: files that are in the bucket whole are not sent twice.
     /// </summary>
-    /// <param name="directory">A block's folder; its meta.json is rewritten with the upload's time.</param>
-    /// <exception cref="BucketException">The bucket fails, or holds another block under this id.</exception>
-    public Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <param name="directory">A block's folder. Its meta.json stays as it is; the bucket's has all files, hashes and the upload's time.</param>
+    /// <returns>The meta as it is in the bucket.</returns>
+    /// <exception cref="BucketException">The bucket fails, gives back other bytes than it was given, or holds another block under this id.</exception>
+    public async Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var path = Path.Combine(directory, BlockMeta.FileName);
+        var meta = BlockMeta.Parse(await File.ReadAllBytesAsync(path, cancellationToken), path);
+        var files = BlockFiles.Content(directory).Select(file => BlockFiles.Describe(directory, file)).ToList();
+        if (await MetaAsync(meta.Id, cancellationToken) is { } there)
+        {
+            return SameContent(there, files) ? there : throw Conflict(meta.Id);
+        }
+
+        foreach (var file in files)
+        {
+            await UploadFileAsync(directory, meta.Id, file, cancellationToken);
+        }
+
+        meta = meta with
+        {
+            Thanos = (meta.Thanos ?? new ThanosSection()) with
+            {
+                Files = [.. files, new BlockFile(BlockMeta.FileName)],
+                UploadTime = now,
+            },
+        };
+        var json = meta.ToJson();
+        var key = Key(meta.Id, BlockMeta.FileName);
+        if (await Bucket.PutBytesAsync(key, json, PutCondition.Absent, cancellationToken) == PutResult.ConditionFailed)
+        {
+            there = await MetaAsync(meta.Id, cancellationToken);
+            return there is not null && SameContent(there, files) ? there : throw Conflict(meta.Id);
+        }
+
+        if (!(await Bucket.GetBytesAsync(key, MaxJsonSize, cancellationToken)).AsSpan().SequenceEqual(json))
+        {
+            throw new BucketException($"{Bucket.Name}: {key} reads back as other bytes than were written");
+        }
+
+        return meta;
+    }
 
     /// <summary>Ids of all folders that are named as blocks are, partial ones among them, in order.</summary>
-    public IAsyncEnumerable<BlockId> ListAsync(CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async IAsyncEnumerable<BlockId> ListAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var entry in Bucket.ListAsync("", recursive: false, cancellationToken))
+        {
+            if (entry.IsFolder && BlockId.TryParse(entry.Key[..^1], out var id))
+            {
+                yield return id;
+            }
+        }
+    }
 
     /// <summary>Null when there is no meta.json: the block is partial, or gone.</summary>
-    /// <exception cref="Bytes.CorruptionException">meta.json is damaged, or names another block.</exception>
-    public Task<BlockMeta?> MetaAsync(BlockId id, CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <exception cref="CorruptionException">meta.json is damaged, or names another block.</exception>
+    public async Task<BlockMeta?> MetaAsync(BlockId id, CancellationToken cancellationToken)
+    {
+        if (await ReadAsync(id, BlockMeta.FileName, cancellationToken) is not { } json)
+        {
+            return null;
+        }
+
+        var meta = BlockMeta.Parse(json, Name(id, BlockMeta.FileName));
+        if (meta.Id != id)
+        {
+            CorruptionException.Throw(Name(id, BlockMeta.FileName), 0, $"names block {meta.Id}");
+        }
+
+        return meta;
+    }
 
     /// <summary>Fetches a block into <c>parent/ULID</c>, checking sizes and hashes; a folder that is there already is replaced.</summary>
-    public Task<BlockMeta> DownloadAsync(BlockId id, string parent, CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <exception cref="CorruptionException">A file is not what meta.json says.</exception>
+    /// <exception cref="ObjectNotFoundException">The block is not there, or lacks a file.</exception>
+    public async Task<BlockMeta> DownloadAsync(BlockId id, string parent, CancellationToken cancellationToken)
+    {
+        var meta = await MetaAsync(id, cancellationToken) ?? throw new ObjectNotFoundException(Bucket.Name, Key(id, BlockMeta.FileName));
+        var directory = Path.Combine(parent, id.ToString());
+        var temporary = directory + BlockWriter.TemporarySuffix;
+        foreach (var old in new[] { temporary, directory }.Where(Directory.Exists))
+        {
+            Directory.Delete(old, recursive: true);
+        }
+
+        Directory.CreateDirectory(Path.Combine(temporary, "chunks"));
+        var known = (meta.Thanos?.Files ?? []).ToDictionary(file => file.Path);
+        await foreach (var entry in Bucket.ListAsync($"{id}/", recursive: true, cancellationToken))
+        {
+            var path = entry.Key[(BlockId.TextLength + 1)..];
+            if (path is "index" or Tombstones.FileName || path.StartsWith("chunks/", StringComparison.Ordinal))
+            {
+                known.TryAdd(path, new BlockFile(path, entry.Size));
+            }
+        }
+
+        foreach (var file in known.Values.Where(file => file.Path != BlockMeta.FileName))
+        {
+            await DownloadFileAsync(id, file, temporary, cancellationToken);
+        }
+
+        DurableFile.Write(Path.Combine(temporary, BlockMeta.FileName), meta.ToJson());
+        DurableFile.Rename(temporary, directory);
+        return meta;
+    }
 
     /// <summary>Deletes meta.json first, deletion-mark.json last.</summary>
-    public Task DeleteAsync(BlockId id, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async Task DeleteAsync(BlockId id, CancellationToken cancellationToken)
+    {
+        await Bucket.DeleteAsync(Key(id, BlockMeta.FileName), cancellationToken);
+        var mark = Key(id, DeletionMark.FileName);
+        var keys = new List<string>();
+        await foreach (var entry in Bucket.ListAsync($"{id}/", recursive: true, cancellationToken))
+        {
+            keys.Add(entry.Key);
+        }
+
+        foreach (var key in keys.Where(key => key != mark))
+        {
+            await Bucket.DeleteAsync(key, cancellationToken);
+        }
+
+        await Bucket.DeleteAsync(mark, cancellationToken);
+    }
 
     /// <summary>False when the block is marked already.</summary>
-    public Task<bool> MarkForDeletionAsync(BlockId id, string details, DateTimeOffset now, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public Task<bool> MarkForDeletionAsync(BlockId id, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
+        MarkAsync(id, DeletionMark.FileName, new DeletionMark(id, now.ToUnixTimeSeconds(), details), cancellationToken);
 
-    public Task<DeletionMark?> DeletionMarkAsync(BlockId id, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public Task<DeletionMark?> DeletionMarkAsync(BlockId id, CancellationToken cancellationToken) =>
+        MarkOfAsync<DeletionMark>(id, DeletionMark.FileName, cancellationToken);
 
-    public Task<bool> MarkNoCompactAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <summary>False when the block is marked already.</summary>
+    /// <param name="reason">See <see cref="NoCompactMark"/>.</param>
+    public Task<bool> MarkNoCompactAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
+        MarkAsync(id, NoCompactMark.FileName, new NoCompactMark(id, now.ToUnixTimeSeconds(), reason, details), cancellationToken);
 
-    public Task<NoCompactMark?> NoCompactMarkAsync(BlockId id, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public Task<NoCompactMark?> NoCompactMarkAsync(BlockId id, CancellationToken cancellationToken) =>
+        MarkOfAsync<NoCompactMark>(id, NoCompactMark.FileName, cancellationToken);
 
-    public Task<bool> MarkNoDownsampleAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) => throw new NotImplementedException();
+    /// <summary>False when the block is marked already.</summary>
+    public Task<bool> MarkNoDownsampleAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
+        MarkAsync(id, NoDownsampleMark.FileName, new NoDownsampleMark(id, now.ToUnixTimeSeconds(), reason, details), cancellationToken);
 
-    public Task<NoDownsampleMark?> NoDownsampleMarkAsync(BlockId id, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public Task<NoDownsampleMark?> NoDownsampleMarkAsync(BlockId id, CancellationToken cancellationToken) =>
+        MarkOfAsync<NoDownsampleMark>(id, NoDownsampleMark.FileName, cancellationToken);
+
+    static bool SameContent(BlockMeta there, List<BlockFile> files) =>
+        there.Thanos?.Files is { } known && files.All(file => known.Any(k => k.Path == file.Path && k.Size == file.Size && k.Hash == file.Hash));
+
+    BucketException Conflict(BlockId id) => new($"{Bucket.Name}: there is another block {id} already; this one is not uploaded");
+
+    string Name(BlockId id, string path) => $"{Bucket.Name}/{Key(id, path)}";
+
+    async Task UploadFileAsync(string directory, BlockId id, BlockFile file, CancellationToken cancellationToken)
+    {
+        var key = Key(id, file.Path);
+        if ((await Bucket.AttributesAsync(key, cancellationToken))?.Size == file.Size && await HashAsync(key, cancellationToken) == file.Hash!.Value)
+        {
+            return;
+        }
+
+        await using (var content = File.OpenRead(Path.Combine(directory, file.Path)))
+        {
+            await Bucket.PutAsync(key, content, PutCondition.None, cancellationToken);
+        }
+
+        if (await HashAsync(key, cancellationToken) != file.Hash!.Value)
+        {
+            throw new BucketException($"{Bucket.Name}: {key} reads back as other bytes than were written");
+        }
+    }
+
+    async Task<string> HashAsync(string key, CancellationToken cancellationToken)
+    {
+        await using var content = await Bucket.GetAsync(key, cancellationToken);
+        return Convert.ToHexStringLower(await SHA256.HashDataAsync(content, cancellationToken));
+    }
+
+    async Task DownloadFileAsync(BlockId id, BlockFile file, string directory, CancellationToken cancellationToken)
+    {
+        var path = Path.Combine(directory, BlockFiles.Checked(file.Path));
+        await using (var content = await Bucket.GetAsync(Key(id, file.Path), cancellationToken))
+        await using (var local = File.Create(path))
+        {
+            await content.CopyToAsync(local, cancellationToken);
+            DurableFile.Sync(local.SafeFileHandle, path);
+        }
+
+        var found = BlockFiles.Describe(directory, file.Path);
+        if (found.Size != file.Size || (file.Hash is { Function: BlockFiles.Sha256 } hash && found.Hash!.Value != hash.Value))
+        {
+            CorruptionException.Throw(Name(id, file.Path), 0, "its size or SHA-256 is not what meta.json says");
+        }
+    }
+
+    async Task<bool> MarkAsync<TMark>(BlockId id, string file, TMark mark, CancellationToken cancellationToken) =>
+        await Bucket.PutBytesAsync(Key(id, file), MarkerJson.Write(mark), PutCondition.Absent, cancellationToken) == PutResult.Written;
+
+    async Task<TMark?> MarkOfAsync<TMark>(BlockId id, string file, CancellationToken cancellationToken)
+        where TMark : class =>
+        await ReadAsync(id, file, cancellationToken) is { } json ? MarkerJson.Parse<TMark>(json, Name(id, file)) : null;
+
+    async Task<byte[]?> ReadAsync(BlockId id, string file, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Bucket.GetBytesAsync(Key(id, file), MaxJsonSize, cancellationToken);
+        }
+        catch (ObjectNotFoundException)
+        {
+            return null;
+        }
+    }
 }

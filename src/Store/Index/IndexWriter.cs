@@ -28,6 +28,8 @@ sealed class IndexWriter : IDisposable
     {
         _index = new AppendFile(path);
         _spool = new AppendFile(path + ".series");
+        // The key of the list of all series; Prometheus has it among the symbols too.
+        _symbols.FindOrAdd([]);
     }
 
     public long SeriesCount { get; private set; }
@@ -95,8 +97,8 @@ sealed class IndexWriter : IDisposable
         WriteSection((uint)lists.Count, lists, (list, output) =>
         {
             output.UVarint(2);
-            output.LengthPrefixed(list.Name < 0 ? [] : _symbols[list.Name]);
-            output.LengthPrefixed(list.Value < 0 ? [] : _symbols[list.Value]);
+            output.LengthPrefixed(_symbols[list.Name]);
+            output.LengthPrefixed(_symbols[list.Value]);
             output.UVarint((ulong)list.Position);
         });
 
@@ -203,13 +205,13 @@ sealed class IndexWriter : IDisposable
         }
     }
 
-    /// <summary>Name and value are numbers of the symbol table, -1 both for the list of all series.</summary>
+    /// <summary>Name and value are numbers of the symbol table, both of "" for the list of all series.</summary>
     readonly record struct PostingsList(int Name, int Value, long Position);
 
     List<PostingsList> WritePostings(int[] order, uint[] numbers)
     {
         var lists = new List<PostingsList>();
-        WriteList(-1, -1, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_series), lists);
+        WriteList(0, 0, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_series), lists);
         var names = order.Where(symbol => symbol < _postingsOfName.Count && _postingsOfName[symbol] > 0).ToList();
         for (var first = 0; first < names.Count;)
         {
