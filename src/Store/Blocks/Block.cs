@@ -52,11 +52,7 @@ public sealed class Block : IQuerier, IDisposable
     public IEnumerable<Series> Select(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
-        if (!Hold())
-        {
-            throw new ObjectDisposedException(Directory);
-        }
-
+        ObjectDisposedException.ThrowIf(!Hold(), this);
         try
         {
             var count = 0;
@@ -167,11 +163,7 @@ public sealed class Block : IQuerier, IDisposable
 
     T Held<T>(Func<T> read)
     {
-        if (!Hold())
-        {
-            throw new ObjectDisposedException(Directory);
-        }
-
+        ObjectDisposedException.ThrowIf(!Hold(), this);
         try
         {
             return read();

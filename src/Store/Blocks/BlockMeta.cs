@@ -18,18 +18,18 @@ public sealed record BlockMeta
     public required BlockId Id { get; init; }
 
     /// <summary>Unix milliseconds, inclusive.</summary>
-    [JsonPropertyOrder(1)]
+    [JsonPropertyOrder(1), JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public required long MinTime { get; init; }
 
     /// <summary>Unix milliseconds, exclusive: a sample at it belongs to the next block.</summary>
-    [JsonPropertyOrder(2)]
+    [JsonPropertyOrder(2), JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public required long MaxTime { get; init; }
 
     [JsonPropertyOrder(3)]
-    public BlockStats Stats { get; init; } = new();
+    public BlockStats Stats { get; init => field = value ?? field; } = new();
 
     [JsonPropertyOrder(4)]
-    public BlockCompaction Compaction { get; init; } = new();
+    public BlockCompaction Compaction { get; init => field = value ?? field; } = new();
 
     [JsonPropertyOrder(5)]
     public int Version { get; init; } = 1;
@@ -114,7 +114,7 @@ public sealed record BlockCompaction
     public int Level { get; init; } = 1;
 
     /// <summary>The level 1 blocks whose samples are in this one; itself at level 1. Sorted.</summary>
-    public IReadOnlyList<BlockId> Sources { get; init; } = [];
+    public IReadOnlyList<BlockId> Sources { get; init => field = value ?? field; } = [];
 
     /// <summary>The blocks that were read for this one.</summary>
     public IReadOnlyList<BlockParent>? Parents { get; init; }
@@ -130,7 +130,10 @@ public sealed record BlockCompaction
     public IDictionary<string, JsonElement>? Unknown { get; init; }
 }
 
-public sealed record BlockParent([property: JsonPropertyName("ulid")] BlockId Id, long MinTime, long MaxTime);
+public sealed record BlockParent(
+    [property: JsonPropertyName("ulid")] BlockId Id,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long MinTime,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] long MaxTime);
 
 /// <summary>Thanos's section of a block's meta.</summary>
 public sealed record ThanosSection
@@ -140,10 +143,10 @@ public sealed record ThanosSection
 
     /// <summary>External labels: they name the stream that the block belongs to.</summary>
     [JsonPropertyOrder(1)]
-    public IReadOnlyDictionary<string, string> Labels { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, string> Labels { get; init => field = value ?? field; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
 
     [JsonPropertyOrder(2)]
-    public DownsampleSection Downsample { get; init; } = new();
+    public DownsampleSection Downsample { get; init => field = value ?? field; } = new();
 
     /// <summary>What made the block: <c>sidecar</c>, <c>receive</c>, <c>compactor</c>, ….</summary>
     [JsonPropertyOrder(3), JsonIgnore(Condition = JsonIgnoreCondition.Never)]

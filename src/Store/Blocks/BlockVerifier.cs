@@ -1,5 +1,3 @@
-using System.Globalization;
-using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Index;
 using Observe.Store.Model;
@@ -279,7 +277,7 @@ public sealed class BlockVerifier
     {
         if (said != found)
         {
-            Fault(string.Create(CultureInfo.InvariantCulture, $"{_directory}: has {found} {what} where meta.json says {said}"));
+            Fault($"{_directory}: has {found} {what} where meta.json says {said}");
         }
     }
 }

@@ -23,6 +23,7 @@ sealed class IndexWriter : IDisposable
     readonly ByteWriter _entry = new();
     Labels _last;
     ulong _lastChunk;
+    bool _disposed;
 
     public IndexWriter(string path)
     {
@@ -34,7 +35,7 @@ sealed class IndexWriter : IDisposable
 
     public long SeriesCount { get; private set; }
 
-    /// <summary>The largest entry of the series section, with its length and checksum.</summary>
+    /// <summary>The largest entry of the series section with its length, checksum and padding.</summary>
     public int SeriesMaxSize { get; private set; }
 
     /// <exception cref="ArgumentException">Labels are not after the last series', or chunks are not in order.</exception>
@@ -116,6 +117,12 @@ sealed class IndexWriter : IDisposable
 
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
         _index.Dispose();
         _spool.Dispose();
         File.Delete(_spool.Path);
@@ -200,7 +207,7 @@ sealed class IndexWriter : IDisposable
             _entry.Clear();
             _entry.LengthPrefixed(_labels.Written);
             _entry.UInt32(Crc32C.Of(_labels.Written));
-            SeriesMaxSize = Math.Max(SeriesMaxSize, _entry.Length);
+            SeriesMaxSize = Math.Max(SeriesMaxSize, (_entry.Length + IndexFormat.SeriesAlignment - 1) / IndexFormat.SeriesAlignment * IndexFormat.SeriesAlignment);
             _index.Append(_entry.Written);
         }
     }
