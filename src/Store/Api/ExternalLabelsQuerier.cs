@@ -1,0 +1,125 @@
+using System.Runtime.CompilerServices;
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Api;
+
+/// <summary>
+/// A source whose series lack the external labels, as a head's do, with them: matchers on them are answered here, and they take the
+/// place of labels of the same name, as in Thanos.
+/// </summary>
+/// <param name="external">Asked for each call, since a reload may change them.</param>
+public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external) : IQuerier
+{
+    public async IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var labels = external();
+        if (Inner(matchers, labels) is not { } rest)
+        {
+            yield break;
+        }
+
+        // With labels put between its own a series may sort elsewhere, so that all are gathered; they stay readable until the end.
+        var gathered = new List<Series>();
+        await using var all = inner.SelectAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        var builder = new LabelsBuilder();
+        while (await all.MoveNextAsync())
+        {
+            gathered.Add(new LabelledSeries(Extend(builder, all.Current.Labels, labels), all.Current));
+        }
+
+        gathered.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+        for (var i = 0; i < gathered.Count; i++)
+        {
+            if (hints.Limit > 0 && i == hints.Limit)
+            {
+                warnings.Add(Warnings.Truncated);
+                yield break;
+            }
+
+            yield return gathered[i];
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        var labels = external();
+        if (Inner(matchers, labels) is not { } rest)
+        {
+            return [];
+        }
+
+        var names = await inner.LabelNamesAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken);
+        return names.Count == 0 ? names : Limited(names.Union(labels.ToDictionary().Keys).Order(Utf8Order.Instance), hints.Limit, warnings);
+    }
+
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        var labels = external();
+        if (Inner(matchers, labels) is not { } rest)
+        {
+            return [];
+        }
+
+        if (!labels.Has(name))
+        {
+            return await inner.LabelValuesAsync(name, hints, rest, warnings, cancellationToken);
+        }
+
+        var any = await inner.LabelNamesAsync(hints with { Limit = 1 }, rest, new Warnings(), cancellationToken);
+        return any.Count == 0 ? [] : [labels.Get(name)];
+    }
+
+    /// <summary>The matchers that are left for the series; null when the external labels do not match.</summary>
+    static List<Matcher>? Inner(IReadOnlyList<Matcher> matchers, Labels labels)
+    {
+        var rest = new List<Matcher>(matchers.Count);
+        foreach (var matcher in matchers)
+        {
+            if (!labels.Has(matcher.Name))
+            {
+                rest.Add(matcher);
+            }
+            else if (!matcher.Matches(labels))
+            {
+                return null;
+            }
+        }
+
+        return rest;
+    }
+
+    static Labels Extend(LabelsBuilder builder, Labels labels, Labels external)
+    {
+        builder.Reset(labels);
+        foreach (var label in external)
+        {
+            builder.Set(label.Name, label.Value);
+        }
+
+        return builder.Build();
+    }
+
+    static List<string> Limited(IEnumerable<string> names, int limit, Warnings warnings)
+    {
+        var all = names.ToList();
+        if (limit == 0 || all.Count <= limit)
+        {
+            return all;
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return all[..limit];
+    }
+
+    sealed class LabelledSeries(Labels labels, Series series) : Series(labels)
+    {
+        public override ISampleIterator Samples() => series.Samples();
+
+        public override IEnumerable<Chunk>? Chunks() => series.Chunks();
+    }
+}
