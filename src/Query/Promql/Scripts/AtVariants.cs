@@ -1,0 +1,58 @@
+using Observe.Query.Promql.Parsing;
+
+namespace Observe.Query.Promql.Scripts;
+
+/// <summary>An instant query with its time written into every selector must give the same at any other time.</summary>
+static class AtVariants
+{
+    /// <summary>Functions whose results depend on when they are evaluated, or on the timestamps of their arguments.</summary>
+    static readonly HashSet<string> s_dependOnTime =
+    [
+        "days_in_month", "day_of_month", "day_of_week", "day_of_year", "end", "hour", "minute", "month", "year",
+        "predict_linear", "range", "start", "step", "time", "timestamp",
+    ];
+
+    /// <summary>Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where that can't be said.</summary>
+    public static IEnumerable<(string Query, long TimeMs)> Of(Expr expr, long time)
+    {
+        if (DependsOnTime(expr))
+        {
+            return [];
+        }
+
+        var query = Fix(expr, time).ToString();
+        long[] times = time == 0 ? [-1000, 0, 1000] : [-10 * time, 0, time / 5, time, 10 * time];
+        return times.Select(t => (query, t));
+    }
+
+    /// <summary>What stands in a subquery keeps its own times, and does not count.</summary>
+    static bool DependsOnTime(Expr expr) => expr switch
+    {
+        Call call => s_dependOnTime.Contains(call.Function.Name) || call.Arguments.Any(DependsOnTime),
+        AggregateExpr aggregate => DependsOnTime(aggregate.Inner) || (aggregate.Parameter is { } parameter && DependsOnTime(parameter)),
+        BinaryExpr binary => DependsOnTime(binary.Left) || DependsOnTime(binary.Right),
+        ParenExpr paren => DependsOnTime(paren.Inner),
+        UnaryExpr unary => DependsOnTime(unary.Inner),
+        _ => false,
+    };
+
+    static Expr Fix(Expr expr, long time) => expr switch
+    {
+        VectorSelector vector => vector with { Time = Fix(vector.Time, time) },
+        MatrixSelector matrix => matrix with { Selector = matrix.Selector with { Time = Fix(matrix.Selector.Time, time) } },
+        SubqueryExpr subquery => subquery with { Time = Fix(subquery.Time, time) },
+        Call call => call with { Arguments = [.. call.Arguments.Select(a => Fix(a, time))] },
+        AggregateExpr aggregate => aggregate with
+        {
+            Inner = Fix(aggregate.Inner, time),
+            Parameter = aggregate.Parameter is { } parameter ? Fix(parameter, time) : null,
+        },
+        BinaryExpr binary => binary with { Left = Fix(binary.Left, time), Right = Fix(binary.Right, time) },
+        ParenExpr paren => paren with { Inner = Fix(paren.Inner, time) },
+        UnaryExpr unary => unary with { Inner = Fix(unary.Inner, time) },
+        _ => expr,
+    };
+
+    static TimeModifiers Fix(TimeModifiers modifiers, long time) =>
+        modifiers.AtMs is null ? modifiers with { AtMs = time, At = AtModifier.None } : modifiers;
+}
