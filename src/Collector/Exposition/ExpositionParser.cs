@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Observe.Store.Model;
 
 namespace Observe.Collector.Exposition;
@@ -64,12 +65,41 @@ public abstract class ExpositionParser
     /// <summary>Of Help and Unit: the text, unescaped.</summary>
     public abstract ReadOnlySpan<byte> Text { get; }
 
-    /// <summary>The parser for a body, by its Content-Type; false where the type is unknown and there is no fallback.</summary>
+    /// <summary>The parser for a body, by its Content-Type as Prometheus 3 decides; false where the type is unknown and there is no fallback.</summary>
     /// <param name="contentType">The header as it came, null when it was missing.</param>
     /// <param name="fallback">A name of <c>scrape_protocols</c> for a missing or unknown type; null for none.</param>
+    /// <param name="body">Read in place: it must not change while the parser is in use.</param>
+    /// <param name="error">Why there is no parser, or why the fallback had to be taken; else null.</param>
     public static bool TryCreate(
-        string? contentType, string? fallback, ReadOnlyMemory<byte> body, out ExpositionParser? parser, out string? error) =>
-        throw new NotImplementedException();
+        string? contentType, string? fallback, ReadOnlyMemory<byte> body, [NotNullWhen(true)] out ExpositionParser? parser, out string? error)
+    {
+        var type = contentType is null ? null : MediaType.Parse(contentType);
+        parser = type switch
+        {
+            "text/plain" => new PrometheusTextParser(body),
+            "application/openmetrics-text" => new OpenMetricsParser(body),
+            _ => null,
+        };
+        if (parser is not null)
+        {
+            error = null;
+            return true;
+        }
+
+        var what = string.IsNullOrEmpty(contentType)
+            ? "non-compliant scrape target sending blank Content-Type"
+            : $"received unsupported Content-Type {GoText.Quote(contentType)}";
+        parser = fallback switch
+        {
+            "PrometheusText0.0.4" or "PrometheusText1.0.0" => new PrometheusTextParser(body),
+            "OpenMetricsText0.0.1" or "OpenMetricsText1.0.0" => new OpenMetricsParser(body),
+            _ => null,
+        };
+        error = parser is null
+            ? $"{what} and no fallback_scrape_protocol specified for target"
+            : $"{what}, using fallback_scrape_protocol {GoText.Quote(fallback!)}";
+        return parser is not null;
+    }
 }
 
 /// <summary>An exposition that is not what its format says.</summary>
@@ -77,4 +107,9 @@ public abstract class ExpositionParser
 public sealed class ExpositionException(int line, string what) : FormatException($"line {line}: {what}")
 {
     public int Line { get; } = line;
+
+    public string What { get; } = what;
+
+    /// <summary>In the body, bytes.</summary>
+    internal int Offset { get; init; }
 }

@@ -1,0 +1,129 @@
+using System.Globalization;
+using System.Text;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Exposition;
+
+/// <summary>
+/// Floats as Prometheus reads them in an exposition: Go's strconv.ParseFloat without hexadecimal digits and underscores. Infinity in
+/// three spellings and NaN in any case; a number too large for a double is an error, one too small is zero.
+/// </summary>
+static class GoFloat
+{
+    const int MaxExactPower = 22;
+
+    static readonly double[] s_powers =
+    [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+
+    /// <summary>NaN comes in the one form in which Prometheus stores it.</summary>
+    public static bool TryParse(ReadOnlySpan<byte> text, out double value)
+    {
+        var at = 0;
+        var negative = false;
+        if (text.Length > 0 && text[0] is (byte)'-' or (byte)'+')
+        {
+            negative = text[0] == '-';
+            at = 1;
+        }
+
+        // Digits go into a whole number as long as it is exact; where the point stands becomes a power of ten.
+        ulong digits = 0;
+        var (count, scale, significant) = (0, 0, 0);
+        for (; at < text.Length && (uint)(text[at] - '0') <= 9; at++, count++)
+        {
+            significant += significant > 0 || text[at] != '0' ? 1 : 0;
+            digits = (digits * 10) + (uint)(text[at] - '0');
+        }
+
+        if (at < text.Length && text[at] == '.')
+        {
+            for (at++; at < text.Length && (uint)(text[at] - '0') <= 9; at++, count++, scale--)
+            {
+                significant += significant > 0 || text[at] != '0' ? 1 : 0;
+                digits = (digits * 10) + (uint)(text[at] - '0');
+            }
+        }
+
+        if (count == 0)
+        {
+            return TrySpecial(text, out value);
+        }
+
+        if (at < text.Length)
+        {
+            if (text[at] is not ((byte)'e' or (byte)'E') || !TryExponent(text[(at + 1)..], ref scale))
+            {
+                value = 0;
+                return false;
+            }
+        }
+
+        if (significant <= 15 && scale is >= -MaxExactPower and <= MaxExactPower)
+        {
+            value = scale < 0 ? digits / s_powers[-scale] : digits * s_powers[scale];
+            value = negative ? -value : value;
+            return true;
+        }
+
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
+    }
+
+    /// <summary>A float as OpenMetrics writes it in the labels le and quantile: Go's shortest %g, with a point or an exponent in any case.</summary>
+    public static string Canonical(double value)
+    {
+        if (value == 0 || !double.IsFinite(value))
+        {
+            return value == 0 ? "0.0" : GoText.Float(value);
+        }
+
+        var exponent = GoText.Exponent(value);
+        var power = int.Parse(
+            exponent.AsSpan(exponent.IndexOf('e', StringComparison.Ordinal) + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        if (power is < -4 or >= 6)
+        {
+            return exponent;
+        }
+
+        var plain = GoText.Float(value);
+        return plain.Contains('.', StringComparison.Ordinal) ? plain : plain + ".0";
+    }
+
+    static bool TryExponent(ReadOnlySpan<byte> text, ref int scale)
+    {
+        var at = text.Length > 0 && text[0] is (byte)'-' or (byte)'+' ? 1 : 0;
+        if (at == text.Length)
+        {
+            return false;
+        }
+
+        var exponent = 0;
+        for (var i = at; i < text.Length; i++)
+        {
+            if ((uint)(text[i] - '0') > 9)
+            {
+                return false;
+            }
+
+            exponent = Math.Min((exponent * 10) + (text[i] - '0'), 100_000);
+        }
+
+        scale += text[0] == '-' ? -exponent : exponent;
+        return true;
+    }
+
+    static bool TrySpecial(ReadOnlySpan<byte> text, out double value)
+    {
+        value = StaleMarker.NormalNaN;
+        if (Ascii.EqualsIgnoreCase(text, "nan"u8))
+        {
+            return true;
+        }
+
+        var signed = text.Length > 0 && text[0] is (byte)'-' or (byte)'+';
+        value = signed && text[0] == '-' ? double.NegativeInfinity : double.PositiveInfinity;
+        var word = signed ? text[1..] : text;
+        return Ascii.EqualsIgnoreCase(word, "inf"u8) || Ascii.EqualsIgnoreCase(word, "infinity"u8);
+    }
+}
