@@ -56,7 +56,13 @@ sealed class OneBatch(params SampleBatch[] batches) : ISampleIterator
         return batch.Count > 0;
     }
 
-    public void Seek(long timestamp) => throw new NotSupportedException();
+    public void Seek(long timestamp)
+    {
+        while (_next < batches.Length && (_at == batches[_next].Count || batches[_next].Timestamps[_at] < timestamp))
+        {
+            (_next, _at) = _at >= batches[_next].Count - 1 ? (_next + 1, 0) : (_next, _at + 1);
+        }
+    }
 
     public void Dispose()
     {

@@ -1,0 +1,108 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+
+namespace Observe.Store.Querying;
+
+/// <summary>
+/// Takes the replica labels off all series and makes one series of those that are equal then (<see cref="DedupIterator"/>). Without
+/// replica labels it passes everything through.
+/// </summary>
+public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> replicaLabels) : IQuerier
+{
+    static readonly HashSet<string> s_counterFunctions = ["rate", "irate", "increase", "resets", "xrate", "xincrease"];
+
+    public async IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        // Without a label series may sort elsewhere, so that all are gathered; they stay readable until the end.
+        var gathered = new List<(Labels Labels, Series Series)>();
+        await using var all = source
+            .SelectAsync(replicaLabels.Count == 0 ? hints : hints with { Limit = 0 }, matchers, warnings, cancellationToken)
+            .GetAsyncEnumerator(cancellationToken);
+        if (replicaLabels.Count == 0)
+        {
+            while (await all.MoveNextAsync())
+            {
+                yield return all.Current;
+            }
+
+            yield break;
+        }
+
+        var names = replicaLabels.Select(Encoding.UTF8.GetBytes).ToArray();
+        var builder = new LabelsBuilder();
+        while (await all.MoveNextAsync())
+        {
+            gathered.Add((Without(all.Current.Labels, names, builder), all.Current));
+        }
+
+        // Replicas stay in the order of their labels, whichever source was quicker.
+        var ordered = gathered.OrderBy(s => s.Labels).ToList();
+        var count = 0;
+        for (var i = 0; i < ordered.Count;)
+        {
+            var end = i + 1;
+            while (end < ordered.Count && ordered[end].Labels == ordered[i].Labels)
+            {
+                end++;
+            }
+
+            if (hints.Limit > 0 && count++ == hints.Limit)
+            {
+                warnings.Add(Warnings.Truncated);
+                yield break;
+            }
+
+            yield return new DedupSeries(ordered[i].Labels, [.. ordered[i..end].Select(s => s.Series)], Kind(ordered[i].Labels, hints));
+            i = end;
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        var names = await source.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+        return replicaLabels.Count == 0 ? names : [.. names.Where(n => !replicaLabels.Contains(n))];
+    }
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        source.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+    static Labels Without(Labels labels, byte[][] names, LabelsBuilder builder)
+    {
+        var any = false;
+        foreach (var name in names)
+        {
+            any |= labels.TryGet(name, out _);
+        }
+
+        if (!any)
+        {
+            return labels;
+        }
+
+        builder.Reset(labels);
+        foreach (var name in names)
+        {
+            builder.Set(name, default);
+        }
+
+        return builder.Build();
+    }
+
+    static DedupKind Kind(Labels labels, SelectHints hints) =>
+        hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter
+        : hints.Function is { } function && s_counterFunctions.Contains(function) ? DedupKind.Counter
+        : DedupIterator.KindOf(labels);
+
+    sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind) : Series(labels)
+    {
+        public override ISampleIterator Samples() =>
+            replicas.Length == 1 ? replicas[0].Samples() : new DedupIterator([.. replicas.Select(r => r.Samples())], kind);
+
+        public override IEnumerable<Chunk>? Chunks() => replicas.Length == 1 ? replicas[0].Chunks() : null;
+    }
+}
