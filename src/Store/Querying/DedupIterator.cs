@@ -18,7 +18,7 @@ enum DedupKind
 
 /// <summary>
 /// The samples of replicas that watch the same target, as one series. It stays with a replica while that delivers, and leaves it for
-/// a gap of more than one and a half of its intervals (the median of its last ones), for a staleness marker, or at its end, if another one
+/// a gap of more than one and a half of its intervals (the lower quartile of its last seven, since missed scrapes lengthen some), for a staleness marker, or at its end, if another one
 /// has something then. After a switch it keeps a distance of half an interval to the last sample, so that no two replicas' samples of
 /// the same scrape stand side by side, save where that would lose the newest sample of all. A counter never falls because of a switch.
 /// </summary>
@@ -324,7 +324,7 @@ sealed class DedupIterator : ISampleIterator
         SampleBatch _next = new();
         bool _opened;
         int _count;
-        long _median;
+        long _interval;
         bool _settled;
 
         public ISampleIterator Iterator { get; } = iterator;
@@ -362,10 +362,10 @@ sealed class DedupIterator : ISampleIterator
             {
                 if (!_settled)
                 {
-                    (_settled, _median) = (true, Median());
+                    (_settled, _interval) = (true, Quartile());
                 }
 
-                return _median;
+                return _interval;
             }
         }
 
@@ -435,17 +435,17 @@ sealed class DedupIterator : ISampleIterator
         void Remember(long interval)
         {
             _intervals[_count++ % Remembered] = interval;
-            // The median is asked for at every sample, but changes only when intervals do.
-            _settled &= Math.Abs(interval - _median) <= _median / 8;
+            // The interval is asked for at every sample, but changes only when intervals do.
+            _settled &= Math.Abs(interval - _interval) <= _interval / 8;
         }
 
-        long Median()
+        long Quartile()
         {
             Span<long> intervals = stackalloc long[Remembered];
             intervals = intervals[..Math.Min(_count, Remembered)];
             _intervals.AsSpan(0, intervals.Length).CopyTo(intervals);
             intervals.Sort();
-            return intervals.Length == 0 ? 0 : intervals[(intervals.Length - 1) / 2];
+            return intervals.Length == 0 ? 0 : intervals[(intervals.Length - 1) / 4];
         }
     }
 }

@@ -59,7 +59,7 @@ public class SharedBlocksTests
         Assert.Equal((2_434, 2_434), (all.Count, all.Sum(s => s.Samples.Count)));
         foreach (var (labels, samples) in Expected(Path.Combine(folder, "expected_response.json")))
         {
-            var matchers = labels.ToDictionary().Select(l => new Matcher(Model.MatchType.Equal, l.Key, l.Value)).ToArray();
+            var matchers = labels.ToDictionary().Select(l => new Matcher(Store.Model.MatchType.Equal, l.Key, l.Value)).ToArray();
             Assert.Equal(samples, Assert.Single(TestBlocks.Read(block, null, matchers)).Samples);
         }
     }

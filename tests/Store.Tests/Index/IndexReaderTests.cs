@@ -45,11 +45,11 @@ public class IndexReaderTests
         using var index = new IndexReader(IndexSeries.Write(folder.Path, series));
         foreach (var wanted in series)
         {
-            var found = index.Select([new Matcher(Model.MatchType.Equal, "pod", wanted.Get("pod"))]);
+            var found = index.Select([new Matcher(Store.Model.MatchType.Equal, "pod", wanted.Get("pod"))]);
             Assert.Equal([wanted], IndexSeries.Read(index, found));
         }
 
-        Assert.Equal(series, IndexSeries.Read(index, index.Select([new Matcher(Model.MatchType.Regex, "pod", "pod-.*")])));
+        Assert.Equal(series, IndexSeries.Read(index, index.Select([new Matcher(Store.Model.MatchType.Regex, "pod", "pod-.*")])));
         Assert.False(index.Lists.TryGet("pod"u8, "pod-"u8, out _));
         Assert.False(index.Lists.TryGet("pod"u8, "zzz"u8, out _));
         Assert.False(index.Lists.TryGet("zzz"u8, "pod-1"u8, out _));
@@ -75,7 +75,7 @@ public class IndexReaderTests
                 Assert.Equal(series, IndexSeries.Read(index, index.Select([])));
                 foreach (var name in index.LabelNames())
                 {
-                    Assert.Equal(9, index.Select([new Matcher(Model.MatchType.Regex, name, ".+")]).ToArray().Length);
+                    Assert.Equal(9, index.Select([new Matcher(Store.Model.MatchType.Regex, name, ".+")]).ToArray().Length);
                 }
             }
             catch (CorruptionException)
@@ -111,8 +111,8 @@ public class IndexReaderTests
         using var index = new IndexReader(path);
         Assert.Equal(1, index.Version);
         Assert.Equal([Labels.Of(("a", "x")), Labels.Of(("a", "y"))], IndexSeries.Read(index, index.Select([])));
-        Assert.Equal([Labels.Of(("a", "y"))], IndexSeries.Read(index, index.Select([new Matcher(Model.MatchType.Equal, "a", "y")])));
-        Assert.Equal([Labels.Of(("a", "x"))], IndexSeries.Read(index, index.Select([new Matcher(Model.MatchType.NotRegex, "a", "y|z")])));
+        Assert.Equal([Labels.Of(("a", "y"))], IndexSeries.Read(index, index.Select([new Matcher(Store.Model.MatchType.Equal, "a", "y")])));
+        Assert.Equal([Labels.Of(("a", "x"))], IndexSeries.Read(index, index.Select([new Matcher(Store.Model.MatchType.NotRegex, "a", "y|z")])));
         Assert.Equal(["x", "y"], index.LabelValues("a"));
     }
 

@@ -20,7 +20,7 @@ public class MemPostingsTests
             var expected = references.Distinct().Order().ToArray();
             Assert.Equal(expected, postings.All.ToArray());
             Assert.Equal(
-                expected.Where(r => r % 3 == 1), postings.Select([new Matcher(Model.MatchType.Equal, "a", "1")]).ToArray());
+                expected.Where(r => r % 3 == 1), postings.Select([new Matcher(Store.Model.MatchType.Equal, "a", "1")]).ToArray());
         });
 
     [Fact]
@@ -35,7 +35,7 @@ public class MemPostingsTests
         Assert.Equal(["b"], postings.LabelValues("job"));
         Assert.Equal([2u], postings.All.ToArray());
         postings.Add(4, Labels.Of(("job", "a")));
-        Assert.Equal([4u], postings.Select([new Matcher(Model.MatchType.Equal, "job", "a")]).ToArray());
+        Assert.Equal([4u], postings.Select([new Matcher(Store.Model.MatchType.Equal, "job", "a")]).ToArray());
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public class MemPostingsTests
     public async Task Readers_see_whole_lists_while_series_are_added()
     {
         var postings = new MemPostings();
-        var matchers = new[] { new Matcher(Model.MatchType.Regex, "v", "[0-9]+") };
+        var matchers = new[] { new Matcher(Store.Model.MatchType.Regex, "v", "[0-9]+") };
         var writer = Task.Run(() =>
         {
             for (uint i = 1; i <= 20_000; i++)

@@ -11,17 +11,17 @@ public sealed class DedupIteratorTests
     // Times in seconds and values as time:value; s is a staleness marker.
     [Theory]
     // While a replica delivers, nothing is taken from the other; only the newest sample is.
-    [InlineData("0:1 10:2 20:3 30:4", "4:1 14:2 24:3 34:4", "0:1 10:2 20:3 30:4")]
+    [InlineData("0:1 10:2 20:3 30:4", "4:1 14:2 24:3 34:4", "0:1 10:2 20:3 30:4 34:4")]
     [InlineData("0:1 10:2 20:3 30:4", "6:1 16:2 26:3 36:4", "0:1 10:2 20:3 30:4 36:4")]
     // A scrape that failed is no reason to leave when the other one failed too.
-    [InlineData("0:1 10:2 20:3 40:5 50:6", "4:1 14:2 24:3 44:5 54:6", "0:1 10:2 20:3 40:5 50:6")]
+    [InlineData("0:1 10:2 20:3 40:5 50:6", "4:1 14:2 24:3 44:5 54:6", "0:1 10:2 20:3 40:5 50:6 54:6")]
     // A gap is filled, and after it the one that filled it stays; no two samples of one scrape stand side by side.
     [InlineData("0:1 10:2 20:3 60:7 70:8", "6:1 16:2 26:3 36:4 46:5 56:6 66:7", "0:1 10:2 20:3 26:3 36:4 46:5 56:6 66:7 70:8")]
     [InlineData("0:1 10:2 20:3 60:7 70:8", "2:1 12:2 22:3 32:4 42:5 52:6 62:7", "0:1 10:2 20:3 32:4 42:5 52:6 62:7 70:8")]
     // The end of one replica, and its staleness marker.
     [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3 35:4", "0:1 10:2 20:3 25:3 35:4")]
     [InlineData("0:1 10:2 20:s", "5:1 15:2 25:3 35:4", "0:1 10:2 15:2 25:3 35:4")]
-    [InlineData("0:1 10:2 20:s 50:5 60:6", "4:1 14:s 54:5 64:6", "0:1 10:2 20:s 50:5 60:6")]
+    [InlineData("0:1 10:2 20:s 50:5 60:6", "4:1 14:s 54:5 64:6", "0:1 10:2 20:s 50:5 60:6 64:6")]
     [InlineData("0:1 10:2 20:s", "5:1 15:2 25:s", "0:1 10:2 15:2 25:s")]
     // The one that begins earlier begins.
     [InlineData("100:1 110:2 120:3", "4:1 14:2 24:3 34:4", "4:1 14:2 24:3 34:4 100:1 110:2 120:3")]
