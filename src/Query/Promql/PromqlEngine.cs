@@ -1,3 +1,7 @@
+using System.Text;
+using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Parsing;
+using Observe.Query.Promql.Planning;
 using Observe.Store.Querying;
 
 namespace Observe.Query.Promql;
@@ -6,40 +10,189 @@ namespace Observe.Query.Promql;
 public sealed class PromqlEngine : IDisposable
 {
     readonly SemaphoreSlim _gate;
+    readonly ParserOptions _parserOptions;
 
     public PromqlEngine(EngineOptions options)
     {
         Options = options;
         _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
+        _parserOptions = new ParserOptions
+        {
+            ExperimentalFunctions = options.ExperimentalFunctions,
+            DurationExpressions = options.DurationExpressions,
+            ExtendedRangeSelectors = options.ExtendedRangeSelectors,
+            FillModifiers = options.FillModifiers,
+        };
     }
 
     public EngineOptions Options { get; }
 
     /// <summary>Evaluates at one time.</summary>
-    /// <exception cref="Parsing.ParseException">The text is no PromQL (<c>bad_data</c>).</exception>
+    /// <exception cref="ParseException">The text is no PromQL (<c>bad_data</c>).</exception>
     /// <exception cref="QueryException">It can't be evaluated (<c>execution</c>).</exception>
     /// <exception cref="LimitException">It needs more than a limit allows; names limit and flag.</exception>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, CancellationToken cancellationToken) =>
-        EvaluateAsync(query.Text, cancellationToken);
+    public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, CancellationToken cancellationToken)
+    {
+        var run = new Run(querier, query.Text, new QueryTimes(query.TimeMs, query.TimeMs, 0), StepGrid.Single(query.TimeMs), false)
+        {
+            LookbackMs = query.LookbackMs ?? Options.LookbackMs,
+            MaxResolutionMs = query.MaxResolutionMs,
+            PerStepStatistics = query.PerStepStatistics,
+        };
+        return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
+    }
 
     /// <summary>Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync"/>.</summary>
-    public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, CancellationToken cancellationToken) =>
-        EvaluateAsync(query.Text, cancellationToken);
+    public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(query.StepMs);
+        var steps = query.EndMs < query.StartMs ? 0 : ((query.EndMs - query.StartMs) / query.StepMs) + 1;
+        if (Options.MaxSteps > 0 && steps > Options.MaxSteps)
+        {
+            throw new LimitException($"query would be evaluated {steps} times, more than {Options.MaxSteps} (--query.max-steps)");
+        }
+
+        var run = new Run(
+            querier,
+            query.Text,
+            new QueryTimes(query.StartMs, query.EndMs, query.StepMs),
+            new StepGrid(query.StartMs, query.StepMs, (int)steps),
+            true)
+        {
+            LookbackMs = query.LookbackMs ?? Options.LookbackMs,
+            MaxResolutionMs = query.MaxResolutionMs,
+            PerStepStatistics = query.PerStepStatistics,
+        };
+        return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
+    }
 
     public void Dispose() => _gate.Dispose();
 
-    async Task<QueryResult> EvaluateAsync(string text, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateAsync(Run run, long? timeoutMs, CancellationToken cancellationToken)
     {
-        await _gate.WaitAsync(cancellationToken);
+        var clock = Options.Clock;
+        var started = clock.GetTimestamp();
+        var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
+        using var timeout = limit == long.MaxValue
+            ? new CancellationTokenSource()
+            : new CancellationTokenSource(TimeSpan.FromMilliseconds(limit), clock);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            throw new QueryException($"{text} is not supported yet");
+            await _gate.WaitAsync(either.Token);
+            try
+            {
+                var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
+                var result = await EvaluateAsync(run, statistics, either.Token);
+                statistics.ExecTotalTime = clock.GetElapsedTime(started);
+                return result;
+            }
+            finally
+            {
+                _gate.Release();
+            }
         }
-        finally
+        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            _gate.Release();
+            throw new QueryTimeoutException();
         }
+    }
+
+    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, CancellationToken cancellationToken)
+    {
+        var started = Options.Clock.GetTimestamp();
+        var plan = Plan(run);
+        statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
+
+        await using var evaluation = new Evaluation(run.Querier, Options, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
+        {
+            StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
+        };
+        cancellationToken.ThrowIfCancellationRequested();
+        var series = plan is TextNode ? [] : await SeriesAsync(plan, run, evaluation);
+        statistics.InnerEvalTime = Options.Clock.GetElapsedTime(started) - statistics.QueryPreparationTime;
+        var type = run.IsRange ? ResultType.Matrix : plan.Type switch
+        {
+            ExprType.Scalar => ResultType.Scalar,
+            ExprType.String => ResultType.String,
+            ExprType.Vector => ResultType.Vector,
+            _ => ResultType.Matrix,
+        };
+        if (type == ResultType.Matrix)
+        {
+            var sorting = Options.Clock.GetTimestamp();
+            series.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+            statistics.ResultSortTime = Options.Clock.GetElapsedTime(sorting);
+        }
+
+        Count(evaluation, run, statistics);
+        statistics.EvalTotalTime = Options.Clock.GetElapsedTime(started);
+        var (warnings, infos) = evaluation.MergedAnnotations().Format(run.Text);
+        return new QueryResult
+        {
+            Type = type,
+            TimeMs = run.Grid.Start,
+            Series = type is ResultType.Vector or ResultType.Matrix ? series : [],
+            Scalar = type == ResultType.Scalar ? series[0].Values.Span[0] : 0,
+            Text = (plan as TextNode)?.Value ?? "",
+            Warnings = [.. evaluation.SourceWarnings.All(), .. warnings],
+            Infos = [.. evaluation.SourceWarnings.Infos(), .. infos],
+            Statistics = statistics,
+        };
+    }
+
+    PlanNode Plan(Run run)
+    {
+        if (Options.MaxQueryLength > 0 && Encoding.UTF8.GetByteCount(run.Text) > Options.MaxQueryLength)
+        {
+            throw new LimitException($"query is longer than {Options.MaxQueryLength} bytes (--query.max-query-length)");
+        }
+
+        var expression = PromqlParser.Parse(run.Text, _parserOptions);
+        if (run.IsRange && expression.Type is not (ExprType.Scalar or ExprType.Vector))
+        {
+            var type = expression.Type == ExprType.Matrix ? "range vector" : "string";
+            throw new QueryException($"invalid expression type \"{type}\" for range query, must be Scalar or instant Vector") { IsBadData = true };
+        }
+
+        return Planner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
+    }
+
+    Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
+    {
+        var factory = new OperatorFactory(run.IsRange, Options);
+        var scope = new Scope(run.Grid, 1);
+        return plan is RangeNode or SubqueryNode
+            ? ResultAssembly.RangeAsync(plan, factory, scope, evaluation)
+            : ResultAssembly.SeriesAsync(factory.Build(plan, scope), evaluation);
+    }
+
+    static void Count(Evaluation evaluation, Run run, QueryStatistics statistics)
+    {
+        statistics.TotalSamples = evaluation.Workers.Sum(w => w.TotalSamples);
+        statistics.SamplesRead = evaluation.Workers.Sum(w => w.SamplesRead);
+        statistics.PeakSamples = evaluation.PeakSamples;
+        if (run.PerStepStatistics)
+        {
+            var perStep = new (long, long)[run.Grid.Count];
+            for (var step = 0; step < perStep.Length; step++)
+            {
+                perStep[step] = (run.Grid.Time(step), evaluation.Workers.Sum(w => w.SamplesAtStep![step]));
+            }
+
+            statistics.SamplesPerStep = perStep;
+        }
+    }
+
+    /// <summary>One query, instant or range.</summary>
+    sealed record Run(IQuerier Querier, string Text, QueryTimes Times, StepGrid Grid, bool IsRange)
+    {
+        public required long LookbackMs { get; init; }
+
+        public required long MaxResolutionMs { get; init; }
+
+        public required bool PerStepStatistics { get; init; }
     }
 }

@@ -1,0 +1,64 @@
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary><c>absent</c> and <c>absent_over_time</c>: 1 at the steps at which the input has nothing.</summary>
+sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool dropsName, Scope scope) : UnaryOperator(input, scope)
+{
+    bool[] _present = [];
+
+    /// <summary>The matchers whose labels the answer can tell: those of a selector.</summary>
+    public static IReadOnlyList<Matcher> MatchersOf(PlanNode argument) => argument switch
+    {
+        SelectorNode selector => selector.Matchers,
+        RangeNode range => range.Selector.Matchers,
+        _ => [],
+    };
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        for (var step = 0; step < _present.Length; step++)
+        {
+            if (!_present[step])
+            {
+                column.Set(step, 1);
+            }
+        }
+    }
+
+    protected override void Open(Evaluation evaluation)
+    {
+        var worker = evaluation.Rent();
+        var held = evaluation.SamplesHeld;
+        _present = SeriesPresence.Any(Input, worker);
+        evaluation.Return(worker);
+        evaluation.HoldSamples(held - evaluation.SamplesHeld);
+        Series = Array.TrueForAll(_present, p => p) ? [] : [new SeriesIdentity(LabelsOf(matchers), dropsName)];
+    }
+
+    /// <summary>The labels that are matched for equality; one that is matched twice is not known.</summary>
+    static Labels LabelsOf(IReadOnlyList<Matcher> matchers)
+    {
+        var builder = new LabelsBuilder();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var matcher in matchers)
+        {
+            if (matcher.Name == Labels.MetricName)
+            {
+                continue;
+            }
+
+            if (matcher.Type == Store.Model.MatchType.Equal && seen.Add(matcher.Name))
+            {
+                builder.Set(matcher.Name, matcher.Value);
+            }
+            else
+            {
+                builder.Delete(matcher.Name);
+            }
+        }
+
+        return builder.Build();
+    }
+}

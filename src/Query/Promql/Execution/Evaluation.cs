@@ -1,0 +1,177 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
+using Observe.Query.Promql.Functions;
+using Observe.Store.Querying;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>One query on its way: where it reads from, what it may use and has used, and the workers that compute it.</summary>
+sealed class Evaluation(IQuerier querier, EngineOptions options, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
+    : IAsyncDisposable
+{
+    readonly ConcurrentBag<Worker> _idle = [];
+    readonly List<Worker> _workers = [];
+    readonly List<SeriesSelection> _selections = [];
+    long _bytes;
+    long _series;
+    long _samples;
+    long _peakSamples;
+
+    public EngineOptions Options { get; } = options;
+
+    public IQuerier Querier { get; } = querier;
+
+    public long LookbackMs { get; } = lookbackMs;
+
+    public long MaxResolutionMs { get; } = maxResolutionMs;
+
+    public CancellationToken CancellationToken { get; } = cancellationToken;
+
+    /// <summary>What the sources of the series had to say.</summary>
+    public Warnings SourceWarnings { get; } = new();
+
+    public long PeakSamples => Volatile.Read(ref _peakSamples);
+
+    public long PeakBytes { get; private set; }
+
+    public bool DelayedNameRemoval => Options.DelayedNameRemoval;
+
+    /// <summary>Steps of the query whose samples are counted one by one; 0 where nobody asked.</summary>
+    public int StatisticsSteps { get; init; }
+
+    public IReadOnlyList<Worker> Workers => _workers;
+
+    /// <summary>Samples held now, as Prometheus would hold them.</summary>
+    public long SamplesHeld => Volatile.Read(ref _samples);
+
+    public SeriesSelection Select(SelectHints hints, IReadOnlyList<Store.Model.Matcher> matchers)
+    {
+        foreach (var known in _selections)
+        {
+            if (known.Hints == hints && known.Matchers.SequenceEqual(matchers))
+            {
+                return known;
+            }
+        }
+
+        var selection = new SeriesSelection(this, hints, matchers);
+        _selections.Add(selection);
+        return selection;
+    }
+
+    public Worker Rent()
+    {
+        if (_idle.TryTake(out var worker))
+        {
+            return worker;
+        }
+
+        worker = new Worker(this);
+        lock (_workers)
+        {
+            _workers.Add(worker);
+        }
+
+        return worker;
+    }
+
+    public void Return(Worker worker) => _idle.Add(worker);
+
+    /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
+    /// <param name="cost">About how many samples an index costs.</param>
+    public void ForEach(int count, long cost, Action<int, Worker> body)
+    {
+        if (count <= 1 || count * cost < 20_000 || Environment.ProcessorCount == 1)
+        {
+            var worker = Rent();
+            for (var i = 0; i < count; i++)
+            {
+                CancellationToken.ThrowIfCancellationRequested();
+                body(i, worker);
+            }
+
+            Return(worker);
+            return;
+        }
+
+        try
+        {
+            Parallel.For(
+                0,
+                count,
+                new ParallelOptions { CancellationToken = CancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount },
+                Rent,
+                (i, _, worker) =>
+                {
+                    body(i, worker);
+                    return worker;
+                },
+                Return);
+        }
+        catch (AggregateException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerExceptions.FirstOrDefault(inner => inner is not OperationCanceledException) ?? e.InnerExceptions[0]);
+        }
+    }
+
+    public void AddSeries(int count)
+    {
+        if (Interlocked.Add(ref _series, count) > Options.MaxSeries && Options.MaxSeries > 0)
+        {
+            throw new LimitException($"query would touch more than {Options.MaxSeries} series (--query.max-series)");
+        }
+    }
+
+    public void AddBytes(long bytes)
+    {
+        var total = Interlocked.Add(ref _bytes, bytes);
+        PeakBytes = Math.Max(PeakBytes, total);
+        if (total > Options.MaxBytes && Options.MaxBytes > 0)
+        {
+            throw new LimitException($"query would hold more than {Options.MaxBytes} bytes of intermediate results (--query.max-bytes)");
+        }
+    }
+
+    /// <summary>Takes note of samples that Prometheus would hold from now on; negative where it would let them go.</summary>
+    /// <param name="transient">Samples of the window at hand, which count for the moment only.</param>
+    public void HoldSamples(long count, long transient = 0)
+    {
+        var now = Interlocked.Add(ref _samples, count) + transient;
+        var peak = Volatile.Read(ref _peakSamples);
+        while (now > peak)
+        {
+            var seen = Interlocked.CompareExchange(ref _peakSamples, now, peak);
+            if (seen == peak)
+            {
+                break;
+            }
+
+            peak = seen;
+        }
+
+        if (now > Options.MaxSamples && Options.MaxSamples > 0)
+        {
+            throw new LimitException(
+                $"query processing would load too many samples into memory in query execution: more than {Options.MaxSamples} (--query.max-samples)");
+        }
+    }
+
+    public Annotations MergedAnnotations()
+    {
+        var all = new Annotations();
+        foreach (var worker in _workers)
+        {
+            all.Add(worker.Annotations);
+        }
+
+        return all;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var selection in _selections)
+        {
+            await selection.DisposeAsync();
+        }
+    }
+}

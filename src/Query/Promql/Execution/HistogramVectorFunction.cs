@@ -1,0 +1,211 @@
+using System.Globalization;
+using Observe.Query.Promql.Functions;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>What is asked of a histogram, native or classic, at a step.</summary>
+interface IHistogramQuestion
+{
+    double Ask(Histogram histogram, int step, AnnotationSite site, string metricName);
+
+    double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName);
+}
+
+/// <summary>
+/// <c>histogram_quantile</c>, <c>histogram_fraction</c> and <c>histogram_quantiles</c>: native histograms one by one, classic ones put
+/// together of the series that differ in <c>le</c> only.
+/// </summary>
+sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, HistogramQuestions> questions, SeriesOperator[] arguments, int position, Scope scope)
+    : UnaryOperator(input, scope)
+{
+    readonly List<HistogramGroup> _groups = [];
+    HistogramQuestions? _questions;
+    SeriesMerge? _merge;
+    bool _namesInAnnotations;
+
+    public override long Cost => Input.Cost * 10;
+
+    public override IEnumerable<SeriesOperator> Inputs => [Input, .. arguments];
+
+    public override void Evaluate(int series, Column column, Worker worker) => _merge!.Evaluate(series, column, worker, EvaluateSource);
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        foreach (var argument in arguments)
+        {
+            await argument.OpenAsync(evaluation);
+        }
+
+        await base.OpenCoreAsync(evaluation);
+    }
+
+    protected override void Open(Evaluation evaluation)
+    {
+        _questions = questions(evaluation);
+        _namesInAnnotations = evaluation.DelayedNameRemoval;
+        var projection = new LabelProjection(["le"], keep: false);
+        var numbering = new LabelNumbering();
+        for (var i = 0; i < Input.Series.Length; i++)
+        {
+            var number = numbering.Number(projection.Encode(Input.Series[i].Labels));
+            if (number == _groups.Count)
+            {
+                _groups.Add(new HistogramGroup(numbering.Labels[number]));
+            }
+
+            _groups[number].Add(i, Input.Series[i].Labels);
+        }
+
+        var identities = new List<SeriesIdentity>();
+        var builder = new LabelsBuilder();
+        foreach (var value in _questions.Values)
+        {
+            foreach (var group in _groups)
+            {
+                var labels = _questions.Label is { } label ? builder.Reset(group.Labels).Set(label, value).Build() : group.Labels;
+                identities.Add(new SeriesIdentity(labels, true));
+            }
+        }
+
+        _merge = new SeriesMerge(NameRemoval.Apply([.. identities], evaluation.DelayedNameRemoval));
+        Series = _merge.Outputs;
+    }
+
+    void EvaluateSource(int source, Column column, Worker worker)
+    {
+        var group = _groups[source % _groups.Count];
+        var question = _questions!.All[source / _groups.Count];
+        var site = new AnnotationSite(worker.Annotations, position);
+        var columns = group.Members.ConvertAll(member =>
+        {
+            var rented = worker.RentColumn(column.Steps);
+            Input.Evaluate(member.Series, rented, worker);
+            return rented;
+        });
+        var buckets = new ClassicBucket[columns.Count];
+        for (var step = 0; step < column.Steps; step++)
+        {
+            var (count, native) = Gather(group, columns, step, buckets, site);
+            if (native is not null && count > 0)
+            {
+                site.MixedClassicNativeHistograms(Name(group.Labels));
+            }
+            else if (native is not null)
+            {
+                column.Set(step, question.Ask(native, step, site, Name(group.Labels)));
+            }
+            else if (count > 0)
+            {
+                column.Set(step, question.Ask(buckets.AsSpan(0, count), step, Grid.Time(step), site, Name(group.Labels)));
+            }
+        }
+
+        worker.Work(column.Steps * columns.Count);
+        columns.ForEach(worker.Return);
+    }
+
+    /// <summary>The classic buckets and the native histogram that a group has at a step.</summary>
+    (int Buckets, Histogram? Native) Gather(HistogramGroup group, List<Column> columns, int step, ClassicBucket[] buckets, AnnotationSite site)
+    {
+        var count = 0;
+        Histogram? native = null;
+        for (var i = 0; i < columns.Count; i++)
+        {
+            var member = group.Members[i];
+            if (columns[i].Presence[step] == Presence.Float)
+            {
+                if (member.Bound is { } bound)
+                {
+                    buckets[count++] = new ClassicBucket(bound, columns[i].Values[step]);
+                }
+                else
+                {
+                    site.BadBucketLabel(Name(group.Labels), member.Labels.Get("le"));
+                }
+            }
+            else if (columns[i].Presence[step] == Presence.Histogram)
+            {
+                if (member.Labels != group.Labels)
+                {
+                    throw new QueryException("a native histogram with a label le in a function over histograms is not supported yet");
+                }
+
+                native = columns[i].Histogram(step);
+            }
+        }
+
+        return (count, native);
+    }
+
+    string Name(Labels labels) => _namesInAnnotations ? labels.Get(Labels.MetricName) : "";
+
+    /// <summary>Series that differ in <c>le</c> only.</summary>
+    sealed class HistogramGroup(Labels labels)
+    {
+        public Labels Labels { get; } = labels;
+
+        public List<(int Series, Labels Labels, double? Bound)> Members { get; } = [];
+
+        public void Add(int series, Labels labels) => Members.Add((series, labels, BoundOf(labels)));
+
+        static double? BoundOf(Labels labels) => GoFloat.TryParse(labels.Get("le"), out var bound) ? bound : null;
+    }
+}
+
+/// <summary>The questions of one call.</summary>
+/// <param name="All">One for each output of a histogram.</param>
+/// <param name="Label">The label that tells the outputs apart; null where there is one output.</param>
+/// <param name="Values">Its value for each question; one empty text where there is no label.</param>
+sealed record HistogramQuestions(IReadOnlyList<IHistogramQuestion> All, string? Label, IReadOnlyList<string> Values);
+
+/// <summary>A quantile, given for each step.</summary>
+sealed class QuantileQuestion(double[] quantiles) : IHistogramQuestion
+{
+    public double Ask(Histogram histogram, int step, AnnotationSite site, string metricName) =>
+        HistogramStatistics.Quantile(quantiles[step], histogram, site, metricName);
+
+    public double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName)
+    {
+        var quantile = ClassicHistogram.Quantile(quantiles[step], buckets, out var monotonicity);
+        if (monotonicity.Forced)
+        {
+            site.ForcedMonotonicity(metricName, time, monotonicity.MinBucket, monotonicity.MaxBucket, monotonicity.MaxDifference);
+        }
+
+        return quantile;
+    }
+}
+
+/// <summary>The fraction between two values, given for each step.</summary>
+sealed class FractionQuestion(double[] lower, double[] upper) : IHistogramQuestion
+{
+    public double Ask(Histogram histogram, int step, AnnotationSite site, string metricName) =>
+        HistogramStatistics.Fraction(lower[step], upper[step], histogram, site, metricName);
+
+    public double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName) =>
+        ClassicHistogram.Fraction(lower[step], upper[step], buckets);
+}
+
+/// <summary>Floats as Go reads them from text.</summary>
+static class GoFloat
+{
+    public static bool TryParse(string text, out double value)
+    {
+        switch (text.ToLowerInvariant())
+        {
+            case "+inf" or "inf" or "infinity" or "+infinity":
+                value = double.PositiveInfinity;
+                return true;
+            case "-inf" or "-infinity":
+                value = double.NegativeInfinity;
+                return true;
+            case "nan":
+                value = double.NaN;
+                return true;
+            default:
+                const NumberStyles styles = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
+                return double.TryParse(text, styles, CultureInfo.InvariantCulture, out value);
+        }
+    }
+}

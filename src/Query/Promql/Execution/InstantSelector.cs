@@ -1,0 +1,172 @@
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>What is wanted of the sample that an instant selector finds.</summary>
+enum SampleAspect : byte
+{
+    Value,
+
+    /// <summary>Its time in seconds.</summary>
+    Time,
+
+    /// <summary>When its counter started, in seconds.</summary>
+    StartTime,
+}
+
+/// <summary>The newest sample of each series that is younger than the lookback, unless it is a staleness marker.</summary>
+sealed class InstantSelector(SelectorNode node, Scope scope, string? function, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
+{
+    readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
+    SeriesSelection? _selection;
+    Series[] _series = [];
+    long _lookback;
+
+    public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        using var samples = _series[series].Samples();
+        var batch = worker.RentBatch();
+        var cursor = new InstantCursor(samples, batch, _lookback);
+        if (_times.IsFixed)
+        {
+            if (cursor.TryFind(_times.First))
+            {
+                for (var step = 0; step < column.Steps; step++)
+                {
+                    Put(column, step, cursor);
+                }
+            }
+        }
+        else
+        {
+            for (var step = 0; step < column.Steps; step++)
+            {
+                if (cursor.TryFind(_times.Reference(step)))
+                {
+                    Put(column, step, cursor);
+                }
+            }
+        }
+
+        worker.Work(column.Steps + cursor.Read);
+        worker.Return(batch);
+        Count(column, worker);
+    }
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        _lookback = evaluation.LookbackMs;
+        _series = await Select(evaluation).SeriesAsync();
+        Series = Array.ConvertAll(_series, s => new SeriesIdentity(s.Labels, false));
+    }
+
+    SeriesSelection Select(Evaluation evaluation) => _selection ??= evaluation.Select(
+        new SelectHints
+        {
+            Range = _times.Range(evaluation.LookbackMs, 0),
+            StepMs = Grid.IsSingle ? 0 : Grid.Step,
+            Function = function,
+            MaxResolutionMs = evaluation.MaxResolutionMs,
+        },
+        node.Matchers);
+
+    void Put(Column column, int step, in InstantCursor cursor)
+    {
+        switch (aspect)
+        {
+            case SampleAspect.Time:
+                column.Set(step, cursor.Time / 1000.0);
+                break;
+            case SampleAspect.StartTime:
+                column.Set(step, cursor.Start / 1000.0);
+                break;
+            default:
+                if (cursor.Histogram is null)
+                {
+                    column.Set(step, cursor.Value);
+                }
+                else
+                {
+                    column.Set(step, cursor.Histogram);
+                }
+
+                break;
+        }
+    }
+
+    void Count(Column column, Worker worker)
+    {
+        var samples = column.SampleCount();
+        worker.CountRead(samples);
+        worker.Evaluation.HoldSamples(samples);
+        worker.CountColumn(Scope, column, samples);
+    }
+}
+
+/// <summary>Walks through the samples of a series to the newest at or before rising times.</summary>
+struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
+{
+    int _next;
+    bool _started;
+    bool _ended;
+
+    public long Time { get; private set; } = long.MinValue;
+
+    public double Value { get; private set; }
+
+    public Histogram? Histogram { get; private set; }
+
+    public long Start { get; private set; }
+
+    /// <summary>Samples read so far.</summary>
+    public int Read { get; private set; }
+
+    /// <summary>Whether there is a sample that is no staleness marker within the lookback, exclusive, before a time.</summary>
+    public bool TryFind(long reference)
+    {
+        while (!_ended)
+        {
+            var timestamps = batch.Timestamps;
+            var at = _next;
+            while (at < batch.Count && _started && timestamps[at] <= reference)
+            {
+                at++;
+            }
+
+            if (at > _next)
+            {
+                Take(at - 1);
+                _next = at;
+            }
+
+            if (_started && at < batch.Count)
+            {
+                break;
+            }
+
+            if (Time <= reference - lookback)
+            {
+                samples.Seek(reference - lookback + 1);
+            }
+
+            _started = true;
+            _next = 0;
+            _ended = !samples.Read(batch);
+            Read += _ended ? 0 : batch.Count;
+        }
+
+        return Time > reference - lookback && Time <= reference
+            && !(Histogram is null ? StaleMarker.IsStale(Value) : Histogram.IsStale);
+    }
+
+    void Take(int index)
+    {
+        Time = batch.Timestamps[index];
+        Start = batch.HasStartTimestamps ? batch.StartTimestamps[index] : 0;
+        (Value, Histogram) = batch.Kind == SampleKind.Float ? (batch.Values[index], null) : (0.0, batch.Histograms[index]);
+    }
+}

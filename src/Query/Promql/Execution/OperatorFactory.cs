@@ -1,0 +1,255 @@
+using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
+/// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
+sealed class OperatorFactory(bool isRange, EngineOptions options)
+{
+    readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
+
+    /// <param name="function">The name of the function or aggregation right around the node, for the sources of series.</param>
+    public SeriesOperator Build(PlanNode node, Scope scope, string? function = null)
+    {
+        if (node is not AggregateNode)
+        {
+            return Create(node, scope, function);
+        }
+
+        var key = (PlanText.Of(node), scope);
+        if (!_shared.TryGetValue(key, out var shared))
+        {
+            _shared[key] = shared = Create(node, scope, function);
+        }
+
+        return shared;
+    }
+
+    SeriesOperator Create(PlanNode node, Scope scope, string? function)
+    {
+        if (scope.Grid.Count == 0)
+        {
+            return new Nothing(scope);
+        }
+
+        return node switch
+        {
+            ConstantNode constant => ScalarOperator.Constant(constant.Value, scope),
+            SelectorNode { Smoothed: true } selector => new SmoothedSelector(selector, scope, function),
+            SelectorNode selector => new InstantSelector(selector, scope, function),
+            NegateNode { Inner.Type: ExprType.Scalar } negate =>
+                new ScalarCombination(ScalarOperator.Constant(0, scope), Build(negate.Inner, scope), scope, static (_, value) => -value),
+            NegateNode negate => new Negation(Build(negate.Inner, scope), scope),
+            StepInvariantNode invariant => Invariant(invariant, scope, function),
+            AggregateNode aggregate => Aggregate(aggregate, scope),
+            BinaryNode binary => Binary(binary, scope),
+            CallNode call => Call(call, scope),
+            _ => throw NotSupported(node.GetType().Name),
+        };
+    }
+
+    StepInvariant Invariant(StepInvariantNode node, Scope scope, string? function) => new(
+        Build(node.Inner, new Scope(StepGrid.Single(scope.Grid.Start), scope.TotalWeight * scope.Grid.Count), function),
+        scope);
+
+    SeriesOperator Aggregate(AggregateNode node, Scope scope)
+    {
+        var name = node.Aggregation.ToString().ToLowerInvariant();
+        var input = Build(node.Inner, scope, name);
+        if (Accumulator.Factory(node.Aggregation) is { } newAccumulator)
+        {
+            return new StreamingAggregation(node, input, newAccumulator, scope);
+        }
+
+        return node.Aggregation switch
+        {
+            Aggregation.CountValues => new CountValues(node, input, Text(node.Parameter!), scope),
+            Aggregation.Quantile => new QuantileAggregation(node, input, Build(node.Parameter!, scope), scope),
+            Aggregation.LimitRatio => new LimitRatio(node, input, Build(node.Parameter!, scope), scope),
+            Aggregation.TopK or Aggregation.BottomK or Aggregation.LimitK =>
+                new TopAggregation(node, input, Build(node.Parameter!, scope), scope),
+            _ => throw NotSupported($"aggregation {name}"),
+        };
+    }
+
+    SeriesOperator Binary(BinaryNode node, Scope scope)
+    {
+        var (left, right) = (Build(node.Left, scope), Build(node.Right, scope));
+        return (node.Left.Type, node.Right.Type) switch
+        {
+            (ExprType.Scalar, ExprType.Scalar) => new ScalarCombination(left, right, scope, SampleArithmetic.OfScalars(node.Operator)),
+            (ExprType.Vector, ExprType.Scalar) => new VectorScalarBinary(node, left, right, scalarIsLeft: false, scope),
+            (ExprType.Scalar, ExprType.Vector) => new VectorScalarBinary(node, right, left, scalarIsLeft: true, scope),
+            _ => node.Operator switch
+            {
+                Operator.And or Operator.Unless => new SetFilter(node, left, right, scope),
+                Operator.Or => new SetUnion(node, left, right, scope),
+                _ => new VectorBinary(node, left, right, scope),
+            },
+        };
+    }
+
+    SeriesOperator Call(CallNode call, Scope scope)
+    {
+        var (name, arguments) = (call.Function.Name, call.Arguments);
+        if (arguments.FirstOrDefault(a => a is RangeNode or SubqueryNode) is { } range)
+        {
+            return OverRange(call, range, scope);
+        }
+
+        return name switch
+        {
+            "absent" => new Absence(Build(arguments[0], scope, name), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
+            "histogram_fraction" or "histogram_quantile" or "histogram_quantiles" => OverHistograms(call, scope),
+            "info" => throw NotSupported("info()"),
+            "label_join" => Relabelling.Join(
+                Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
+            "label_replace" => Relabelling.Replace(
+                Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
+            "max_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, Math.Max),
+            "min_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, Math.Min),
+            "pi" => ScalarOperator.Constant(Math.PI, scope),
+            "scalar" => new OnlyElement(Build(arguments[0], scope, name), scope),
+            "sort" or "sort_desc" => new Sorting(
+                Build(arguments[0], scope, name), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position.Start, scope, IsRange(scope)),
+            "sort_by_label" or "sort_by_label_desc" => new Sorting(
+                Build(arguments[0], scope, name),
+                Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], name == "sort_by_label_desc"),
+                dropsHistograms: false,
+                call.Position.Start,
+                scope,
+                IsRange(scope)),
+            "start_timestamp" or "timestamp" => Timestamps(call, scope),
+            "time" => new ScalarOperator(scope, static (grid, step) => grid.Time(step) / 1000.0),
+            "vector" => new PassThrough(Build(arguments[0], scope), scope),
+            _ => OverVector(call, scope),
+        };
+    }
+
+    SeriesOperator OverVector(CallNode call, Scope scope)
+    {
+        var (name, arguments) = (call.Function.Name, call.Arguments);
+        if (VectorFunctions.OfHistograms(name) is { } ofHistograms)
+        {
+            return new HistogramFunction(Build(arguments[0], scope, name), ofHistograms, scope);
+        }
+
+        var kernel = VectorFunctions.OfFloats(name) ?? throw NotSupported($"{name}()");
+        if (arguments.Count == 0)
+        {
+            return new ScalarOperator(scope, (grid, step) => kernel(grid.Time(step) / 1000, []));
+        }
+
+        var scalars = arguments.Skip(1).Select(a => Build(a, scope)).ToArray();
+        Func<double[], bool>? isEmpty = name == "clamp" ? static bounds => bounds[1] < bounds[0] : null;
+        return new FloatFunction(Build(arguments[0], scope, name), kernel, scalars, scope, isEmpty);
+    }
+
+    SeriesOperator OverRange(CallNode call, PlanNode range, Scope scope)
+    {
+        var name = call.Function.Name;
+        var kernel = RangeFunctions.Find(name) ?? throw NotSupported($"{name}() of a range");
+        var arguments = call.Arguments.Where(a => a != range).Select(a => Build(a, scope)).ToArray();
+        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, call.Position.Start, scope);
+        return name == "absent_over_time" ? new Absence(function, Absence.MatchersOf(range), dropsName: true, scope) : function;
+    }
+
+    /// <summary>Where the windows of a range come from.</summary>
+    public WindowSource Source(PlanNode range, Scope scope, string? function)
+    {
+        if (range is RangeNode selector)
+        {
+            return new SelectorSource(selector, scope.Grid, function);
+        }
+
+        var subquery = (SubqueryNode)range;
+        var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
+        if (options.MaxSteps > 0 && grid.Count > options.MaxSteps)
+        {
+            throw new Store.Querying.LimitException(
+                $"a subquery would be evaluated {grid.Count} times, more than {options.MaxSteps} (--query.max-steps)");
+        }
+
+        return new SubquerySource(subquery, scope.Grid, Build(subquery.Inner, new Scope(grid, 0), null));
+    }
+
+    SeriesOperator Timestamps(CallNode call, Scope scope)
+    {
+        var starts = call.Function.Name == "start_timestamp";
+        if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !options.StartTimestamps))
+        {
+            return new Nameless(new InstantSelector(selector, scope, call.Function.Name, starts ? SampleAspect.StartTime : SampleAspect.Time), scope);
+        }
+
+        return new StepTimes(Build(call.Arguments[0], scope, call.Function.Name), starts, scope);
+    }
+
+    HistogramVectorFunction OverHistograms(CallNode call, Scope scope)
+    {
+        var (name, arguments) = (call.Function.Name, call.Arguments);
+        var vector = arguments.First(a => a.Type == ExprType.Vector);
+        var scalars = arguments.Where(a => a.Type == ExprType.Scalar).ToArray();
+        var operators = Array.ConvertAll(scalars, a => Build(a, scope));
+        return new HistogramVectorFunction(
+            Build(vector, scope, name),
+            evaluation =>
+            {
+                var values = Array.ConvertAll(operators, o => Scalars.Values(o, evaluation));
+                if (name == "histogram_fraction")
+                {
+                    return new HistogramQuestions([new FractionQuestion(values[0], values[1])], null, [""]);
+                }
+
+                for (var i = 0; i < values.Length; i++)
+                {
+                    WarnOfQuantiles(values[i], scalars[i].Position.Start, evaluation);
+                }
+
+                return name == "histogram_quantile"
+                    ? new HistogramQuestions([new QuantileQuestion(values[0])], null, [""])
+                    : new HistogramQuestions(
+                        [.. values.Select(v => new QuantileQuestion(v))], Text(arguments[1]), [.. values.Select(v => OpenMetricsFloat(v[0]))]);
+            },
+            operators,
+            vector.Position.Start,
+            scope);
+    }
+
+    static void WarnOfQuantiles(double[] quantiles, int position, Evaluation evaluation)
+    {
+        var worker = evaluation.Rent();
+        var site = new AnnotationSite(worker.Annotations, position);
+        foreach (var quantile in quantiles.Where(q => double.IsNaN(q) || q is < 0 or > 1).Distinct())
+        {
+            site.InvalidQuantile(quantile);
+        }
+
+        evaluation.Return(worker);
+    }
+
+    /// <summary>As OpenMetrics has floats: with a point where they would look like integers.</summary>
+    static string OpenMetricsFloat(double value)
+    {
+        var text = GoText.FloatG(value);
+        return double.IsFinite(value) && text.AsSpan().IndexOfAny(".e") < 0 ? text + ".0" : text;
+    }
+
+    bool IsRange(Scope scope) => isRange && !scope.Grid.IsSingle;
+
+    static string Text(PlanNode node) => ((TextNode)node).Value;
+
+    static QueryException NotSupported(string what) => new($"{what} is not supported yet");
+
+    /// <summary>What there is at no step.</summary>
+    sealed class Nothing(Scope scope) : SeriesOperator(scope)
+    {
+        public override void Evaluate(int series, Column column, Worker worker)
+        {
+        }
+
+        protected override Task OpenCoreAsync(Evaluation evaluation) => Task.CompletedTask;
+    }
+}

@@ -1,0 +1,196 @@
+using Observe.Query.Promql.Functions;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
+sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, int callPosition, Scope scope) : SeriesOperator(scope)
+{
+    static readonly Func<Histogram, int> s_size = SampleSize.Of;
+
+    double[][] _arguments = [];
+    SeriesMerge? _merge;
+    bool _tracksStarts;
+    bool _typeLabels;
+    long _lookback;
+
+    public override long Cost => source.Cost;
+
+    public override IEnumerable<SeriesOperator> Inputs => [.. source.Inputs, .. arguments];
+
+    public override void Prefetch(Evaluation evaluation)
+    {
+        source.Prefetch(evaluation);
+        foreach (var argument in arguments)
+        {
+            argument.Prefetch(evaluation);
+        }
+    }
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        if (_merge is null)
+        {
+            EvaluateSource(series, column, worker);
+        }
+        else
+        {
+            _merge.Evaluate(series, column, worker, EvaluateSource);
+        }
+    }
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        CheckModifiers();
+        _lookback = evaluation.LookbackMs;
+        _tracksStarts = evaluation.Options.StartTimestamps && (name is "rate" or "irate" or "increase" or "resets");
+        _typeLabels = evaluation.Options.TypeAndUnitLabels;
+        await source.OpenAsync(evaluation);
+        _arguments = new double[arguments.Length][];
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            await arguments[i].OpenAsync(evaluation);
+            _arguments[i] = Scalars.Values(arguments[i], evaluation);
+        }
+
+        if (name is "last_over_time" or "first_over_time" or "absent_over_time")
+        {
+            Series = source.Series;
+            return;
+        }
+
+        _merge = new SeriesMerge(NameRemoval.Apply(source.Series, evaluation.DelayedNameRemoval), strict: true);
+        Series = _merge.Outputs;
+    }
+
+    void CheckModifiers()
+    {
+        if (source.Anchored && name is not ("rate" or "increase" or "delta" or "resets" or "changes"))
+        {
+            throw new QueryException($"anchored modifier can only be used with: changes, delta, increase, rate, resets - not with {name}");
+        }
+
+        if (source.Smoothed && name is not ("rate" or "increase" or "delta"))
+        {
+            throw new QueryException($"smoothed modifier can only be used with: delta, increase, rate - not with {name}");
+        }
+    }
+
+    void EvaluateSource(int series, Column column, Worker worker)
+    {
+        var window = worker.RentWindow();
+        window.Clear();
+        window.Labels = source.Series[series].Labels;
+        window.TracksStarts = _tracksStarts;
+        (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
+        window.Site = new AnnotationSite(worker.Annotations, source.Position);
+        window.CallSite = new AnnotationSite(worker.Annotations, callPosition);
+        if (window.Arguments.Length != _arguments.Length)
+        {
+            window.Arguments = new double[_arguments.Length];
+        }
+
+        using (var feed = source.Feed(series, window, worker))
+        {
+            Evaluate(window, feed, column, worker);
+        }
+
+        worker.Return(window);
+        worker.Work(column.Steps);
+        worker.Evaluation.HoldSamples(column.SampleCount());
+        if (column.Floats > 0 && (name is "rate" or "increase"))
+        {
+            AskWhetherCounter(window);
+        }
+    }
+
+    void Evaluate(Window window, IWindowFeed feed, Column column, Worker worker)
+    {
+        var times = source.Times;
+        var before = source.RangeMs + (source.Anchored || source.Smoothed ? _lookback : 0);
+        var after = source.Smoothed ? _lookback : 0;
+        long largest = 0;
+        for (var step = 0; step < column.Steps; step++)
+        {
+            var end = times.Reference(step);
+            if (step == 0 || !times.IsFixed)
+            {
+                feed.Slide(end - before, end + after);
+            }
+
+            if (window.Count == 0)
+            {
+                continue;
+            }
+
+            (window.RangeStart, window.RangeEnd, window.Time) = (end - source.RangeMs, end, Grid.Time(step));
+            for (var i = 0; i < _arguments.Length; i++)
+            {
+                window.Arguments[i] = _arguments[i][step];
+            }
+
+            var samples = window.Histograms.IsEmpty ? window.Values.Length : window.SampleCount(s_size);
+            largest = Math.Max(largest, samples);
+            worker.CountSamples(Scope, step, samples);
+            if (source.CountsReads && (step == 0 || !times.IsFixed))
+            {
+                worker.CountRead(step == 0 ? samples : NewSamples(window, end + after - Grid.Step));
+            }
+
+            var point = kernel(window);
+            if (!point.Exists)
+            {
+                continue;
+            }
+
+            if (point.Histogram is null)
+            {
+                column.Set(step, point.Value);
+            }
+            else
+            {
+                column.Set(step, point.Histogram);
+            }
+        }
+
+        worker.Evaluation.HoldSamples(0, largest);
+    }
+
+    static long NewSamples(Window window, long since)
+    {
+        long count = 0;
+        for (var i = window.Times.Length - 1; i >= 0 && window.Times[i] > since; i--)
+        {
+            count++;
+        }
+
+        for (var i = window.HistogramTimes.Length - 1; i >= 0 && window.HistogramTimes[i] > since; i--)
+        {
+            count += SampleSize.Of(window.Histograms[i]);
+        }
+
+        return count;
+    }
+
+    void AskWhetherCounter(Window window)
+    {
+        var name = window.Labels.Value("__name__"u8);
+        if (name.IsEmpty)
+        {
+            return;
+        }
+
+        if (_typeLabels)
+        {
+            var type = window.Labels.Value("__type__"u8);
+            if (!type.SequenceEqual("counter"u8) && !type.SequenceEqual("histogram"u8))
+            {
+                window.Site.PossibleNonCounterLabel(window.MetricName, window.Labels.Get("__type__"));
+            }
+        }
+        else if (!name.EndsWith("_total"u8) && !name.EndsWith("_sum"u8) && !name.EndsWith("_count"u8) && !name.EndsWith("_bucket"u8))
+        {
+            window.Site.PossibleNonCounter(window.MetricName);
+        }
+    }
+}

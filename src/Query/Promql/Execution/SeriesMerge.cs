@@ -1,0 +1,102 @@
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>Which series become which output, where an operation changes labels: those that end up with the same labels become one.</summary>
+sealed class SeriesMerge
+{
+    readonly int[][]? _sources;
+    readonly bool _strict;
+
+    /// <param name="identities">What each source series becomes.</param>
+    /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
+    public SeriesMerge(IReadOnlyList<SeriesIdentity> identities, bool strict = false)
+    {
+        _strict = strict;
+        var numbering = new LabelNumbering();
+        var outputs = new List<SeriesIdentity>(identities.Count);
+        var sources = new List<List<int>>();
+        for (var i = 0; i < identities.Count; i++)
+        {
+            var number = numbering.Number(identities[i].Labels.Encoded);
+            if (number == outputs.Count)
+            {
+                outputs.Add(identities[i]);
+                sources.Add([i]);
+            }
+            else
+            {
+                sources[number].Add(i);
+            }
+        }
+
+        Outputs = [.. outputs];
+        _sources = Outputs.Length == identities.Count ? null : [.. sources.Select(s => s.ToArray())];
+    }
+
+    public SeriesIdentity[] Outputs { get; }
+
+    /// <summary>Evaluates an output of the sources that it is made of.</summary>
+    public void Evaluate(int output, Column column, Worker worker, Action<int, Column, Worker> evaluateSource)
+    {
+        if (_sources is null || _sources[output] is [var only] && Only(only, out output))
+        {
+            evaluateSource(output, column, worker);
+            return;
+        }
+
+        var part = worker.RentColumn(column.Steps);
+        foreach (var source in _sources[output])
+        {
+            part.Clear();
+            evaluateSource(source, part, worker);
+            if (_strict && !part.IsEmpty && !column.IsEmpty)
+            {
+                ThrowSameLabels();
+            }
+
+            for (var step = 0; step < part.Steps; step++)
+            {
+                if (part.Presence[step] == Presence.Absent)
+                {
+                    continue;
+                }
+
+                if (column.Presence[step] != Presence.Absent)
+                {
+                    ThrowSameLabels();
+                }
+
+                column.CopyStep(step, part);
+            }
+        }
+
+        worker.Return(part);
+    }
+
+    public static void ThrowSameLabels() => throw new QueryException("vector cannot contain metrics with the same labelset");
+
+    static bool Only(int source, out int index)
+    {
+        index = source;
+        return true;
+    }
+}
+
+/// <summary>What becomes of names when a function makes something else of a metric.</summary>
+static class NameRemoval
+{
+    /// <summary>With delayed removal the name stays until the end of the query; otherwise name, type and unit go at once.</summary>
+    public static SeriesIdentity[] Apply(SeriesIdentity[] series, bool delayed)
+    {
+        var projection = LabelProjection.WithoutMetadata();
+        return Array.ConvertAll(series, s => new SeriesIdentity(delayed ? s.Labels : projection.Project(s.Labels), true));
+    }
+
+    /// <summary>The names that were to go at the end, gone.</summary>
+    public static SeriesIdentity[] Finish(SeriesIdentity[] series)
+    {
+        var projection = LabelProjection.WithoutMetadata();
+        return Array.ConvertAll(series, s => s.DropName ? new SeriesIdentity(projection.Project(s.Labels), false) : s);
+    }
+}

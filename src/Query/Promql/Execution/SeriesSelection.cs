@@ -1,0 +1,52 @@
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>The series that a selector matches, asked for once and shared by all selectors that ask for the same.</summary>
+sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnlyList<Matcher> matchers) : IAsyncDisposable
+{
+    Task<Series[]>? _loading;
+    IAsyncEnumerator<Series>? _enumerator;
+
+    public SelectHints Hints { get; } = hints;
+
+    public IReadOnlyList<Matcher> Matchers { get; } = matchers;
+
+    /// <summary>The series; readable until this is disposed.</summary>
+    public Task<Series[]> SeriesAsync() => _loading ??= LoadAsync();
+
+    async Task<Series[]> LoadAsync()
+    {
+        var series = new List<Series>();
+        _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)
+            .GetAsyncEnumerator(evaluation.CancellationToken);
+        while (await _enumerator.MoveNextAsync())
+        {
+            series.Add(_enumerator.Current);
+            evaluation.AddSeries(1);
+        }
+
+        return [.. series];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_loading is not null)
+        {
+            try
+            {
+                await _loading;
+            }
+            catch (Exception)
+            {
+                // Whoever asked for the series has seen it; here it only has to be over.
+            }
+        }
+
+        if (_enumerator is not null)
+        {
+            await _enumerator.DisposeAsync();
+        }
+    }
+}

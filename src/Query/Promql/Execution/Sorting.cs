@@ -1,0 +1,115 @@
+using Observe.Query.Promql.Functions;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>By what the elements of an instant vector are sorted.</summary>
+delegate int ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
+
+/// <summary><c>sort</c> and its kin: elements in another order, in an instant query; in a range query a warning that it has no effect.</summary>
+sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, int position, Scope scope, bool isRange) : UnaryOperator(input, scope)
+{
+    int[] _sources = [];
+
+    /// <summary>By value, NaN last.</summary>
+    public static ElementOrder ByValue(bool descending) => (_, left, _, right) =>
+        double.IsNaN(left) ? double.IsNaN(right) ? 0 : 1
+        : double.IsNaN(right) ? -1
+        : descending ? right.CompareTo(left) : left.CompareTo(right);
+
+    /// <summary>By some labels in natural order, then by all.</summary>
+    public static ElementOrder ByLabels(string[] labels, bool descending) => (left, _, right, _) =>
+    {
+        foreach (var label in labels)
+        {
+            var (a, b) = (left.Labels.Get(label), right.Labels.Get(label));
+            if (a != b)
+            {
+                return NaturalOrder.IsLess(a, b) == descending ? 1 : -1;
+            }
+        }
+
+        var order = left.Labels.CompareTo(right.Labels);
+        return descending ? -order : order;
+    };
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        Input.Evaluate(_sources[series], column, worker);
+        for (var step = 0; dropsHistograms && column.Histograms > 0 && step < column.Steps; step++)
+        {
+            if (column.Presence[step] == Presence.Histogram)
+            {
+                column.Remove(step);
+            }
+        }
+    }
+
+    protected override void Open(Evaluation evaluation)
+    {
+        _sources = [.. Enumerable.Range(0, Input.Series.Length)];
+        if (isRange)
+        {
+            var worker = evaluation.Rent();
+            new AnnotationSite(worker.Annotations, position).SortInRangeQuery();
+            evaluation.Return(worker);
+        }
+        else if (Grid.IsSingle)
+        {
+            var values = new double[_sources.Length];
+            var present = new bool[_sources.Length];
+            evaluation.ForEach(_sources.Length, Input.Cost, (i, worker) =>
+            {
+                var column = worker.RentColumn(1);
+                Input.Evaluate(i, column, worker);
+                (values[i], present[i]) = (column.Values[0], !column.IsEmpty);
+                worker.Return(column);
+            });
+            _sources = [.. _sources.Where(i => present[i])
+                .Order(Comparer<int>.Create((a, b) => order(Input.Series[a], values[a], Input.Series[b], values[b])))];
+        }
+
+        Series = Array.ConvertAll(_sources, i => Input.Series[i]);
+    }
+}
+
+/// <summary>Texts in which numbers count as numbers: <c>a2</c> before <c>a10</c>.</summary>
+static class NaturalOrder
+{
+    /// <summary>Whether one text comes before another: runs of digits and of anything else take turns, and are compared as such.</summary>
+    public static bool IsLess(string left, string right)
+    {
+        var (l, r) = (0, 0);
+        while (l < left.Length && r < right.Length)
+        {
+            var a = Run(left, ref l);
+            var b = Run(right, ref r);
+            if (a.SequenceEqual(b))
+            {
+                continue;
+            }
+
+            if (char.IsAsciiDigit(a[0]) && char.IsAsciiDigit(b[0])
+                && System.Numerics.BigInteger.TryParse(a, out var x) && System.Numerics.BigInteger.TryParse(b, out var y) && x != y)
+            {
+                return x < y;
+            }
+
+            return Utf8Order.Instance.Compare(a.ToString(), b.ToString()) < 0;
+        }
+
+        return left.Length - l < right.Length - r;
+    }
+
+    static ReadOnlySpan<char> Run(string text, ref int at)
+    {
+        var start = at++;
+        var digits = char.IsAsciiDigit(text[start]);
+        while (at < text.Length && char.IsAsciiDigit(text[at]) == digits)
+        {
+            at++;
+        }
+
+        return text.AsSpan(start, at - start);
+    }
+}

@@ -1,0 +1,67 @@
+using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Planning;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>
+/// An aggregation that needs no more than its groups' values so far: series are evaluated in batches on all cores, then added to their
+/// groups in the order of the series, the steps divided among the cores. So sums come out the same however many cores there are.
+/// </summary>
+sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func<int, Accumulator> newAccumulator, Scope scope) : UnaryOperator(input, scope)
+{
+    Column[] _results = [];
+
+    public override long Cost => Grid.Count;
+
+    public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_results[series]);
+
+    protected override void Open(Evaluation evaluation)
+    {
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node));
+        var held = evaluation.SamplesHeld;
+        var accumulators = new Accumulator[groups.Count];
+        for (var i = 0; i < accumulators.Length; i++)
+        {
+            accumulators[i] = newAccumulator(Grid.Count);
+        }
+
+        evaluation.AddBytes(accumulators.Sum(a => a.Bytes));
+        Accumulate(evaluation, groups, accumulators);
+        Series = groups.Identities;
+        _results = new Column[accumulators.Length];
+        var worker = evaluation.Rent();
+        var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+        long samples = 0;
+        for (var i = 0; i < accumulators.Length; i++)
+        {
+            _results[i] = worker.RentColumn(Grid.Count);
+            accumulators[i].Finish(_results[i], site);
+            evaluation.AddBytes(-accumulators[i].Bytes);
+            samples += _results[i].SampleCount();
+        }
+
+        evaluation.Return(worker);
+        evaluation.HoldSamples(held + samples - evaluation.SamplesHeld);
+    }
+
+    void Accumulate(Evaluation evaluation, SeriesGroups groups, Accumulator[] accumulators)
+    {
+        var steps = Grid.Count;
+        SeriesBatches.ForEachBatch(evaluation, Input, Grid, (first, columns, count) =>
+        {
+            var slices = steps >= 64 && (long)count * steps > 8192 ? Environment.ProcessorCount : 1;
+            evaluation.ForEach(slices, (long)count * steps, (slice, worker) =>
+            {
+                var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+                var (from, to) = ((int)((long)steps * slice / slices), (int)((long)steps * (slice + 1) / slices));
+                for (var i = 0; i < count; i++)
+                {
+                    if (!columns[i].IsEmpty)
+                    {
+                        accumulators[groups.GroupOf[first + i]].Add(columns[i], from, to, Input.Series[first + i], site);
+                    }
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,245 @@
+using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary><c>topk</c>, <c>bottomk</c> and <c>limitk</c>: a few series of each group at each step, with their own labels.</summary>
+sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)
+{
+    // Prometheus refuses what has no exact place in an int64.
+    const double TooLarge = 9223372036854774784.0;
+
+    Column[] _outputs = [];
+
+    public override IEnumerable<SeriesOperator> Inputs => [Input, parameter];
+
+    public override long Cost => Grid.Count;
+
+    public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_outputs[series]);
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        await parameter.OpenAsync(evaluation);
+        await base.OpenCoreAsync(evaluation);
+    }
+
+    protected override void Open(Evaluation evaluation)
+    {
+        var ks = Scalars.Values(parameter, evaluation);
+        if (ks.All(k => k < 1))
+        {
+            return;
+        }
+
+        CheckParameter(ks);
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node));
+        var members = groups.Members();
+        var selections = new Selection[groups.Count];
+        var most = (int)Math.Min(ks.Max(), Input.Series.Length);
+        for (var i = 0; i < selections.Length; i++)
+        {
+            selections[i] = new Selection(node.Aggregation, Grid.Count, Math.Min(most, members[i].Length));
+            evaluation.AddBytes(selections[i].Bytes);
+        }
+
+        var held = evaluation.SamplesHeld;
+        var site = node.Position.Start;
+        SeriesBatches.ForEach(evaluation, Input, Grid, (series, column, worker) =>
+        {
+            var selection = selections[groups.GroupOf[series]];
+            for (var step = 0; step < column.Steps; step++)
+            {
+                if (column.Presence[step] == Presence.Absent || (node.Aggregation != Aggregation.LimitK && ks[step] < 1))
+                {
+                    continue;
+                }
+
+                if (column.Presence[step] == Presence.Histogram && node.Aggregation != Aggregation.LimitK)
+                {
+                    new AnnotationSite(worker.Annotations, site).HistogramIgnoredInAggregation(
+                        node.Aggregation == Aggregation.TopK ? "topk" : "bottomk");
+                    continue;
+                }
+
+                selection.Offer(step, (int)Math.Min(ks[step], Input.Series.Length), series, column);
+            }
+        });
+        Collect(evaluation, selections);
+        evaluation.HoldSamples(held + _outputs.Sum(o => o.SampleCount()) - evaluation.SamplesHeld);
+    }
+
+    static void CheckParameter(double[] ks)
+    {
+        if (Array.Exists(ks, double.IsNaN))
+        {
+            throw new QueryException("Parameter value is NaN");
+        }
+
+        if (ks.Min() <= -TooLarge)
+        {
+            throw new QueryException($"Scalar value {GoText.FloatG(ks.Min())} underflows int64");
+        }
+
+        if (ks.Max() >= TooLarge)
+        {
+            throw new QueryException($"Scalar value {GoText.FloatG(ks.Max())} overflows int64");
+        }
+    }
+
+    void Collect(Evaluation evaluation, Selection[] selections)
+    {
+        var outputs = new List<Column>();
+        var identities = new List<SeriesIdentity>();
+        var outputOf = new Dictionary<int, Column>();
+        var worker = evaluation.Rent();
+        foreach (var selection in selections)
+        {
+            for (var step = 0; step < Grid.Count; step++)
+            {
+                foreach (var (series, value, histogram) in selection.Ordered(step))
+                {
+                    if (!outputOf.TryGetValue(series, out var column))
+                    {
+                        outputOf[series] = column = worker.RentColumn(Grid.Count);
+                        outputs.Add(column);
+                        identities.Add(Input.Series[series]);
+                    }
+
+                    if (histogram is null)
+                    {
+                        column.Set(step, value);
+                    }
+                    else
+                    {
+                        column.Set(step, histogram);
+                    }
+                }
+            }
+        }
+
+        evaluation.Return(worker);
+        (_outputs, Series) = ([.. outputs], [.. identities]);
+    }
+
+    /// <summary>The chosen of one group: for each step a heap with the least of them on top.</summary>
+    sealed class Selection(Aggregation aggregation, int steps, int most)
+    {
+        readonly double[] _values = new double[steps * most];
+        readonly int[] _series = new int[steps * most];
+        readonly int[] _counts = new int[steps];
+        Histogram?[]? _histograms;
+
+        public long Bytes => 12L * steps * most;
+
+        public void Offer(int step, int k, int series, Column column)
+        {
+            var at = step * most;
+            var count = _counts[step];
+            if (count < Math.Min(k, most))
+            {
+                _counts[step]++;
+                Put(at + count, series, column, step);
+                if (aggregation != Aggregation.LimitK)
+                {
+                    Up(at, count);
+                }
+            }
+            else if (aggregation != Aggregation.LimitK && count > 0)
+            {
+                var (worst, value) = (_values[at], column.Values[step]);
+                var better = aggregation == Aggregation.TopK ? worst < value : worst > value;
+                if (better || (double.IsNaN(worst) && !double.IsNaN(value)))
+                {
+                    Put(at, series, column, step);
+                    Down(at, count);
+                }
+            }
+        }
+
+        /// <summary>Best first.</summary>
+        public IEnumerable<(int Series, double Value, Histogram? Histogram)> Ordered(int step)
+        {
+            var at = step * most;
+            var order = Enumerable.Range(at, _counts[step]).ToArray();
+            if (aggregation != Aggregation.LimitK)
+            {
+                SortStably(order);
+            }
+
+            return order.Select(i => (_series[i], _values[i], _histograms?[i]));
+        }
+
+        // Best first is the reverse of the heap's order; an insertion sort, since NaN is less than all, itself included.
+        void SortStably(int[] order)
+        {
+            for (var i = 1; i < order.Length; i++)
+            {
+                for (var j = i; j > 0 && Less(_values[order[j - 1]], _values[order[j]]); j--)
+                {
+                    (order[j], order[j - 1]) = (order[j - 1], order[j]);
+                }
+            }
+        }
+
+        void Put(int at, int series, Column column, int step)
+        {
+            (_values[at], _series[at]) = (column.Values[step], series);
+            if (column.Presence[step] == Presence.Histogram)
+            {
+                _histograms ??= new Histogram?[_values.Length];
+                _histograms[at] = column.Histogram(step);
+            }
+        }
+
+        bool Less(double a, double b) => double.IsNaN(a) || (aggregation == Aggregation.TopK ? a < b : a > b);
+
+        void Up(int at, int child)
+        {
+            while (child > 0)
+            {
+                var parent = (child - 1) / 2;
+                if (!Less(_values[at + child], _values[at + parent]))
+                {
+                    break;
+                }
+
+                Swap(at + child, at + parent);
+                child = parent;
+            }
+        }
+
+        void Down(int at, int count)
+        {
+            var parent = 0;
+            while (true)
+            {
+                var child = (2 * parent) + 1;
+                if (child >= count)
+                {
+                    break;
+                }
+
+                if (child + 1 < count && Less(_values[at + child + 1], _values[at + child]))
+                {
+                    child++;
+                }
+
+                if (!Less(_values[at + child], _values[at + parent]))
+                {
+                    break;
+                }
+
+                Swap(at + child, at + parent);
+                parent = child;
+            }
+        }
+
+        void Swap(int a, int b)
+        {
+            (_values[a], _values[b]) = (_values[b], _values[a]);
+            (_series[a], _series[b]) = (_series[b], _series[a]);
+        }
+    }
+}

@@ -1,0 +1,461 @@
+using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>A binary operation between two vectors, set operations excepted.</summary>
+/// <remarks>
+/// Series match by signature. Where a signature has one series on each side, as almost all have, an output is computed of these two alone,
+/// when it is asked for. All others (several series of one signature, which may alternate over time, fill values, and outputs that several
+/// signatures share) are computed together, step by step.
+/// </remarks>
+sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
+{
+    readonly BinaryNode _node = node;
+    readonly VectorMatching _matching = node.Matching!;
+    readonly bool _swapped = node.Matching!.Cardinality == MatchCardinality.OneToMany;
+    readonly List<Pair> _pairs = [];
+    readonly List<(int Group, int Index)> _grouped = [];
+    readonly List<MatchGroup> _groups = [];
+    ColumnCache? _oneSide;
+    int[] _route = [];
+
+    public override long Cost => Many.Cost + One.Cost + Grid.Count;
+
+    public override IEnumerable<SeriesOperator> Inputs => [left, right];
+
+    /// <summary>The left side, or the side of which several may match one.</summary>
+    SeriesOperator Many => _swapped ? right : left;
+
+    SeriesOperator One => _swapped ? left : right;
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        var route = _route[series];
+        if (route < 0)
+        {
+            var (group, index) = _grouped[~route];
+            _groups[group].Evaluate(index, column, worker);
+            return;
+        }
+
+        var pair = _pairs[route];
+        var other = worker.RentColumn(column.Steps);
+        Many.Evaluate(pair.Many, column, worker);
+        if (!column.IsEmpty)
+        {
+            if (_oneSide is null)
+            {
+                One.Evaluate(pair.One, other, worker);
+            }
+            else
+            {
+                _oneSide.Evaluate(pair.One, other, worker);
+            }
+
+            Combine(column, other, worker);
+        }
+
+        worker.Return(other);
+    }
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        await left.OpenAsync(evaluation);
+        await right.OpenAsync(evaluation);
+        var labels = new MatchedLabels(_node.Operator, _matching, !evaluation.DelayedNameRemoval && _node.ReturnBool);
+        var signatures = new SignatureMap(Many.Series, One.Series, _matching);
+        var many = SignatureMap.Members(signatures.Left, signatures.Count);
+        var one = SignatureMap.Members(signatures.Right, signatures.Count);
+        Match(signatures, many, one, labels);
+        CheckUnmatched(evaluation);
+        if (_matching.Cardinality != MatchCardinality.OneToOne)
+        {
+            _oneSide = new ColumnCache(One, _pairs.Select(p => p.One));
+        }
+    }
+
+    void Match(SignatureMap signatures, int[][] many, int[][] one, MatchedLabels labels)
+    {
+        var fills = _matching.FillLeft is not null || _matching.FillRight is not null;
+        var outputs = new LabelNumbering();
+        var ofSignature = new List<int>[signatures.Count];
+        var users = new List<int>();
+        for (var signature = 0; signature < signatures.Count; signature++)
+        {
+            foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
+            {
+                var output = outputs.Number(result.Encoded);
+                if (output == users.Count)
+                {
+                    users.Add(0);
+                }
+
+                users[output]++;
+                (ofSignature[signature] ??= []).Add(output);
+            }
+        }
+
+        Series = new SeriesIdentity[users.Count];
+        _route = new int[users.Count];
+        Array.Fill(_route, int.MinValue);
+        for (var i = 0; i < Series.Length; i++)
+        {
+            Series[i] = new SeriesIdentity(outputs.Labels[i], _node.ReturnBool);
+        }
+
+        var joined = new UnionOfSignatures(signatures.Count);
+        var firstUser = new int[users.Count];
+        Array.Fill(firstUser, -1);
+        var together = new bool[signatures.Count];
+        for (var signature = 0; signature < signatures.Count; signature++)
+        {
+            together[signature] = fills || one[signature].Length > 1
+                || (_matching.Cardinality == MatchCardinality.OneToOne && many[signature].Length > 1 && one[signature].Length > 0);
+            foreach (var output in ofSignature[signature] ?? [])
+            {
+                together[signature] |= users[output] > 1;
+                if (firstUser[output] >= 0)
+                {
+                    joined.Join(signature, firstUser[output]);
+                }
+
+                firstUser[output] = signature;
+            }
+        }
+
+        var groupOf = new Dictionary<int, int>();
+        for (var signature = 0; signature < signatures.Count; signature++)
+        {
+            if (!together[signature])
+            {
+                for (var i = 0; i < many[signature].Length && one[signature].Length > 0; i++)
+                {
+                    _route[ofSignature[signature][i]] = _pairs.Count;
+                    _pairs.Add(new Pair(many[signature][i], one[signature][0]));
+                }
+
+                continue;
+            }
+
+            var root = joined.Root(signature);
+            if (!groupOf.TryGetValue(root, out var group))
+            {
+                groupOf[root] = group = _groups.Count;
+                _groups.Add(new MatchGroup(this));
+            }
+
+            _groups[group].Add(new MatchSignature(signatures.Labels(signature), many[signature], one[signature]), labels);
+            foreach (var output in ofSignature[signature] ?? [])
+            {
+                if (_route[output] == int.MinValue)
+                {
+                    _route[output] = ~_grouped.Count;
+                    _grouped.Add((group, _groups[group].Output(outputs.Labels[output])));
+                }
+            }
+        }
+
+    }
+
+    /// <summary>Groups that give nothing are in error nevertheless where the side of one has several at once, and the other side has anything at all.</summary>
+    void CheckUnmatched(Evaluation evaluation)
+    {
+        var unmatched = _groups.Where(g => g.HasNoOutput).ToList();
+        if (unmatched.Count == 0)
+        {
+            return;
+        }
+
+        var worker = evaluation.Rent();
+        var present = SeriesPresence.Any(Many, worker);
+        foreach (var group in unmatched)
+        {
+            group.Check(present, worker);
+        }
+
+        evaluation.Return(worker);
+    }
+
+    IEnumerable<Labels> Results(Labels signature, int[] many, int[] one, MatchedLabels labels)
+    {
+        foreach (var m in many)
+        {
+            foreach (var o in one)
+            {
+                yield return labels.Of(Many.Series[m].Labels, One.Series[o].Labels);
+            }
+
+            if (FillOfOne is not null)
+            {
+                yield return labels.Of(Many.Series[m].Labels, signature);
+            }
+        }
+
+        for (var i = 0; FillOfMany is not null && i < one.Length; i++)
+        {
+            yield return labels.Of(signature, One.Series[one[i]].Labels);
+        }
+    }
+
+    /// <summary>What stands in for a missing series of the many side.</summary>
+    double? FillOfMany => _swapped ? _matching.FillRight : _matching.FillLeft;
+
+    double? FillOfOne => _swapped ? _matching.FillLeft : _matching.FillRight;
+
+    void Combine(Column column, Column other, Worker worker)
+    {
+        if (column.IsDense && other.IsDense && SampleArithmetic.ChangesMeaning(_node.Operator))
+        {
+            for (var step = 0; step < column.Steps; step++)
+            {
+                var (a, b) = (column.Values[step], other.Values[step]);
+                column.Values[step] = _swapped ? SampleArithmetic.Compute(_node.Operator, b, a) : SampleArithmetic.Compute(_node.Operator, a, b);
+            }
+
+            return;
+        }
+
+        var site = new AnnotationSite(worker.Annotations, _node.Position.Start);
+        for (var step = 0; step < column.Steps; step++)
+        {
+            if (column.Presence[step] == Presence.Absent)
+            {
+                continue;
+            }
+
+            var many = Operand.Of(column, step);
+            var present = other.Presence[step] != Presence.Absent;
+            column.Remove(step);
+            if (present)
+            {
+                Put(column, step, many, Operand.Of(other, step), site);
+            }
+        }
+    }
+
+    /// <summary>Combines two samples into a step that is absent so far; false where they have nothing in common, not even a match.</summary>
+    bool Put(Column? column, int step, in Operand many, in Operand one, AnnotationSite site)
+    {
+        var result = _swapped
+            ? SampleArithmetic.Combine(_node.Operator, one, many, site)
+            : SampleArithmetic.Combine(_node.Operator, many, one, site);
+        if (!result.Exists || column is null)
+        {
+            return result.Exists;
+        }
+
+        if (_node.ReturnBool)
+        {
+            column.Set(step, result.Keep ? 1 : 0);
+        }
+        else if (result.Keep && result.Histogram is null)
+        {
+            column.Set(step, result.Value);
+        }
+        else if (result.Keep)
+        {
+            column.Set(step, result.Histogram!);
+        }
+
+        return true;
+    }
+
+    readonly record struct Pair(int Many, int One);
+
+    internal readonly record struct MatchSignature(Labels Labels, int[] Many, int[] One);
+
+    /// <summary>Signatures that are computed together, since they share series or outputs.</summary>
+    internal sealed class MatchGroup(VectorBinary binary)
+    {
+        readonly List<(MatchSignature Signature, int[] Outputs)> _signatures = [];
+        readonly LabelNumbering _outputs = new();
+        readonly Lock _lock = new();
+        Column[]? _columns;
+
+        public bool HasNoOutput => _outputs.Labels.Count == 0;
+
+        /// <summary>The number within the group of the output with these labels.</summary>
+        public int Output(Labels labels) => _outputs.Number(labels.Encoded);
+
+        public void Add(MatchSignature signature, MatchedLabels labels) => _signatures.Add((
+            signature,
+            [.. binary.Results(signature.Labels, signature.Many, signature.One, labels).Select(Output)]));
+
+        public void Evaluate(int output, Column column, Worker worker)
+        {
+            lock (_lock)
+            {
+                _columns ??= Compute(worker);
+            }
+
+            column.CopyFrom(_columns[output]);
+        }
+
+        /// <summary>Computes it for its errors alone.</summary>
+        public void Check(bool[] manyPresent, Worker worker)
+        {
+            foreach (var (signature, _) in _signatures)
+            {
+                var one = Evaluated(binary.One, signature.One, worker);
+                for (var step = 0; step < manyPresent.Length; step++)
+                {
+                    if (manyPresent[step])
+                    {
+                        OneAt(signature, one, step);
+                    }
+                }
+
+                Array.ForEach(one, worker.Return);
+            }
+        }
+
+        Column[] Compute(Worker worker)
+        {
+            var outputs = new Column[_outputs.Labels.Count];
+            for (var i = 0; i < outputs.Length; i++)
+            {
+                outputs[i] = worker.RentColumn(binary.Grid.Count);
+            }
+
+            foreach (var (signature, numbers) in _signatures)
+            {
+                Compute(signature, numbers, outputs, worker);
+            }
+
+            return outputs;
+        }
+
+        void Compute(MatchSignature signature, int[] numbers, Column[] outputs, Worker worker)
+        {
+            var many = Evaluated(binary.Many, signature.Many, worker);
+            var one = Evaluated(binary.One, signature.One, worker);
+            var site = new AnnotationSite(worker.Annotations, binary._node.Position.Start);
+            var inserted = new HashSet<int>();
+            for (var step = 0; step < binary.Grid.Count; step++)
+            {
+                inserted.Clear();
+                var oneIndex = OneAt(signature, one, step);
+                var matches = 0;
+                for (var m = 0; m < many.Length; m++)
+                {
+                    if (many[m].Presence[step] == Presence.Absent)
+                    {
+                        continue;
+                    }
+
+                    if (oneIndex < 0 && binary.FillOfOne is null)
+                    {
+                        continue;
+                    }
+
+                    var filled = binary.FillOfOne is null ? 0 : 1;
+                    var slot = (m * (one.Length + filled)) + (oneIndex < 0 ? one.Length : oneIndex);
+                    var other = oneIndex < 0 ? new Operand(binary.FillOfOne!.Value, null) : Operand.Of(one[oneIndex], step);
+                    matches += Match(outputs, numbers[slot], step, Operand.Of(many[m], step), other, inserted, site) ? 1 : 0;
+                }
+
+                if (matches == 0 && oneIndex >= 0 && binary.FillOfMany is { } fill)
+                {
+                    var filled = binary.FillOfOne is null ? 0 : 1;
+                    var slot = (many.Length * (one.Length + filled)) + oneIndex;
+                    Match(outputs, numbers[slot], step, new Operand(fill, null), Operand.Of(one[oneIndex], step), inserted, site);
+                }
+            }
+
+            foreach (var column in many.Concat(one))
+            {
+                worker.Return(column);
+            }
+        }
+
+        bool Match(Column[] outputs, int output, int step, in Operand many, in Operand one, HashSet<int> inserted, AnnotationSite site)
+        {
+            var target = outputs[output];
+            var free = target.Presence[step] == Presence.Absent;
+            if (!binary.Put(free ? target : null, step, many, one, site))
+            {
+                return false;
+            }
+
+            if (binary._matching.Cardinality == MatchCardinality.OneToOne)
+            {
+                if (inserted.Count > 0)
+                {
+                    throw new QueryException("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)");
+                }
+
+                inserted.Add(output);
+            }
+            else if (!inserted.Add(output))
+            {
+                throw new QueryException("multiple matches for labels: grouping labels must ensure unique matches");
+            }
+
+            if (!free)
+            {
+                SeriesMerge.ThrowSameLabels();
+            }
+
+            return true;
+        }
+
+        /// <summary>The only series of the one side that is present; -1 where none is.</summary>
+        int OneAt(MatchSignature signature, Column[] one, int step)
+        {
+            var found = -1;
+            for (var i = 0; i < one.Length; i++)
+            {
+                if (one[i].Presence[step] == Presence.Absent)
+                {
+                    continue;
+                }
+
+                if (found >= 0)
+                {
+                    ThrowDuplicate(signature, found, i);
+                }
+
+                found = i;
+            }
+
+            return found;
+        }
+
+        void ThrowDuplicate(MatchSignature signature, int first, int second)
+        {
+            var texts = new[] { first, second }.Select(i => binary.One.Series[signature.One[i]].Labels.ToString()).Order(StringComparer.Ordinal).ToArray();
+            var side = binary._swapped ? "left" : "right";
+            throw new QueryException(
+                $"found duplicate series for the match group {signature.Labels} on the {side} hand-side of the operation: [{texts[0]}, {texts[1]}]"
+                + ";many-to-many matching not allowed: matching labels must be unique on one side");
+        }
+
+        static Column[] Evaluated(SeriesOperator side, int[] series, Worker worker) => Array.ConvertAll(series, s =>
+        {
+            var column = worker.RentColumn(side.Grid.Count);
+            side.Evaluate(s, column, worker);
+            return column;
+        });
+    }
+
+    /// <summary>Which signatures share outputs.</summary>
+    sealed class UnionOfSignatures(int count)
+    {
+        readonly int[] _parents = [.. Enumerable.Range(0, count)];
+
+        public int Root(int signature)
+        {
+            while (_parents[signature] != signature)
+            {
+                signature = _parents[signature] = _parents[_parents[signature]];
+            }
+
+            return signature;
+        }
+
+        public void Join(int a, int b) => _parents[Root(a)] = Root(b);
+    }
+}

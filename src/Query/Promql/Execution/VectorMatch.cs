@@ -1,0 +1,83 @@
+using Observe.Query.Promql.Parsing;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>How the series of two vectors find each other: signatures are what is left of labels by <c>on</c> or <c>ignoring</c>.</summary>
+sealed class SignatureMap
+{
+    readonly LabelNumbering _numbering = new();
+
+    public SignatureMap(SeriesIdentity[] left, SeriesIdentity[] right, VectorMatching matching)
+    {
+        var projection = Projection(matching);
+        Left = Number(left, projection);
+        Right = Number(right, projection);
+    }
+
+    /// <summary>The signature of each series.</summary>
+    public int[] Left { get; }
+
+    public int[] Right { get; }
+
+    public int Count => _numbering.Labels.Count;
+
+    public Labels Labels(int signature) => _numbering.Labels[signature];
+
+    public static LabelProjection Projection(VectorMatching matching) => matching.On
+        ? new LabelProjection(matching.Labels, keep: true)
+        : new LabelProjection([.. matching.Labels, Store.Model.Labels.MetricName], keep: false);
+
+    /// <summary>The series of each signature, in order.</summary>
+    public static int[][] Members(int[] signatures, int count)
+    {
+        var members = new List<int>?[count];
+        for (var i = 0; i < signatures.Length; i++)
+        {
+            (members[signatures[i]] ??= []).Add(i);
+        }
+
+        return Array.ConvertAll(members, m => m is null ? [] : m.ToArray());
+    }
+
+    int[] Number(SeriesIdentity[] series, LabelProjection projection) =>
+        Array.ConvertAll(series, s => _numbering.Number(projection.Encode(s.Labels)));
+}
+
+/// <summary>The labels of what a binary operation between two vectors gives.</summary>
+sealed class MatchedLabels(Operator op, VectorMatching matching, bool dropsName)
+{
+    readonly LabelsBuilder _builder = new();
+    readonly LabelProjection _projection = matching.On
+        ? new LabelProjection(matching.Labels, keep: true)
+        : new LabelProjection(matching.Labels, keep: false);
+
+    /// <param name="many">The labels of the left side, or of the side that may have many.</param>
+    public Labels Of(Labels many, Labels one)
+    {
+        _builder.Reset(many);
+        if (dropsName || SampleArithmetic.ChangesMeaning(op))
+        {
+            _builder.Delete(Labels.MetricName).Delete("__type__").Delete("__unit__");
+        }
+
+        var labels = _builder.Build();
+        if (matching.Cardinality == MatchCardinality.OneToOne)
+        {
+            labels = _projection.Project(labels);
+        }
+
+        if (matching.Include.Count == 0)
+        {
+            return labels;
+        }
+
+        _builder.Reset(labels);
+        foreach (var name in matching.Include)
+        {
+            _builder.Set(name, one.Get(name));
+        }
+
+        return _builder.Build();
+    }
+}

@@ -1,0 +1,207 @@
+using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>The samples that a function over a range works on: those of a selector, or the evaluations of a subquery.</summary>
+abstract class WindowSource
+{
+    /// <summary>What the function sees of a series' identity.</summary>
+    public SeriesIdentity[] Series { get; protected set; } = [];
+
+    public abstract SelectorTimes Times { get; }
+
+    public abstract long RangeMs { get; }
+
+    public virtual bool Anchored => false;
+
+    public virtual bool Smoothed => false;
+
+    /// <summary>Reading counts as reading from the source; a subquery's parts have counted already.</summary>
+    public virtual bool CountsReads => true;
+
+    public abstract long Cost { get; }
+
+    /// <summary>Where annotations about the range point to.</summary>
+    public abstract int Position { get; }
+
+    public virtual IEnumerable<SeriesOperator> Inputs => [];
+
+    public abstract void Prefetch(Evaluation evaluation);
+
+    public abstract Task OpenAsync(Evaluation evaluation);
+
+    public abstract IWindowFeed Feed(int series, Window window, Worker worker);
+}
+
+/// <summary>Loads the samples of one series into a window, in order of time.</summary>
+interface IWindowFeed : IDisposable
+{
+    /// <summary>Makes the samples after one time up to another visible in the window.</summary>
+    void Slide(long after, long to);
+}
+
+/// <summary>The samples of a selector.</summary>
+sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : WindowSource
+{
+    SeriesSelection? _selection;
+    Series[] _series = [];
+
+    public override SelectorTimes Times { get; } = SelectorTimes.Of(node.Selector, grid);
+
+    public override long RangeMs => node.RangeMs;
+
+    public override bool Anchored => node.Selector.Anchored;
+
+    public override bool Smoothed => node.Selector.Smoothed;
+
+    public override long Cost => grid.Count + ((Times.Last - Times.First + RangeMs) / 15_000);
+
+    public override int Position => node.Position.Start;
+
+    public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
+
+    public override async Task OpenAsync(Evaluation evaluation)
+    {
+        _series = await Select(evaluation).SeriesAsync();
+        Series = Array.ConvertAll(_series, s => new SeriesIdentity(s.Labels, false));
+    }
+
+    public override IWindowFeed Feed(int series, Window window, Worker worker) => new SampleFeed(_series[series].Samples(), window, worker);
+
+    SeriesSelection Select(Evaluation evaluation)
+    {
+        var before = RangeMs + (Anchored || Smoothed ? evaluation.LookbackMs : 0);
+        return _selection ??= evaluation.Select(
+            new SelectHints
+            {
+                Range = Times.Range(before, Smoothed ? evaluation.LookbackMs : 0),
+                StepMs = grid.IsSingle ? 0 : grid.Step,
+                WindowMs = RangeMs,
+                Function = function,
+                MaxResolutionMs = evaluation.MaxResolutionMs,
+                Aggregate = evaluation.MaxResolutionMs == 0 ? Aggregate.Raw : AggregateOf(function),
+            },
+            node.Selector.Matchers);
+    }
+
+    static Aggregate AggregateOf(string? function) => function switch
+    {
+        "count_over_time" => Aggregate.Count,
+        "sum_over_time" => Aggregate.Sum,
+        "min_over_time" => Aggregate.Min,
+        "max_over_time" => Aggregate.Max,
+        "rate" or "increase" or "irate" or "resets" => Aggregate.Counter,
+        _ => Aggregate.Raw,
+    };
+
+    sealed class SampleFeed(ISampleIterator samples, Window window, Worker worker) : IWindowFeed
+    {
+        readonly SampleBatch _batch = worker.RentBatch();
+        bool _ended;
+
+        public void Slide(long after, long to)
+        {
+            while (!_ended && window.LoadedTo <= to)
+            {
+                if (window.LoadedTo < after)
+                {
+                    samples.Seek(after + 1);
+                }
+
+                // Room is made by letting go of what no window needs any more.
+                window.Slide(after, to);
+                _ended = !samples.Read(_batch);
+                if (!_ended)
+                {
+                    window.Load(_batch);
+                    worker.Work(_batch.Count);
+                }
+            }
+
+            window.Slide(after, to);
+        }
+
+        public void Dispose()
+        {
+            worker.Return(_batch);
+            samples.Dispose();
+        }
+    }
+}
+
+/// <summary>The evaluations of a subquery at its own steps.</summary>
+sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inner) : WindowSource
+{
+    public override SelectorTimes Times { get; } = new(grid, node.OffsetMs, node.AtMs);
+
+    public override long RangeMs => node.RangeMs;
+
+    public override bool CountsReads => false;
+
+    public override long Cost => inner.Cost + inner.Grid.Count + grid.Count;
+
+    // As in Prometheus, where a subquery's place is lost by the time that functions warn.
+    public override int Position => 0;
+
+    public override IEnumerable<SeriesOperator> Inputs => [inner];
+
+    /// <summary>The multiples of the step within all the windows of a grid.</summary>
+    public static StepGrid InnerGrid(SubqueryNode node, StepGrid grid)
+    {
+        var times = new SelectorTimes(grid, node.OffsetMs, node.AtMs);
+        var after = times.First - node.RangeMs;
+        var start = node.StepMs * (after / node.StepMs);
+        if (start <= after)
+        {
+            start += node.StepMs;
+        }
+
+        return new StepGrid(start, node.StepMs, times.Last < start ? 0 : checked((int)Math.Min(int.MaxValue, ((times.Last - start) / node.StepMs) + 1)));
+    }
+
+    public override void Prefetch(Evaluation evaluation) => inner.Prefetch(evaluation);
+
+    public override async Task OpenAsync(Evaluation evaluation)
+    {
+        await inner.OpenAsync(evaluation);
+        Series = inner.Series;
+    }
+
+    public override IWindowFeed Feed(int series, Window window, Worker worker)
+    {
+        var column = worker.RentColumn(inner.Grid.Count);
+        inner.Evaluate(series, column, worker);
+        for (var step = 0; step < column.Steps; step++)
+        {
+            if (column.Presence[step] == Presence.Float)
+            {
+                window.Load(inner.Grid.Time(step), column.Values[step]);
+            }
+            else if (column.Presence[step] == Presence.Histogram)
+            {
+                window.Load(inner.Grid.Time(step), WithoutResets(column.Histogram(step)));
+            }
+        }
+
+        worker.Return(column);
+        return new LoadedFeed(window);
+    }
+
+    /// <summary>A hint speaks of the sample before, which the subquery may have left out or repeated.</summary>
+    static Histogram WithoutResets(Histogram histogram) =>
+        histogram.CounterResetHint is CounterResetHint.CounterReset or CounterResetHint.NotCounterReset
+            ? histogram.WithHint(CounterResetHint.Unknown)
+            : histogram;
+
+    sealed class LoadedFeed(Window window) : IWindowFeed
+    {
+        public void Slide(long after, long to) => window.Slide(after, to);
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,111 @@
+using Observe.Query.Promql.Functions;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>What one thread uses while it computes series: columns, windows and batches to rent, counters, annotations. Not thread-safe.</summary>
+sealed class Worker(Evaluation evaluation)
+{
+    const int CheckEvery = 4096;
+
+    readonly Dictionary<int, Stack<Column>> _columns = [];
+    readonly Stack<Window> _windows = [];
+    readonly Stack<SampleBatch> _batches = [];
+    readonly long[]? _samplesAtStep = evaluation.StatisticsSteps > 0 ? new long[evaluation.StatisticsSteps] : null;
+    int _sinceCheck;
+
+    public Evaluation Evaluation { get; } = evaluation;
+
+    public Annotations Annotations { get; } = new();
+
+    public long TotalSamples { get; private set; }
+
+    public long SamplesRead { get; private set; }
+
+    public long[]? SamplesAtStep => _samplesAtStep;
+
+    /// <summary>An empty column; give it back with <see cref="Return(Column)"/>.</summary>
+    public Column RentColumn(int steps)
+    {
+        if (_columns.TryGetValue(steps, out var free) && free.TryPop(out var column))
+        {
+            column.Clear();
+            return column;
+        }
+
+        column = new Column(steps);
+        Evaluation.AddBytes(column.Bytes);
+        return column;
+    }
+
+    public void Return(Column column)
+    {
+        if (!_columns.TryGetValue(column.Steps, out var free))
+        {
+            _columns[column.Steps] = free = new Stack<Column>();
+        }
+
+        free.Push(column);
+    }
+
+    public Window RentWindow() => _windows.TryPop(out var window) ? window : new Window();
+
+    public void Return(Window window) => _windows.Push(window);
+
+    public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : new SampleBatch();
+
+    public void Return(SampleBatch batch) => _batches.Push(batch);
+
+    /// <summary>Counts samples of work; throws when the query is to stop. Cheap enough for each step.</summary>
+    public void Work(int samples)
+    {
+        _sinceCheck += samples;
+        if (_sinceCheck >= CheckEvery)
+        {
+            _sinceCheck = 0;
+            Evaluation.CancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>Statistics: samples that a step consumed.</summary>
+    public void CountSamples(in Scope scope, int step, long samples)
+    {
+        TotalSamples += samples * scope.TotalWeight;
+        if (_samplesAtStep is null || scope.TotalWeight == 0)
+        {
+            return;
+        }
+
+        if (scope.TotalWeight > 1 || scope.Grid.Count == 1)
+        {
+            for (var i = 0; i < Math.Min(scope.TotalWeight, _samplesAtStep.Length); i++)
+            {
+                _samplesAtStep[i] += samples;
+            }
+        }
+        else if (step < _samplesAtStep.Length)
+        {
+            _samplesAtStep[step] += samples;
+        }
+    }
+
+    /// <summary>Statistics: the samples of a column, each at its step.</summary>
+    public void CountColumn(in Scope scope, Column column, long samples)
+    {
+        if (_samplesAtStep is null)
+        {
+            TotalSamples += samples * scope.TotalWeight;
+            return;
+        }
+
+        for (var step = 0; step < column.Steps; step++)
+        {
+            if (column.Presence[step] != Presence.Absent)
+            {
+                CountSamples(scope, step, column.Presence[step] == Presence.Float ? 1 : SampleSize.Of(column.Histogram(step)));
+            }
+        }
+    }
+
+    public void CountRead(long samples) => SamplesRead += samples;
+}

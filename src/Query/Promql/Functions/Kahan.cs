@@ -1,0 +1,17 @@
+using System.Runtime.CompilerServices;
+
+namespace Observe.Query.Promql.Functions;
+
+/// <summary>Summation with Neumaier's compensation; the sum is <c>sum + compensation</c>. An infinite sum has no compensation.</summary>
+static class Kahan
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(double value, ref double sum, ref double compensation)
+    {
+        var total = sum + value;
+        compensation = double.IsInfinity(total) ? 0
+            : Math.Abs(sum) >= Math.Abs(value) ? compensation + ((sum - total) + value)
+            : compensation + ((value - total) + sum);
+        sum = total;
+    }
+}

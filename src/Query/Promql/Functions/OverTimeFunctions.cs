@@ -1,0 +1,233 @@
+namespace Observe.Query.Promql.Functions;
+
+/// <summary>The <c>…_over_time</c> functions.</summary>
+static class OverTimeFunctions
+{
+    public static Point Sum(Window window)
+    {
+        var values = window.Values;
+        if (IsMixed(window))
+        {
+            return Point.None;
+        }
+
+        if (values.IsEmpty)
+        {
+            return HistogramOverTime.Sum(window);
+        }
+
+        double sum = 0, compensation = 0;
+        foreach (var value in values)
+        {
+            Kahan.Add(value, ref sum, ref compensation);
+        }
+
+        return double.IsInfinity(sum) ? sum : sum + compensation;
+    }
+
+    public static Point Average(Window window)
+    {
+        if (IsMixed(window))
+        {
+            return Point.None;
+        }
+
+        return window.Values.IsEmpty ? HistogramOverTime.Average(window) : Mean(window.Values);
+    }
+
+    /// <summary>The sum by the count; once the sum would overflow, the mean is carried on instead.</summary>
+    static double Mean(ReadOnlySpan<double> values)
+    {
+        double sum = values[0], compensation = 0;
+        for (var i = 1; i < values.Length; i++)
+        {
+            var (newSum, newCompensation) = (sum, compensation);
+            Kahan.Add(values[i], ref newSum, ref newCompensation);
+            if (double.IsInfinity(newSum))
+            {
+                return RunningMean(values, i, sum / i, compensation / i);
+            }
+
+            (sum, compensation) = (newSum, newCompensation);
+        }
+
+        return (sum / values.Length) + (compensation / values.Length);
+    }
+
+    static double RunningMean(ReadOnlySpan<double> values, int from, double mean, double compensation)
+    {
+        for (var i = from; i < values.Length; i++)
+        {
+            double count = i + 1;
+            var weight = (count - 1) / count;
+            mean *= weight;
+            compensation *= weight;
+            Kahan.Add(values[i] / count, ref mean, ref compensation);
+        }
+
+        return mean + compensation;
+    }
+
+    public static Point Minimum(Window window)
+    {
+        if (!HasFloats(window))
+        {
+            return Point.None;
+        }
+
+        var minimum = window.Values[0];
+        foreach (var value in window.Values)
+        {
+            if (value < minimum || double.IsNaN(minimum))
+            {
+                minimum = value;
+            }
+        }
+
+        return minimum;
+    }
+
+    public static Point Maximum(Window window)
+    {
+        if (!HasFloats(window))
+        {
+            return Point.None;
+        }
+
+        var maximum = window.Values[0];
+        foreach (var value in window.Values)
+        {
+            if (value > maximum || double.IsNaN(maximum))
+            {
+                maximum = value;
+            }
+        }
+
+        return maximum;
+    }
+
+    /// <summary>When the maximum was last seen, in seconds.</summary>
+    public static Point TimeOfMaximum(Window window) => TimeOf(window, static (value, best) => value >= best || double.IsNaN(best));
+
+    public static Point TimeOfMinimum(Window window) => TimeOf(window, static (value, best) => value <= best || double.IsNaN(best));
+
+    static Point TimeOf(Window window, Func<double, double, bool> isBetter)
+    {
+        if (!HasFloats(window))
+        {
+            return Point.None;
+        }
+
+        var best = 0;
+        for (var i = 0; i < window.Values.Length; i++)
+        {
+            best = isBetter(window.Values[i], window.Values[best]) ? i : best;
+        }
+
+        return window.Times[best] / 1000.0;
+    }
+
+    public static Point First(Window window)
+    {
+        var times = window.Times;
+        var histogramTimes = window.HistogramTimes;
+        return histogramTimes.IsEmpty || (!times.IsEmpty && times[0] < histogramTimes[0]) ? window.Values[0] : window.Histograms[0].Copy();
+    }
+
+    public static Point Last(Window window)
+    {
+        var times = window.Times;
+        var histogramTimes = window.HistogramTimes;
+        return histogramTimes.IsEmpty || (!times.IsEmpty && histogramTimes[^1] < times[^1]) ? window.Values[^1] : window.Histograms[^1].Copy();
+    }
+
+    public static Point TimeOfFirst(Window window) => Math.Min(
+        window.Times.IsEmpty ? long.MaxValue : window.Times[0],
+        window.HistogramTimes.IsEmpty ? long.MaxValue : window.HistogramTimes[0]) / 1000.0;
+
+    public static Point TimeOfLast(Window window) => Math.Max(
+        window.Times.IsEmpty ? 0 : window.Times[^1],
+        window.HistogramTimes.IsEmpty ? 0 : window.HistogramTimes[^1]) / 1000.0;
+
+    public static Point QuantileOf(Window window)
+    {
+        if (window.Values.IsEmpty)
+        {
+            return Point.None;
+        }
+
+        var quantile = window.Arguments[0];
+        if (double.IsNaN(quantile) || quantile < 0 || quantile > 1)
+        {
+            window.Site.InvalidQuantile(quantile);
+        }
+
+        return HasFloats(window) ? Quantile.Of(quantile, window.Values.ToArray()) : Point.None;
+    }
+
+    public static Point MedianAbsoluteDeviation(Window window)
+    {
+        if (!HasFloats(window))
+        {
+            return Point.None;
+        }
+
+        var values = window.Values.ToArray();
+        if (Array.Exists(values, double.IsNaN))
+        {
+            return double.NaN;
+        }
+
+        var median = Quantile.Of(0.5, values);
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = Math.Abs(values[i] - median);
+        }
+
+        return Quantile.Of(0.5, values);
+    }
+
+    public static Point Variance(Window window) => HasFloats(window) ? VarianceOf(window.Values) : Point.None;
+
+    public static Point StandardDeviation(Window window) => HasFloats(window) ? Math.Sqrt(VarianceOf(window.Values)) : Point.None;
+
+    static double VarianceOf(ReadOnlySpan<double> values)
+    {
+        double mean = 0, meanRest = 0, squares = 0, squaresRest = 0;
+        for (var i = 0; i < values.Length; i++)
+        {
+            var delta = values[i] - (mean + meanRest);
+            Kahan.Add(delta / (i + 1), ref mean, ref meanRest);
+            Kahan.Add(delta * (values[i] - (mean + meanRest)), ref squares, ref squaresRest);
+        }
+
+        return (squares + squaresRest) / values.Length;
+    }
+
+    static bool IsMixed(Window window)
+    {
+        if (window.Values.IsEmpty || window.Histograms.IsEmpty)
+        {
+            return false;
+        }
+
+        window.Site.MixedFloatsHistograms(window.MetricName);
+        return true;
+    }
+
+    /// <summary>Whether there are floats to work on; histograms beside them are ignored, with an info.</summary>
+    static bool HasFloats(Window window)
+    {
+        if (window.Values.IsEmpty)
+        {
+            return false;
+        }
+
+        if (!window.Histograms.IsEmpty)
+        {
+            window.Site.HistogramIgnoredInMixedRange(window.MetricName);
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,69 @@
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Functions;
+
+/// <summary>A function of one float, with scalar arguments at the same step.</summary>
+delegate double FloatKernel(double value, ReadOnlySpan<double> arguments);
+
+/// <summary>Functions that make a float of each element of a vector: those over floats ignore histograms, those over histograms ignore floats.</summary>
+static class VectorFunctions
+{
+    static readonly Dictionary<string, FloatKernel> s_ofFloats = new(StringComparer.Ordinal)
+    {
+        ["abs"] = static (v, _) => Math.Abs(v),
+        ["acos"] = static (v, _) => Math.Acos(v),
+        ["acosh"] = static (v, _) => Math.Acosh(v),
+        ["asin"] = static (v, _) => Math.Asin(v),
+        ["asinh"] = static (v, _) => Math.Asinh(v),
+        ["atan"] = static (v, _) => Math.Atan(v),
+        ["atanh"] = static (v, _) => Math.Atanh(v),
+        ["ceil"] = static (v, _) => Math.Ceiling(v),
+        ["clamp"] = static (v, a) => Math.Max(a[0], Math.Min(a[1], v)),
+        ["clamp_max"] = static (v, a) => Math.Max(double.NegativeInfinity, Math.Min(a[0], v)),
+        ["clamp_min"] = static (v, a) => Math.Max(a[0], Math.Min(double.PositiveInfinity, v)),
+        ["cos"] = static (v, _) => Math.Cos(v),
+        ["cosh"] = static (v, _) => Math.Cosh(v),
+        ["deg"] = static (v, _) => v * 180 / Math.PI,
+        ["exp"] = static (v, _) => Math.Exp(v),
+        ["floor"] = static (v, _) => Math.Floor(v),
+        ["ln"] = static (v, _) => Math.Log(v),
+        ["log10"] = static (v, _) => Math.Log10(v),
+        ["log2"] = static (v, _) => Math.Log2(v),
+        ["rad"] = static (v, _) => v * Math.PI / 180,
+        ["round"] = static (v, a) => Round(v, a.IsEmpty ? 1 : a[0]),
+        ["sgn"] = static (v, _) => v < 0 ? -1 : v > 0 ? 1 : v,
+        ["sin"] = static (v, _) => Math.Sin(v),
+        ["sinh"] = static (v, _) => Math.Sinh(v),
+        ["sqrt"] = static (v, _) => Math.Sqrt(v),
+        ["tan"] = static (v, _) => Math.Tan(v),
+        ["tanh"] = static (v, _) => Math.Tanh(v),
+        ["day_of_month"] = static (v, _) => TimeFunctions.DayOfMonth(v),
+        ["day_of_week"] = static (v, _) => TimeFunctions.DayOfWeek(v),
+        ["day_of_year"] = static (v, _) => TimeFunctions.DayOfYear(v),
+        ["days_in_month"] = static (v, _) => TimeFunctions.DaysInMonth(v),
+        ["hour"] = static (v, _) => TimeFunctions.Hour(v),
+        ["minute"] = static (v, _) => TimeFunctions.Minute(v),
+        ["month"] = static (v, _) => TimeFunctions.Month(v),
+        ["year"] = static (v, _) => TimeFunctions.Year(v),
+    };
+
+    static readonly Dictionary<string, Func<Histogram, double>> s_ofHistograms = new(StringComparer.Ordinal)
+    {
+        ["histogram_avg"] = static h => h.Sum / h.Count,
+        ["histogram_count"] = static h => h.Count,
+        ["histogram_stddev"] = static h => Math.Sqrt(HistogramStatistics.Variance(h)),
+        ["histogram_stdvar"] = HistogramStatistics.Variance,
+        ["histogram_sum"] = static h => h.Sum,
+    };
+
+    public static FloatKernel? OfFloats(string name) => s_ofFloats.GetValueOrDefault(name);
+
+    public static Func<Histogram, double>? OfHistograms(string name) => s_ofHistograms.GetValueOrDefault(name);
+
+    // Ties go up; by the inverse, as fewer values go wrong that way.
+    static double Round(double value, double to)
+    {
+        var inverse = 1.0 / to;
+        return Math.Floor((value * inverse) + 0.5) / inverse;
+    }
+}

@@ -1,0 +1,290 @@
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Functions;
+
+/// <summary>
+/// The samples of one series that a range function looks at, at one step: floats and histograms apart, by rising time. It slides: samples
+/// are loaded once, in order of time, and fall out at the front.
+/// </summary>
+/// <remarks>Staleness markers are left out when samples are loaded.</remarks>
+sealed class Window
+{
+    Run<double> _floats = new();
+    Run<Histogram> _histograms = new();
+
+    // Indices into the loaded floats where a value is below the one before it, rising.
+    int[] _drops = new int[16];
+    int _dropFirst;
+    int _dropCount;
+
+    /// <summary>Times of the floats.</summary>
+    public ReadOnlySpan<long> Times => _floats.VisibleTimes;
+
+    public ReadOnlySpan<double> Values => _floats.Visible;
+
+    public ReadOnlySpan<long> HistogramTimes => _histograms.VisibleTimes;
+
+    public ReadOnlySpan<Histogram> Histograms => _histograms.Visible;
+
+    /// <summary>When the counters of the floats started; empty unless <see cref="TracksStarts"/>.</summary>
+    public ReadOnlySpan<long> Starts => TracksStarts ? _floats.VisibleStarts : default;
+
+    public ReadOnlySpan<long> HistogramStarts => TracksStarts ? _histograms.VisibleStarts : default;
+
+    public bool TracksStarts { get; set; }
+
+    /// <summary>The window's bounds, Unix milliseconds; the start exclusive, the end inclusive.</summary>
+    public long RangeStart { get; set; }
+
+    public long RangeEnd { get; set; }
+
+    /// <summary>The length as written, in milliseconds.</summary>
+    public long RangeMs { get; set; }
+
+    /// <summary>The time of the step.</summary>
+    public long Time { get; set; }
+
+    public bool Anchored { get; set; }
+
+    public bool Smoothed { get; set; }
+
+    /// <summary>The function's scalar arguments at this step, in order.</summary>
+    public double[] Arguments { get; set; } = [];
+
+    public Labels Labels { get; set; }
+
+    public string MetricName => Labels.Get(Labels.MetricName);
+
+    /// <summary>For annotations about the range.</summary>
+    public AnnotationSite Site { get; set; }
+
+    /// <summary>For annotations about the whole call.</summary>
+    public AnnotationSite CallSite { get; set; }
+
+    /// <summary>Samples within the window; histograms not weighed.</summary>
+    public int Count => _floats.Count + _histograms.Count;
+
+    /// <summary>The newest loaded sample's time; long.MinValue where none was.</summary>
+    public long LoadedTo { get; private set; }
+
+    /// <summary>Sizes of the histograms within the window plus its floats, as Prometheus counts samples.</summary>
+    public long SampleCount(Func<Histogram, int> size)
+    {
+        long count = _floats.Count;
+        foreach (var histogram in Histograms)
+        {
+            count += size(histogram);
+        }
+
+        return count;
+    }
+
+    public void Clear()
+    {
+        _floats.Clear();
+        _histograms.Clear();
+        _dropFirst = _dropCount = 0;
+        LoadedTo = long.MinValue;
+    }
+
+    public void Load(SampleBatch batch)
+    {
+        LoadedTo = batch.Timestamps[batch.Count - 1];
+        var starts = TracksStarts && batch.HasStartTimestamps;
+        if (batch.Kind == SampleKind.Histogram)
+        {
+            for (var i = 0; i < batch.Count; i++)
+            {
+                if (!batch.Histograms[i].IsStale)
+                {
+                    _histograms.Add(batch.Timestamps[i], batch.Histograms[i], starts ? batch.StartTimestamps[i] : 0, TracksStarts);
+                }
+            }
+
+            return;
+        }
+
+        var from = _floats.Loaded;
+        var shift = _floats.Reserve(batch.Count, TracksStarts);
+        Shift(shift);
+        from -= shift;
+        var (times, values) = (_floats.TimeBuffer, _floats.Buffer);
+        var at = from;
+        var previous = at > _floats.First ? values[at - 1] : double.NaN;
+        for (var i = 0; i < batch.Count; i++)
+        {
+            var value = batch.Values[i];
+            if (StaleMarker.IsStale(value))
+            {
+                continue;
+            }
+
+            if (value < previous)
+            {
+                AddDrop(at);
+            }
+
+            (times[at], values[at]) = (batch.Timestamps[i], value);
+            if (TracksStarts)
+            {
+                _floats.StartBuffer[at] = starts ? batch.StartTimestamps[i] : 0;
+            }
+
+            previous = value;
+            at++;
+        }
+
+        _floats.Loaded = at;
+    }
+
+    public void Load(long time, double value)
+    {
+        LoadedTo = time;
+        Shift(_floats.Reserve(1, TracksStarts));
+        var at = _floats.Loaded;
+        if (at > _floats.First && value < _floats.Buffer[at - 1])
+        {
+            AddDrop(at);
+        }
+
+        _floats.Add(time, value, 0, TracksStarts);
+    }
+
+    public void Load(long time, Histogram histogram)
+    {
+        LoadedTo = time;
+        _histograms.Add(time, histogram, 0, TracksStarts);
+    }
+
+    /// <summary>Makes the samples after one time, up to another inclusive, those of the window. Neither ever goes back.</summary>
+    public void Slide(long after, long to)
+    {
+        _floats.Slide(after, to);
+        _histograms.Slide(after, to);
+        while (_dropCount > 0 && _drops[_dropFirst] <= _floats.First)
+        {
+            _dropFirst++;
+            _dropCount--;
+        }
+    }
+
+    /// <summary>Indices into <see cref="Values"/>, from 1, of values below the one before: where a counter was reset.</summary>
+    public int Drop(int index, out bool exists)
+    {
+        exists = index < _dropCount && _drops[_dropFirst + index] < _floats.First + _floats.Count;
+        return exists ? _drops[_dropFirst + index] - _floats.First : 0;
+    }
+
+    void AddDrop(int at)
+    {
+        if (_dropFirst + _dropCount == _drops.Length)
+        {
+            var bigger = _dropCount > _drops.Length / 2 ? new int[_drops.Length * 2] : _drops;
+            Array.Copy(_drops, _dropFirst, bigger, 0, _dropCount);
+            (_drops, _dropFirst) = (bigger, 0);
+        }
+
+        _drops[_dropFirst + _dropCount++] = at;
+    }
+
+    void Shift(int by)
+    {
+        for (var i = 0; by > 0 && i < _dropCount; i++)
+        {
+            _drops[_dropFirst + i] -= by;
+        }
+    }
+
+    /// <summary>Loaded points, of which a contiguous part is visible.</summary>
+    sealed class Run<T>
+    {
+        int _end;
+
+        public int First { get; private set; }
+
+        public int Loaded { get; set; }
+
+        public int Count => _end - First;
+
+        public long[] TimeBuffer { get; private set; } = new long[512];
+
+        public T[] Buffer { get; private set; } = new T[512];
+
+        public long[] StartBuffer { get; private set; } = [];
+
+        public ReadOnlySpan<long> VisibleTimes => TimeBuffer.AsSpan(First, Count);
+
+        public ReadOnlySpan<T> Visible => Buffer.AsSpan(First, Count);
+
+        public ReadOnlySpan<long> VisibleStarts => StartBuffer.AsSpan(First, Count);
+
+        public void Clear()
+        {
+            if (default(T) is null)
+            {
+                Array.Clear(Buffer, 0, Loaded);
+            }
+
+            First = Loaded = _end = 0;
+        }
+
+        public void Add(long time, T point, long start, bool tracksStarts)
+        {
+            Reserve(1, tracksStarts);
+            (TimeBuffer[Loaded], Buffer[Loaded]) = (time, point);
+            if (tracksStarts)
+            {
+                StartBuffer[Loaded] = start;
+            }
+
+            Loaded++;
+        }
+
+        /// <summary>Makes room at the end; how far what is there moved to the front.</summary>
+        public int Reserve(int count, bool tracksStarts)
+        {
+            if (tracksStarts && StartBuffer.Length < Buffer.Length)
+            {
+                StartBuffer = new long[Buffer.Length];
+            }
+
+            if (Loaded + count <= Buffer.Length)
+            {
+                return 0;
+            }
+
+            var (kept, shift) = (Loaded - First, First);
+            var capacity = Buffer.Length;
+            while (kept + count > capacity / 2)
+            {
+                capacity *= 2;
+            }
+
+            (TimeBuffer, Buffer) = (Moved(TimeBuffer, capacity), Moved(Buffer, capacity));
+            StartBuffer = StartBuffer.Length > 0 ? Moved(StartBuffer, capacity) : StartBuffer;
+            (First, _end, Loaded) = (0, _end - shift, kept);
+            return shift;
+        }
+
+        public void Slide(long after, long to)
+        {
+            while (First < Loaded && TimeBuffer[First] <= after)
+            {
+                First++;
+            }
+
+            _end = Math.Max(_end, First);
+            while (_end < Loaded && TimeBuffer[_end] <= to)
+            {
+                _end++;
+            }
+        }
+
+        TItem[] Moved<TItem>(TItem[] items, int capacity)
+        {
+            var target = capacity == items.Length ? items : new TItem[capacity];
+            Array.Copy(items, First, target, 0, Loaded - First);
+            return target;
+        }
+    }
+}

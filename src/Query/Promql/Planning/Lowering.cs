@@ -1,0 +1,82 @@
+using Observe.Query.Promql.Parsing;
+
+namespace Observe.Query.Promql.Planning;
+
+/// <summary>The times of a query: what <c>start()</c>, <c>end()</c>, <c>range()</c> and <c>step()</c> stand for.</summary>
+/// <param name="StepMs">0 for an instant query.</param>
+readonly record struct QueryTimes(long StartMs, long EndMs, long StepMs);
+
+/// <summary>Makes plan nodes of an expression: parentheses go, durations and <c>@</c> become numbers, query-wide functions constants.</summary>
+sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
+{
+    /// <summary>Deeper plans are refused: a chain of operators is as deep as it is long.</summary>
+    public const int MaxDepth = 512;
+
+    int _depth;
+
+    /// <exception cref="QueryException">A duration expression has no usable value, or the expression is too deep.</exception>
+    public PlanNode Lower(Expr expr)
+    {
+        if (++_depth > MaxDepth)
+        {
+            throw new QueryException($"query is nested more than {MaxDepth} deep");
+        }
+
+        var node = expr switch
+        {
+            NumberLiteral number => new ConstantNode(number.Value),
+            StringLiteral text => new TextNode(text.Value),
+            ParenExpr paren => Lower(paren.Inner),
+            UnaryExpr { Operator: Operator.Sub } unary => new NegateNode(Lower(unary.Inner)),
+            UnaryExpr unary => Lower(unary.Inner),
+            VectorSelector selector => Selector(selector),
+            MatrixSelector matrix => new RangeNode(Selector(matrix.Selector), Duration(matrix.RangeExpr, matrix.RangeMs, false)),
+            SubqueryExpr subquery => Subquery(subquery),
+            BinaryExpr binary => new BinaryNode(
+                binary.Operator, Lower(binary.Left), Lower(binary.Right), binary.Matching, binary.ReturnBool),
+            AggregateExpr aggregate => new AggregateNode(
+                aggregate.Aggregation,
+                Lower(aggregate.Inner),
+                aggregate.Parameter is null ? null : Lower(aggregate.Parameter),
+                aggregate.Grouping,
+                aggregate.Without),
+            Call call => Function(call),
+            DurationExpr duration => new ConstantNode(new DurationArithmetic(times).Seconds(duration)),
+            _ => throw new QueryException($"{expr.GetType().Name} is not supported yet"),
+        };
+        _depth--;
+        return expr is ParenExpr || (expr is UnaryExpr && node is not NegateNode) ? node : node with { Position = expr.Position };
+    }
+
+    PlanNode Function(Call call) => call.Function.Name switch
+    {
+        "start" => new ConstantNode(times.StartMs / 1000.0),
+        "end" => new ConstantNode(times.EndMs / 1000.0),
+        "range" => new ConstantNode((times.EndMs - times.StartMs) / 1000.0),
+        "step" => new ConstantNode(times.StartMs == times.EndMs ? 0 : times.StepMs / 1000.0),
+        _ => new CallNode(call.Function, [.. call.Arguments.Select(Lower)]),
+    };
+
+    SelectorNode Selector(VectorSelector selector) =>
+        new(selector.Matchers, Offset(selector.Time), At(selector.Time), selector.Anchored, selector.Smoothed) { Position = selector.Position };
+
+    SubqueryNode Subquery(SubqueryExpr subquery)
+    {
+        var range = Duration(subquery.RangeExpr, subquery.RangeMs, false);
+        var step = Duration(subquery.StepExpr, subquery.StepMs, false);
+        return new SubqueryNode(
+            Lower(subquery.Inner), range, step == 0 ? defaultSubqueryStepMs : step, Offset(subquery.Time), At(subquery.Time));
+    }
+
+    long Offset(TimeModifiers modifiers) => Duration(modifiers.OffsetExpr, modifiers.OffsetMs, true);
+
+    long? At(TimeModifiers modifiers) => modifiers.At switch
+    {
+        AtModifier.Start => times.StartMs,
+        AtModifier.End => times.EndMs,
+        _ => modifiers.AtMs,
+    };
+
+    long Duration(Expr? expression, long literal, bool mayBeNegative) =>
+        expression is null ? literal : new DurationArithmetic(times).Milliseconds(expression, mayBeNegative);
+}

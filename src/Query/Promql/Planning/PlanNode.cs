@@ -1,0 +1,70 @@
+using Observe.Query.Promql.Parsing;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Planning;
+
+/// <summary>
+/// A node of the logical plan: what is to be computed, with durations, <c>@</c> and names of functions resolved and parentheses gone.
+/// Immutable; a rewrite makes new nodes.
+/// </summary>
+abstract record PlanNode
+{
+    /// <summary>Where it stands in the query's text; for warnings only.</summary>
+    public Position Position { get; init; }
+
+    public abstract ExprType Type { get; }
+}
+
+sealed record ConstantNode(double Value) : PlanNode
+{
+    public override ExprType Type => ExprType.Scalar;
+}
+
+sealed record TextNode(string Value) : PlanNode
+{
+    public override ExprType Type => ExprType.String;
+}
+
+/// <param name="AtMs">The fixed time of <c>@</c>, before the offset is taken off; null: the time of the step.</param>
+sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long? AtMs, bool Anchored, bool Smoothed) : PlanNode
+{
+    public override ExprType Type => ExprType.Vector;
+}
+
+/// <summary>The samples of a selector within a window: exclusive start, inclusive end.</summary>
+sealed record RangeNode(SelectorNode Selector, long RangeMs) : PlanNode
+{
+    public override ExprType Type => ExprType.Matrix;
+}
+
+/// <summary>Evaluations of an expression at multiples of a step, within a window.</summary>
+sealed record SubqueryNode(PlanNode Inner, long RangeMs, long StepMs, long OffsetMs, long? AtMs) : PlanNode
+{
+    public override ExprType Type => ExprType.Matrix;
+}
+
+sealed record CallNode(FunctionSignature Function, IReadOnlyList<PlanNode> Arguments) : PlanNode
+{
+    public override ExprType Type => Function.ReturnType;
+}
+
+sealed record AggregateNode(Aggregation Aggregation, PlanNode Inner, PlanNode? Parameter, IReadOnlyList<string> Grouping, bool Without) : PlanNode
+{
+    public override ExprType Type => ExprType.Vector;
+}
+
+sealed record BinaryNode(Operator Operator, PlanNode Left, PlanNode Right, VectorMatching? Matching, bool ReturnBool) : PlanNode
+{
+    public override ExprType Type => Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
+}
+
+sealed record NegateNode(PlanNode Inner) : PlanNode
+{
+    public override ExprType Type => Inner.Type;
+}
+
+/// <summary>Something whose value is the same at every step: it is evaluated at the first step and repeated.</summary>
+sealed record StepInvariantNode(PlanNode Inner) : PlanNode
+{
+    public override ExprType Type => Inner.Type;
+}
