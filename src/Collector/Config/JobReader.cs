@@ -82,6 +82,15 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
             StaticConfigs = [.. (section.List("static_configs") ?? []).Select(node => ReadStatic(section, node, relabel.Count > 0))],
             FileDiscoveryConfigs = [.. (section.List("file_sd_configs") ?? []).Select(node => ReadFileDiscovery(section, node))],
         };
+        if (!config.ScrapeProtocols.Any(protocol => protocol != ScrapeProtocols.PrometheusProto))
+        {
+            errors.Add(section.Key("scrape_protocols"), $"{ScrapeProtocols.PrometheusProto} is not supported yet: a text protocol must be among scrape_protocols");
+        }
+        else if (config.ScrapeProtocols.Contains(ScrapeProtocols.PrometheusProto) && section.Node is not null)
+        {
+            errors.Warn(section.Node, $"{ScrapeProtocols.PrometheusProto} is not asked for: native histograms come over protobuf, which is not read yet");
+        }
+
         foreach (var kind in s_discoveries)
         {
             section.NotSupported(kind + "_sd_configs", "targets come from static_configs and file_sd_configs");

@@ -42,12 +42,12 @@ sealed class ScrapeClient : IDisposable
         _accept = Accept(config);
     }
 
-    /// <summary>The Accept header: protocols in the order wanted, each weighing less than the one before.</summary>
+    /// <summary>The Accept header: protocols in the order wanted, each weighing less than the one before. Those that nobody here reads are not asked for.</summary>
     public static string Accept(ScrapeConfig config)
     {
         var accept = new StringBuilder();
         var weight = ScrapeProtocols.MediaTypes.Count + 1;
-        foreach (var protocol in config.ScrapeProtocols)
+        foreach (var protocol in config.ScrapeProtocols.Where(p => p != ScrapeProtocols.PrometheusProto))
         {
             accept.Append(ScrapeProtocols.MediaTypes[protocol]);
             if (protocol is "PrometheusText1.0.0" or "OpenMetricsText1.0.0")
