@@ -57,6 +57,9 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             DisposeHttpClient = options.Handler is null,
             MaxReceiveMessageSize = options.MaxMessageBytes,
             MaxSendMessageSize = null,
+            // The default waits up to two minutes before it looks again at a store that was down.
+            InitialReconnectBackoff = TimeSpan.FromMilliseconds(500),
+            MaxReconnectBackoff = TimeSpan.FromSeconds(5),
         });
         _store = new Wire.Store.StoreClient(_channel);
         _info = new Info.InfoClient(_channel);

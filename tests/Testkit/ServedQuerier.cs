@@ -1,0 +1,58 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Observe.Store.Api;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Testkit;
+
+/// <summary>A querier served over the store API on loopback, and a client of it: one IQuerier again.</summary>
+public sealed class ServedQuerier : IQuerier, IAsyncDisposable
+{
+    readonly WebApplication _server;
+
+    ServedQuerier(WebApplication server, StoreApiClient client) => (_server, Client) = (server, client);
+
+    public StoreApiClient Client { get; }
+
+    public string Endpoint => Client.Endpoint;
+
+    public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddStoreApi(querier, () => description);
+        var server = builder.Build();
+        server.MapStoreApi();
+        await server.StartAsync();
+        var address = server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+        return new ServedQuerier(server, new StoreApiClient(new Uri(address).Authority, options ?? new StoreApiClientOptions()));
+    }
+
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.SelectAsync(hints, matchers, warnings, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Client.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+    public Task StopAsync() => _server.StopAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await _server.DisposeAsync();
+    }
+}
