@@ -1,4 +1,7 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
 using Observe.Store.Model;
+using Observe.Store.Querying;
 
 namespace Observe.Query.Fanout;
 
@@ -20,3 +23,231 @@ public sealed record FanoutOptions
 
 /// <summary>A store gave no answer, or not all of it, and the query wants no partial one. The message says what is missing.</summary>
 public sealed class PartialResponseException(string message) : IOException(message);
+
+/// <summary>All stores that may hold what is asked for, as one: asked in parallel, merged, replicas joined.</summary>
+/// <remarks>
+/// What a store does not give, because it is known to be silent or fails on the way, is told by a warning that names the clusters
+/// and the range that are missing; where no partial answer is wanted it is a <see cref="PartialResponseException"/>.
+/// A limit of a store is a <see cref="LimitException"/> in any case.
+/// </remarks>
+public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, FanoutMetrics? metrics = null) : IQuerier
+{
+    /// <summary>Series that a store may be ahead of the merge.</summary>
+    const int Ahead = 1024;
+
+    public async IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var lacks = new Lacks(options, warnings, metrics);
+        var asked = Asked(hints.Range, matchers, lacks);
+        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var streams = asked.Select(store => new StoreStream(store, hints, matchers, lacks, metrics, cancel.Token)).ToList();
+        try
+        {
+            IQuerier joined = new MergeQuerier(streams);
+            if (options.Deduplicate && options.ReplicaLabels.Count > 0)
+            {
+                joined = new DedupQuerier(joined, options.ReplicaLabels);
+            }
+
+            await foreach (var series in joined.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken))
+            {
+                yield return series;
+            }
+
+            lacks.Check();
+        }
+        finally
+        {
+            await cancel.CancelAsync();
+            foreach (var stream in streams)
+            {
+                await stream.EndAsync();
+            }
+        }
+    }
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        AllAsync(hints, matchers, warnings, (store, told) => store.LabelNamesAsync(hints, matchers, told, cancellationToken), cancellationToken);
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        AllAsync(hints, matchers, warnings, (store, told) => store.LabelValuesAsync(name, hints, matchers, told, cancellationToken), cancellationToken);
+
+    async ValueTask<IReadOnlyList<string>> AllAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
+        Func<IQuerier, Warnings, ValueTask<IReadOnlyList<string>>> ask, CancellationToken cancellationToken)
+    {
+        var lacks = new Lacks(options, warnings, metrics);
+        var answers = await Task.WhenAll(Asked(hints.Range, matchers, lacks).Select(async store =>
+        {
+            try
+            {
+                return await Task.Run(async () => await ask(store.Querier!, lacks.Warnings), cancellationToken);
+            }
+            catch (IOException e)
+            {
+                lacks.Add(store, hints.Range, e);
+                return [];
+            }
+        }));
+        lacks.Check();
+        if (answers.Length == 1)
+        {
+            return answers[0];
+        }
+
+        var all = new SortedSet<string>(answers.SelectMany(a => a), Utf8Order.Instance);
+        if (hints.Limit == 0 || all.Count <= hints.Limit)
+        {
+            return [.. all];
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return [.. all.Take(hints.Limit)];
+    }
+
+    /// <summary>The stores to ask; those that should take part and can't are noted as lacking.</summary>
+    List<StoreState> Asked(TimeRange range, IReadOnlyList<Matcher> matchers, Lacks lacks)
+    {
+        var asked = new List<StoreState>();
+        foreach (var store in stores.Stores.Where(s => IsChosen(s) && s.MayHold(range, matchers)))
+        {
+            if (store.IsSilent)
+            {
+                lacks.Add(store, range, store.LastError ?? "it was not reached yet");
+            }
+            else
+            {
+                asked.Add(store);
+            }
+        }
+
+        return asked;
+    }
+
+    bool IsChosen(StoreState store) => options.StoreMatchers.Count == 0
+        || options.StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
+
+    /// <summary>What the answer lacks: told as it is found, or, where no partial answer is wanted, thrown.</summary>
+    sealed class Lacks(FanoutOptions options, Warnings warnings, FanoutMetrics? metrics)
+    {
+        /// <summary>For the stores to tell theirs.</summary>
+        public Warnings Warnings { get; } = options.PartialResponse ? warnings : new Warnings();
+
+        public void Add(StoreState store, TimeRange range, Exception e)
+        {
+            var why = e.Message;
+            Add(store, range, why.StartsWith(store.Name + ": ", StringComparison.Ordinal) ? why[(store.Name.Length + 2)..] : why);
+        }
+
+        public void Add(StoreState store, TimeRange range, string why)
+        {
+            metrics?.Missing.Inc();
+            Warnings.Add(store.Missing(range, why));
+            Check();
+        }
+
+        /// <summary>Throws when something is lacking and no partial answer is wanted; also for what the stores themselves told.</summary>
+        public void Check()
+        {
+            if (options.PartialResponse)
+            {
+                return;
+            }
+
+            foreach (var warning in Warnings.All())
+            {
+                if (warning != Warnings.Truncated)
+                {
+                    throw new PartialResponseException(warning);
+                }
+
+                warnings.Add(warning);
+            }
+
+            foreach (var info in Warnings.Infos())
+            {
+                warnings.AddInfo(info);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The series of one store, read ahead of the merge by a task of its own. The store's enumerator stays open until the end, since
+    /// series are readable for as long.
+    /// </summary>
+    sealed class StoreStream : IQuerier
+    {
+        readonly Channel<Series> _series = Channel.CreateBounded<Series>(new BoundedChannelOptions(Ahead) { SingleReader = true, SingleWriter = true });
+        readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        readonly Task _pump;
+
+        public StoreStream(
+            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken) =>
+            _pump = Task.Run(() => PumpAsync(store, hints, matchers, lacks, metrics, cancellationToken), CancellationToken.None);
+
+        public IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            _series.Reader.ReadAllAsync(cancellationToken);
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("only series are streamed");
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new NotSupportedException("only series are streamed");
+
+        public Task EndAsync()
+        {
+            _ended.TrySetResult();
+            return _pump;
+        }
+
+        async Task PumpAsync(
+            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken)
+        {
+            var all = store.Querier!.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
+            try
+            {
+                using (metrics is null ? null : Prometheus.TimerExtensions.NewTimer(metrics.StoreDuration))
+                {
+                    while (await all.MoveNextAsync())
+                    {
+                        await _series.Writer.WriteAsync(all.Current, cancellationToken);
+                    }
+                }
+
+                _series.Writer.Complete();
+            }
+            catch (IOException e)
+            {
+                _series.Writer.Complete(Noted(lacks, store, hints.Range, e));
+            }
+            catch (Exception e)
+            {
+                // The reader gets it: a limit, a cancellation, a fault of the program.
+                _series.Writer.Complete(e);
+            }
+
+            await _ended.Task;
+            await all.DisposeAsync();
+        }
+
+        /// <summary>Null where the answer goes on without the store.</summary>
+        static PartialResponseException? Noted(Lacks lacks, StoreState store, TimeRange range, IOException e)
+        {
+            try
+            {
+                lacks.Add(store, range, e);
+                return null;
+            }
+            catch (PartialResponseException refused)
+            {
+                return refused;
+            }
+        }
+    }
+}
