@@ -82,15 +82,6 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
             StaticConfigs = [.. (section.List("static_configs") ?? []).Select(node => ReadStatic(section, node, relabel.Count > 0))],
             FileDiscoveryConfigs = [.. (section.List("file_sd_configs") ?? []).Select(node => ReadFileDiscovery(section, node))],
         };
-        if (!config.ScrapeProtocols.Any(protocol => protocol != ScrapeProtocols.PrometheusProto))
-        {
-            errors.Add(section.Key("scrape_protocols"), $"{ScrapeProtocols.PrometheusProto} is not supported yet: a text protocol must be among scrape_protocols");
-        }
-        else if (config.ScrapeProtocols.Contains(ScrapeProtocols.PrometheusProto) && section.Node is not null)
-        {
-            errors.Warn(section.Node, $"{ScrapeProtocols.PrometheusProto} is not asked for: native histograms come over protobuf, which is not read yet");
-        }
-
         foreach (var kind in s_discoveries)
         {
             section.NotSupported(kind + "_sd_configs", "targets come from static_configs and file_sd_configs");
@@ -234,36 +225,27 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
 
     static StaticConfig ReadStatic(ConfigSection job, YamlNode node, bool relabelled)
     {
-        var group = ReadGroup(Item(job, node, "static_configs"));
-
-        // What is no address may yet become one by relabelling.
-        if (!relabelled && group.Targets.FirstOrDefault(target => target.Contains('/', StringComparison.Ordinal)) is { } bad)
+        var section = Item(job, node, "static_configs");
+        var targets = new List<string>();
+        foreach (var item in section.List("targets") ?? [])
         {
-            job.Errors.Add(node, $"{GoText.Quote(bad)} is not a valid hostname");
+            if (section.TextOf(item, "targets") is not { } target)
+            {
+                continue;
+            }
+
+            // What is no address may yet become one by relabelling.
+            if (!relabelled && target.Contains('/', StringComparison.Ordinal))
+            {
+                job.Errors.Add(item, $"{GoText.Quote(target)} is not a valid hostname");
+            }
+
+            targets.Add(target);
         }
 
-        return group;
-    }
-
-    /// <summary>A group of targets as static configurations and target files have it.</summary>
-    internal static StaticConfig ReadGroup(ConfigSection section)
-    {
-        var targets = section.Texts("targets") ?? [];
-        var labels = new LabelsBuilder();
-        foreach (var (name, value) in section.Pairs("labels"))
-        {
-            if (IsLabelName(name.Text, legacy: false))
-            {
-                labels.Set(name.Text, value);
-            }
-            else
-            {
-                section.Errors.Add(name, $"{GoText.Quote(name.Text)} is not a valid label name");
-            }
-        }
-
+        var labels = ReadLabels(section, "labels");
         section.Done();
-        return new StaticConfig(targets, labels.Build());
+        return new StaticConfig(targets, labels);
     }
 
     /// <summary>An item of a list of sections, which must not be null.</summary>
@@ -275,6 +257,24 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         }
 
         return new ConfigSection(node, key, job.Errors);
+    }
+
+    internal static Labels ReadLabels(ConfigSection section, string key)
+    {
+        var labels = new LabelsBuilder();
+        foreach (var (name, value) in section.Pairs(key))
+        {
+            if (IsLabelName(name.Text, legacy: false))
+            {
+                labels.Set(name.Text, value);
+            }
+            else
+            {
+                section.Errors.Add(name, $"{GoText.Quote(name.Text)} is not a valid label name");
+            }
+        }
+
+        return labels.Build();
     }
 
     FileDiscoveryConfig ReadFileDiscovery(ConfigSection job, YamlNode node)

@@ -126,6 +126,19 @@ sealed class JsonText : IDisposable
         return Raw("\""u8);
     }
 
+    /// <summary>JSON that is finished, with &lt;, &gt; and &amp; in its texts escaped.</summary>
+    public JsonText Finished(ReadOnlySpan<byte> json)
+    {
+        while (json.IndexOfAny("<>&"u8) is var at && at >= 0)
+        {
+            Raw(json[..at]);
+            Unicode(json[at]);
+            json = json[(at + 1)..];
+        }
+
+        return Raw(json);
+    }
+
     /// <summary>UTF-8 in quotes, as labels are written.</summary>
     public JsonText LabelText(ReadOnlySpan<byte> utf8)
     {

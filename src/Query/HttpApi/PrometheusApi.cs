@@ -139,6 +139,7 @@ sealed partial class ApiRoutes
     {
         ApiException api => api,
         ParseException parse => ApiException.Parameter("query", parse.Message),
+        QueryException { IsBadData: true } => ApiException.Parameter("query", e.Message),
         QueryException or LimitException => ApiException.Execution(e.Message),
         QueryTimeoutException => ApiException.Timeout(e.Message),
         OperationCanceledException when http.RequestAborted.IsCancellationRequested => ApiException.Canceled("query was canceled in query execution"),

@@ -163,7 +163,7 @@ static partial class QueryEndpoints
             AstJson.Write(json, Parse(call));
         }
 
-        call.Begin().Raw(tree.WrittenSpan);
+        call.Begin().Finished(tree.WrittenSpan);
         await call.EndAsync();
     }
 

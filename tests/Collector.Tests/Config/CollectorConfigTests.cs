@@ -33,7 +33,7 @@ public class CollectorConfigTests
     {
         var job = Job("static_configs: [{targets: ['h:1']}]");
         Assert.Equal(
-            (TimeSpan.FromMinutes(1), TimeSpan.FromSeconds(10), "/metrics", "http", false, true, false, true, 32L << 20),
+            (TimeSpan.FromMinutes(1), TimeSpan.FromSeconds(10), "/metrics", "http", false, true, false, true, 64L << 20),
             (job.ScrapeInterval, job.ScrapeTimeout, job.MetricsPath, job.Scheme, job.HonorLabels, job.HonorTimestamps, job.TrackTimestampsStaleness,
                 job.EnableCompression, job.BodySizeLimit));
         Assert.Equal(["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"], job.ScrapeProtocols);
@@ -53,7 +53,7 @@ public class CollectorConfigTests
     }
 
     [Theory]
-    [InlineData("", "", 32L << 20)]
+    [InlineData("", "", 64L << 20)]
     [InlineData(", body_size_limit: 1MB", "", 1L << 20)]
     [InlineData(", body_size_limit: 1MB", "body_size_limit: 2KiB", 2048)]
     [InlineData("", "body_size_limit: 0", 0)]
@@ -136,7 +136,7 @@ public class CollectorConfigTests
     [InlineData("oauth2: {client_id: x}", "3:3", "oauth2 is not supported yet: targets are reached with basic_auth, authorization or a client certificate")]
     [InlineData("no_proxy: x", "3:3", "if no_proxy is configured, proxy_url must also be configured")]
     [InlineData("http_headers: {authorization: {values: [x]}}", "3:18", "setting header \"authorization\" is not allowed")]
-    [InlineData("static_configs: [{targets: ['http://h:1']}]", "3:20", "\"http://h:1\" is not a valid hostname")]
+    [InlineData("static_configs: [{targets: ['http://h:1']}]", "3:31", "\"http://h:1\" is not a valid hostname")]
     [InlineData("static_configs: [{targets: h}]", "3:30", "targets must be a list")]
     [InlineData("static_configs: [{target: [h]}]", "3:21", "unknown key \"target\" in static_configs; is targets meant?")]
     [InlineData("file_sd_configs: [{files: [a.txt]}]", "3:30", "path name \"a.txt\" is not valid for file discovery")]
