@@ -30,27 +30,21 @@ static class XorChunk
 struct XorAppender
 {
     BitWriter _bits;
-    ulong _value;
-    long _time;
-    long _delta;
-    byte _leading;
-    byte _trailing;
-    ushort _count;
+    XorState _state;
 
     /// <summary>An empty chunk in a buffer of 32 bytes or more that it owns from now on.</summary>
     public XorAppender(byte[] buffer)
     {
         buffer[0] = buffer[1] = 0;
         _bits = new BitWriter(buffer, XorChunk.HeaderSize);
-        _leading = 0xff;
     }
 
-    public readonly int Count => _count;
+    public readonly int Count => _state.Count;
 
     /// <summary>Timestamp of the last sample.</summary>
-    public readonly long MaxTime => _time;
+    public readonly long MaxTime => _state.MaxTime;
 
-    public readonly double LastValue => BitConverter.UInt64BitsToDouble(_value);
+    public readonly double LastValue => _state.LastValue;
 
     /// <summary>The array that is written to at present; replaced as it fills.</summary>
     public readonly byte[] Buffer => _bits.Buffer;
@@ -64,53 +58,84 @@ struct XorAppender
     /// <summary>Timestamps must rise; at most 65535 samples.</summary>
     public void Append(long timestamp, double value)
     {
-        var bits = BitConverter.DoubleToUInt64Bits(value);
+        _state.Append(ref _bits, timestamp, value);
+        BinaryPrimitives.WriteUInt16BigEndian(_bits.Buffer, (ushort)_state.Count);
+    }
+}
+
+/// <summary>What an open XOR chunk knows of its samples to write the next one, wherever its bits are.</summary>
+struct XorState
+{
+    ulong _value;
+    long _delta;
+    ushort _count;
+    byte _leading;
+    byte _trailing;
+
+    /// <summary>The longest that one sample can be.</summary>
+    public const int MaxSampleBytes = 20;
+
+    public readonly int Count => _count;
+
+    /// <summary>Timestamp of the last sample.</summary>
+    public long MaxTime { get; private set; }
+
+    public readonly double LastValue => BitConverter.UInt64BitsToDouble(_value);
+
+    /// <summary>Writes a sample at the end of those before it, but not the count in the chunk's header. Timestamps must rise.</summary>
+    public void Append(ref BitWriter bits, long timestamp, double value)
+    {
+        var valueBits = BitConverter.DoubleToUInt64Bits(value);
         if (_count == 0)
         {
-            _bits.SignedVarint(timestamp);
-            _bits.Bits(bits, 64);
+            _leading = 0xff;
+            bits.SignedVarint(timestamp);
+            bits.Bits(valueBits, 64);
         }
         else if (_count == 1)
         {
-            _delta = timestamp - _time;
-            _bits.UVarint((ulong)_delta);
-            XorValue.Write(ref _bits, bits, _value, ref _leading, ref _trailing);
+            _delta = timestamp - MaxTime;
+            bits.UVarint((ulong)_delta);
+            XorValue.Write(ref bits, valueBits, _value, ref _leading, ref _trailing);
         }
         else
         {
-            var delta = timestamp - _time;
-            WriteDeltaOfDelta(delta - _delta);
+            var delta = timestamp - MaxTime;
+            WriteDeltaOfDelta(ref bits, delta - _delta);
             _delta = delta;
-            XorValue.Write(ref _bits, bits, _value, ref _leading, ref _trailing);
+            XorValue.Write(ref bits, valueBits, _value, ref _leading, ref _trailing);
         }
 
-        _time = timestamp;
-        _value = bits;
-        BinaryPrimitives.WriteUInt16BigEndian(_bits.Buffer, checked(++_count));
+        MaxTime = timestamp;
+        _value = valueBits;
+        _count = checked((ushort)(_count + 1));
     }
 
-    void WriteDeltaOfDelta(long value)
+    /// <summary>Ready for the first sample of a new chunk; the last sample stays known.</summary>
+    public void Restart() => _count = 0;
+
+    static void WriteDeltaOfDelta(ref BitWriter bits, long value)
     {
         if (value == 0)
         {
-            _bits.Bits(0, 1);
+            bits.Bits(0, 1);
         }
         else if (Varbit.Fits(value, 14))
         {
-            _bits.Bits((0b10UL << 14) | ((ulong)value & 0x3fff), 16);
+            bits.Bits((0b10UL << 14) | ((ulong)value & 0x3fff), 16);
         }
         else if (Varbit.Fits(value, 17))
         {
-            _bits.Bits((0b110UL << 17) | ((ulong)value & 0x1ffff), 20);
+            bits.Bits((0b110UL << 17) | ((ulong)value & 0x1ffff), 20);
         }
         else if (Varbit.Fits(value, 20))
         {
-            _bits.Bits((0b1110UL << 20) | ((ulong)value & 0xfffff), 24);
+            bits.Bits((0b1110UL << 20) | ((ulong)value & 0xfffff), 24);
         }
         else
         {
-            _bits.Bits(0b1111, 4);
-            _bits.Bits((ulong)value, 64);
+            bits.Bits(0b1111, 4);
+            bits.Bits((ulong)value, 64);
         }
     }
 }

@@ -1,0 +1,383 @@
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using Observe.Store.Bytes;
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+
+namespace Observe.Store.Head;
+
+/// <summary>
+/// The samples of series: appends to the open chunk, closes it, reads it. Whoever calls with a series holds the lock of its stripe.
+/// </summary>
+/// <remarks>
+/// Chunks are cut where Prometheus cuts them: at 120 samples, spread evenly up to the end of the block's range once a quarter of them
+/// is there, never across that end, and at 1 KiB.
+/// </remarks>
+sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
+{
+    const int PageBits = 12;
+    const int PageSize = 1 << PageBits;
+
+    [ThreadStatic]
+    static byte[]? _scratch;
+
+    readonly ConcurrentDictionary<int, HistogramAppender> _histograms = new();
+    readonly Lock _closedLock = new();
+    ClosedChunk[][] _closed = [];
+    int _closedCount;
+    int _free;
+    long _chunks;
+
+    /// <summary>Open and closed chunks.</summary>
+    public long Count => Volatile.Read(ref _chunks);
+
+    /// <summary>The start of the range of a block that a time is in.</summary>
+    public static long RangeStart(long time, long rangeMs) => time - ((((time % rangeMs) + rangeMs)) % rangeMs);
+
+    /// <summary>What would become of a sample, bounds of the head left aside.</summary>
+    public static AppendResult Check(in MemSeries series, long time, double value)
+    {
+        if (time > series.MaxTime)
+        {
+            return AppendResult.Appended;
+        }
+
+        return time < series.MaxTime ? AppendResult.OutOfOrder
+            : (series.Flags & SeriesFlags.Histogram) == 0
+              && BitConverter.DoubleToUInt64Bits(value) == BitConverter.DoubleToUInt64Bits(series.Xor.LastValue) ? AppendResult.Appended
+            : AppendResult.DuplicateTimestamp;
+    }
+
+    public AppendResult Check(in MemSeries series, int slot, long time, Histogram histogram)
+    {
+        if (time > series.MaxTime)
+        {
+            return AppendResult.Appended;
+        }
+
+        return time == series.MaxTime && IsLast(series, slot, histogram) ? AppendResult.Appended
+            : time < series.MaxTime ? AppendResult.OutOfOrder : AppendResult.DuplicateTimestamp;
+    }
+
+    /// <param name="time">After the newest sample's.</param>
+    public void Append(ref MemSeries series, int slot, long time, double value)
+    {
+        if ((series.Flags & SeriesFlags.Histogram) != 0)
+        {
+            if (StaleMarker.IsStale(value) && _histograms.TryGetValue(slot, out var open))
+            {
+                Append(ref series, slot, time, Stale(open));
+                return;
+            }
+
+            CloseHistogram(ref series, slot);
+            series.Flags &= ~SeriesFlags.Histogram;
+        }
+
+        if (series.Open != 0)
+        {
+            if (series.Xor.Count == XorChunk.TargetSamples / 4)
+            {
+                series.NextAt = EndTime(series.OpenMinTime, series.MaxTime, series.NextAt);
+            }
+
+            if (time >= series.NextAt || series.Xor.Count >= 2 * XorChunk.TargetSamples
+                || series.OpenLength > XorChunk.MaxBytesBeforeAppend)
+            {
+                CloseFloat(ref series);
+            }
+        }
+
+        if (series.Open == 0)
+        {
+            series.Xor.Restart();
+            (series.Open, series.OpenLength, series.FreeBits) = (arena.Allocate(XorChunk.HeaderSize), XorChunk.HeaderSize, 0);
+            Begin(ref series, time);
+        }
+
+        Write(ref series, time, value);
+        series.MaxTime = time;
+    }
+
+    /// <param name="time">After the newest sample's.</param>
+    public void Append(ref MemSeries series, int slot, long time, Histogram histogram)
+    {
+        if (series.Open != 0)
+        {
+            CloseFloat(ref series);
+        }
+
+        var last = _histograms.GetValueOrDefault(slot);
+        if (last is null || time >= series.NextAt || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
+            || !last.TryAppend(time, histogram))
+        {
+            if (last is not null)
+            {
+                CloseHistogram(ref series, slot);
+            }
+
+            var open = new HistogramAppender(histogram, last);
+            if (!open.TryAppend(time, histogram))
+            {
+                throw new InvalidOperationException("an empty chunk refuses a histogram");
+            }
+
+            _histograms[slot] = open;
+            Begin(ref series, time);
+        }
+
+        series.Flags |= SeriesFlags.Histogram;
+        series.MaxTime = time;
+    }
+
+    /// <summary>
+    /// The chunks that overlap a range, in order of time: where closed ones are, to be read outside the lock, and a copy of the open one.
+    /// </summary>
+    /// <returns>The open chunk; without data when there is none in the range.</returns>
+    public Chunk Snapshot(in MemSeries series, int slot, TimeRange range, List<ClosedChunk> closed)
+    {
+        for (var i = series.Closed; i != 0;)
+        {
+            ref readonly var chunk = ref ClosedAt(i - 1);
+            if (chunk.MaxTime < range.MinTime)
+            {
+                break;
+            }
+
+            if (chunk.MinTime <= range.MaxTime)
+            {
+                closed.Add(chunk);
+            }
+
+            i = chunk.Next;
+        }
+
+        closed.Reverse();
+        if (series.MaxTime < range.MinTime || series.OpenMinTime > range.MaxTime)
+        {
+            return default;
+        }
+
+        if (_histograms.TryGetValue(slot, out var histograms))
+        {
+            return new Chunk(series.OpenMinTime, series.MaxTime, histograms.Encoding, histograms.Written.ToArray());
+        }
+
+        if (series.Open == 0)
+        {
+            return default;
+        }
+
+        var data = arena.Span(series.Open, series.OpenLength).ToArray();
+        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)series.Xor.Count);
+        return new Chunk(series.OpenMinTime, series.MaxTime, ChunkEncoding.Xor, data);
+    }
+
+    /// <exception cref="IOException"/>
+    public Chunk Read(in ClosedChunk chunk) => new(chunk.MinTime, chunk.MaxTime, chunk.Encoding, files.Read(chunk.At, chunk.Length));
+
+    /// <summary>Whether the series has a sample in the range.</summary>
+    public bool HasChunks(in MemSeries series, int slot, TimeRange range)
+    {
+        if (IsOpen(series, slot) && series.MaxTime >= range.MinTime && series.OpenMinTime <= range.MaxTime)
+        {
+            return true;
+        }
+
+        for (var i = series.Closed; i != 0; i = ClosedAt(i - 1).Next)
+        {
+            ref readonly var chunk = ref ClosedAt(i - 1);
+            if (chunk.MaxTime < range.MinTime)
+            {
+                return false;
+            }
+
+            if (chunk.MinTime <= range.MaxTime)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Drops the chunks that end before a time.</summary>
+    /// <returns>The time of the oldest sample that is left; long.MaxValue when none is.</returns>
+    public long Truncate(ref MemSeries series, int slot, long minTime)
+    {
+        var oldest = long.MaxValue;
+        if (IsOpen(series, slot))
+        {
+            if (series.MaxTime < minTime)
+            {
+                Interlocked.Decrement(ref _chunks);
+                _histograms.TryRemove(slot, out _);
+                FreeOpen(ref series);
+            }
+            else
+            {
+                oldest = series.OpenMinTime;
+            }
+        }
+
+        ref var link = ref series.Closed;
+        while (link != 0 && ClosedAt(link - 1).MaxTime >= minTime)
+        {
+            ref var kept = ref ClosedAt(link - 1);
+            oldest = Math.Min(oldest, kept.MinTime);
+            link = ref kept.Next;
+        }
+
+        var rest = link;
+        link = 0;
+        while (rest != 0)
+        {
+            rest = FreeClosed(rest);
+        }
+
+        return oldest;
+    }
+
+    static long EndTime(long start, long now, long end)
+    {
+        var chunks = (end - start) / (4.0 * (now - start + 1));
+        return chunks <= 1 ? end : (long)(start + ((end - start) / Math.Floor(chunks)));
+    }
+
+    static Histogram Stale(HistogramAppender open) => new()
+    {
+        IsInteger = open.Encoding == ChunkEncoding.Histogram,
+        Sum = StaleMarker.Value,
+    };
+
+    bool IsOpen(in MemSeries series, int slot) =>
+        series.Open != 0 || ((series.Flags & SeriesFlags.Histogram) != 0 && _histograms.ContainsKey(slot));
+
+    bool IsLast(in MemSeries series, int slot, Histogram histogram)
+    {
+        if (!_histograms.TryGetValue(slot, out var open))
+        {
+            return false;
+        }
+
+        using var samples = new HistogramIterator(open.Encoding, open.Written.ToArray(), "head", 0);
+        var batch = new SampleBatch();
+        Histogram? last = null;
+        while (samples.Read(batch))
+        {
+            last = batch.Histograms[batch.Count - 1];
+        }
+
+        return last is not null && last.IsInteger == histogram.IsInteger && last.Schema == histogram.Schema && last.Count.Equals(histogram.Count)
+            && BitConverter.DoubleToUInt64Bits(last.Sum) == BitConverter.DoubleToUInt64Bits(histogram.Sum) && last.ZeroCount.Equals(histogram.ZeroCount);
+    }
+
+    void Begin(ref MemSeries series, long time)
+    {
+        Interlocked.Increment(ref _chunks);
+        series.OpenMinTime = time;
+        series.NextAt = RangeStart(time, rangeMs) + rangeMs;
+    }
+
+    /// <summary>Encodes a sample in a buffer of its own, then puts its bytes behind those of the chunk.</summary>
+    void Write(ref MemSeries series, long time, double value)
+    {
+        var scratch = _scratch ??= new byte[64];
+        var length = series.OpenLength;
+        scratch[0] = series.FreeBits > 0 ? arena.Span(series.Open, length)[length - 1] : (byte)0;
+        var bits = BitWriter.Resume(scratch, 1, series.FreeBits);
+        series.Xor.Append(ref bits, time, value);
+        var written = bits.Written;
+        if (series.FreeBits == 0)
+        {
+            written = written[1..];
+        }
+        else
+        {
+            length--;
+        }
+
+        var newLength = length + written.Length;
+        if (ByteArena.Capacity(newLength) != ByteArena.Capacity(series.OpenLength))
+        {
+            var larger = arena.Allocate(newLength);
+            arena.Span(series.Open, series.OpenLength).CopyTo(arena.Span(larger, newLength));
+            arena.Free(series.Open, series.OpenLength);
+            series.Open = larger;
+        }
+
+        written.CopyTo(arena.Span(series.Open, newLength)[length..]);
+        (series.OpenLength, series.FreeBits) = (newLength, (byte)bits.Free);
+    }
+
+    void CloseFloat(ref MemSeries series)
+    {
+        var data = arena.Span(series.Open, series.OpenLength);
+        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)series.Xor.Count);
+        AddClosed(ref series, data, ChunkEncoding.Xor);
+        FreeOpen(ref series);
+    }
+
+    void CloseHistogram(ref MemSeries series, int slot)
+    {
+        if (_histograms.TryRemove(slot, out var open))
+        {
+            AddClosed(ref series, open.Written, open.Encoding);
+        }
+    }
+
+    void FreeOpen(ref MemSeries series)
+    {
+        if (series.Open != 0)
+        {
+            arena.Free(series.Open, series.OpenLength);
+            (series.Open, series.OpenLength) = (0, 0);
+        }
+    }
+
+    void AddClosed(ref MemSeries series, ReadOnlySpan<byte> data, ChunkEncoding encoding)
+    {
+        var at = files.Write(data, series.MaxTime);
+        lock (_closedLock)
+        {
+            int index;
+            if (_free != 0)
+            {
+                index = _free - 1;
+                _free = ClosedAt(index).Next;
+            }
+            else
+            {
+                index = _closedCount++;
+                if (index >> PageBits == _closed.Length)
+                {
+                    var pages = _closed;
+                    Array.Resize(ref pages, pages.Length + 1);
+                    pages[^1] = new ClosedChunk[PageSize];
+                    Volatile.Write(ref _closed, pages);
+                }
+            }
+
+            ClosedAt(index) = new ClosedChunk
+            {
+                MinTime = series.OpenMinTime, MaxTime = series.MaxTime, At = at, Length = data.Length, Encoding = encoding, Next = series.Closed,
+            };
+            series.Closed = index + 1;
+        }
+    }
+
+    int FreeClosed(int indexPlusOne)
+    {
+        lock (_closedLock)
+        {
+            ref var chunk = ref ClosedAt(indexPlusOne - 1);
+            var next = chunk.Next;
+            chunk = new ClosedChunk { Next = _free };
+            _free = indexPlusOne;
+            Interlocked.Decrement(ref _chunks);
+            return next;
+        }
+    }
+
+    ref ClosedChunk ClosedAt(int index) => ref Volatile.Read(ref _closed)[index >> PageBits][index & (PageSize - 1)];
+}
