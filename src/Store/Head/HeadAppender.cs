@@ -1,4 +1,8 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using Observe.Store.Bytes;
 using Observe.Store.Model;
+using Observe.Store.Wal;
 
 namespace Observe.Store.Head;
 
@@ -30,22 +34,248 @@ public enum AppendResult : byte
 /// One atomic append: samples are checked as they are added and become visible together at <see cref="Commit"/>. Reusable after
 /// Commit or Rollback. Not thread-safe, but any number of appenders may be at work on one head.
 /// </summary>
+/// <remarks>
+/// A check compares with what is committed. Of several samples that one append has for a series, and of those that two appends have for
+/// it at once, those that are not newer than the last are dropped and counted at the commit.
+/// </remarks>
 public sealed class HeadAppender : IDisposable
 {
-    /// <summary>The series with these labels, made if it is new.</summary>
-    public SeriesRef GetOrAdd(Labels labels) => throw new NotImplementedException();
+    readonly HeadBlock _head;
+    readonly SeriesTable _series;
+    readonly List<uint> _unlogged = [];
+    readonly List<WalHistogram> _histograms = [];
+    readonly ByteWriter _record = new(4096);
+    readonly WalBatch _batch = new();
+    WalSample[] _samples = [];
+    int _count;
 
-    public AppendResult Append(SeriesRef series, long timestamp, double value) => throw new NotImplementedException();
+    internal HeadAppender(HeadBlock head)
+    {
+        _head = head;
+        _series = head.Series;
+    }
+
+    /// <summary>The series with these labels, made if it is new.</summary>
+    public SeriesRef GetOrAdd(Labels labels)
+    {
+        var reference = _series.GetOrAdd(labels, out var created);
+        if (created)
+        {
+            _head.HeadMetrics.SeriesCreated.Inc();
+        }
+
+        return new SeriesRef(reference);
+    }
+
+    public AppendResult Append(SeriesRef series, long timestamp, double value)
+    {
+        if (!_series.TryGetSlot(series.Value, out var slot))
+        {
+            return AppendResult.UnknownSeries;
+        }
+
+        lock (_series.Stripe(slot))
+        {
+            ref var found = ref _series.At(slot);
+            if (found.Ref != series.Value || (found.Flags & SeriesFlags.Dropped) != 0)
+            {
+                return AppendResult.UnknownSeries;
+            }
+
+            var result = timestamp < _head.MinValidTime ? AppendResult.OutOfBounds : SeriesChunks.Check(found, timestamp, value);
+            if (result != AppendResult.Appended || timestamp == found.MaxTime)
+            {
+                return Refused(result, histogram: false);
+            }
+
+            Take(ref found);
+        }
+
+        if (_count == _samples.Length)
+        {
+            Grow();
+        }
+
+        _samples[_count++] = new WalSample(series.Value, timestamp, value);
+        return AppendResult.Appended;
+    }
 
     /// <summary>The head keeps no reference to the histogram.</summary>
-    public AppendResult Append(SeriesRef series, long timestamp, Histogram histogram) => throw new NotImplementedException();
+    /// <exception cref="ArgumentException">Spans and buckets do not match, or the schema is none.</exception>
+    public AppendResult Append(SeriesRef series, long timestamp, Histogram histogram)
+    {
+        Validate(histogram);
+        if (!_series.TryGetSlot(series.Value, out var slot))
+        {
+            return AppendResult.UnknownSeries;
+        }
+
+        lock (_series.Stripe(slot))
+        {
+            ref var found = ref _series.At(slot);
+            if (found.Ref != series.Value || (found.Flags & SeriesFlags.Dropped) != 0)
+            {
+                return AppendResult.UnknownSeries;
+            }
+
+            var result = timestamp < _head.MinValidTime
+                ? AppendResult.OutOfBounds : _head.Chunks.Check(found, slot, timestamp, histogram);
+            if (result != AppendResult.Appended || timestamp == found.MaxTime)
+            {
+                return Refused(result, histogram: true);
+            }
+
+            Take(ref found);
+        }
+
+        _histograms.Add(new WalHistogram(series.Value, timestamp, histogram.Copy()));
+        return AppendResult.Appended;
+    }
 
     /// <summary>Logs and applies all samples. Returns the WAL position to hand to <see cref="HeadBlock.DurableAsync"/>.</summary>
     /// <exception cref="IOException">The log could not be written (a full disk): nothing of this append is visible, the head goes on.</exception>
-    public long Commit() => throw new NotImplementedException();
+    public long Commit()
+    {
+        try
+        {
+            Encode();
+            var position = _head.Commit(
+                _batch, CollectionsMarshal.AsSpan(_unlogged), _samples.AsSpan(0, _count), CollectionsMarshal.AsSpan(_histograms));
+            Forget();
+            return position;
+        }
+        catch (IOException)
+        {
+            Rollback();
+            throw;
+        }
+    }
 
-    public void Rollback() => throw new NotImplementedException();
+    public void Rollback()
+    {
+        for (var i = 0; i < _count; i++)
+        {
+            Release(_samples[i].Ref);
+        }
+
+        foreach (var histogram in _histograms)
+        {
+            Release(histogram.Ref);
+        }
+
+        Forget();
+    }
 
     /// <summary>Rolls back what was not committed.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    public void Dispose()
+    {
+        Rollback();
+        _record.Dispose();
+        _batch.Dispose();
+        Return(_samples);
+        _samples = [];
+    }
+
+    static void Validate(Histogram histogram)
+    {
+        if (histogram.IsStale)
+        {
+            return;
+        }
+
+        if (histogram.Schema is not (Histogram.CustomBucketsSchema or (>= Histogram.MinExponentialSchema and <= Histogram.MaxExponentialSchema))
+            || Covered(histogram.PositiveSpans) != histogram.PositiveBuckets.Length
+            || Covered(histogram.NegativeSpans) != histogram.NegativeBuckets.Length)
+        {
+            throw new ArgumentException("spans and buckets of the histogram do not match, or its schema is unknown", nameof(histogram));
+        }
+    }
+
+    static long Covered(BucketSpan[] spans)
+    {
+        long covered = 0;
+        foreach (var span in spans)
+        {
+            covered += span.Length;
+        }
+
+        return covered;
+    }
+
+    static void Return(WalSample[] samples)
+    {
+        if (samples.Length > 0)
+        {
+            ArrayPool<WalSample>.Shared.Return(samples);
+        }
+    }
+
+    void Take(ref MemSeries series)
+    {
+        series.Pending++;
+        if ((series.Flags & SeriesFlags.Logged) == 0)
+        {
+            _unlogged.Add(series.Ref);
+        }
+    }
+
+    AppendResult Refused(AppendResult result, bool histogram)
+    {
+        if (result != AppendResult.Appended)
+        {
+            _head.HeadMetrics.Refused(result, histogram);
+        }
+
+        return result;
+    }
+
+    void Grow()
+    {
+        var larger = ArrayPool<WalSample>.Shared.Rent(Math.Max(256, _samples.Length * 2));
+        _samples.AsSpan(0, _count).CopyTo(larger);
+        Return(_samples);
+        _samples = larger;
+    }
+
+    void Encode()
+    {
+        _batch.Clear();
+        if (_count > 0)
+        {
+            _record.Clear();
+            WalRecords.Samples(_record, _samples.AsSpan(0, _count));
+            _batch.Add(_record.Written);
+        }
+
+        if (_histograms.Count > 0)
+        {
+            for (var type = WalRecordType.Histograms; type <= WalRecordType.CustomBucketsFloatHistograms; type++)
+            {
+                _record.Clear();
+                if (WalRecords.Histograms(_record, type, CollectionsMarshal.AsSpan(_histograms)))
+                {
+                    _batch.Add(_record.Written);
+                }
+            }
+        }
+    }
+
+    void Forget()
+    {
+        _count = 0;
+        _histograms.Clear();
+        _unlogged.Clear();
+    }
+
+    /// <summary>A series with pending samples is never dropped, so that its slot is still its own.</summary>
+    void Release(ulong reference)
+    {
+        if (_series.TryGetSlot(reference, out var slot))
+        {
+            lock (_series.Stripe(slot))
+            {
+                _series.At(slot).Pending--;
+            }
+        }
+    }
 }

@@ -58,6 +58,9 @@ enum SeriesFlags : byte
 
     /// <summary>It had no sample at the last truncation either.</summary>
     Unused = 4,
+
+    /// <summary>It is on its way out: nothing is appended any more, and its labels get a new series.</summary>
+    Dropped = 8,
 }
 
 /// <summary>A chunk that takes no more samples: where it is, and what it spans.</summary>

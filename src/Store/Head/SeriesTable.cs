@@ -172,7 +172,7 @@ sealed class SeriesTable
         for (var i = _buckets[hash & (_buckets.Length - 1)]; i != 0; i = At(i - 1).Next)
         {
             ref readonly var series = ref At(i - 1);
-            if (series.Hash == hash && Equal(series, labels))
+            if (series.Hash == hash && (series.Flags & SeriesFlags.Dropped) == 0 && Equal(series, labels))
             {
                 slot = i - 1;
                 return true;

@@ -1,0 +1,196 @@
+using System.Globalization;
+using System.Text.Json;
+using Observe.Store.Chunks;
+using Observe.Store.Head;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Store.Tests.Wal;
+using Observe.Store.Wal;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Store.Tests.Head;
+
+public sealed class HeadBlockTests : IAsyncDisposable
+{
+    readonly TestHead _test = new();
+
+    public ValueTask DisposeAsync() => _test.DisposeAsync();
+
+    [Fact]
+    public async Task A_second_head_on_the_folder_is_refused_with_the_reason()
+    {
+        await _test.OpenAsync();
+        var refused = await Assert.ThrowsAsync<IOException>(() => _test.OpenAsync());
+        Assert.Contains("in use by another process", refused.Message, StringComparison.Ordinal);
+        await _test.OpenCopyAsync();
+    }
+
+    [Fact]
+    public async Task What_was_committed_is_there_after_the_next_start_and_goes_on()
+    {
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "a", (1_000, 1), (2_000, 2));
+        TestHead.Append(head, "b", (1_500, 3));
+        await head.DisposeAsync();
+
+        head = await _test.OpenAsync();
+        Assert.Equal(new TimeRange(1_000, 2_000), head.Range);
+        Assert.Equal(2, head.SeriesCount);
+        TestHead.Append(head, "a", (2_000, 9), (3_000, 4));
+        TestHead.Append(head, "c", (3_500, 5));
+
+        head = await _test.OpenCopyAsync();
+        Assert.Equal("a: 1000=1 2000=2 3000=4\nb: 1500=3\nc: 3500=5", await TestHead.DumpAsync(head));
+        Assert.Empty(head.Damages);
+    }
+
+    [Fact]
+    public async Task Samples_over_many_chunks_come_back_from_memory_from_files_and_from_the_log()
+    {
+        var head = await _test.OpenAsync(range: 7_200_000);
+        var random = new Random(1);
+        var samples = Enumerable.Range(0, 3_000).Select(i => ((long)i * 5_000, Math.Round(random.NextDouble() * 1000, i % 5))).ToArray();
+        TestHead.Append(head, "m", samples);
+        var expected = "m: " + string.Join(' ', samples.Select(s => $"{s.Item1}={GoText.Float(s.Item2)}"));
+        Assert.Equal(expected, await TestHead.DumpAsync(head));
+        Assert.Equal(expected, await TestHead.DumpAsync(await _test.OpenCopyAsync(range: 7_200_000)));
+        Assert.Equal(
+            "m: " + string.Join(' ', samples.Where(s => s.Item1 is >= 3_000_001 and <= 9_000_000).Select(s => $"{s.Item1}={GoText.Float(s.Item2)}")),
+            await TestHead.DumpAsync(head, 3_000_001, 9_000_000));
+    }
+
+    [Fact]
+    public async Task Chunks_are_cut_at_120_samples_spread_evenly_and_at_the_end_of_the_range()
+    {
+        var head = await _test.OpenAsync(range: 7_200_000);
+        TestHead.Append(head, "m", [.. Enumerable.Range(0, 1_000).Select(i => ((long)i * 15_000, 1.0))]);
+        var chunks = await ChunksAsync(head);
+        Assert.All(chunks, c => Assert.Equal(c.MinTime / 7_200_000, c.MaxTime / 7_200_000));
+        Assert.Equal([120, 120, 120, 120, 120, 120, 120, 120, 40], chunks.Select(c => ChunkIterators.Count(c, "", 0)));
+        Assert.Equal(9, head.Stats().Chunks);
+    }
+
+    [Fact]
+    public async Task A_chunk_stays_within_a_kibibyte()
+    {
+        var head = await _test.OpenAsync(range: 7_200_000);
+        var random = new Random(1);
+        TestHead.Append(head, "m", [.. Enumerable.Range(0, 400).Select(i => ((long)i * 1_000, random.NextDouble()))]);
+        Assert.All(await ChunksAsync(head), c => Assert.InRange(c.Data.Length, 1, 1024));
+    }
+
+    [Fact]
+    public async Task A_damaged_record_costs_its_own_samples_only()
+    {
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "a", [.. Enumerable.Range(1, 20).Select(i => (i * 1_000L, (double)i))]);
+        var copy = _test.Copy();
+        var segment = WalSegment.List(Path.Combine(copy, "wal")).Single().Path;
+        var bytes = await File.ReadAllBytesAsync(segment);
+        bytes[^40] ^= 1;
+        await File.WriteAllBytesAsync(segment, bytes);
+        await using var damaged = await HeadBlock.OpenAsync(new HeadOptions { Directory = copy, Time = TimeProvider.System, BlockRangeMs = TestHead.Range }, default);
+        Assert.Equal("a: " + string.Join(' ', Enumerable.Range(1, 20).Where(i => i != 19).Select(i => $"{i}000={i}")), await TestHead.DumpAsync(damaged));
+        Assert.Contains(segment, Assert.Single(damaged.Damages), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Stats_name_the_largest()
+    {
+        var head = await _test.OpenAsync();
+        using var appender = head.Appender();
+        for (var i = 0; i < 12; i++)
+        {
+            appender.Append(appender.GetOrAdd(Labels.Of(("__name__", i % 3 == 0 ? "few" : "many"), ("instance", $"host-{i}"))), 1_000 + i, 1);
+        }
+
+        appender.Commit();
+        var stats = head.Stats(2);
+        Assert.Equal((12, 14, 12, new TimeRange(1_000, 1_011)), (stats.Series, stats.LabelPairs, stats.Chunks, stats.Range));
+        Assert.Equal([new("many", 8), new("few", 4)], stats.SeriesByMetricName);
+        Assert.Equal([new("instance", 12), new("__name__", 2)], stats.ValuesByLabelName);
+        Assert.Equal([new("instance", 74), new("__name__", 44)], stats.BytesByLabelName);
+        Assert.Equal([new("__name__=many", 8), new("__name__=few", 4)], stats.SeriesByLabelPair);
+    }
+
+    [Fact]
+    public async Task Many_appenders_at_once_lose_nothing()
+    {
+        var head = await _test.OpenAsync();
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(worker => Task.Run(() =>
+        {
+            using var appender = head.Appender();
+            for (var t = 1; t <= 200; t++)
+            {
+                for (var i = 0; i < 20; i++)
+                {
+                    appender.Append(appender.GetOrAdd(Labels.Of(("__name__", "m"), ("worker", $"{worker}"), ("i", $"{i % (t + 1)}"))), t, worker);
+                }
+
+                appender.Commit();
+            }
+        })));
+        Assert.Equal(80, head.SeriesCount);
+        var dump = await TestHead.DumpAsync(head);
+        Assert.Equal(dump, await TestHead.DumpAsync(await _test.OpenCopyAsync()));
+        Assert.Equal(4, dump.Split('\n').Count(line => line.Split(' ').Length == 201));
+    }
+
+    [Fact]
+    public async Task A_prometheus_replays_the_log_and_answers_as_the_head_does()
+    {
+        if (Checkout.Peer("prometheus") is null)
+        {
+            return;
+        }
+
+        var start = DateTimeOffset.Parse("2026-01-01T00:00:00Z", CultureInfo.InvariantCulture).ToUnixTimeMilliseconds();
+        var head = await _test.OpenAsync(range: 7_200_000);
+        using (var appender = head.Appender())
+        {
+            for (var t = 0; t < 300; t++)
+            {
+                for (var i = 0; i < 50; i++)
+                {
+                    appender.Append(appender.GetOrAdd(Labels.Of(("__name__", "m"), ("i", $"{i}"))), start + (t * 15_000), (t * i) + 0.5);
+                }
+
+                var histogram = WalRecordsTests.TestHistogram(integer: true, custom: false);
+                (histogram.Count, histogram.PositiveBuckets) = (20 + t, [5 + t, 3, 10]);
+                appender.Append(appender.GetOrAdd(Labels.Of(("__name__", "h"))), start + (t * 15_000), histogram);
+                appender.Append(appender.GetOrAdd(Labels.Of(("__name__", "fh"))), start + (t * 15_000), WalRecordsTests.TestHistogram(integer: false, custom: true));
+                appender.Commit();
+            }
+        }
+
+        var copy = _test.Copy();
+        Directory.Delete(Path.Combine(copy, "head_chunks"), recursive: true);
+        await using var prometheus = (await PrometheusServer.StartAsync(copy))!;
+        using var http = new HttpClient { BaseAddress = prometheus.Url };
+        Assert.Equal("15000", await Value("sum(count_over_time(m[2h]))"));
+        Assert.Equal(((Enumerable.Range(0, 300).Sum(t => (double)t) * 49 * 25) + (15_000 * 0.5)).ToString(CultureInfo.InvariantCulture), await Value("sum(sum_over_time(m[2h]))"));
+        Assert.Equal("319", await Value("histogram_count(h)"));
+        Assert.Equal("20.5", await Value("histogram_count(fh)"));
+        Assert.DoesNotContain("level=ERROR", prometheus.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("level=WARN", prometheus.Output, StringComparison.Ordinal);
+
+        async Task<string> Value(string query)
+        {
+            var at = (start + (299 * 15_000)) / 1000;
+            using var answer = JsonDocument.Parse(await http.GetStringAsync(new Uri($"api/v1/query?query={Uri.EscapeDataString(query)}&time={at}", UriKind.Relative)));
+            return answer.RootElement.GetProperty("data").GetProperty("result")[0].GetProperty("value")[1].GetString()!;
+        }
+    }
+
+    static async Task<List<Chunk>> ChunksAsync(HeadBlock head)
+    {
+        var chunks = new List<Chunk>();
+        await foreach (var series in head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        {
+            chunks.AddRange(series.Chunks()!);
+        }
+
+        return chunks;
+    }
+}

@@ -1,0 +1,102 @@
+using Microsoft.Extensions.Time.Testing;
+using Observe.Store.Head;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Testkit;
+
+namespace Observe.Store.Tests.Head;
+
+/// <summary>A folder with a head in it, which can be opened, left as by kill -9, and opened again.</summary>
+sealed class TestHead : IAsyncDisposable
+{
+    public const long Range = 100_000;
+
+    readonly List<HeadBlock> _opened = [];
+
+    public string Directory { get; private set; } = Checkout.NewFolder("head");
+
+    public Func<string, CancellationToken, ValueTask>? BlockCut { get; set; }
+
+    public FakeTimeProvider Time { get; } = new();
+
+    public async Task<HeadBlock> OpenAsync(long range = Range)
+    {
+        var head = await HeadBlock.OpenAsync(
+            new HeadOptions { Directory = Directory, Time = Time, BlockRangeMs = range, WalSyncInterval = TimeSpan.Zero, BlockCut = BlockCut }, default);
+        _opened.Add(head);
+        return head;
+    }
+
+    /// <summary>What a killed process leaves behind: the folder as it is at this moment, while the old head goes on in its own.</summary>
+    public Task<HeadBlock> OpenCopyAsync(long range = Range)
+    {
+        Directory = Copy();
+        return OpenAsync(range);
+    }
+
+    public string Copy()
+    {
+        var copy = Checkout.NewFolder("head");
+        foreach (var path in System.IO.Directory.EnumerateFiles(Directory, "*", SearchOption.AllDirectories))
+        {
+            var to = Path.Combine(copy, Path.GetRelativePath(Directory, path));
+            System.IO.Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.WriteAllBytes(to, ReadShared(path));
+        }
+
+        return copy;
+    }
+
+    public static long Append(HeadBlock head, string metric, params (long Time, double Value)[] samples)
+    {
+        using var appender = head.Appender();
+        foreach (var (time, value) in samples)
+        {
+            appender.Append(appender.GetOrAdd(Labels.Of((Labels.MetricName, metric))), time, value);
+            appender.Commit();
+        }
+
+        return appender.Commit();
+    }
+
+    /// <summary>Series and samples as text, a line each.</summary>
+    public static async Task<string> DumpAsync(IQuerier querier, long minTime = long.MinValue, long maxTime = long.MaxValue)
+    {
+        var lines = new List<string>();
+        var batch = new SampleBatch(50);
+        await foreach (var series in querier.SelectAsync(new SelectHints { Range = new TimeRange(minTime, maxTime) }, [], new Warnings(), default))
+        {
+            var samples = new List<string>();
+            using var iterator = series.Samples();
+            while (iterator.Read(batch))
+            {
+                for (var i = 0; i < batch.Count; i++)
+                {
+                    samples.Add(batch.Kind == SampleKind.Float
+                        ? $"{batch.Timestamps[i]}={GoText.Float(batch.Values[i])}"
+                        : FormattableString.Invariant($"{batch.Timestamps[i]}=h{batch.Histograms[i].Count}/{(batch.Histograms[i].IsStale ? "stale" : batch.Histograms[i].Sum)}"));
+                }
+            }
+
+            lines.Add($"{series.Labels.Get(Labels.MetricName)}: {string.Join(' ', samples)}");
+        }
+
+        return string.Join('\n', lines);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var head in _opened)
+        {
+            await head.DisposeAsync();
+        }
+    }
+
+    static byte[] ReadShared(string path)
+    {
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        var bytes = new byte[file.Length];
+        file.ReadExactly(bytes);
+        return bytes;
+    }
+}
