@@ -11,6 +11,9 @@ public sealed class HeadCutTests : IAsyncDisposable
 {
     const long Range = TestHead.Range;
 
+    /// <summary>So far that one range is due and no more.</summary>
+    const long End = Range * 12 / 5;
+
     readonly TestHead _test = new();
 
     public ValueTask DisposeAsync() => _test.DisposeAsync();
@@ -56,7 +59,7 @@ public sealed class HeadCutTests : IAsyncDisposable
     [Fact]
     public async Task Whenever_the_process_dies_each_sample_is_in_one_block_or_in_the_head()
     {
-        var whole = Samples(1_000, 3 * Range);
+        var whole = Samples(1_000, End);
         var atCut = new List<string>();
         _test.BlockCut = (_, _) =>
         {
@@ -91,7 +94,7 @@ public sealed class HeadCutTests : IAsyncDisposable
     public async Task A_block_that_was_shipped_and_deleted_is_not_cut_again()
     {
         var head = await _test.OpenAsync();
-        TestHead.Append(head, "m", Samples(1_000, 3 * Range));
+        TestHead.Append(head, "m", Samples(1_000, End));
 
         // As if the log could not be truncated.
         var copy = _test.Copy();
@@ -111,7 +114,7 @@ public sealed class HeadCutTests : IAsyncDisposable
 
         head = await _test.OpenCopyAsync();
         Assert.Equal(Range, head.MinValidTime / Range * Range);
-        Assert.Equal(new TimeRange(Range, 3 * Range), head.Range);
+        Assert.Equal(new TimeRange(Range, End), head.Range);
         Assert.Empty(await head.CutAsync(force: false, default));
     }
 
@@ -123,15 +126,15 @@ public sealed class HeadCutTests : IAsyncDisposable
         var old = appender.GetOrAdd(Labels.Of(("__name__", "old"), ("only", "here")));
         appender.Append(old, 1_000, 1);
         appender.Commit();
-        TestHead.Append(head, "m", Samples(1_000, 3 * Range));
+        TestHead.Append(head, "m", Samples(1_000, End));
         await head.CutAsync(force: false, default);
         Assert.Equal(1, head.SeriesCount);
-        Assert.Equal(AppendResult.UnknownSeries, appender.Append(old, 3 * Range, 2));
+        Assert.Equal(AppendResult.UnknownSeries, appender.Append(old, End, 2));
         var again = appender.GetOrAdd(Labels.Of(("__name__", "old"), ("only", "here")));
         Assert.NotEqual(old, again);
-        Assert.Equal(AppendResult.Appended, appender.Append(again, 3 * Range, 2));
+        Assert.Equal(AppendResult.Appended, appender.Append(again, End, 2));
         appender.Commit();
-        var expected = $"{Text("m", Samples(Range, 3 * Range))}\nold: {3 * Range}=2";
+        var expected = $"{Text("m", Samples(Range, End))}\nold: {End}=2";
         Assert.Equal(expected, await TestHead.DumpAsync(head));
         Assert.Equal(expected, await TestHead.DumpAsync(await _test.OpenCopyAsync()));
         Assert.Equal(["__name__", "only"], await head.LabelNamesAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default));
@@ -145,11 +148,11 @@ public sealed class HeadCutTests : IAsyncDisposable
         var idle = appender.GetOrAdd(Labels.Of(("__name__", "idle")));
         appender.Append(idle, 1_000, 1);
         appender.Commit();
-        TestHead.Append(head, "m", Samples(1_000, 3 * Range));
-        Assert.Equal(AppendResult.Appended, appender.Append(idle, 3 * Range, 2));
+        TestHead.Append(head, "m", Samples(1_000, End));
+        Assert.Equal(AppendResult.Appended, appender.Append(idle, End, 2));
         await head.CutAsync(force: false, default);
         appender.Commit();
-        Assert.StartsWith($"idle: {3 * Range}=2\n", await TestHead.DumpAsync(head), StringComparison.Ordinal);
+        Assert.StartsWith($"idle: {End}=2\n", await TestHead.DumpAsync(head), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -172,7 +175,7 @@ public sealed class HeadCutTests : IAsyncDisposable
     public async Task Samples_that_a_reader_was_given_stay_readable_while_they_are_cut()
     {
         var head = await _test.OpenAsync();
-        TestHead.Append(head, "m", Samples(1_000, 3 * Range));
+        TestHead.Append(head, "m", Samples(1_000, End));
         var selected = head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
         Assert.True(await selected.MoveNextAsync());
         var cutting = head.CutAsync(force: false, default);
@@ -185,7 +188,7 @@ public sealed class HeadCutTests : IAsyncDisposable
         using (var samples = selected.Current.Samples())
         {
             Assert.True(samples.Read(batch));
-            Assert.Equal(Samples(1_000, 3 * Range).Length, batch.Count);
+            Assert.Equal(Samples(1_000, End).Length, batch.Count);
         }
 
         Assert.False(cutting.IsCompleted);
@@ -209,7 +212,7 @@ public sealed class HeadCutTests : IAsyncDisposable
     }
 
     static (long, double)[] Samples(long from, long to) =>
-        [.. Enumerable.Range(0, (int)((to - from) / 1_000) + 1).Select(i => (from + (i * 1_000), (double)i % 10))];
+        [.. Enumerable.Range(0, (int)((to - from) / 1_000) + 1).Select(i => (from + (i * 1_000), (double)((from / 1_000) + i) % 10))];
 
     static string Text(string name, (long Time, double Value)[] samples) =>
         $"{name}: {string.Join(' ', samples.Select(s => $"{s.Time}={GoText.Float(s.Value)}"))}";

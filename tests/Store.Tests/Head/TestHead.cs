@@ -37,7 +37,7 @@ sealed class TestHead : IAsyncDisposable
     public string Copy()
     {
         var copy = Checkout.NewFolder("head");
-        foreach (var path in System.IO.Directory.EnumerateFiles(Directory, "*", SearchOption.AllDirectories))
+        foreach (var path in System.IO.Directory.EnumerateFiles(Directory, "*", SearchOption.AllDirectories).Where(p => Path.GetFileName(p) != "lock"))
         {
             var to = Path.Combine(copy, Path.GetRelativePath(Directory, path));
             System.IO.Directory.CreateDirectory(Path.GetDirectoryName(to)!);
