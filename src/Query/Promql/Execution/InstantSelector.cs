@@ -14,6 +14,9 @@ enum SampleAspect : byte
 
     /// <summary>When its counter started, in seconds.</summary>
     StartTime,
+
+    /// <summary>Its time in milliseconds, of a series whose values do not matter, but have to be floats.</summary>
+    InfoTime,
 }
 
 /// <summary>The newest sample of each series that is younger than the lookback, unless it is a staleness marker.</summary>
@@ -28,7 +31,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
 
     public override void Evaluate(int series, Column column, Worker worker)
     {
-        using var samples = _series[series].Samples();
+        using var samples = node.StatisticsOnly ? new StatisticsIterator(_series[series].Samples()) : _series[series].Samples();
         var batch = worker.RentBatch();
         var cursor = new InstantCursor(samples, batch, _lookback);
         if (_times.IsFixed)
@@ -37,7 +40,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
             {
                 for (var step = 0; step < column.Steps; step++)
                 {
-                    Put(column, step, cursor);
+                    Put(series, column, step, cursor);
                 }
             }
         }
@@ -47,7 +50,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
             {
                 if (cursor.TryFind(_times.Reference(step)))
                 {
-                    Put(column, step, cursor);
+                    Put(series, column, step, cursor);
                 }
             }
         }
@@ -74,12 +77,17 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
         },
         node.Matchers);
 
-    void Put(Column column, int step, in InstantCursor cursor)
+    void Put(int series, Column column, int step, in InstantCursor cursor)
     {
         switch (aspect)
         {
             case SampleAspect.Time:
                 column.Set(step, cursor.Time / 1000.0);
+                break;
+            case SampleAspect.InfoTime:
+                column.Set(step, cursor.Histogram is null
+                    ? cursor.Time
+                    : throw new QueryException($"this should be an info metric, with float samples: {Series[series].Labels}"));
                 break;
             case SampleAspect.StartTime:
                 column.Set(step, cursor.Start / 1000.0);

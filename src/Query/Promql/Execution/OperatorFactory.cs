@@ -104,7 +104,7 @@ sealed class OperatorFactory(bool isRange, EngineOptions options)
         {
             "absent" => new Absence(Build(arguments[0], scope, name), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
             "histogram_fraction" or "histogram_quantile" or "histogram_quantiles" => OverHistograms(call, scope),
-            "info" => throw NotSupported("info()"),
+            "info" => new InfoJoin(Build(arguments[0], scope, name), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
             "label_join" => Relabelling.Join(
                 Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
             "label_replace" => Relabelling.Replace(
@@ -153,7 +153,7 @@ sealed class OperatorFactory(bool isRange, EngineOptions options)
         var name = call.Function.Name;
         var kernel = RangeFunctions.Find(name) ?? throw NotSupported($"{name}() of a range");
         var arguments = call.Arguments.Where(a => a != range).Select(a => Build(a, scope)).ToArray();
-        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, call.Position.Start, scope);
+        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, scope);
         return name == "absent_over_time" ? new Absence(function, Absence.MatchersOf(range), dropsName: true, scope) : function;
     }
 

@@ -4,7 +4,7 @@ using Observe.Store.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
-sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, int callPosition, Scope scope) : SeriesOperator(scope)
+sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Scope scope) : SeriesOperator(scope)
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 
@@ -84,7 +84,6 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         window.TracksStarts = _tracksStarts;
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
         window.Site = new AnnotationSite(worker.Annotations, source.Position);
-        window.CallSite = new AnnotationSite(worker.Annotations, callPosition);
         if (window.Arguments.Length != _arguments.Length)
         {
             window.Arguments = new double[_arguments.Length];

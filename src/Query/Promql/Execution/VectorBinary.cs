@@ -200,10 +200,10 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
     }
 
-    /// <summary>What stands in for a missing series of the many side.</summary>
-    double? FillOfMany => _swapped ? _matching.FillRight : _matching.FillLeft;
+    /// <summary>What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.</summary>
+    double? FillOfMany => _matching.FillLeft;
 
-    double? FillOfOne => _swapped ? _matching.FillLeft : _matching.FillRight;
+    double? FillOfOne => _matching.FillRight;
 
     void Combine(Column column, Column other, Worker worker)
     {

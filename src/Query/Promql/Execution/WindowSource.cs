@@ -69,7 +69,8 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
         Series = Array.ConvertAll(_series, s => new SeriesIdentity(s.Labels, false));
     }
 
-    public override IWindowFeed Feed(int series, Window window, Worker worker) => new SampleFeed(_series[series].Samples(), window, worker);
+    public override IWindowFeed Feed(int series, Window window, Worker worker) => new SampleFeed(
+        node.Selector.StatisticsOnly ? new StatisticsIterator(_series[series].Samples()) : _series[series].Samples(), window, worker);
 
     SeriesSelection Select(Evaluation evaluation)
     {

@@ -195,7 +195,7 @@ static class RateFunctions
             return LastTwoHistograms(window, isRate);
         }
 
-        window.CallSite.MixedFloatsHistograms(window.MetricName);
+        window.Site.MixedFloatsHistograms(window.MetricName);
         return Point.None;
     }
 
@@ -218,17 +218,17 @@ static class RateFunctions
         var gauges = (previous.CounterResetHint == CounterResetHint.Gauge ? 1 : 0) + (last.CounterResetHint == CounterResetHint.Gauge ? 1 : 0);
         if (isRate && gauges > 0)
         {
-            window.CallSite.NativeHistogramNotCounter(window.MetricName);
+            window.Site.NativeHistogramNotCounter(window.MetricName);
         }
         else if (!isRate && gauges < 2)
         {
-            window.CallSite.NativeHistogramNotGauge(window.MetricName);
+            window.Site.NativeHistogramNotGauge(window.MetricName);
         }
 
         var difference = last.Copy();
         var reset = isRate
             && ((!starts.IsEmpty && StartTimes.IsReset(starts[^2], times[^2], starts[^1], times[^1])) || last.DetectReset(previous));
-        if (!reset && !HistogramSteps.TrySubtract(difference, previous, window.CallSite, window.MetricName))
+        if (!reset && !HistogramSteps.TrySubtract(difference, previous, window.Site, window.MetricName))
         {
             return Point.None;
         }

@@ -58,9 +58,6 @@ sealed class Window
     /// <summary>For annotations about the range.</summary>
     public AnnotationSite Site { get; set; }
 
-    /// <summary>For annotations about the whole call.</summary>
-    public AnnotationSite CallSite { get; set; }
-
     /// <summary>Samples within the window; histograms not weighed.</summary>
     public int Count => _floats.Count + _histograms.Count;
 

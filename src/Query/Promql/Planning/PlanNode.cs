@@ -28,6 +28,9 @@ sealed record TextNode(string Value) : PlanNode
 /// <param name="AtMs">The fixed time of <c>@</c>, before the offset is taken off; null: the time of the step.</param>
 sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long? AtMs, bool Anchored, bool Smoothed) : PlanNode
 {
+    /// <summary>Of native histograms only count and sum are wanted.</summary>
+    public bool StatisticsOnly { get; init; }
+
     public override ExprType Type => ExprType.Vector;
 }
 

@@ -27,7 +27,8 @@ static class PlanText
                 break;
             case SelectorNode selector:
                 text.Append('{').AppendJoin(',', selector.Matchers).Append('}');
-                text.Append(selector.Anchored ? " anchored" : "").Append(selector.Smoothed ? " smoothed" : "");
+                text.Append(selector.Anchored ? " anchored" : "").Append(selector.Smoothed ? " smoothed" : "")
+                    .Append(selector.StatisticsOnly ? " statistics" : "");
                 WriteTime(selector.OffsetMs, selector.AtMs, text);
                 break;
             case RangeNode range:

@@ -8,6 +8,7 @@ static class Planner
     public static PlanNode Plan(Expr expression, QueryTimes times, long defaultSubqueryStepMs)
     {
         var plan = new Lowering(times, defaultSubqueryStepMs).Lower(expression);
+        plan = HistogramStatisticsOnly.Apply(plan);
         plan = ConstantFolding.Apply(plan);
         return StepInvariance.Apply(plan);
     }

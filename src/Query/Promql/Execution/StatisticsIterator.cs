@@ -1,0 +1,50 @@
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>
+/// Histograms reduced to count and sum. Whether one is a counter reset can't be seen any more afterwards, so it is found out here, where
+/// the sample before has been read too, and said by the hint.
+/// </summary>
+sealed class StatisticsIterator(ISampleIterator samples) : ISampleIterator
+{
+    Histogram? _last;
+
+    public bool Read(SampleBatch batch)
+    {
+        if (!samples.Read(batch))
+        {
+            return false;
+        }
+
+        for (var i = 0; batch.Kind == SampleKind.Histogram && i < batch.Count; i++)
+        {
+            var full = batch.Histograms[i];
+            var hint = full.CounterResetHint;
+            if (!full.IsStale)
+            {
+                if (hint == CounterResetHint.Unknown && _last is not null)
+                {
+                    hint = full.DetectReset(_last) ? CounterResetHint.CounterReset : CounterResetHint.NotCounterReset;
+                }
+
+                _last = full;
+            }
+
+            batch.Histograms[i] = new Histogram
+            {
+                IsInteger = full.IsInteger,
+                CounterResetHint = hint,
+                Schema = full.Schema,
+                Count = full.Count,
+                Sum = full.Sum,
+            };
+        }
+
+        return true;
+    }
+
+    public void Seek(long timestamp) => samples.Seek(timestamp);
+
+    public void Dispose() => samples.Dispose();
+}
