@@ -31,15 +31,23 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         }
 
         gathered.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-        for (var i = 0; i < gathered.Count; i++)
+        var count = 0;
+        for (var i = 0; i < gathered.Count; count++)
         {
-            if (hints.Limit > 0 && i == hints.Limit)
+            if (hints.Limit > 0 && count == hints.Limit)
             {
                 warnings.Add(Warnings.Truncated);
                 yield break;
             }
 
-            yield return gathered[i];
+            // Series that differed only in a label whose place was taken are one now.
+            var first = i++;
+            while (i < gathered.Count && gathered[i].Labels == gathered[first].Labels)
+            {
+                i++;
+            }
+
+            yield return i - first == 1 ? gathered[first] : new MergedSeries([.. gathered[first..i]]);
         }
     }
 

@@ -44,6 +44,25 @@ public sealed class ExternalLabelsQuerierTests
             labels);
     }
 
+    [Fact]
+    public async Task Series_that_are_equal_with_them_are_one()
+    {
+        var querier = new ExternalLabelsQuerier(
+            new MemoryQuerier(
+            [
+                new TestSeries(Labels.Of(("__name__", "up")), (1, 1), (3, 3)),
+                new TestSeries(Labels.Of(("__name__", "up"), ("cluster", "other")), (2, 2)),
+            ]),
+            () => Labels.Of(("cluster", "dev")));
+        await using var all = querier.SelectAsync(s_all, [], new Warnings(), default).GetAsyncEnumerator();
+        Assert.True(await all.MoveNextAsync());
+        using var iterator = all.Current.Samples();
+        var batch = new SampleBatch();
+        Assert.True(iterator.Read(batch));
+        Assert.Equal([1, 2, 3], batch.Values[..batch.Count]);
+        Assert.False(await all.MoveNextAsync());
+    }
+
     [Theory]
     [InlineData(MatchType.Equal, "dev", 3)]
     [InlineData(MatchType.Equal, "other", 0)]

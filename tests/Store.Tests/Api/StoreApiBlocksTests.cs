@@ -1,0 +1,93 @@
+using Observe.Store.Api;
+using Observe.Store.Blocks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Testkit;
+using Xunit;
+using MatchType = Observe.Store.Model.MatchType;
+
+namespace Observe.Store.Tests.Api;
+
+/// <summary>Blocks that Thanos made, read directly and through the store API: the same series, samples and aggregates.</summary>
+public sealed class StoreApiBlocksTests
+{
+    [Theory]
+    [InlineData("01M81NBR49693RP1SN0GD357N3", 0, Aggregate.Raw)]
+    [InlineData("01M81NBR49693RP1SN0GD357N3", 0, Aggregate.Count)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Raw)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Count)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Sum)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Min)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Max)]
+    [InlineData("01M81NBR67YRKMJPBZFV4RV2R3", 300_000, Aggregate.Counter)]
+    [InlineData("01M81NBR7PXHQPJ6K6EMKFRVQD", 3_600_000, Aggregate.Raw)]
+    [InlineData("01M81NBR7PXHQPJ6K6EMKFRVQD", 3_600_000, Aggregate.Counter)]
+    public async Task A_block_answers_as_it_does_without_the_wire(string id, long resolution, Aggregate aggregate)
+    {
+        if (Checkout.SharedPath("blocks", "golden", id) is not { } folder)
+        {
+            return;
+        }
+
+        using var block = Block.Open(folder);
+        await using var served = await ServedQuerier.StartAsync(block, new StoreDescription("store", [], TimeRange.All));
+        var middle = block.Meta.MinTime + ((block.Meta.MaxTime - block.Meta.MinTime) / 2);
+        foreach (var range in (TimeRange[])[TimeRange.All, new(middle, middle + 86_400_000)])
+        {
+            var hints = new SelectHints { Range = range, MaxResolutionMs = resolution, Aggregate = aggregate };
+            var direct = await Read(block, hints);
+            Assert.InRange(direct.Count, 11, 12);
+            Assert.True(direct.Sum(s => s.Samples.Count) > 100);
+            var remote = await Read(served, hints);
+            Assert.Equal(direct.Select(s => s.Labels), remote.Select(s => s.Labels));
+            foreach (var (a, b) in direct.Zip(remote))
+            {
+                Assert.Equal(a.Samples, b.Samples);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Chunks_are_passed_on_byte_by_byte()
+    {
+        if (Checkout.SharedPath("blocks", "golden", "01M81NBR49693RP1SN0GD357N3") is not { } folder)
+        {
+            return;
+        }
+
+        using var block = Block.Open(folder);
+        await using var served = await ServedQuerier.StartAsync(block, new StoreDescription("store", [], TimeRange.All));
+        var hints = new SelectHints { Range = TimeRange.All };
+        Assert.Equal(await Chunks(block, hints), await Chunks(served, hints));
+    }
+
+    static async Task<List<(Labels Labels, List<(long, ulong)> Samples)>> Read(IQuerier querier, SelectHints hints)
+    {
+        var all = new List<(Labels, List<(long, ulong)>)>();
+        var batch = new SampleBatch();
+        await foreach (var series in querier.SelectAsync(hints, [new Matcher(MatchType.NotEqual, "__name__", "")], new Warnings(), default))
+        {
+            var samples = new List<(long, ulong)>();
+            using var iterator = series.Samples();
+            while (iterator.Read(batch))
+            {
+                samples.AddRange(Enumerable.Range(0, batch.Count).Select(i => (batch.Timestamps[i], BitConverter.DoubleToUInt64Bits(batch.Values[i]))));
+            }
+
+            all.Add((series.Labels, samples));
+        }
+
+        return all;
+    }
+
+    static async Task<List<string>> Chunks(IQuerier querier, SelectHints hints)
+    {
+        var all = new List<string>();
+        await foreach (var series in querier.SelectAsync(hints, [new Matcher(MatchType.NotEqual, "__name__", "")], new Warnings(), default))
+        {
+            all.AddRange(series.Chunks()!.Select(c => $"{series.Labels} {c.MinTime} {c.MaxTime} {c.Encoding} {Convert.ToHexString(c.Data.Span)}"));
+        }
+
+        return all;
+    }
+}
