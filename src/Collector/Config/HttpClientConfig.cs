@@ -49,9 +49,10 @@ public sealed record TlsConfig
 
     public bool InsecureSkipVerify { get; init; }
 
-    /// <summary>TLS10 to TLS13; null for what the system allows.</summary>
+    /// <summary>TLS10 to TLS13; versions before TLS12 are never spoken.</summary>
     public string? MinVersion { get; init; }
 
+    /// <summary>TLS12 or TLS13.</summary>
     public string? MaxVersion { get; init; }
 
     public bool IsDefault => this == s_default;

@@ -133,7 +133,7 @@ sealed class HttpClientReader(string? directory)
             ServerName = section.Text("server_name") is { Length: > 0 } server ? server : null,
             InsecureSkipVerify = section.Bool("insecure_skip_verify") ?? false,
             MinVersion = section.Choice("min_version", "TLS10", "TLS11", "TLS12", "TLS13"),
-            MaxVersion = section.Choice("max_version", "TLS10", "TLS11", "TLS12", "TLS13"),
+            MaxVersion = section.Choice("max_version", "TLS12", "TLS13"),
         };
         foreach (var (inline, file, name) in new[] { (tls.Ca, tls.CaFile, "ca"), (tls.Cert, tls.CertFile, "cert"), (tls.Key?.Reveal(), tls.KeyFile, "key") })
         {

@@ -5,8 +5,8 @@ namespace Observe.Collector.Config;
 /// <summary>One job: what is scraped, how, and what becomes of its labels. Defaults and global values are already applied.</summary>
 public sealed record ScrapeConfig
 {
-    /// <summary>The default of <see cref="BodySizeLimit"/>: 64 MiB. Prometheus has none.</summary>
-    public const long DefaultBodySizeLimit = 64 << 20;
+    /// <summary>The default of <see cref="BodySizeLimit"/>: 32 MiB. Prometheus has none.</summary>
+    public const long DefaultBodySizeLimit = 32 << 20;
 
     public required string JobName { get; init; }
 

@@ -86,14 +86,21 @@ static class YamlTree
             return false;
         }
 
+        var events = new Parser(new StringReader(text));
         try
         {
-            root = Build(new Parser(new StringReader(text)), errors);
+            root = Build(events, errors);
             return true;
         }
         catch (YamlException e)
         {
             errors.Add((int)e.Start.Line, (int)e.Start.Column, $"not valid YAML: {e.Message}");
+            return false;
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            // What the scanner throws at some control characters.
+            errors.Add((int)(events.Current?.End.Line ?? 1), (int)(events.Current?.End.Column ?? 1), "not valid YAML after this");
             return false;
         }
     }

@@ -14,29 +14,136 @@ public sealed record ScrapeOptions
 
 /// <summary>
 /// Scrapes the targets of a configuration into a head: a pool for each job, a loop for each target. Nothing runs before the first
-/// <see cref="ApplyAsync"/>. Thread-safe.
+/// <see cref="ApplyAsync"/>. Thread-safe. To be disposed before the head.
 /// </summary>
 public sealed class ScrapeManager : IAsyncDisposable
 {
-    public ScrapeManager(HeadBlock head, ScrapeOptions options, ScrapeMetrics metrics, ILoggerFactory loggers)
-    {
-        _ = (head, options, metrics, loggers);
-    }
+    readonly ScrapeContext _context;
+    readonly SemaphoreSlim _gate = new(1);
+    readonly List<(ScrapePool Pool, Task Ending)> _removed = [];
+
+    volatile IReadOnlyDictionary<string, ScrapePool> _pools = new Dictionary<string, ScrapePool>();
+    bool _disposed;
+
+    public ScrapeManager(HeadBlock head, ScrapeOptions options, ScrapeMetrics metrics, ILoggerFactory loggers) =>
+        _context = new ScrapeContext(head, options, metrics, loggers.CreateLogger("Observe.Collector.Scrape"));
 
     /// <summary>
     /// Makes a configuration the one in force. Pools whose job did not change go on undisturbed; a changed one restarts its loops and
     /// keeps what it knows of its series where the change allows it. Completes once every loop that had to stop has stopped.
     /// </summary>
-    public Task ApplyAsync(CollectorConfig config, CancellationToken cancellationToken) => throw new NotImplementedException();
+    public async Task ApplyAsync(CollectorConfig config, CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            var old = _pools;
+            var pools = new Dictionary<string, ScrapePool>();
+            var changes = new List<Task>();
+            foreach (var job in config.ScrapeConfigs.Select(c => new ScrapeJob(c, config.OnConflict, config.Global.ExternalLabels)))
+            {
+                var name = job.Config.JobName;
+                if (!old.TryGetValue(name, out var pool))
+                {
+                    pool = new ScrapePool(_context);
+                    _context.Metrics.Pools.Inc();
+                }
 
-    public TargetsSnapshot Targets() => throw new NotImplementedException();
+                pools.Add(name, pool);
+                if (pool.Identity != job.Identity)
+                {
+                    changes.Add(pool.ApplyAsync(job));
+                }
+            }
+
+            _pools = pools;
+            await Task.WhenAll(changes);
+            foreach (var (pool, _) in _removed.Where(removed => removed.Ending.IsCompleted))
+            {
+                await pool.DisposeAsync();
+            }
+
+            _removed.RemoveAll(removed => removed.Ending.IsCompleted);
+            foreach (var (name, pool) in old)
+            {
+                if (!pools.ContainsKey(name))
+                {
+                    _removed.Add((pool, await pool.RemoveAsync()));
+                }
+            }
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public TargetsSnapshot Targets()
+    {
+        var active = new List<ActiveTarget>();
+        var dropped = new List<DroppedTarget>();
+        var counts = new Dictionary<string, int>();
+        foreach (var (name, pool) in _pools.OrderBy(p => p.Key, StringComparer.Ordinal))
+        {
+            if (pool.Targets is not { } targets)
+            {
+                continue;
+            }
+
+            active.AddRange(targets.Loops.Select(loop => Describe(targets.Job, loop)).OrderBy(t => t.ScrapeUrl, StringComparer.Ordinal));
+            dropped.AddRange(targets.Dropped.Select(d => new DroppedTarget(Target.Discovered(targets.Job.Config, d.Group, d.Index), name)));
+            counts[name] = targets.DroppedCount;
+        }
+
+        return new TargetsSnapshot(active, dropped, counts);
+    }
 
     /// <summary>What active targets said of their metrics, in no order.</summary>
-    public IReadOnlyList<MetricMetadata> Metadata() => throw new NotImplementedException();
+    public IReadOnlyList<MetricMetadata> Metadata() =>
+        [.. _pools.Values.SelectMany(pool => pool.Targets?.Loops ?? [])
+            .SelectMany(loop => loop.Series.Metadata.Families.Select(family => MetadataStore.Describe(loop.Target.Labels, family)))];
 
     /// <summary>The names of the jobs, sorted.</summary>
-    public IReadOnlyList<string> Pools() => throw new NotImplementedException();
+    public IReadOnlyList<string> Pools() => [.. _pools.Keys.Order(StringComparer.Ordinal)];
 
     /// <summary>Stops all loops. Writes no staleness markers: the process may well come back before they would be missed.</summary>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    public async ValueTask DisposeAsync()
+    {
+        await _gate.WaitAsync();
+        try
+        {
+            if (!_disposed)
+            {
+                _disposed = true;
+                await Task.WhenAll(_pools.Values.Concat(_removed.Select(r => r.Pool)).Select(pool => pool.DisposeAsync().AsTask()));
+                _context.Dispose();
+            }
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    ActiveTarget Describe(ScrapeJob job, ScrapeLoop loop)
+    {
+        var (target, state) = (loop.Target, loop.Target.State);
+        var (group, index) = target.Source;
+        return new ActiveTarget(
+            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString, GlobalUrl(target.Url),
+            state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
+    }
+
+    string GlobalUrl(Uri url)
+    {
+        if (url.IdnHost is not ("localhost" or "127.0.0.1" or "::1"))
+        {
+            return url.OriginalString;
+        }
+
+        var host = url.OriginalString.IndexOf(url.Authority, StringComparison.OrdinalIgnoreCase);
+        var port = url.Authority[(url.Authority.LastIndexOf(':') is var colon && colon > url.Authority.LastIndexOf(']') ? colon : url.Authority.Length)..];
+        return url.OriginalString[..host] + _context.ExternalHost + port + url.OriginalString[(host + url.Authority.Length)..];
+    }
 }

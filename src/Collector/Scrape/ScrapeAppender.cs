@@ -1,0 +1,269 @@
+using System.Collections.Concurrent;
+using Observe.Collector.Config;
+using Observe.Collector.Exposition;
+using Observe.Store.Head;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>What the scraper knows of one target's series from scrape to scrape; outlives a loop when a reload lets it.</summary>
+sealed class TargetSeries
+{
+    TargetSeries(ScrapeConfig config, SampleLabels labels, ScrapeCache cache, MetadataStore metadata, SeriesRef[] reports) =>
+        (Config, Labels, Cache, Metadata, Reports) = (config, labels, cache, metadata, reports);
+
+    public TargetSeries(ScrapeConfig config, SampleLabels labels, MetricFamilyTable families)
+        : this(config, labels, new ScrapeCache(), new MetadataStore(families), new SeriesRef[ScrapeReport.Names.Length])
+    {
+    }
+
+    public ScrapeConfig Config { get; }
+
+    public SampleLabels Labels { get; }
+
+    public ScrapeCache Cache { get; }
+
+    public MetadataStore Metadata { get; }
+
+    /// <summary>By <see cref="ScrapeReport"/>, the series that the scraper makes itself.</summary>
+    public SeriesRef[] Reports { get; }
+
+    /// <summary>The same series under a configuration that gives them the same labels.</summary>
+    public TargetSeries With(ScrapeConfig config, SampleLabels labels) => new(config, labels, Cache, Metadata, Reports);
+}
+
+/// <summary>What one scrape brought.</summary>
+struct ScrapeCounts
+{
+    /// <summary>Samples in the body.</summary>
+    public int Scraped;
+
+    /// <summary>Samples left after metric relabelling, those that the head refused included.</summary>
+    public int Added;
+
+    /// <summary>Series that were not there in the scrape before.</summary>
+    public int SeriesAdded;
+
+    public int OutOfOrder;
+    public int Duplicates;
+    public int OutOfBounds;
+
+    /// <summary>The sample limit was exceeded.</summary>
+    public bool OverSampleLimit;
+
+    /// <summary>A limit on labels was exceeded, or labels were not valid.</summary>
+    public bool BadLabels;
+
+    public readonly int Rejected => OutOfOrder + Duplicates + OutOfBounds;
+}
+
+/// <summary>The automatic series of a target, in the order in which they are written.</summary>
+static class ScrapeReport
+{
+    public const int Up = 0;
+    public const int Duration = 1;
+    public const int SamplesScraped = 2;
+    public const int SamplesPostRelabeling = 3;
+    public const int SeriesAdded = 4;
+    public const int Timeout = 5;
+    public const int SampleLimit = 6;
+    public const int BodySize = 7;
+
+    /// <summary>How many of them there are without extra_scrape_metrics.</summary>
+    public const int Standard = 5;
+
+    public static readonly string[] Names =
+    [
+        "up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
+        "scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes",
+    ];
+}
+
+/// <summary>
+/// Writes one scrape into the head as one append: samples, staleness markers, report. The scratch space of a thread, reused from scrape
+/// to scrape. Not thread-safe.
+/// </summary>
+sealed class ScrapeAppender(HeadBlock head) : IDisposable
+{
+    // As in Prometheus: one sample from the far future would make the head refuse all that follow.
+    const long MaxAheadMs = 10 * 60_000;
+
+    readonly HeadAppender _appender = head.Appender();
+    readonly LabelsBuilder _labels = new();
+    readonly List<SeriesRef> _stale = [];
+
+    /// <summary>Adds all samples of a body; returns why the scrape as a whole must fail, null when it need not. Allocates for new series only.</summary>
+    /// <exception cref="ExpositionException">The body is malformed; what was added must be rolled back.</exception>
+    public string? Append(TargetSeries target, ExpositionParser parser, long time, long now, ref ScrapeCounts counts)
+    {
+        var (config, cache, metadata) = (target.Config, target.Cache, target.Metadata);
+        var attempts = 0L;
+        metadata.Begin();
+        while (true)
+        {
+            var entry = parser.Next();
+            switch (entry)
+            {
+                case ExpositionEntry.End:
+                    return counts.OverSampleLimit ? "sample limit exceeded" : null;
+                case ExpositionEntry.Type:
+                    metadata.Type(parser.MetricName, parser.Type);
+                    continue;
+                case ExpositionEntry.Help:
+                    metadata.Help(parser.MetricName, parser.Text);
+                    continue;
+                case ExpositionEntry.Unit:
+                    metadata.Unit(parser.MetricName, parser.Text);
+                    continue;
+                case ExpositionEntry.Comment:
+                    continue;
+            }
+
+            counts.Scraped++;
+            var given = config.HonorTimestamps ? parser.Timestamp : null;
+            var timestamp = given ?? time;
+            var index = cache.Find(parser.Series, out var hash, out var again);
+            Labels labels = default;
+            if (index >= 0)
+            {
+                if (cache.Series(index).IsNone)
+                {
+                    continue;
+                }
+            }
+            else
+            {
+                labels = LabelsOf(target, parser, out var fault);
+                if (fault is not null)
+                {
+                    counts.BadLabels = true;
+                    return fault;
+                }
+
+                if (labels.IsEmpty)
+                {
+                    cache.Add(hash, default);
+                    continue;
+                }
+            }
+
+            counts.Added++;
+            if (config.SampleLimit > 0 && ++attempts > config.SampleLimit)
+            {
+                counts.OverSampleLimit = true;
+                continue;
+            }
+
+            var isNew = index < 0;
+            if (isNew)
+            {
+                index = cache.Add(hash, _appender.GetOrAdd(labels));
+            }
+
+            var result = again && given is null ? AppendResult.DuplicateTimestamp
+                : timestamp > now + MaxAheadMs ? AppendResult.OutOfBounds
+                : Append(cache.Series(index), timestamp, parser, entry);
+            if (result == AppendResult.UnknownSeries)
+            {
+                labels = LabelsOf(target, parser, out _);
+                cache.SetSeries(index, _appender.GetOrAdd(labels));
+                result = Append(cache.Series(index), timestamp, parser, entry);
+            }
+
+            switch (result)
+            {
+                case AppendResult.Appended:
+                    counts.SeriesAdded += isNew ? 1 : 0;
+                    if (given is null || config.TrackTimestampsStaleness)
+                    {
+                        cache.Track(index);
+                    }
+
+                    break;
+                case AppendResult.OutOfOrder:
+                    counts.OutOfOrder++;
+                    break;
+                case AppendResult.DuplicateTimestamp:
+                    counts.Duplicates++;
+                    break;
+                default:
+                    counts.OutOfBounds++;
+                    break;
+            }
+        }
+    }
+
+    /// <summary>Ends what <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that went get their markers.</summary>
+    public void Complete(TargetSeries target, long time)
+    {
+        target.Metadata.Complete();
+        _stale.Clear();
+        target.Cache.Complete(_stale);
+        AppendStale(time);
+    }
+
+    /// <summary>Ends a scrape that failed: nothing of it is kept, and all series of the target get staleness markers.</summary>
+    public void Abandon(TargetSeries target, long time)
+    {
+        _appender.Rollback();
+        _stale.Clear();
+        target.Cache.Abandon(_stale);
+        AppendStale(time);
+    }
+
+    /// <summary>Adds a sample of an automatic series. A target that went and came back may have it already: then it is left as it is.</summary>
+    public void Report(TargetSeries target, int report, long time, double value)
+    {
+        ref var series = ref target.Reports[report];
+        if (series.IsNone || _appender.Append(series, time, value) == AppendResult.UnknownSeries)
+        {
+            series = _appender.GetOrAdd(target.Labels.OfReport(ScrapeReport.Names[report]));
+            _appender.Append(series, time, value);
+        }
+    }
+
+    /// <exception cref="IOException">The head's log could not be written; nothing of the scrape is kept.</exception>
+    public void Commit() => _appender.Commit();
+
+    public void Rollback() => _appender.Rollback();
+
+    public void Dispose() => _appender.Dispose();
+
+    AppendResult Append(SeriesRef series, long timestamp, ExpositionParser parser, ExpositionEntry entry) =>
+        entry == ExpositionEntry.Histogram
+            ? _appender.Append(series, timestamp, parser.Histogram!)
+            : _appender.Append(series, timestamp, parser.Value);
+
+    Labels LabelsOf(TargetSeries target, ExpositionParser parser, out string? fault)
+    {
+        parser.Labels(_labels);
+        return target.Labels.Of(parser.Series, _labels, out fault);
+    }
+
+    // A marker may come too late: the target was found again and another loop has written newer samples.
+    void AppendStale(long time)
+    {
+        foreach (var series in _stale)
+        {
+            _appender.Append(series, time, StaleMarker.Value);
+        }
+    }
+}
+
+/// <summary>Appenders that no scrape is using. Thread-safe.</summary>
+sealed class ScrapeAppenders(HeadBlock head) : IDisposable
+{
+    readonly ConcurrentBag<ScrapeAppender> _idle = [];
+
+    public ScrapeAppender Rent() => _idle.TryTake(out var appender) ? appender : new ScrapeAppender(head);
+
+    public void Return(ScrapeAppender appender) => _idle.Add(appender);
+
+    public void Dispose()
+    {
+        while (_idle.TryTake(out var appender))
+        {
+            appender.Dispose();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.IO.Compression;
+using System.IO.Hashing;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>A body read whole into a pooled buffer, uncompressed. Dispose returns the buffer.</summary>
+sealed class ScrapeBody : IDisposable
+{
+    byte[]? _buffer;
+
+    ScrapeBody(byte[] buffer) => _buffer = buffer;
+
+    public int Length { get; private set; }
+
+    public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
+
+    /// <summary>Reads a stream to its end; null when it is longer than the limit.</summary>
+    /// <param name="expected">Bytes to make room for at first.</param>
+    /// <param name="limit">Bytes; 0 for as much as an array holds.</param>
+    public static async ValueTask<ScrapeBody?> ReadAsync(Stream stream, int expected, long limit, CancellationToken cancellationToken)
+    {
+        var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
+        try
+        {
+            while (await stream.ReadAsync(body.Room(limit), cancellationToken) is > 0 and var read)
+            {
+                if (!body.Take(read, limit))
+                {
+                    body.Dispose();
+                    return null;
+                }
+            }
+
+            return body;
+        }
+        catch
+        {
+            body.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Undoes gzip; null when what comes out is longer than the limit. Disposes the compressed body.</summary>
+    /// <exception cref="InvalidDataException">It is no gzip, or damaged.</exception>
+    public static ScrapeBody? Decompress(ScrapeBody compressed, int expected, long limit)
+    {
+        using (compressed)
+        {
+            using var stream = new GZipStream(new MemoryStream(compressed._buffer!, 0, compressed.Length, writable: false), CompressionMode.Decompress);
+            var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
+            try
+            {
+                while (stream.Read(body.Room(limit).Span) is > 0 and var read)
+                {
+                    if (!body.Take(read, limit))
+                    {
+                        body.Dispose();
+                        return null;
+                    }
+                }
+
+                body.CheckTrailer(compressed.Memory.Span);
+                return body;
+            }
+            catch
+            {
+                body.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>
+    /// A gzip ends with the CRC and the length of its last member: only so is it known to be whole, GZipStream takes a stream that breaks
+    /// off for one that ends.
+    /// </summary>
+    void CheckTrailer(ReadOnlySpan<byte> compressed)
+    {
+        if (compressed.Length < 18)
+        {
+            throw new InvalidDataException("the gzip breaks off");
+        }
+
+        var crc = BinaryPrimitives.ReadUInt32LittleEndian(compressed[^8..]);
+        var length = BinaryPrimitives.ReadUInt32LittleEndian(compressed[^4..]);
+        if (length > Length || (length == 0 && Length > 0) || Crc32.HashToUInt32(_buffer.AsSpan(Length - (int)length, (int)length)) != crc)
+        {
+            throw new InvalidDataException("the gzip breaks off or is damaged");
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_buffer is { } buffer)
+        {
+            _buffer = null;
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    static int Capacity(int expected, long limit)
+    {
+        var capacity = Math.Max(expected + (expected / 8), 4096);
+        return limit > 0 ? (int)Math.Min(capacity, limit + 1) : capacity;
+    }
+
+    /// <summary>Room for more bytes, never for more than one beyond the limit.</summary>
+    Memory<byte> Room(long limit)
+    {
+        if (Length == _buffer!.Length)
+        {
+            var capacity = Math.Min(_buffer.Length * 2L, limit > 0 ? limit + 1 : Array.MaxLength);
+            if (capacity <= Length)
+            {
+                throw new InvalidDataException("the body is longer than any array");
+            }
+
+            var larger = ArrayPool<byte>.Shared.Rent((int)capacity);
+            _buffer.AsSpan(0, Length).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = larger;
+        }
+
+        return _buffer.AsMemory(Length);
+    }
+
+    bool Take(int read, long limit)
+    {
+        Length += read;
+        return limit <= 0 || Length <= limit;
+    }
+}

@@ -1,0 +1,261 @@
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Observe.Store.Head;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>
+/// What a target exposed last time: from the bytes of a line to its series, without parsing labels. The first guess is the line that
+/// followed last time; otherwise a table of 128-bit hashes. It also knows which series went, for their staleness markers.
+/// Belongs to one scrape loop; not thread-safe.
+/// </summary>
+/// <remarks>A scrape is <see cref="Begin"/>, <see cref="Find"/> or <see cref="Add"/> for each sample, then <see cref="Complete"/> or <see cref="Abandon"/>.</remarks>
+sealed class ScrapeCache
+{
+    // A target that knows the seed could make two of its own series collide; it does not.
+    static readonly long s_seed = BinaryPrimitives.ReadInt64LittleEndian(RandomNumberGenerator.GetBytes(8));
+
+    Entry[] _entries = new Entry[16];
+    int[] _buckets = new int[16];
+    int _count;
+    int _free = -1;
+
+    List<int> _previous = [];
+    List<int> _current = [];
+    int _guess;
+    uint _scrape = 1;
+
+    public int Count { get; private set; }
+
+    public void Begin()
+    {
+        _scrape++;
+        _current.Clear();
+        _guess = 0;
+    }
+
+    /// <summary>The entry of a line, -1 when it is new. Marks it as seen.</summary>
+    /// <param name="again">The line was seen before in this scrape.</param>
+    public int Find(ReadOnlySpan<byte> series, out UInt128 hash, out bool again)
+    {
+        hash = XxHash128.HashToUInt128(series, s_seed);
+        again = false;
+        int index;
+        if (_guess < _previous.Count && _entries[_previous[_guess]].Hash == hash)
+        {
+            index = _previous[_guess++];
+        }
+        else
+        {
+            index = Lookup(hash);
+            if (index < 0)
+            {
+                return -1;
+            }
+
+            _guess = _entries[index].Position + 1;
+        }
+
+        ref var entry = ref _entries[index];
+        again = entry.Seen == _scrape;
+        if (!again)
+        {
+            See(index, ref entry);
+        }
+
+        return index;
+    }
+
+    /// <summary>Makes the entry of a line that <see cref="Find"/> did not know; a series of none stands for a line that relabelling drops.</summary>
+    public int Add(UInt128 hash, SeriesRef series)
+    {
+        int index;
+        if (_free >= 0)
+        {
+            index = _free;
+            _free = _entries[index].Next;
+        }
+        else
+        {
+            if (_count == _entries.Length)
+            {
+                Grow();
+            }
+
+            index = _count++;
+        }
+
+        ref var bucket = ref Bucket(hash);
+        _entries[index] = new Entry { Hash = hash, Series = series, Born = _scrape, Next = bucket - 1 };
+        bucket = index + 1;
+        Count++;
+        See(index, ref _entries[index]);
+        return index;
+    }
+
+    /// <summary>The series of an entry; none for a line that is dropped.</summary>
+    public SeriesRef Series(int index) => _entries[index].Series;
+
+    public void SetSeries(int index, SeriesRef series) => _entries[index].Series = series;
+
+    /// <summary>The series is to get a staleness marker when it is not tracked again in the next scrape.</summary>
+    public void Track(int index) => _entries[index].Tracked = _scrape;
+
+    /// <summary>Ends a scrape that went well: adds to <paramref name="stale"/> the series that went, and forgets lines that did not come.</summary>
+    public void Complete(List<SeriesRef> stale)
+    {
+        foreach (var index in _previous)
+        {
+            ref var entry = ref _entries[index];
+            if (entry.Live && entry.Tracked != _scrape)
+            {
+                stale.Add(entry.Series);
+            }
+        }
+
+        foreach (var index in _current)
+        {
+            ref var entry = ref _entries[index];
+            entry.Live = entry.Tracked == _scrape;
+        }
+
+        if (stale.Count > 0)
+        {
+            DropStillTracked(stale);
+        }
+
+        foreach (var index in _previous)
+        {
+            if (_entries[index].Seen != _scrape)
+            {
+                Remove(index);
+            }
+        }
+
+        (_previous, _current) = (_current, _previous);
+    }
+
+    /// <summary>Ends a scrape that failed, or that did not take place: all series went. Lines that the failed scrape brought are forgotten.</summary>
+    public void Abandon(List<SeriesRef> stale)
+    {
+        foreach (var index in _current)
+        {
+            if (_entries[index].Born == _scrape)
+            {
+                Remove(index);
+            }
+        }
+
+        _current.Clear();
+        for (var position = 0; position < _previous.Count; position++)
+        {
+            ref var entry = ref _entries[_previous[position]];
+            if (entry.Live)
+            {
+                stale.Add(entry.Series);
+                entry.Live = false;
+            }
+
+            entry.Position = position;
+        }
+    }
+
+    void See(int index, ref Entry entry)
+    {
+        entry.Seen = _scrape;
+        entry.Position = _current.Count;
+        _current.Add(index);
+    }
+
+    /// <summary>Two lines may be one series after relabelling: it is stale only when neither came.</summary>
+    void DropStillTracked(List<SeriesRef> stale)
+    {
+        var tracked = new HashSet<SeriesRef>();
+        foreach (var index in _current)
+        {
+            if (_entries[index].Tracked == _scrape)
+            {
+                tracked.Add(_entries[index].Series);
+            }
+        }
+
+        stale.RemoveAll(tracked.Contains);
+    }
+
+    int Lookup(UInt128 hash)
+    {
+        for (var index = Bucket(hash) - 1; index >= 0; index = _entries[index].Next)
+        {
+            if (_entries[index].Hash == hash)
+            {
+                return index;
+            }
+        }
+
+        return -1;
+    }
+
+    void Remove(int index)
+    {
+        ref var link = ref Bucket(_entries[index].Hash);
+        if (link - 1 == index)
+        {
+            link = _entries[index].Next + 1;
+        }
+        else
+        {
+            var before = link - 1;
+            while (_entries[before].Next != index)
+            {
+                before = _entries[before].Next;
+            }
+
+            _entries[before].Next = _entries[index].Next;
+        }
+
+        _entries[index] = new Entry { Next = _free };
+        _free = index;
+        Count--;
+    }
+
+    void Grow()
+    {
+        Array.Resize(ref _entries, _entries.Length * 2);
+        _buckets = new int[_entries.Length];
+        for (var index = 0; index < _count; index++)
+        {
+            ref var bucket = ref Bucket(_entries[index].Hash);
+            _entries[index].Next = bucket - 1;
+            bucket = index + 1;
+        }
+    }
+
+    /// <summary>The first entry of a chain, plus one.</summary>
+    ref int Bucket(UInt128 hash) => ref _buckets[(int)((ulong)hash & (ulong)(_buckets.Length - 1))];
+
+    [StructLayout(LayoutKind.Auto)]
+    struct Entry
+    {
+        public UInt128 Hash;
+        public SeriesRef Series;
+
+        /// <summary>The scrape that last brought the line.</summary>
+        public uint Seen;
+
+        /// <summary>The scrape that last asked for a staleness marker, should the line not come again.</summary>
+        public uint Tracked;
+
+        /// <summary>The last scrape that went well asked for it.</summary>
+        public bool Live;
+
+        /// <summary>The scrape that made the entry.</summary>
+        public uint Born;
+
+        /// <summary>Its place in the order of the scrape that last brought it.</summary>
+        public int Position;
+
+        public int Next;
+    }
+}

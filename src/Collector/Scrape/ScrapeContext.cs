@@ -1,0 +1,76 @@
+using System.IO.Hashing;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Observe.Collector.Config;
+using Observe.Store.Head;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>What all pools of a collector share.</summary>
+sealed class ScrapeContext : IDisposable
+{
+    readonly ulong _offsetSeed = XxHash64.HashToUInt64(Encoding.UTF8.GetBytes(Environment.MachineName));
+
+    public ScrapeContext(HeadBlock head, ScrapeOptions options, ScrapeMetrics metrics, ILogger logger)
+    {
+        (Time, Metrics, Logger, ExternalHost) = (options.Time, metrics, logger, options.ExternalHost);
+        Appenders = new ScrapeAppenders(head);
+    }
+
+    public TimeProvider Time { get; }
+
+    public ScrapeMetrics Metrics { get; }
+
+    public ILogger Logger { get; }
+
+    public string ExternalHost { get; }
+
+    public ScrapeAppenders Appenders { get; }
+
+    public MetricFamilyTable Families { get; } = new();
+
+    /// <summary>
+    /// The next moment of a target's own place in its interval: the same at each start, spread evenly over targets, and different on
+    /// another machine, so that the replicas of a pair do not scrape at once.
+    /// </summary>
+    public DateTimeOffset FirstScrape(Target target)
+    {
+        var now = Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var interval = (long)target.ScrapeInterval.TotalMilliseconds;
+        var offset = (long)((target.Hash ^ _offsetSeed) % (ulong)interval);
+        var first = now - (now % interval) + offset;
+        return DateTimeOffset.FromUnixTimeMilliseconds(first < now ? first + interval : first);
+    }
+
+    public void Dispose() => Appenders.Dispose();
+}
+
+/// <summary>A job with all that decides what its series look like.</summary>
+sealed record ScrapeJob(ScrapeConfig Config, LabelConflict OnConflict, Labels External)
+{
+    /// <summary>Two versions of a job are the same when this is.</summary>
+    public string Identity { get; } = IdentityOf(Config, OnConflict, External);
+
+    /// <summary>While it stays the same, loops go on undisturbed: only which targets there are may have changed.</summary>
+    public string LoopIdentity { get; } = IdentityOf(
+        Config with { StaticConfigs = [], FileDiscoveryConfigs = [], TargetLimit = 0, KeepDroppedTargets = 0 }, OnConflict, External);
+
+    /// <summary>While it stays the same, series keep their labels, and what is known of them remains good.</summary>
+    public string SeriesIdentity { get; } = IdentityOf(
+        new ScrapeConfig
+        {
+            JobName = Config.JobName,
+            HonorLabels = Config.HonorLabels,
+            LegacyNames = Config.LegacyNames,
+            LabelLimit = Config.LabelLimit,
+            LabelNameLengthLimit = Config.LabelNameLengthLimit,
+            LabelValueLengthLimit = Config.LabelValueLengthLimit,
+            MetricRelabelConfigs = Config.MetricRelabelConfigs,
+        },
+        OnConflict,
+        External);
+
+    static string IdentityOf(ScrapeConfig config, LabelConflict onConflict, Labels external) =>
+        $"{onConflict} {external}\n{ConfigPrinter.Identity(config)}";
+}

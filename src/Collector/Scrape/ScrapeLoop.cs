@@ -1,0 +1,291 @@
+using Microsoft.Extensions.Logging;
+using Observe.Collector.Exposition;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>Scrapes one target at its own place in the interval until it is stopped. A scrape that has begun is brought to its end.</summary>
+sealed partial class ScrapeLoop : IDisposable
+{
+    // Timers come a little late; samples that are exactly an interval apart take half the space.
+    static readonly TimeSpan s_tolerance = TimeSpan.FromMilliseconds(20);
+
+    readonly Target _target;
+    readonly TargetSeries _series;
+    readonly ScrapeClient _client;
+    readonly ScrapeContext _context;
+    readonly CancellationTokenSource _stop = new();
+    readonly CancellationToken _shutdown;
+    readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    DateTimeOffset? _last;
+    int _lastSize;
+    volatile bool _keepAlive;
+    volatile string? _forcedError;
+
+    /// <param name="shutdown">Ends everything at once: also a scrape under way, and without staleness markers.</param>
+    public ScrapeLoop(Target target, TargetSeries series, ScrapeClient client, ScrapeContext context, CancellationToken shutdown) =>
+        (_target, _series, _client, _context, _shutdown) = (target, series, client, context, shutdown);
+
+    public Target Target => _target;
+
+    public TargetSeries Series => _series;
+
+    /// <summary>Fails each scrape with this reason instead of asking the target; null to scrape it.</summary>
+    public string? ForcedError
+    {
+        get => _forcedError;
+        set => _forcedError = value;
+    }
+
+    /// <summary>Completes when the loop has written all it will ever write.</summary>
+    public Task Finished { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Finished = RunAsync();
+
+    /// <summary>
+    /// Stops scraping; completes when no scrape is under way any more. Staleness markers follow two intervals later, should nobody
+    /// else scrape the series by then.
+    /// </summary>
+    /// <param name="keepAlive">Another loop goes on with the same series: no markers.</param>
+    public async Task StopAsync(bool keepAlive)
+    {
+        _keepAlive = keepAlive;
+        await _stop.CancelAsync();
+        await _stopped.Task;
+    }
+
+    async Task RunAsync()
+    {
+        await Task.Yield();
+        var interval = _target.ScrapeInterval;
+        var next = _context.FirstScrape(_target);
+        try
+        {
+            while (true)
+            {
+                var wait = next - _context.Time.GetUtcNow();
+                using (var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, _shutdown))
+                {
+                    await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, both.Token);
+                }
+
+                var now = _context.Time.GetUtcNow();
+                if (next - now > s_tolerance)
+                {
+                    // The clock was set back.
+                    next = now;
+                }
+
+                next += Math.Max((now - next).Ticks / interval.Ticks, 0) * interval;
+                var tolerance = interval / 100 < s_tolerance ? interval / 100 : s_tolerance;
+                await ScrapeAsync((now - next).Duration() <= tolerance ? next : now, _shutdown);
+                next += interval;
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested || _shutdown.IsCancellationRequested)
+        {
+        }
+        finally
+        {
+            _stopped.TrySetResult();
+        }
+
+        if (_last is not null && !_keepAlive && !_shutdown.IsCancellationRequested)
+        {
+            await EndAsync(next);
+        }
+    }
+
+    /// <summary>One scrape: fetch, append, report.</summary>
+    /// <param name="time">Of samples that bring none of their own.</param>
+    internal async Task ScrapeAsync(DateTimeOffset time, CancellationToken cancellationToken)
+    {
+        var start = _context.Time.GetTimestamp();
+        if (_last is { } last)
+        {
+            _context.Metrics.IntervalLength.WithLabels(Duration.Format(_target.ScrapeInterval)).Observe((time - last).TotalSeconds);
+        }
+
+        _last = time;
+        ScrapeAnswer answer = default;
+        try
+        {
+            answer = _forcedError is { } forced
+                ? new ScrapeAnswer(null, null, forced)
+                : await _client.FetchAsync(_target, _lastSize, cancellationToken);
+            Ingest(answer, time, start);
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Not foreseen: the loop must live on, and the target must not look healthy.
+            LogBroken(_context.Logger, _target.Url.OriginalString, e);
+            _target.State = new TargetState(TargetHealth.Down, e.Message, time, _context.Time.GetElapsedTime(start));
+        }
+        finally
+        {
+            answer.Body?.Dispose();
+        }
+    }
+
+    void Ingest(ScrapeAnswer answer, DateTimeOffset time, long start)
+    {
+        var timestamp = time.ToUnixTimeMilliseconds();
+        var counts = default(ScrapeCounts);
+        var error = answer.Error;
+        var bytes = answer.TooLarge ? -1 : answer.Body?.Length ?? 0;
+        var appender = _context.Appenders.Rent();
+        try
+        {
+            _series.Cache.Begin();
+            if (answer.Body is { Length: > 0 } body)
+            {
+                _lastSize = body.Length;
+                error = Append(appender, body, answer.ContentType, timestamp, ref counts);
+            }
+
+            if (error is null && bytes > 0)
+            {
+                appender.Complete(_series, timestamp);
+            }
+            else
+            {
+                appender.Abandon(_series, timestamp);
+            }
+
+            var elapsed = _context.Time.GetElapsedTime(start);
+            Report(appender, timestamp, elapsed, counts, bytes, error);
+            appender.Commit();
+        }
+        catch (IOException e)
+        {
+            error = $"the scrape could not be stored: {e.Message}";
+            _context.Metrics.CommitsFailed.Inc();
+            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+        }
+        finally
+        {
+            appender.Rollback();
+            _context.Appenders.Return(appender);
+        }
+
+        var duration = _context.Time.GetElapsedTime(start);
+        _target.State = new TargetState(error is null ? TargetHealth.Up : TargetHealth.Down, error ?? "", time, duration);
+        Count(answer, counts, duration, Math.Max(bytes, 0), error);
+    }
+
+    string? Append(ScrapeAppender appender, ScrapeBody body, string? contentType, long timestamp, ref ScrapeCounts counts)
+    {
+        if (!ExpositionParser.TryCreate(contentType, _series.Config.FallbackScrapeProtocol, body.Memory, out var parser, out var error))
+        {
+            return error;
+        }
+
+        try
+        {
+            return appender.Append(_series, parser!, timestamp, _context.Time.GetUtcNow().ToUnixTimeMilliseconds(), ref counts);
+        }
+        catch (ExpositionException e)
+        {
+            return e.Message;
+        }
+    }
+
+    void Report(ScrapeAppender appender, long timestamp, TimeSpan elapsed, in ScrapeCounts counts, int bytes, string? error)
+    {
+        appender.Report(_series, ScrapeReport.Up, timestamp, error is null ? 1 : 0);
+        appender.Report(_series, ScrapeReport.Duration, timestamp, elapsed.TotalSeconds);
+        appender.Report(_series, ScrapeReport.SamplesScraped, timestamp, counts.Scraped);
+        appender.Report(_series, ScrapeReport.SamplesPostRelabeling, timestamp, counts.Added);
+        appender.Report(_series, ScrapeReport.SeriesAdded, timestamp, counts.SeriesAdded);
+        if (_series.Config.ExtraScrapeMetrics)
+        {
+            appender.Report(_series, ScrapeReport.Timeout, timestamp, _target.ScrapeTimeout.TotalSeconds);
+            appender.Report(_series, ScrapeReport.SampleLimit, timestamp, _series.Config.SampleLimit);
+            appender.Report(_series, ScrapeReport.BodySize, timestamp, bytes);
+        }
+    }
+
+    void Count(in ScrapeAnswer answer, in ScrapeCounts counts, TimeSpan duration, int bytes, string? error)
+    {
+        var metrics = _context.Metrics;
+        metrics.ScrapeDuration.Observe(duration.TotalSeconds);
+        metrics.Samples.Inc(counts.Scraped);
+        metrics.BodyBytes.Inc(bytes);
+        metrics.ExceededBodySizeLimit.Inc(answer.TooLarge ? 1 : 0);
+        metrics.ExceededSampleLimit.Inc(counts.OverSampleLimit ? 1 : 0);
+        metrics.ExceededLabelLimits.Inc(counts.BadLabels ? 1 : 0);
+        if (counts.Rejected > 0)
+        {
+            metrics.OutOfOrder.Inc(counts.OutOfOrder);
+            metrics.DuplicateTimestamp.Inc(counts.Duplicates);
+            metrics.OutOfBounds.Inc(counts.OutOfBounds);
+            LogRejected(_context.Logger, _target.Url.OriginalString, counts.OutOfOrder, counts.Duplicates, counts.OutOfBounds);
+        }
+
+        if (error is not null)
+        {
+            LogFailed(_context.Logger, _target.Url.OriginalString, error);
+        }
+    }
+
+    /// <summary>
+    /// The target is gone: marks its series at the time of the scrape that did not come, once a loop that took them over would have
+    /// scraped them.
+    /// </summary>
+    async Task EndAsync(DateTimeOffset next)
+    {
+        try
+        {
+            var wait = next + (_target.ScrapeInterval * 1.1) - _context.Time.GetUtcNow();
+            await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, _shutdown);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+
+        MarkStale(next);
+    }
+
+    internal void MarkStale(DateTimeOffset time)
+    {
+        var timestamp = time.ToUnixTimeMilliseconds();
+        var appender = _context.Appenders.Rent();
+        try
+        {
+            _series.Cache.Begin();
+            appender.Abandon(_series, timestamp);
+            var reports = _series.Config.ExtraScrapeMetrics ? ScrapeReport.Names.Length : ScrapeReport.Standard;
+            for (var report = 0; report < reports; report++)
+            {
+                appender.Report(_series, report, timestamp, StaleMarker.Value);
+            }
+
+            appender.Commit();
+        }
+        catch (IOException e)
+        {
+            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+        }
+        finally
+        {
+            appender.Rollback();
+            _context.Appenders.Return(appender);
+        }
+    }
+
+    public void Dispose() => _stop.Dispose();
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "scrape failed: {Target}: {Reason}")]
+    static partial void LogFailed(ILogger logger, string target, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "samples were rejected: {Target}: {OutOfOrder} out of order, {Duplicates} with another value at the same timestamp, {OutOfBounds} too old or too far in the future")]
+    static partial void LogRejected(ILogger logger, string target, int outOfOrder, int duplicates, int outOfBounds);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "a scrape could not be stored and is lost; the next one is tried as ever: {Target}: {Reason}")]
+    static partial void LogCommitFailed(ILogger logger, string target, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "a scrape broke off; the next one is tried as ever: {Target}")]
+    static partial void LogBroken(ILogger logger, string target, Exception e);
+}

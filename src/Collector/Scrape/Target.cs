@@ -1,0 +1,220 @@
+using System.IO.Hashing;
+using System.Text;
+using Observe.Collector.Config;
+using Observe.Collector.Discovery;
+using Observe.Store.Model;
+
+namespace Observe.Collector.Scrape;
+
+/// <summary>How the last scrape of a target went. Replaced whole after each scrape.</summary>
+sealed record TargetState(TargetHealth Health, string LastError, DateTimeOffset? LastScrape, TimeSpan LastScrapeDuration)
+{
+    public static TargetState NotScraped { get; } = new(TargetHealth.Unknown, "", null, TimeSpan.Zero);
+}
+
+/// <summary>One endpoint to scrape, made from what was discovered by relabelling.</summary>
+sealed class Target
+{
+    const string Address = "__address__";
+    const string Scheme = "__scheme__";
+    const string MetricsPath = "__metrics_path__";
+    const string Interval = "__scrape_interval__";
+    const string Timeout = "__scrape_timeout__";
+    const string ParameterPrefix = "__param_";
+    const string MetaPrefix = "__meta_";
+    const string ReservedPrefix = "__";
+
+    volatile TargetState _state = TargetState.NotScraped;
+
+    Target(Labels all, Uri url, TimeSpan scrapeInterval, TimeSpan scrapeTimeout)
+    {
+        (Url, ScrapeInterval, ScrapeTimeout) = (url, scrapeInterval, scrapeTimeout);
+        var visible = new LabelsBuilder();
+        foreach (var label in all)
+        {
+            if (!label.NameText.StartsWith(ReservedPrefix, StringComparison.Ordinal))
+            {
+                visible.Set(label.Name, label.Value);
+            }
+        }
+
+        Labels = visible.Build();
+        var hash = new XxHash64();
+        hash.Append(all.Encoded);
+        hash.Append(Encoding.UTF8.GetBytes(url.OriginalString));
+        Hash = hash.GetCurrentHashAsUInt64();
+    }
+
+    /// <summary>What its series carry.</summary>
+    public Labels Labels { get; }
+
+    public Uri Url { get; }
+
+    public TimeSpan ScrapeInterval { get; }
+
+    public TimeSpan ScrapeTimeout { get; }
+
+    /// <summary>The same for the same labels and URL, in every process.</summary>
+    public ulong Hash { get; }
+
+    /// <summary>Where it was found: the group, and its place among the targets.</summary>
+    public required (TargetGroup Group, int Index) Source { get; set; }
+
+    public TargetState State
+    {
+        get => _state;
+        set => _state = value;
+    }
+
+    /// <summary>
+    /// The target of a discovered one; null when relabelling drops it, or when it cannot be scraped and <paramref name="error"/> says why.
+    /// </summary>
+    public static Target? Create(ScrapeConfig config, TargetGroup group, int index, out string? error)
+    {
+        error = null;
+        var labels = new LabelsBuilder(Discovered(config, group, index));
+        if (!RelabelRule.Apply(config.RelabelConfigs, labels))
+        {
+            return null;
+        }
+
+        var address = labels.Get(Address);
+        if (address.Length == 0)
+        {
+            error = "no address";
+            return null;
+        }
+
+        if (address.Contains('/', StringComparison.Ordinal))
+        {
+            error = $"{GoText.Quote(address)} is not a valid hostname";
+            return null;
+        }
+
+        if (!TryDuration(labels, Interval, "interval", out var interval, out error) || !TryDuration(labels, Timeout, "timeout", out var timeout, out error))
+        {
+            return null;
+        }
+
+        if (timeout > interval)
+        {
+            error = $"scrape timeout cannot be greater than scrape interval ({GoText.Quote(labels.Get(Timeout))} > {GoText.Quote(labels.Get(Interval))})";
+            return null;
+        }
+
+        foreach (var (name, _) in labels.ToList())
+        {
+            if (name.StartsWith(MetaPrefix, StringComparison.Ordinal))
+            {
+                labels.Delete(name);
+            }
+        }
+
+        if (labels.Get("instance").Length == 0)
+        {
+            labels.Set("instance", address);
+        }
+
+        var url = UrlOf(config, labels);
+        if (!Uri.TryCreate(url, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }, out var uri)
+            || uri.Scheme is not ("http" or "https"))
+        {
+            error = $"{GoText.Quote(url)} is not an http or https URL";
+            return null;
+        }
+
+        return new Target(labels.Build(), uri, interval, timeout) { Source = (group, index) };
+    }
+
+    /// <summary>What is known of a target before relabelling: its own labels, its group's, the job's settings.</summary>
+    public static Labels Discovered(ScrapeConfig config, TargetGroup group, int index)
+    {
+        var labels = new LabelsBuilder(group.Targets[index]);
+        foreach (var label in group.Labels)
+        {
+            Default(labels, label.NameText, label.ValueText);
+        }
+
+        Default(labels, "job", config.JobName);
+        Default(labels, Interval, Duration.Format(config.ScrapeInterval));
+        Default(labels, Timeout, Duration.Format(config.ScrapeTimeout));
+        Default(labels, MetricsPath, config.MetricsPath);
+        Default(labels, Scheme, config.Scheme);
+        foreach (var (name, values) in config.Params)
+        {
+            if (values.Count > 0)
+            {
+                Default(labels, ParameterPrefix + name, values[0]);
+            }
+        }
+
+        return labels.Build();
+    }
+
+    static void Default(LabelsBuilder labels, string name, string value)
+    {
+        if (!labels.Has(name))
+        {
+            labels.Set(name, value);
+        }
+    }
+
+    static bool TryDuration(LabelsBuilder labels, string name, string what, out TimeSpan span, out string? error)
+    {
+        span = default;
+        if (!Duration.TryParse(labels.Get(name), out var milliseconds, out error))
+        {
+            error = $"error parsing scrape {what}: {error}";
+            return false;
+        }
+
+        span = TimeSpan.FromMilliseconds(milliseconds);
+        error = milliseconds == 0 ? $"scrape {what} cannot be 0" : null;
+        return error is null;
+    }
+
+    /// <summary>Labels <c>__param_x</c> replace the first value of a configured parameter; the query is sorted by name.</summary>
+    static string UrlOf(ScrapeConfig config, LabelsBuilder labels)
+    {
+        var parameters = new SortedDictionary<string, List<string>>(Utf8Order.Instance);
+        foreach (var (name, values) in config.Params)
+        {
+            parameters[name] = [.. values];
+        }
+
+        foreach (var (name, value) in labels.ToList())
+        {
+            if (!name.StartsWith(ParameterPrefix, StringComparison.Ordinal))
+            {
+                continue;
+            }
+
+            var key = name[ParameterPrefix.Length..];
+            if (parameters.TryGetValue(key, out var values) && values.Count > 0)
+            {
+                values[0] = value;
+            }
+            else
+            {
+                parameters[key] = [value];
+            }
+        }
+
+        var path = labels.Get(MetricsPath);
+        var url = new StringBuilder($"{labels.Get(Scheme)}://{labels.Get(Address)}")
+            .Append(path.StartsWith('/') ? "" : "/").Append(Uri.EscapeDataString(path).Replace("%2F", "/", StringComparison.Ordinal));
+        var separator = '?';
+        foreach (var (name, values) in parameters)
+        {
+            foreach (var value in values)
+            {
+                url.Append(separator).Append(Escape(name)).Append('=').Append(Escape(value));
+                separator = '&';
+            }
+        }
+
+        return url.ToString();
+    }
+
+    static string Escape(string text) => Uri.EscapeDataString(text).Replace("%20", "+", StringComparison.Ordinal);
+}
