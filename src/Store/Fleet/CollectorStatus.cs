@@ -1,0 +1,110 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
+using Observe.Store.Bucket;
+using Observe.Store.Model;
+
+namespace Observe.Store.Fleet;
+
+/// <summary>What a collector says of itself: the object <c>observe/fleet/CLUSTER/COLLECTOR.json</c>.</summary>
+/// <remarks>Format: docs/format/fleet.md.</remarks>
+public sealed partial record CollectorStatus
+{
+    public const string Folder = "observe/fleet/";
+
+    /// <summary>Bytes that an object may have.</summary>
+    public const int MaxSize = 1 << 20;
+
+    static readonly JsonSerializerOptions s_json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        IgnoreReadOnlyProperties = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    public int Version { get; init; } = 1;
+
+    /// <summary>The external label <c>cluster</c>.</summary>
+    public required string Cluster { get; init; }
+
+    /// <summary>Unique in its cluster: the host or pod.</summary>
+    public required string Collector { get; init; }
+
+    /// <summary>Of this run of the program; two that live at once under one name are a mistake.</summary>
+    public required string Instance { get; init; }
+
+    /// <summary>External labels, <c>cluster</c> among them.</summary>
+    public required IReadOnlyDictionary<string, string> Labels { get; init; }
+
+    /// <summary>Of the program.</summary>
+    public required string ProgramVersion { get; init; }
+
+    public required string ConfigHash { get; init; }
+
+    public required DateTimeOffset StartedAt { get; init; }
+
+    public required DateTimeOffset WrittenAt { get; init; }
+
+    /// <summary>How often it is written; silence is measured in it. Milliseconds.</summary>
+    public required long IntervalMs { get; init; }
+
+    /// <summary>Unix milliseconds; null before the first sample.</summary>
+    public long? NewestSample { get; init; }
+
+    /// <summary>What is in the bucket of what the collector still holds.</summary>
+    public IReadOnlyList<TimeRange> Shipped { get; init => field = value ?? field; } = [];
+
+    /// <summary>What the collector holds and the bucket lacks, the head's span among it.</summary>
+    public IReadOnlyList<TimeRange> Unshipped { get; init => field = value ?? field; } = [];
+
+    public int TargetsUp { get; init; }
+
+    public int TargetsDown { get; init; }
+
+    public long Series { get; init; }
+
+    /// <summary>Blocks lost to the size limit since the start.</summary>
+    public long ShedBlocks { get; init; }
+
+    /// <summary>Why the bucket lacks what it lacks; "" when nothing stands in the way.</summary>
+    public string LastError { get; init => field = value ?? field; } = "";
+
+    /// <summary>Written by a graceful stop: its silence is no alarm.</summary>
+    public bool Stopped { get; init; }
+
+    /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
+    public string? Rival { get; init; }
+
+    /// <summary>What a cluster or a collector may be called: up to 63 letters, digits, <c>_ . -</c>, the first one a letter, a digit or <c>_</c>.</summary>
+    public static bool IsValidName(string name) => NamePattern().IsMatch(name);
+
+    /// <exception cref="ArgumentException">A name that is not valid.</exception>
+    public static string Key(string cluster, string collector) =>
+        IsValidName(cluster) && IsValidName(collector)
+            ? $"{Folder}{cluster}/{collector}.json"
+            : throw new ArgumentException(
+                $"{GoText.Quote(IsValidName(cluster) ? collector : cluster)} can't name a {(IsValidName(cluster) ? "collector" : "cluster")}: "
+                + "up to 63 letters, digits, underscores, dots and dashes, the first no dot and no dash");
+
+    /// <exception cref="BucketException">It is no status, or of a version that is not known.</exception>
+    public static CollectorStatus Parse(ReadOnlySpan<byte> json, string source)
+    {
+        try
+        {
+            var status = JsonSerializer.Deserialize<CollectorStatus>(json, s_json);
+            return status is { Version: 1, Cluster: not null, Collector: not null, Instance: not null, Labels: not null }
+                ? status
+                : throw new BucketException($"{source}: is no status of a collector in version 1");
+        }
+        catch (JsonException e)
+        {
+            throw new BucketException($"{source}: is no status of a collector: {e.Message}", e);
+        }
+    }
+
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, s_json);
+
+    [GeneratedRegex(@"\A[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}\z")]
+    private static partial Regex NamePattern();
+}

@@ -1,0 +1,42 @@
+using Observe.Store.Bucket;
+
+namespace Observe.Store.Fleet;
+
+/// <summary>
+/// A collector's place in the fleet: writes its status, and finds out whether another run writes under the same name. One caller at a time.
+/// </summary>
+public sealed class FleetMember
+{
+    readonly IBucket _bucket;
+    readonly string _key;
+    bool _written;
+
+    /// <exception cref="ArgumentException">A name that is not valid.</exception>
+    public FleetMember(IBucket bucket, string cluster, string collector) => (_bucket, _key) = (bucket, CollectorStatus.Key(cluster, collector));
+
+    /// <summary>Replaces the status in the bucket.</summary>
+    /// <returns>
+    /// The status of another run that wrote after this one did, and so lives; null when there is none. What a run before this one left is none.
+    /// </returns>
+    /// <exception cref="BucketException">The bucket fails.</exception>
+    public async Task<CollectorStatus?> WriteAsync(CollectorStatus status, CancellationToken cancellationToken)
+    {
+        var there = _written ? await ReadAsync(cancellationToken) : null;
+        var rival = there is not null && there.Instance != status.Instance ? there : null;
+        await _bucket.PutBytesAsync(_key, (status with { Rival = rival?.Instance }).ToJson(), PutCondition.None, cancellationToken);
+        _written = true;
+        return rival;
+    }
+
+    async Task<CollectorStatus?> ReadAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return CollectorStatus.Parse(await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken), $"{_bucket.Name}/{_key}");
+        }
+        catch (ObjectNotFoundException)
+        {
+            return null;
+        }
+    }
+}

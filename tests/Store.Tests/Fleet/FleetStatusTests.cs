@@ -1,0 +1,172 @@
+using Microsoft.Extensions.Time.Testing;
+using Observe.Store.Bucket;
+using Observe.Store.Fleet;
+using Observe.Store.Model;
+using Xunit;
+
+namespace Observe.Store.Tests.Fleet;
+
+public sealed class FleetStatusTests
+{
+    static readonly DateTimeOffset s_now = DateTimeOffset.FromUnixTimeSeconds(1_700_000_000);
+
+    [Fact]
+    public void A_status_is_read_as_it_was_written()
+    {
+        var status = Status("prod", "node-1") with
+        {
+            NewestSample = 5,
+            Shipped = [new TimeRange(1, 2)],
+            Unshipped = [new TimeRange(3, 5)],
+            TargetsUp = 2,
+            TargetsDown = 1,
+            Series = 9,
+            ShedBlocks = 1,
+            LastError = "bucket is away",
+            Stopped = true,
+            Rival = "x",
+        };
+        var read = CollectorStatus.Parse(status.ToJson(), "s");
+        Assert.Equal(status.ToJson(), read.ToJson());
+        Assert.Equal(status.Unshipped, read.Unshipped);
+        Assert.Contains("\"unshipped\":[{\"minTime\":3,\"maxTime\":5}]", System.Text.Encoding.UTF8.GetString(status.ToJson()), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("prod", true)]
+    [InlineData("0_A.b-c", true)]
+    [InlineData("_", true)]
+    [InlineData("", false)]
+    [InlineData("-a", false)]
+    [InlineData(".a", false)]
+    [InlineData("a/b", false)]
+    [InlineData("a\n", false)]
+    [InlineData("ä", false)]
+    [InlineData("..", false)]
+    public void Names_are_safe_as_keys(string name, bool valid)
+    {
+        Assert.Equal(valid, CollectorStatus.IsValidName(name));
+        if (!valid)
+        {
+            Assert.Throws<ArgumentException>(() => CollectorStatus.Key(name, "c"));
+            Assert.Throws<ArgumentException>(() => CollectorStatus.Key("c", name));
+        }
+    }
+
+    [Fact]
+    public void A_name_has_63_characters_at_most()
+    {
+        Assert.True(CollectorStatus.IsValidName(new string('a', 63)));
+        Assert.False(CollectorStatus.IsValidName(new string('a', 64)));
+    }
+
+    [Fact]
+    public async Task Collectors_are_grouped_by_cluster_in_order()
+    {
+        await using var bucket = new MemoryBucket(new FakeTimeProvider());
+        foreach (var (cluster, collector) in new[] { ("prod", "b"), ("dev", "x"), ("prod", "a") })
+        {
+            await new FleetMember(bucket, cluster, collector).WriteAsync(Status(cluster, collector) with { NewestSample = collector[0] }, default);
+        }
+
+        var fleet = await FleetStatus.ReadAsync(bucket, default);
+        Assert.Equal(["dev", "prod"], fleet.Clusters.Select(c => c.Cluster));
+        Assert.Equal(["a", "b"], fleet.Clusters[1].Collectors.Select(c => c.Collector));
+        Assert.Equal('b', fleet.Clusters[1].NewestSample);
+        Assert.Empty(fleet.Faults);
+    }
+
+    [Theory]
+    [InlineData("observe/fleet/prod/bad.json", "{")]
+    [InlineData("observe/fleet/prod/bad.json", "null")]
+    [InlineData("observe/fleet/prod/bad.json", "{\"version\":1}")]
+    [InlineData("observe/fleet/prod/bad.json", "{\"version\":2,\"cluster\":\"prod\",\"collector\":\"bad\",\"instance\":\"i\",\"labels\":{},\"programVersion\":\"\",\"configHash\":\"\",\"startedAt\":\"2026-01-01T00:00:00Z\",\"writtenAt\":\"2026-01-01T00:00:00Z\",\"intervalMs\":1}")]
+    [InlineData("observe/fleet/prod/bad.json", "{\"version\":1,\"cluster\":\"prod\",\"collector\":\"other\",\"instance\":\"i\",\"labels\":{},\"programVersion\":\"\",\"configHash\":\"\",\"startedAt\":\"2026-01-01T00:00:00Z\",\"writtenAt\":\"2026-01-01T00:00:00Z\",\"intervalMs\":1}")]
+    [InlineData("observe/fleet/prod/bad.json", "{\"version\":1,\"cluster\":null,\"collector\":\"bad\",\"instance\":\"i\",\"labels\":{},\"programVersion\":\"\",\"configHash\":\"\",\"startedAt\":\"2026-01-01T00:00:00Z\",\"writtenAt\":\"2026-01-01T00:00:00Z\",\"intervalMs\":1}")]
+    public async Task An_object_that_is_no_status_is_named_and_hides_nobody(string key, string json)
+    {
+        await using var bucket = new MemoryBucket(new FakeTimeProvider());
+        await bucket.PutBytesAsync(key, System.Text.Encoding.UTF8.GetBytes(json), PutCondition.None, default);
+        await new FleetMember(bucket, "prod", "good").WriteAsync(Status("prod", "good"), default);
+        var fleet = await FleetStatus.ReadAsync(bucket, default);
+        Assert.Equal("good", Assert.Single(Assert.Single(fleet.Clusters).Collectors).Collector);
+        Assert.Contains(key, Assert.Single(fleet.Faults), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Two_runs_that_live_under_one_name_are_reported()
+    {
+        await using var bucket = new MemoryBucket(new FakeTimeProvider());
+        var one = new FleetMember(bucket, "prod", "node-1");
+        var two = new FleetMember(bucket, "prod", "node-1");
+        Assert.Null(await one.WriteAsync(Status("prod", "node-1") with { Instance = "one" }, default));
+        Assert.Null(await two.WriteAsync(Status("prod", "node-1") with { Instance = "two" }, default));
+        Assert.Equal("two", (await one.WriteAsync(Status("prod", "node-1") with { Instance = "one" }, default))?.Instance);
+        Assert.Equal("two", (await FleetStatus.ReadAsync(bucket, default)).Clusters[0].Collectors[0].Rival);
+        Assert.Equal("one", (await two.WriteAsync(Status("prod", "node-1") with { Instance = "two" }, default))?.Instance);
+        await one.WriteAsync(Status("prod", "node-1") with { Instance = "one" }, default);
+        Assert.Null(await one.WriteAsync(Status("prod", "node-1") with { Instance = "one" }, default));
+    }
+
+    [Fact]
+    public async Task A_restart_is_no_rival()
+    {
+        await using var bucket = new MemoryBucket(new FakeTimeProvider());
+        await new FleetMember(bucket, "prod", "node-1").WriteAsync(Status("prod", "node-1") with { Instance = "before" }, default);
+        var after = new FleetMember(bucket, "prod", "node-1");
+        Assert.Null(await after.WriteAsync(Status("prod", "node-1") with { Instance = "after" }, default));
+        Assert.Null(await after.WriteAsync(Status("prod", "node-1") with { Instance = "after" }, default));
+    }
+
+    [Theory]
+    [InlineData(0, false, false)]
+    [InlineData(-45, false, false)]
+    [InlineData(-46, false, true)]
+    [InlineData(-4600, true, false)]
+    public void A_collector_is_silent_after_three_intervals_unless_it_stopped(int writtenSeconds, bool stopped, bool silent)
+    {
+        var status = Status("prod", "a") with { WrittenAt = s_now.AddSeconds(writtenSeconds), Stopped = stopped };
+        Assert.Equal(silent, FleetStatus.IsSilent(status, s_now));
+        Assert.Equal(silent ? 1 : 0, new ClusterStatus("prod", [status]).Silent(s_now).Count);
+    }
+
+    [Fact]
+    public void Gaps_are_what_is_not_shipped_within_the_range()
+    {
+        var fleet = Fleet(Status("prod", "a") with { Unshipped = [new TimeRange(100, 199), new TimeRange(200, 299), new TimeRange(400, 500)], LastError = "403" });
+        Assert.Equal(
+            [
+                new FleetGap("prod", "a", new TimeRange(150, 299), "not in the bucket yet: 403"),
+                new FleetGap("prod", "a", new TimeRange(400, 450), "not in the bucket yet: 403"),
+            ],
+            fleet.Gaps(new TimeRange(150, 450), s_now));
+        Assert.Empty(fleet.Gaps(new TimeRange(300, 399), s_now));
+    }
+
+    [Fact]
+    public void A_silent_collector_lacks_everything_since()
+    {
+        var fleet = Fleet(Status("prod", "a") with { WrittenAt = s_now.AddHours(-1), NewestSample = 1000, Unshipped = [new TimeRange(500, 1000)] });
+        Assert.Equal(
+            [
+                new FleetGap("prod", "a", new TimeRange(900, 1000), "not in the bucket yet"),
+                new FleetGap("prod", "a", new TimeRange(1001, 2000), "silent since 2023-11-14T21:13:20Z"),
+            ],
+            fleet.Gaps(new TimeRange(900, 2000), s_now));
+    }
+
+    static FleetStatus Fleet(params CollectorStatus[] collectors) => new([new ClusterStatus("prod", collectors)], []);
+
+    static CollectorStatus Status(string cluster, string collector) => new()
+    {
+        Cluster = cluster,
+        Collector = collector,
+        Instance = "i",
+        Labels = new Dictionary<string, string> { ["cluster"] = cluster },
+        ProgramVersion = "0.1.0",
+        ConfigHash = "h",
+        StartedAt = s_now.AddDays(-1),
+        WrittenAt = s_now,
+        IntervalMs = 15_000,
+    };
+}
