@@ -16,7 +16,7 @@ public sealed class Block : IQuerier, IDisposable
     readonly IndexReader _index;
     readonly ChunkSegmentReader _chunks;
     readonly Tombstones _tombstones;
-    int _holds = 1;
+    readonly UseCount _users;
     int _disposed;
 
     Block(string directory)
@@ -35,6 +35,12 @@ public sealed class Block : IQuerier, IDisposable
             _chunks.Dispose();
             throw;
         }
+
+        _users = new UseCount(() =>
+        {
+            _index.Dispose();
+            _chunks.Dispose();
+        });
     }
 
     public BlockMeta Meta { get; }
@@ -52,7 +58,7 @@ public sealed class Block : IQuerier, IDisposable
     public IEnumerable<Series> Select(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(!Hold(), this);
+        ObjectDisposedException.ThrowIf(!_users.TryTake(), this);
         try
         {
             var count = 0;
@@ -69,7 +75,7 @@ public sealed class Block : IQuerier, IDisposable
         }
         finally
         {
-            Release();
+            _users.Release();
         }
     }
 
@@ -118,7 +124,7 @@ public sealed class Block : IQuerier, IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            Release();
+            _users.Release();
         }
     }
 
@@ -163,40 +169,14 @@ public sealed class Block : IQuerier, IDisposable
 
     T Held<T>(Func<T> read)
     {
-        ObjectDisposedException.ThrowIf(!Hold(), this);
+        ObjectDisposedException.ThrowIf(!_users.TryTake(), this);
         try
         {
             return read();
         }
         finally
         {
-            Release();
-        }
-    }
-
-    bool Hold()
-    {
-        var holds = Volatile.Read(ref _holds);
-        while (holds > 0)
-        {
-            var seen = Interlocked.CompareExchange(ref _holds, holds + 1, holds);
-            if (seen == holds)
-            {
-                return true;
-            }
-
-            holds = seen;
-        }
-
-        return false;
-    }
-
-    void Release()
-    {
-        if (Interlocked.Decrement(ref _holds) == 0)
-        {
-            _index.Dispose();
-            _chunks.Dispose();
+            _users.Release();
         }
     }
 

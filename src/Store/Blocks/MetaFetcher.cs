@@ -30,7 +30,7 @@ public sealed record MetaFetcherOptions
 public sealed record MetaView(
     IReadOnlyDictionary<BlockId, BlockMeta> Blocks,
     IReadOnlyDictionary<BlockId, DeletionMark> DeletionMarks,
-    IReadOnlyDictionary<BlockId, string> Excluded,
+    IReadOnlyDictionary<BlockId, (BlockMeta Meta, string Reason)> Excluded,
     IReadOnlyList<BlockId> Partial,
     IReadOnlyDictionary<BlockId, string> Corrupt);
 

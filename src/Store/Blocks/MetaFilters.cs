@@ -6,7 +6,7 @@ namespace Observe.Store.Blocks;
 public sealed class MetaSet(DateTimeOffset now, IReadOnlyDictionary<BlockId, BlockMeta> blocks, IReadOnlyDictionary<BlockId, DeletionMark> marks)
 {
     readonly Dictionary<BlockId, BlockMeta> _blocks = new(blocks);
-    readonly Dictionary<BlockId, string> _excluded = [];
+    readonly Dictionary<BlockId, (BlockMeta Meta, string Reason)> _excluded = [];
 
     public DateTimeOffset Now { get; } = now;
 
@@ -17,14 +17,14 @@ public sealed class MetaSet(DateTimeOffset now, IReadOnlyDictionary<BlockId, Blo
     public IReadOnlyDictionary<BlockId, DeletionMark> DeletionMarks { get; } = marks;
 
     /// <summary>Blocks that were taken out, each with the word that says why.</summary>
-    public IReadOnlyDictionary<BlockId, string> Excluded => _excluded;
+    public IReadOnlyDictionary<BlockId, (BlockMeta Meta, string Reason)> Excluded => _excluded;
 
     /// <param name="reason">One of the states that Thanos's metric of synced blocks has: <c>time-excluded</c>, <c>duplicate</c>, ….</param>
     public void Exclude(BlockId id, string reason)
     {
-        if (_blocks.Remove(id))
+        if (_blocks.Remove(id, out var meta))
         {
-            _excluded[id] = reason;
+            _excluded[id] = (meta, reason);
         }
     }
 }

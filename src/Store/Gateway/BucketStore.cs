@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
@@ -33,40 +35,313 @@ public sealed record BucketStoreOptions
 }
 
 /// <summary>A block that a store knows of.</summary>
-/// <param name="Excluded">Null when it is served; else why not: a filter's word, <c>partial</c> or <c>corrupt-meta-json</c>.</param>
+/// <param name="Excluded">Null when it is served; else why not: a filter's word, <c>no-meta-json</c> or <c>corrupted-meta-json</c>.</param>
 /// <param name="Meta">Null for the last two.</param>
+/// <param name="Fault">What is wrong with a meta.json that can't be read.</param>
 public sealed record StoredBlock(BlockId Id, BlockMeta? Meta, DeletionMark? DeletionMark, string? Excluded, string? Fault);
 
 /// <summary>
 /// Serves the blocks of a bucket, raw and downsampled: index-headers on the local disk, everything else by range reads. A series has the
 /// block's external labels besides its own.
 /// </summary>
-public sealed class BucketStore(IBucket bucket, BucketStoreOptions options, BucketStoreMetrics metrics, ILogger logger) : IQuerier, IAsyncDisposable
+public sealed partial class BucketStore : IQuerier, IAsyncDisposable
 {
-    /// <summary>Looks into the bucket and serves what is there from then on. The host calls it on an interval; ready after the first.</summary>
-    /// <exception cref="BucketException">The bucket can't be read; what was known is served on.</exception>
-    public Task SyncAsync(CancellationToken cancellationToken) => throw new NotImplementedException($"{bucket} {options} {metrics} {logger}");
+    readonly IBucket _bucket;
+    readonly BucketStoreMetrics _metrics;
+    readonly ILogger _logger;
+    readonly RangeReader _reader;
+    readonly MetaFetcher _fetcher;
+    readonly BytePool _pool;
+    readonly SemaphoreSlim _syncing = new(1, 1);
+    volatile State _state = State.Empty;
+    bool _synced;
 
-    /// <summary>All blocks of the last look, in order of their ids.</summary>
-    public IReadOnlyList<StoredBlock> Blocks() => throw new NotImplementedException();
+    /// <summary>What is served, swapped as a whole.</summary>
+    sealed record State(
+        IReadOnlyDictionary<BlockId, BucketBlock> Blocks, IReadOnlyList<BlockStream> Streams, IReadOnlyList<StoredBlock> Known)
+    {
+        public static State Empty { get; } = new(new Dictionary<BlockId, BucketBlock>(), [], []);
+    }
 
-    /// <summary>External labels of what is served, each set once.</summary>
-    public IReadOnlyList<Labels> LabelSets() => throw new NotImplementedException();
+    public BucketStore(IBucket bucket, BucketStoreOptions options, BucketStoreMetrics metrics, ILogger logger)
+    {
+        (_bucket, Options, _metrics, _logger) = (bucket, options, metrics, logger);
+        _reader = new RangeReader(bucket, new PageCache(options.CacheBytes, metrics), options.Concurrency, metrics);
+        _pool = new BytePool(options.MaxBytes);
+        var fetcher = new MetaFetcherOptions
+        {
+            Directory = Path.Combine(options.Directory, "meta"),
+            Time = options.Time,
+            Filters = [.. options.Filters, MetaFilters.DeletionMarks(options.IgnoreDeletionMarksDelay), MetaFilters.Duplicates()],
+        };
+        _fetcher = new MetaFetcher(new BucketBlocks(bucket), fetcher, logger);
+    }
+
+    internal BucketStoreOptions Options { get; }
+
+    internal string Name => _bucket.Name;
+
+    internal IReadOnlyList<BlockStream> Streams => _state.Streams;
 
     /// <summary>The span of what is served; empty where nothing is.</summary>
-    public TimeRange Range => throw new NotImplementedException();
+    public TimeRange Range
+    {
+        get
+        {
+            var blocks = _state.Blocks.Values;
+            return blocks.Any()
+                ? new TimeRange(blocks.Min(b => b.Meta.MinTime), blocks.Max(b => b.Meta.Range.MaxTime))
+                : new TimeRange(long.MaxValue, long.MinValue);
+        }
+    }
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        throw new NotImplementedException();
+    /// <summary>Looks into the bucket and serves what is there from then on. The host calls it on an interval; ready after the first.</summary>
+    /// <exception cref="BucketException">The bucket can't be read; what was known is served on.</exception>
+    public async Task SyncAsync(CancellationToken cancellationToken)
+    {
+        await _syncing.WaitAsync(cancellationToken);
+        try
+        {
+            await SyncHeldAsync(cancellationToken);
+        }
+        finally
+        {
+            _syncing.Release();
+        }
+    }
+
+    /// <summary>All blocks of the last look, in order of their ids.</summary>
+    public IReadOnlyList<StoredBlock> Blocks() => _state.Known;
+
+    /// <summary>External labels of what is served, each set once.</summary>
+    public IReadOnlyList<Labels> LabelSets() => [.. _state.Streams.Select(stream => stream.ExternalLabels)];
+
+    public async IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var budget = Budget();
+        var query = new BucketQuery(this, hints, matchers, warnings, budget);
+        try
+        {
+            await foreach (var series in query.SelectAsync(cancellationToken))
+            {
+                yield return series;
+            }
+        }
+        finally
+        {
+            query.Release();
+        }
+    }
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        throw new NotImplementedException();
+        CollectAsync(
+            hints,
+            matchers,
+            warnings,
+            (block, header, names) =>
+            {
+                names.UnionWith(header.Lists.LabelNames());
+                AddNames(block.ExternalLabels, names);
+            },
+            AddNames,
+            cancellationToken);
 
     public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        throw new NotImplementedException();
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        var utf8 = Utf8Order.Bytes(name);
+        return CollectAsync(
+            hints,
+            matchers.Count == 0 ? matchers : [.. matchers, new Matcher(Model.MatchType.NotEqual, name, "")],
+            warnings,
+            (block, header, values) =>
+            {
+                if (block.ExternalLabels.TryGet(utf8, out var external))
+                {
+                    values.Add(Encoding.UTF8.GetString(external));
+                }
+                else
+                {
+                    header.Lists.Visit(utf8, default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
+                }
+            },
+            (labels, values) => values.Add(Encoding.UTF8.GetString(labels.Value(utf8))),
+            cancellationToken);
+    }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync()
+    {
+        foreach (var block in _state.Blocks.Values)
+        {
+            block.Dispose();
+        }
+
+        _state = State.Empty;
+        return ValueTask.CompletedTask;
+    }
+
+    internal void Queried(int blocks, int series)
+    {
+        _metrics.BlocksQueried.Observe(blocks);
+        _metrics.ResultSeries.Observe(series);
+    }
+
+    /// <summary>Blocks were found to be gone: looks for what replaced them.</summary>
+    internal async Task ReplaceAsync(IEnumerable<BlockId> gone, CancellationToken cancellationToken)
+    {
+        await _syncing.WaitAsync(cancellationToken);
+        try
+        {
+            // Another query may have found the same and looked already.
+            var still = gone.Where(_state.Blocks.ContainsKey).ToList();
+            if (still.Count > 0)
+            {
+                still.ForEach(_fetcher.Forget);
+                await SyncHeldAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            _syncing.Release();
+        }
+    }
+
+    /// <summary>Whether all that a block was made of is in others of its stream.</summary>
+    internal bool HasReplacement(BlockMeta gone)
+    {
+        var others = _state.Blocks.Values.Where(block => block.Meta.Id != gone.Id && block.ExternalLabels == gone.ExternalLabels).ToList();
+        return others.Any(other => other.Meta.Compaction.Parents?.Any(parent => parent.Id == gone.Id) == true)
+            || (gone.Compaction.Sources is { Count: > 0 } sources
+                && sources.All(source => others.Any(other => other.Meta.Compaction.Sources.Contains(source))));
+    }
+
+    static void AddNames(Labels labels, HashSet<string> names)
+    {
+        foreach (var label in labels)
+        {
+            names.Add(label.NameText);
+        }
+    }
+
+    ByteBudget Budget() => new(_pool, Options.MaxBytesPerQuery, _metrics);
+
+    // Where no matcher is left for a block, its index-header alone has the answer.
+    async ValueTask<IReadOnlyList<string>> CollectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, Action<BucketBlock, IndexHeader, HashSet<string>> fromHeader,
+        Action<Labels, HashSet<string>> fromLabels, CancellationToken cancellationToken)
+    {
+        var texts = new HashSet<string>();
+        using var budget = Budget();
+        var query = new BucketQuery(this, hints, matchers, warnings, budget);
+        try
+        {
+            if (matchers.Count > 0)
+            {
+                await query.VisitLabelsAsync(labels => fromLabels(labels, texts), cancellationToken);
+            }
+            else
+            {
+                await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), cancellationToken);
+            }
+        }
+        finally
+        {
+            query.Release();
+        }
+
+        var sorted = texts.Order(Utf8Order.Instance).ToList();
+        if (hints.Limit == 0 || sorted.Count <= hints.Limit)
+        {
+            return sorted;
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return sorted[..hints.Limit];
+    }
+
+    async Task SyncHeldAsync(CancellationToken cancellationToken)
+    {
+        _metrics.Syncs.Inc();
+        var started = Options.Time.GetTimestamp();
+        MetaView view;
+        try
+        {
+            view = await _fetcher.FetchAsync(cancellationToken);
+        }
+        catch (IOException)
+        {
+            _metrics.SyncFailures.Inc();
+            throw;
+        }
+
+        Swap(view);
+        var elapsed = Options.Time.GetElapsedTime(started);
+        _metrics.SyncDuration.Observe(elapsed.TotalSeconds);
+    }
+
+    void Swap(MetaView view)
+    {
+        var before = _state.Blocks;
+        var blocks = view.Blocks.ToDictionary(
+            meta => meta.Key,
+            meta => before.TryGetValue(meta.Key, out var open) ? open : new BucketBlock(meta.Value, _bucket, _reader, Folder(meta.Key), _metrics));
+        var streams = blocks.Values.GroupBy(block => block.ExternalLabels).OrderBy(g => g.Key)
+            .Select(g => new BlockStream(g.Key, [.. g.OrderBy(block => block.Meta.MinTime)])).ToList();
+        _state = new State(blocks, streams, Known(view));
+        foreach (var gone in before.Values.Where(block => !blocks.ContainsKey(block.Meta.Id)))
+        {
+            _metrics.BlockDrops.Inc();
+            gone.Drop();
+        }
+
+        if (!_synced)
+        {
+            DeleteLeftovers(blocks);
+        }
+
+        _synced = true;
+        _metrics.BlocksLoaded.Set(blocks.Count);
+        _metrics.SyncedBlocks.WithLabels("loaded").Set(blocks.Count);
+        _metrics.SyncedBlocks.WithLabels("no-meta-json").Set(view.Partial.Count);
+        _metrics.SyncedBlocks.WithLabels("corrupted-meta-json").Set(view.Corrupt.Count);
+        foreach (var state in (ReadOnlySpan<string>)["time-excluded", "label-excluded", "duplicate", "marked-for-deletion", "too-fresh"])
+        {
+            _metrics.SyncedBlocks.WithLabels(state).Set(view.Excluded.Values.Count(excluded => excluded.Reason == state));
+        }
+
+        var (added, dropped) = (blocks.Keys.Count(id => !before.ContainsKey(id)), before.Keys.Count(id => !blocks.ContainsKey(id)));
+        if (added + dropped > 0)
+        {
+            LogSynced(blocks.Count, added, dropped, view.Partial.Count, view.Corrupt.Count);
+        }
+    }
+
+    static List<StoredBlock> Known(MetaView view)
+    {
+        var known = view.Blocks.Select(b => new StoredBlock(b.Key, b.Value, view.DeletionMarks.GetValueOrDefault(b.Key), null, null))
+            .Concat(view.Excluded.Select(e => new StoredBlock(e.Key, e.Value.Meta, view.DeletionMarks.GetValueOrDefault(e.Key), e.Value.Reason, null)))
+            .Concat(view.Partial.Select(id => new StoredBlock(id, null, null, "no-meta-json", null)))
+            .Concat(view.Corrupt.Select(c => new StoredBlock(c.Key, null, null, "corrupted-meta-json", c.Value)));
+        return [.. known.OrderBy(block => block.Id)];
+    }
+
+    string Folder(BlockId id) => Path.Combine(Options.Directory, id.ToString());
+
+    // Index-headers of blocks that went while nothing was running here.
+    void DeleteLeftovers(Dictionary<BlockId, BucketBlock> blocks)
+    {
+        foreach (var folder in Directory.GetDirectories(Options.Directory))
+        {
+            if (BlockId.TryParse(Path.GetFileName(folder), out var id) && !blocks.ContainsKey(id))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "bucket looked through: blocks={Blocks} new={Added} dropped={Dropped} partial={Partial} corrupt={Corrupt}")]
+    partial void LogSynced(int blocks, int added, int dropped, int partial, int corrupt);
 }

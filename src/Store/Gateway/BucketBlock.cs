@@ -1,0 +1,350 @@
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+using Observe.Store.Bytes;
+using Observe.Store.Chunks;
+using Observe.Store.Index;
+using Observe.Store.Model;
+
+namespace Observe.Store.Gateway;
+
+/// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
+readonly record struct BlockEntry(Labels Labels, ChunkMeta[] Chunks);
+
+/// <summary>One block of the bucket. Nothing of it is read before the first query that needs it. Thread-safe.</summary>
+sealed class BucketBlock : IDisposable
+{
+    /// <summary>A series entry or chunk of unknown size is asked for with so many bytes, and again if it is larger.</summary>
+    const int SeriesSize = 512;
+    const int ChunkSize = 2_048;
+
+    /// <summary>What a meta.json says of sizes is believed up to here: larger ones are asked for again.</summary>
+    const int MaxSize = 64 << 10;
+
+    const int SeriesBatch = 10_000;
+
+    readonly IBucket _bucket;
+    readonly RangeReader _reader;
+    readonly string _directory;
+    readonly BucketStoreMetrics _metrics;
+    readonly SemaphoreSlim _opening = new(1, 1);
+    readonly UseCount _users;
+    readonly Dictionary<string, long> _sizes = [];
+    IndexHeader? _header;
+    bool _drop;
+
+    /// <param name="directory">The block's own local folder, made when it is needed.</param>
+    public BucketBlock(BlockMeta meta, IBucket bucket, RangeReader reader, string directory, BucketStoreMetrics metrics)
+    {
+        (Meta, _bucket, _reader, _directory, _metrics) = (meta, bucket, reader, directory, metrics);
+        ExternalLabels = meta.ExternalLabels;
+        foreach (var file in meta.Thanos?.Files ?? [])
+        {
+            _sizes[file.Path] = file.Size;
+        }
+
+        _users = new UseCount(Close);
+    }
+
+    public BlockMeta Meta { get; }
+
+    public Labels ExternalLabels { get; }
+
+    /// <summary>For messages.</summary>
+    public string Name => $"{_bucket.Name}/{Meta.Id}";
+
+    public bool TryTake() => _users.TryTake();
+
+    public void Release() => _users.Release();
+
+    /// <summary>The block left the bucket: its local files go with it.</summary>
+    public void Drop()
+    {
+        _drop = true;
+        _users.Release();
+    }
+
+    public void Dispose() => _users.Release();
+
+    /// <summary>The names or values that the index knows, external labels left out.</summary>
+    public async Task<IndexHeader> HeaderAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref _header) is { } open)
+        {
+            return open;
+        }
+
+        await _opening.WaitAsync(cancellationToken);
+        try
+        {
+            if (_header is null)
+            {
+                _metrics.BlockLoads.Inc();
+                try
+                {
+                    var path = Path.Combine(_directory, "index-header");
+                    var size = await SizeAsync("index", cancellationToken);
+                    Volatile.Write(ref _header, await IndexHeader.OpenAsync(_bucket, Meta.Id, size, path, cancellationToken));
+                }
+                catch (IOException)
+                {
+                    _metrics.BlockLoadFailures.Inc();
+                    throw;
+                }
+            }
+
+            return _header!;
+        }
+        finally
+        {
+            _opening.Release();
+        }
+    }
+
+    /// <summary>
+    /// Series that match, in no particular order.
+    /// </summary>
+    /// <param name="matchers">Without those on external labels.</param>
+    /// <param name="withChunks">Also read where the chunks are; series without a chunk in the range are left out.</param>
+    public async Task<List<BlockEntry>> EntriesAsync(
+        IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
+    {
+        var header = await HeaderAsync(cancellationToken);
+        var references = await PostingsAsync(header, matchers, budget, cancellationToken);
+        var entries = new List<BlockEntry>();
+        for (var from = 0; from < references.Length; from += SeriesBatch)
+        {
+            var batch = references.AsMemory(from, Math.Min(SeriesBatch, references.Length - from));
+            await SeriesAsync(header, batch, range, withChunks, entries, budget, cancellationToken);
+        }
+
+        return entries;
+    }
+
+    /// <summary>Reads chunks; a damaged one is left out and told.</summary>
+    /// <param name="series">The chunks of one series each, as <see cref="EntriesAsync"/> gave them.</param>
+    /// <param name="faults">Gets what is wrong with a chunk that is left out.</param>
+    /// <returns>For each series its chunks, in arrays that live as long as they are referred to.</returns>
+    public async Task<Chunk[][]> ChunksAsync(
+        IReadOnlyList<ChunkMeta[]> series, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+    {
+        var sizes = Estimates(series);
+        var chunks = series.Select(metas => new Chunk[metas.Length]).ToArray();
+        var damaged = series.Select(metas => new bool[metas.Length]).ToArray();
+        // Entries that turn out larger than was asked for come around again, with their true size.
+        while (sizes.Count > 0)
+        {
+            var larger = new List<(int Series, int Chunk, long Size)>();
+            foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(series[s.Series][s.Chunk].Ref)))
+            {
+                var wanted = segment.OrderBy(s => series[s.Series][s.Chunk].Ref).ToList();
+                await SegmentAsync(segment.Key, wanted, series, chunks, damaged, larger, faults, budget, cancellationToken);
+            }
+
+            sizes = larger;
+        }
+
+        for (var s = 0; s < chunks.Length; s++)
+        {
+            if (damaged[s].Contains(true))
+            {
+                chunks[s] = [.. chunks[s].Where((_, c) => !damaged[s][c])];
+            }
+        }
+
+        return chunks;
+    }
+
+    async Task SegmentAsync(
+        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ChunkMeta[]> series, Chunk[][] chunks, bool[][] damaged,
+        List<(int Series, int Chunk, long Size)> larger, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+    {
+        var file = segment + 1;
+        long size;
+        try
+        {
+            size = await SizeAsync(RangeReader.FileName(file), cancellationToken);
+        }
+        catch (CorruptionException e)
+        {
+            faults(e);
+            wanted.ForEach(w => damaged[w.Series][w.Chunk] = true);
+            return;
+        }
+
+        var ranges = wanted.Select(w =>
+        {
+            var start = ChunkSegments.Offset(series[w.Series][w.Chunk].Ref);
+            return new ByteRange(start, start + w.Size);
+        }).ToList();
+        using var bytes = await _reader.ReadAsync(Meta.Id, file, size, ranges, budget, cancellationToken);
+        for (var i = 0; i < wanted.Count; i++)
+        {
+            var (s, c, _) = wanted[i];
+            try
+            {
+                var here = bytes.From(ranges[i].Start, long.MaxValue);
+                var chunk = ChunkSegments.Parse(here, series[s][c], bytes.Source, out var entry);
+                if (entry > here.Length)
+                {
+                    if (ranges[i].Start + entry > size)
+                    {
+                        CorruptionException.Throw(bytes.Source, ranges[i].Start, "a chunk runs past the segment's end");
+                    }
+
+                    larger.Add((s, c, entry));
+                    continue;
+                }
+
+                budget.TakeMemory(chunk.Data.Length);
+                chunks[s][c] = chunk with { Data = chunk.Data.ToArray() };
+            }
+            catch (CorruptionException e)
+            {
+                damaged[s][c] = true;
+                faults(e);
+            }
+        }
+    }
+
+    // Where the next chunk of the series follows closely, it tells the size.
+    List<(int Series, int Chunk, long Size)> Estimates(IReadOnlyList<ChunkMeta[]> series)
+    {
+        var known = Meta.Thanos?.IndexStats?.ChunkMaxSize is > 0 and <= MaxSize and var size ? size : 0;
+        var most = known > 0 ? known : MaxSize;
+        var estimates = new List<(int, int, long)>();
+        for (var s = 0; s < series.Count; s++)
+        {
+            var metas = series[s];
+            for (var c = 0; c < metas.Length; c++)
+            {
+                var distance = c + 1 < metas.Length && metas[c + 1].Ref > metas[c].Ref ? metas[c + 1].Ref - metas[c].Ref : ulong.MaxValue;
+                estimates.Add((s, c, distance <= (ulong)most ? (long)distance : known > 0 ? Math.Min(known, ChunkSize * 2) : ChunkSize));
+            }
+        }
+
+        return estimates;
+    }
+
+    async Task<uint[]> PostingsAsync(
+        IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken)
+    {
+        var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers);
+        if (plan.IsEmpty)
+        {
+            return [];
+        }
+
+        var ranges = plan.Required.SelectMany(lists => lists).Concat(plan.Excluded).Distinct()
+            .Select(list => new ByteRange(list.Start, list.End)).OrderBy(range => range.Start).ToList();
+        var size = await SizeAsync("index", cancellationToken);
+        using var bytes = await _reader.ReadAsync(Meta.Id, 0, size, ranges, budget, cancellationToken);
+        return plan.Evaluate(list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start)).ToArray();
+    }
+
+    async Task SeriesAsync(
+        IndexHeader header, ReadOnlyMemory<uint> references, TimeRange range, bool withChunks, List<BlockEntry> entries, ByteBudget budget,
+        CancellationToken cancellationToken)
+    {
+        var stats = Meta.Thanos?.IndexStats?.SeriesMaxSize is > 0 and <= MaxSize and var known ? known : SeriesSize;
+        var alignment = header.IndexVersion == 1 ? 1L : IndexFormat.SeriesAlignment;
+        var wanted = references.ToArray().Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
+        var size = await SizeAsync("index", cancellationToken);
+        using var labels = new ByteWriter();
+        using var merged = new ByteWriter();
+        var chunks = withChunks ? new List<ChunkMeta>() : null;
+        while (wanted.Count > 0)
+        {
+            var larger = new List<ByteRange>();
+            using var bytes = await _reader.ReadAsync(Meta.Id, 0, size, wanted, budget, cancellationToken);
+            foreach (var place in wanted)
+            {
+                var here = bytes.From(place.Start, long.MaxValue).Span;
+                var length = Varint.ReadUnsigned(here, out var lengthSize);
+                if (lengthSize == 0 || length > (ulong)(size - place.Start))
+                {
+                    CorruptionException.Throw(bytes.Source, place.Start, "there is no series entry here");
+                }
+
+                var end = lengthSize + (long)length + 4;
+                if (end > here.Length)
+                {
+                    larger.Add(new ByteRange(place.Start, place.Start + end));
+                    continue;
+                }
+
+                var entry = here.Slice(lengthSize, (int)length);
+                if (Crc32C.Of(entry) != System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(here[(lengthSize + (int)length)..]))
+                {
+                    CorruptionException.ThrowChecksum(bytes.Source, place.Start);
+                }
+
+                SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, labels, chunks);
+                ChunkMeta[] inside = chunks is null ? [] : [.. chunks.Where(c => c.MinTime <= range.MaxTime && c.MaxTime >= range.MinTime)];
+                if (chunks is null || inside.Length > 0)
+                {
+                    ExternalLabelMerge.Merge(labels.Written, ExternalLabels, merged);
+                    entries.Add(new BlockEntry(Labels.FromEncoded(merged.Written), inside));
+                }
+            }
+
+            wanted = larger;
+        }
+    }
+
+    async Task<long> SizeAsync(string path, CancellationToken cancellationToken)
+    {
+        lock (_sizes)
+        {
+            if (_sizes.TryGetValue(path, out var known) && known > 0)
+            {
+                return known;
+            }
+        }
+
+        var key = BucketBlocks.Key(Meta.Id, path);
+        var attributes = await _bucket.AttributesAsync(key, cancellationToken) ?? throw new ObjectNotFoundException(_bucket.Name, key);
+        lock (_sizes)
+        {
+            return _sizes[path] = attributes.Size;
+        }
+    }
+
+    void Close()
+    {
+        _header?.Dispose();
+        _opening.Dispose();
+        if (_drop && Directory.Exists(_directory))
+        {
+            Directory.Delete(_directory, recursive: true);
+        }
+    }
+}
+
+/// <summary>Labels of a series and of its block as one: where both have a name, the block's value stands.</summary>
+static class ExternalLabelMerge
+{
+    /// <param name="series">In the form of <see cref="Labels.Encoded"/>.</param>
+    /// <param name="merged">Cleared, then filled in the same form.</param>
+    public static void Merge(ReadOnlySpan<byte> series, Labels external, ByteWriter merged)
+    {
+        merged.Clear();
+        if (external.IsEmpty)
+        {
+            merged.Raw(series);
+            return;
+        }
+
+        var own = new Labels.Enumerator(series);
+        var others = external.GetEnumerator();
+        var (moreOwn, moreOthers) = (own.MoveNext(), others.MoveNext());
+        while (moreOwn || moreOthers)
+        {
+            var order = !moreOwn ? 1 : !moreOthers ? -1 : own.Current.Name.SequenceCompareTo(others.Current.Name);
+            var label = order < 0 ? own.Current : others.Current;
+            merged.LengthPrefixed(label.Name);
+            merged.LengthPrefixed(label.Value);
+            moreOwn = order > 0 ? moreOwn : own.MoveNext();
+            moreOthers = order < 0 ? moreOthers : others.MoveNext();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Gateway;
+
+/// <summary>Chunks of one series and one resolution, and the part of time that they answer for.</summary>
+/// <param name="Chunks">In order of MinTime, perhaps overlapping.</param>
+readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
+
+/// <summary>A series out of the chunks of all blocks that have it.</summary>
+/// <param name="parts">In order of time, not overlapping.</param>
+/// <param name="source">For messages: the blocks' bucket.</param>
+sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, string source) : Series(labels)
+{
+    public override ISampleIterator Samples()
+    {
+        if (parts.Length == 1)
+        {
+            return new ChunkSeriesIterator(parts[0].Chunks, hints.Aggregate, parts[0].Range, source);
+        }
+
+        if (parts.Length > 1 && hints.Aggregate == Aggregate.Counter)
+        {
+            // Resets are counted from the first chunk on: only one iterator over all of them knows what went before.
+            var all = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime);
+            return new ChunkSeriesIterator([.. parts.SelectMany(part => part.Chunks)], hints.Aggregate, all, source);
+        }
+
+        return new PartsIterator(parts, hints.Aggregate, source);
+    }
+
+    public override IEnumerable<Chunk>? Chunks() => parts.Length switch
+    {
+        0 => [],
+        1 => parts[0].Chunks,
+        // Chunks of two resolutions overlap where one takes over from the other.
+        _ => null,
+    };
+
+    sealed class PartsIterator(SeriesPart[] parts, Aggregate aggregate, string source) : ISampleIterator
+    {
+        ChunkSeriesIterator? _current;
+        int _next;
+        long _seek = long.MinValue;
+
+        public bool Read(SampleBatch batch)
+        {
+            while (true)
+            {
+                if (_current?.Read(batch) == true)
+                {
+                    return true;
+                }
+
+                _current?.Dispose();
+                _current = null;
+                if (_next == parts.Length)
+                {
+                    return false;
+                }
+
+                var part = parts[_next++];
+                _current = new ChunkSeriesIterator(part.Chunks, aggregate, part.Range, source);
+                _current.Seek(_seek);
+            }
+        }
+
+        public void Seek(long timestamp)
+        {
+            _seek = Math.Max(_seek, timestamp);
+            _current?.Seek(timestamp);
+        }
+
+        public void Dispose() => _current?.Dispose();
+    }
+}
