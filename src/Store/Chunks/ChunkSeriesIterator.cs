@@ -84,11 +84,6 @@ sealed class ChunkSeriesIterator : ISampleIterator
             return _rest is null;
         }
 
-        if (_current is XorIterator { IsDone: true })
-        {
-            return true;
-        }
-
         _rest ??= new SampleBatch();
         _rest.Count = 0;
         _rest.HasStartTimestamps = false;

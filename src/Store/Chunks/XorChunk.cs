@@ -313,11 +313,9 @@ sealed class XorIterator : ChunkIterator
         _decoder = new XorDecoder(XorChunk.Count(data.Span));
     }
 
-    public bool IsDone => _decoder.Remaining == 0;
-
     public override int Append(SampleBatch batch)
     {
-        if (IsDone || !Accepts(batch, SampleKind.Float, startTimestamps: false))
+        if (_decoder.Remaining == 0 || !Accepts(batch, SampleKind.Float, startTimestamps: false))
         {
             return 0;
         }

@@ -1,0 +1,118 @@
+using System.CommandLine;
+using System.Globalization;
+using Observe.Hosting;
+using Observe.Query.Fanout;
+using Observe.Query.HttpApi;
+using Observe.Query.Promql;
+using Observe.Store.Bucket;
+
+namespace Observe.Commands;
+
+/// <summary><c>observe collector</c>: scrape, federate, keep, cut, ship. It also answers PromQL over what it still holds.</summary>
+static class CollectorCommand
+{
+    public static Command Build()
+    {
+        var server = new ServerFlags(9091, 10901, httpAliases: ["--web.listen-address"]);
+        var objstore = new ObjstoreFlags();
+        var collector = new CollectorFlags("./data");
+        var engine = new EngineFlags();
+        var command = new Command("collector", "scrape and federate a cluster's endpoints and ship blocks to the bucket");
+        server.AddTo(command);
+        collector.AddTo(command);
+        objstore.AddTo(command);
+        engine.AddTo(command);
+        command.SetAction(async (flags, _) =>
+        {
+            using var host = new RoleHost("collector", flags, server);
+            var (yaml, source) = objstore.Required(flags);
+            var role = new CollectorRole(host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
+            {
+                Load = () => collector.Load(flags),
+                Folder = flags.GetValue(collector.DataFolder)!,
+                Name = flags.GetValue(collector.Name) ?? Environment.MachineName,
+                BlockRange = flags.GetValue(collector.BlockRange),
+                WalSync = flags.GetValue(collector.WalSync),
+                Retention = flags.GetValue(collector.Retention),
+                SizeLimit = flags.GetValue(collector.SizeLimit),
+                Registry = host.Registry,
+                Serve = true,
+            });
+            var stores = new StoreSet(new StoreSetOptions { Time = host.Time });
+            stores.AddLocal("head", role.Querier, role.Describe);
+            var promql = new PromqlEngine(engine.Options(flags, host.Time));
+            var api = CollectorApi.With([role], new PrometheusApiOptions
+            {
+                Engine = promql,
+                Querier = options => new FanoutQuerier(stores, options),
+                Stores = () => stores.Stores,
+                Flags = Flags.All(flags),
+                Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),
+                Time = host.Time,
+                Logging = host.Logging,
+            });
+            return await host.RunAsync([role, new QueryRole(stores, promql, api, serve: false)]);
+        });
+        return command;
+    }
+}
+
+/// <summary>What the HTTP API shows of the collectors in this process: targets, configuration, head.</summary>
+static class CollectorApi
+{
+    public static PrometheusApiOptions With(IReadOnlyList<CollectorRole> collectors, PrometheusApiOptions options) => options with
+    {
+        Targets = () => Targets(collectors),
+        Configuration = () => string.Join("---\n", collectors.Select(c => c.Config.ToYaml())),
+        Tsdb = limit => Tsdb(collectors, limit),
+    };
+
+    static TargetsSnapshot Targets(IReadOnlyList<CollectorRole> collectors)
+    {
+        var (pools, active, dropped, counts) = (new SortedSet<string>(StringComparer.Ordinal), new List<TargetState>(), new List<DroppedTarget>(), new Dictionary<string, int>());
+        foreach (var scrape in collectors.Select(c => c.Scrape))
+        {
+            if (scrape is null)
+            {
+                continue;
+            }
+
+            pools.UnionWith(scrape.Pools());
+            var metadata = scrape.Metadata().ToLookup(m => m.Target);
+            var targets = scrape.Targets();
+            active.AddRange(targets.Active.Select(t => new TargetState(
+                t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString().ToLower(CultureInfo.InvariantCulture), t.LastError,
+                t.LastScrape?.ToUnixTimeMilliseconds() ?? 0, t.LastScrapeDuration.TotalSeconds,
+                Store.Model.Duration.Format(t.ScrapeInterval), Store.Model.Duration.Format(t.ScrapeTimeout))
+            {
+                GlobalUrl = t.GlobalUrl,
+                Metadata = [.. metadata[t.Labels].Select(m => new MetricMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
+            }));
+            dropped.AddRange(targets.Dropped.Select(t => new DroppedTarget(t.ScrapePool, t.DiscoveredLabels)));
+            foreach (var (pool, count) in targets.DroppedCounts)
+            {
+                counts[pool] = counts.GetValueOrDefault(pool) + count;
+            }
+        }
+
+        return new TargetsSnapshot([.. pools], active, dropped, counts);
+    }
+
+    static TsdbStatus Tsdb(IReadOnlyList<CollectorRole> collectors, int limit)
+    {
+        var stats = collectors.Select(c => c.Head).OfType<Store.Head.HeadBlock>().Select(h => h.Stats(limit)).ToList();
+        var held = stats.Where(s => s.Series > 0).ToList();
+        return new TsdbStatus(
+            stats.Sum(s => s.Series), stats.Sum(s => s.LabelPairs), stats.Sum(s => s.Chunks),
+            held.Count == 0 ? 0 : held.Min(s => s.Range.MinTime), held.Count == 0 ? 0 : held.Max(s => s.Range.MaxTime))
+        {
+            SeriesByMetric = Top(stats.SelectMany(s => s.SeriesByMetricName), limit),
+            ValuesByLabel = Top(stats.SelectMany(s => s.ValuesByLabelName), limit),
+            BytesByLabel = Top(stats.SelectMany(s => s.BytesByLabelName), limit),
+            SeriesByPair = Top(stats.SelectMany(s => s.SeriesByLabelPair), limit),
+        };
+    }
+
+    static IReadOnlyList<(string Name, long Value)> Top(IEnumerable<Store.Head.Cardinality> counts, int limit) =>
+        [.. counts.GroupBy(c => c.Name).Select(g => (g.Key, g.Sum(c => c.Value))).OrderByDescending(c => c.Item2).ThenBy(c => c.Key, StringComparer.Ordinal).Take(limit)];
+}

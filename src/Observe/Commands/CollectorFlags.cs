@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using Observe.Collector.Config;
+using Observe.Hosting;
+
+namespace Observe.Commands;
+
+/// <summary>The flags of a collector; its HTTP address and data folder also go by Prometheus's names.</summary>
+sealed partial class CollectorFlags(string defaultFolder)
+{
+    public Option<string> ConfigFile { get; } = Flags.Text("--config.file", "what to scrape, in Prometheus's form");
+
+    public Option<bool> ExpandEnvironment { get; } = Flags.Switch("--config.expand-env", "replace $(NAME) in the configuration by environment variables");
+
+    public Option<string> DataFolder { get; } = Flags.Text("--data-dir", $"where WAL and blocks lie (default {defaultFolder})", defaultFolder, "--storage.tsdb.path");
+
+    public Option<string> Name { get; } = Flags.Text("--collector.name", "tells the collectors of a cluster apart (default: the machine's name)");
+
+    public Option<TimeSpan> BlockRange { get; } = Flags.Span("--storage.tsdb.min-block-duration", "span of a block", "2h");
+
+    public Option<TimeSpan> Retention { get; } = Flags.Span("--storage.tsdb.retention.time", "how long shipped blocks stay here for queries", "6h");
+
+    public Option<long> SizeLimit { get; } = Flags.Size("--storage.size-limit", "disk that blocks may take while the bucket is out of reach; 0 for no limit", "0B");
+
+    public Option<TimeSpan> WalSync { get; } = Flags.Span("--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in (Option[])[ConfigFile, ExpandEnvironment, DataFolder, Name, BlockRange, Retention, SizeLimit, WalSync])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
+    public CollectorConfig Load(ParseResult flags)
+    {
+        var path = flags.GetValue(ConfigFile) ?? throw new FlagException("--config.file is missing");
+        return flags.GetValue(ExpandEnvironment)
+            ? CollectorConfig.Parse(Expand(File.ReadAllText(path)), path)
+            : CollectorConfig.Load(path);
+    }
+
+    static string Expand(string text) => Variable().Replace(text, match =>
+        Environment.GetEnvironmentVariable(match.Groups["name"].Value)
+        ?? throw new FlagException($"--config.expand-env: {match.Value} stands in the configuration, but there is no such environment variable"));
+
+    [GeneratedRegex(@"\$\((?<name>[A-Za-z_][A-Za-z0-9_]*)\)")]
+    private static partial Regex Variable();
+}

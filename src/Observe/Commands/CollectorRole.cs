@@ -1,0 +1,268 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Observe.Collector.Config;
+using Observe.Collector.Scrape;
+using Observe.Collector.Shipping;
+using Observe.Hosting;
+using Observe.Store.Api;
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+using Observe.Store.Fleet;
+using Observe.Store.Head;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Prometheus;
+
+namespace Observe.Commands;
+
+sealed record CollectorOptions
+{
+    /// <summary>Reads the configuration, at the start and at each reload.</summary>
+    public required Func<CollectorConfig> Load { get; init; }
+
+    public required string Folder { get; init; }
+
+    /// <summary>Tells the collectors of a cluster apart.</summary>
+    public required string Name { get; init; }
+
+    public TimeSpan BlockRange { get; init; } = TimeSpan.FromHours(2);
+
+    public TimeSpan WalSync { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a shipped block stays here, from its newest sample on.</summary>
+    public TimeSpan Retention { get; init; } = TimeSpan.FromHours(6);
+
+    /// <summary>Bytes that blocks may take here; 0 for no limit.</summary>
+    public long SizeLimit { get; init; }
+
+    /// <summary>How often the collector tells the bucket how it is.</summary>
+    public TimeSpan StatusInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    public required CollectorRegistry Registry { get; init; }
+
+    /// <summary>Serve head and local blocks over the store API.</summary>
+    public bool Serve { get; init; }
+}
+
+/// <summary>Scrapes into a head, cuts blocks, ships them to the bucket.</summary>
+sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptions options) : IRole
+{
+    readonly ILogger _log = host.Logging.CreateLogger<CollectorRole>();
+    readonly LateQuerier _querier = new("the head");
+    readonly CancellationTokenSource _stop = new();
+    volatile CollectorConfig _config = new();
+    LocalBlocks? _blocks;
+    HeadBlock? _head;
+    ScrapeManager? _scrape;
+    Shipper? _shipper;
+    StatusReporter? _status;
+    Task[] _loops = [];
+
+    /// <summary>Head and local blocks together, external labels added; refuses until the role has started.</summary>
+    public IQuerier Querier => _querier;
+
+    public string Name => options.Name;
+
+    public CollectorConfig Config => _config;
+
+    /// <summary>Null until started.</summary>
+    public ScrapeManager? Scrape => _scrape;
+
+    /// <summary>Null until started.</summary>
+    public HeadBlock? Head => _head;
+
+    public StoreDescription Describe()
+    {
+        var (head, blocks) = (_head?.Range ?? new TimeRange(0, -1), _blocks?.Range ?? new TimeRange(0, -1));
+        var from = blocks.IsEmpty ? head.MinTime : head.IsEmpty ? blocks.MinTime : Math.Min(head.MinTime, blocks.MinTime);
+
+        // The head grows while it is asked: it answers for whatever is newest.
+        return new StoreDescription("sidecar", [_config.Global.ExternalLabels], head.IsEmpty && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue));
+    }
+
+    public void Configure(IServiceCollection services)
+    {
+        if (options.Serve)
+        {
+            services.AddStoreApi(_querier, Describe);
+        }
+    }
+
+    public void Map(WebApplication app)
+    {
+        if (options.Serve)
+        {
+            app.MapStoreApi();
+        }
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        _config = options.Load();
+        LogConfigWarnings(_config);
+        Directory.CreateDirectory(options.Folder);
+        _head = await HeadBlock.OpenAsync(
+            new HeadOptions
+            {
+                Directory = options.Folder,
+                Time = host.Time,
+                BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
+                WalSyncInterval = options.WalSync,
+                Metrics = options.Registry,
+                Logger = host.Logging.CreateLogger<HeadBlock>(),
+                BlockCut = (path, _) =>
+                {
+                    _blocks!.Add(path);
+                    _shipper?.Wake();
+                    return ValueTask.CompletedTask;
+                },
+            },
+            cancellationToken);
+        _blocks = new LocalBlocks(options.Folder, host.Logging.CreateLogger<LocalBlocks>());
+        _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_blocks, _head]), () => _config.Global.ExternalLabels));
+        _scrape = new ScrapeManager(_head, new ScrapeOptions { Time = host.Time }, new ScrapeMetrics(options.Registry), host.Logging);
+        await _scrape.ApplyAsync(_config, cancellationToken);
+        _shipper = new Shipper(new ShipperOptions
+        {
+            Directory = options.Folder,
+            Bucket = bucket,
+            ExternalLabels = () => _config.Global.ExternalLabels,
+            Origin = () => new BlockOrigin(options.Name, BuildVersion.Version, _config.Hash()),
+            Time = host.Time,
+            Random = new Random(),
+            Metrics = new ShipperMetrics(options.Registry),
+            Logger = host.Logging.CreateLogger<Shipper>(),
+            Interval = Part(options.BlockRange, 30),
+            Spread = Part(options.BlockRange, 30),
+            Retention = options.Retention,
+            Grace = Part(options.BlockRange * 4, 15 * 60),
+            SizeLimit = options.SizeLimit,
+            Deleting = (path, _) =>
+            {
+                _blocks.Remove(path);
+                return ValueTask.CompletedTask;
+            },
+        });
+        _status = new StatusReporter(
+            bucket, _config.Cluster, options.Name, Status, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
+        _loops = [CutAsync(_stop.Token), _shipper.RunAsync(_stop.Token), _status.RunAsync(_stop.Token)];
+    }
+
+    public async Task ReloadAsync()
+    {
+        var config = options.Load();
+        LogConfigWarnings(config);
+        await _scrape!.ApplyAsync(config, _stop.Token);
+        _config = config;
+    }
+
+    /// <summary>Stops scraping, cuts the whole head and ships it: after a graceful stop the bucket has everything.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync();
+        await Task.WhenAll(_loops);
+        if (_scrape is not null)
+        {
+            await _scrape.DisposeAsync();
+        }
+
+        if (_shipper is null)
+        {
+            return; // It never came to start.
+        }
+
+        try
+        {
+            await _head!.CutAsync(force: true, cancellationToken);
+            await _shipper.ShipAllAsync(cancellationToken);
+            await _status!.StopAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            LogStopUnshipped(_log, options.Folder, e);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_head is not null)
+        {
+            await _head.DisposeAsync();
+        }
+
+        _blocks?.Dispose();
+        _shipper?.Dispose();
+        await bucket.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    CollectorStatus Status()
+    {
+        var (config, head, shipped) = (_config, _head!.Range, _shipper!.Status);
+        var targets = _scrape!.Targets().Active;
+        return new CollectorStatus
+        {
+            Cluster = config.Cluster,
+            Collector = options.Name,
+            Instance = "",
+            Labels = config.Global.ExternalLabels.ToDictionary(),
+            ProgramVersion = BuildVersion.Version,
+            ConfigHash = config.Hash(),
+            StartedAt = default,
+            WrittenAt = default,
+            IntervalMs = 0,
+            NewestSample = head.IsEmpty ? null : head.MaxTime,
+            Shipped = shipped.Shipped,
+            Unshipped = head.IsEmpty ? shipped.Unshipped : [.. shipped.Unshipped, head],
+            TargetsUp = targets.Count(t => t.Health == TargetHealth.Up),
+            TargetsDown = targets.Count(t => t.Health == TargetHealth.Down),
+            Series = _head.SeriesCount,
+            ShedBlocks = shipped.ShedBlocks,
+            LastError = shipped.LastError,
+        };
+    }
+
+    async Task CutAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(Part(options.BlockRange, 30), host.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken))
+            {
+                try
+                {
+                    await _head!.CutAsync(force: false, cancellationToken);
+                }
+                catch (IOException e)
+                {
+                    LogCutFailed(_log, e);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    /// <summary>A quarter of a block's span, and never more than so many seconds: short blocks are cut and shipped in their own time.</summary>
+    static TimeSpan Part(TimeSpan blockRange, double mostSeconds) =>
+        TimeSpan.FromMilliseconds(Math.Clamp(blockRange.TotalMilliseconds / 4, 100, mostSeconds * 1000));
+
+    void LogConfigWarnings(CollectorConfig config)
+    {
+        foreach (var warning in config.Warnings)
+        {
+            LogConfigWarning(_log, warning.ToString());
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Warning}")]
+    static partial void LogConfigWarning(ILogger logger, string warning);
+
+    [LoggerMessage(LogLevel.Error, "a block could not be cut; its samples stay in the head, and the next round tries again")]
+    static partial void LogCutFailed(ILogger logger, Exception e);
+
+    [LoggerMessage(LogLevel.Warning, "stopped before everything was in the bucket; the next start ships the rest")]
+    static partial void LogStopUnshipped(ILogger logger, string folder, Exception e);
+}

@@ -1,0 +1,142 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Observe.Hosting;
+using Observe.Query.Promql;
+using Observe.Query.Promql.Parsing;
+using Observe.Query.Promql.Scripts;
+using Observe.Store.Model;
+
+namespace Observe.Commands;
+
+/// <summary><c>observe promql instant | range | format | test</c>.</summary>
+static class PromqlCommand
+{
+    public static Command Build()
+    {
+        var url = Flags.Text("--url", "a server with Prometheus's HTTP API (default http://127.0.0.1:9090)", "http://127.0.0.1:9090");
+        var query = new Argument<string>("QUERY") { Description = "PromQL" };
+        var command = new Command("promql", "ask, format and test PromQL");
+
+        var instant = new Command("instant", "evaluate a query at one time");
+        var time = Flags.Text("--time", "RFC 3339 or seconds since the epoch (default now)");
+        instant.Arguments.Add(query);
+        instant.Options.Add(url);
+        instant.Options.Add(time);
+        instant.SetAction((flags, cancellationToken) => AskAsync(
+            flags.GetValue(url)!, "query", [("query", flags.GetValue(query)!), ("time", flags.GetValue(time))], cancellationToken));
+
+        var range = new Command("range", "evaluate a query at each step of a range");
+        var start = new Option<string>("--start") { Description = "RFC 3339 or seconds since the epoch", Required = true };
+        var end = new Option<string>("--end") { Description = "RFC 3339 or seconds since the epoch", Required = true };
+        var step = Flags.Text("--step", "a duration (default 1m)", "1m");
+        range.Arguments.Add(query);
+        foreach (var option in (Option[])[url, start, end, step])
+        {
+            range.Options.Add(option);
+        }
+
+        range.SetAction((flags, cancellationToken) => AskAsync(
+            flags.GetValue(url)!,
+            "query_range",
+            [("query", flags.GetValue(query)!), ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step))],
+            cancellationToken));
+
+        var format = new Command("format", "print a query as Prometheus formats it");
+        format.Arguments.Add(query);
+        format.SetAction(flags =>
+        {
+            try
+            {
+                Console.Out.WriteLine(Printer.Pretty(PromqlParser.Parse(flags.GetValue(query)!, ParserOptions.Everything)));
+                return 0;
+            }
+            catch (ParseException e)
+            {
+                Console.Error.WriteLine($"observe: {e.Message}");
+                return 1;
+            }
+        });
+
+        var test = new Command("test", "run scripts in the promqltest language");
+        var files = new Argument<string[]>("FILE") { Description = "a script", Arity = ArgumentArity.OneOrMore };
+        var quiet = Flags.Switch("--quiet", "only the counts, not what fails");
+        test.Arguments.Add(files);
+        test.Options.Add(quiet);
+        test.SetAction(async (flags, cancellationToken) =>
+        {
+            using var engine = new PromqlEngine(PromqlScript.EngineOptions);
+            return await PromqlScripts.RunFilesAsync(flags.GetValue(files)!, engine, null, Console.Out, !flags.GetValue(quiet), cancellationToken) ? 0 : 1;
+        });
+
+        command.Subcommands.Add(instant);
+        command.Subcommands.Add(range);
+        command.Subcommands.Add(format);
+        command.Subcommands.Add(test);
+        return command;
+    }
+
+    static async Task<int> AskAsync(string url, string endpoint, (string Name, string? Value)[] parameters, CancellationToken cancellationToken)
+    {
+        using var http = new HttpClient { BaseAddress = new Uri(url.TrimEnd('/') + "/") };
+        using var form = new FormUrlEncodedContent(parameters.Where(p => p.Value is not null).Select(p => KeyValuePair.Create(p.Name, p.Value!)));
+        JsonNode? answer;
+        try
+        {
+            using var response = await http.PostAsync("api/v1/" + endpoint, form, cancellationToken);
+            answer = JsonNode.Parse(await response.Content.ReadAsStreamAsync(cancellationToken));
+        }
+        catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException)
+        {
+            await Console.Error.WriteLineAsync($"observe: {url}: {e.Message}");
+            return 1;
+        }
+
+        foreach (var warning in (answer?["warnings"]?.AsArray() ?? []).Concat(answer?["infos"]?.AsArray() ?? []))
+        {
+            await Console.Error.WriteLineAsync($"warning: {warning}");
+        }
+
+        if ((string?)answer?["status"] != "success")
+        {
+            await Console.Error.WriteLineAsync($"observe: {answer?["errorType"]}: {answer?["error"]}");
+            return 1;
+        }
+
+        var data = answer!["data"]!;
+        if ((string?)data["resultType"] is "scalar" or "string")
+        {
+            await Console.Out.WriteLineAsync(Point(data["result"]!));
+            return 0;
+        }
+
+        foreach (var series in data["result"]!.AsArray())
+        {
+            var name = Name(series!["metric"]!.AsObject());
+            if (series["value"] is { } value)
+            {
+                await Console.Out.WriteLineAsync($"{name} => {Point(value)}");
+            }
+            else if (series["histogram"] is { } histogram)
+            {
+                await Console.Out.WriteLineAsync($"{name} => {histogram[1]!.ToJsonString()} @[{histogram[0]}]");
+            }
+            else
+            {
+                await Console.Out.WriteLineAsync($"{name} =>");
+                foreach (var point in (series["values"]?.AsArray() ?? []).Concat(series["histograms"]?.AsArray() ?? []))
+                {
+                    await Console.Out.WriteLineAsync(Point(point!));
+                }
+            }
+        }
+
+        return 0;
+    }
+
+    static string Point(JsonNode point) => string.Create(CultureInfo.InvariantCulture, $"{point[1]} @[{point[0]}]");
+
+    static string Name(JsonObject metric) =>
+        (string?)metric[Labels.MetricName]
+        + "{" + string.Join(", ", metric.Where(l => l.Key != Labels.MetricName).Select(l => $"{l.Key}={GoText.Quote((string)l.Value!)}")) + "}";
+}

@@ -1,0 +1,111 @@
+using System.CommandLine;
+using Observe.Hosting;
+using Observe.Query.Fanout;
+using Observe.Query.HttpApi;
+using Observe.Query.Promql;
+using Observe.Store.Api;
+using Microsoft.Extensions.Logging;
+using Prometheus;
+
+namespace Observe.Commands;
+
+/// <summary><c>observe query</c>: PromQL over endpoints of the store API, a bucket, or both.</summary>
+static class QueryCommand
+{
+    public static Command Build()
+    {
+        var server = new ServerFlags(9090, 10901);
+        var objstore = new ObjstoreFlags();
+        var engine = new EngineFlags();
+        var query = new QueryFlags();
+        var store = new StoreFlags();
+        var command = new Command("query", "answer PromQL over stores, collectors and a bucket");
+        server.AddTo(command);
+        objstore.AddTo(command);
+        store.AddTo(command);
+        engine.AddTo(command);
+        query.AddTo(command);
+        command.SetAction(async (flags, _) =>
+        {
+            using var host = new RoleHost("query", flags, server);
+            var stores = query.Stores(flags, host);
+            var roles = new List<IRole>();
+            if (objstore.Content(flags) is { } bucket)
+            {
+                var bucketRole = StoreRole.Create(host, flags, store, bucket, serve: false);
+                stores.AddLocal("bucket", bucketRole.Querier, bucketRole.Describe);
+                roles.Add(bucketRole);
+            }
+            else if (flags.GetValue(query.Endpoints)!.Length == 0)
+            {
+                throw new FlagException("there is nothing to query: give --endpoint, --objstore.config or --objstore.config-file");
+            }
+
+            var promql = new PromqlEngine(engine.Options(flags, host.Time));
+            roles.Add(new QueryRole(stores, promql, query.Api(flags, host, promql, stores), serve: true));
+            return await host.RunAsync(roles);
+        });
+        return command;
+    }
+}
+
+/// <summary>The flags of fan-out and HTTP API.</summary>
+sealed class QueryFlags
+{
+    readonly Option<string[]> _replicaLabels = Flags.Many("--query.replica-label", "label that tells replicas apart; repeatable (default replica)");
+    readonly Option<bool> _partialResponse = Flags.Switch("--query.partial-response", "answer without a store that fails, with a warning (default true)", true);
+    readonly Option<bool> _autoDownsampling = Flags.Switch("--query.auto-downsampling", "choose downsampled data by the step where a request says nothing");
+    readonly Option<TimeSpan> _responseTimeout = Flags.Span("--store.response-timeout", "how long a store may be silent during a query", "30s");
+    readonly Option<TimeSpan> _lookup = Flags.Span("--store.sd-dns-interval", "how often names are looked up", "30s");
+    readonly Option<TimeSpan> _slow = Flags.Span("--query.slow-query-threshold", "queries that take longer are logged; 0 for none", "10s");
+    readonly Option<string> _cors = Flags.Text("--web.cors.origin", "RE2 of the origins that a browser may ask from (default none)");
+
+    public Option<string[]> Endpoints { get; } = Flags.Many(
+        "--endpoint", "store API to ask: HOST:PORT, dns+NAME:PORT, dnssrv+NAME or dnssrvnoa+NAME; repeatable");
+
+    public void AddTo(Command command, bool endpoints = true)
+    {
+        if (endpoints)
+        {
+            command.Options.Add(Endpoints);
+        }
+
+        foreach (var option in (Option[])[_replicaLabels, _partialResponse, _autoDownsampling, _responseTimeout, _lookup, _slow, _cors])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public StoreSet Stores(ParseResult flags, RoleHost host) => new(
+        new StoreSetOptions
+        {
+            Endpoints = flags.CommandResult.Command.Options.Contains(Endpoints) ? flags.GetValue(Endpoints)! : [],
+            LookupInterval = flags.GetValue(_lookup),
+            Client = new StoreApiClientOptions { ResponseTimeout = flags.GetValue(_responseTimeout) },
+            Time = host.Time,
+        },
+        new Logger<StoreSet>(host.Logging),
+        new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry)));
+
+    public PrometheusApiOptions Api(ParseResult flags, RoleHost host, PromqlEngine engine, StoreSet stores)
+    {
+        var started = host.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var replicas = flags.GetValue(_replicaLabels)!;
+        return new PrometheusApiOptions
+        {
+            Engine = engine,
+            Querier = options => new FanoutQuerier(stores, options),
+            Defaults = new FanoutOptions { ReplicaLabels = replicas.Length == 0 ? ["replica"] : replicas, PartialResponse = flags.GetValue(_partialResponse) },
+            Stores = () => stores.Stores,
+            Flags = Flags.All(flags),
+            Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),
+            Runtime = () => new RuntimeDescription(started),
+            CorsOrigin = flags.GetValue(_cors) is { Length: > 0 } origin ? origin : null,
+            AutoDownsampling = flags.GetValue(_autoDownsampling),
+            SlowQuery = flags.GetValue(_slow),
+            Time = host.Time,
+            Metrics = new QueryMetrics(Metrics.WithCustomRegistry(host.Registry)),
+            Logging = host.Logging,
+        };
+    }
+}

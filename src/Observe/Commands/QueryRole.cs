@@ -1,0 +1,71 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Observe.Hosting;
+using Observe.Query.Fanout;
+using Observe.Query.HttpApi;
+using Observe.Query.Promql;
+using Observe.Store.Api;
+using Observe.Store.Model;
+
+namespace Observe.Commands;
+
+/// <summary>PromQL over a set of stores: endpoints elsewhere, and what this process itself holds.</summary>
+/// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked.</param>
+sealed class QueryRole(StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, bool serve) : IRole
+{
+    readonly CancellationTokenSource _stop = new();
+    Task _loop = Task.CompletedTask;
+
+    public void Configure(IServiceCollection services)
+    {
+        if (serve)
+        {
+            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe);
+        }
+    }
+
+    public void Map(WebApplication app)
+    {
+        app.MapPrometheusApi(api);
+        if (serve)
+        {
+            app.MapStoreApi();
+        }
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await stores.RefreshAsync(cancellationToken);
+        _loop = stores.RunAsync(_stop.Token);
+    }
+
+    public Task ReloadAsync() => Task.CompletedTask;
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync();
+        try
+        {
+            await _loop;
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stores.DisposeAsync();
+        engine.Dispose();
+        _stop.Dispose();
+    }
+
+    StoreDescription Describe()
+    {
+        var known = stores.Stores.Select(s => s.Description).OfType<StoreDescription>().ToList();
+        return new StoreDescription(
+            "query",
+            [.. known.SelectMany(d => d.LabelSets).Distinct()],
+            known.Count == 0 ? TimeRange.All : new TimeRange(known.Min(d => d.Range.MinTime), known.Max(d => d.Range.MaxTime)));
+    }
+}

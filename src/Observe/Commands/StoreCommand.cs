@@ -1,0 +1,25 @@
+using System.CommandLine;
+using Observe.Hosting;
+
+namespace Observe.Commands;
+
+/// <summary><c>observe store</c>: a bucket's blocks over the store API.</summary>
+static class StoreCommand
+{
+    public static Command Build()
+    {
+        var server = new ServerFlags(10902, 10901);
+        var objstore = new ObjstoreFlags();
+        var store = new StoreFlags();
+        var command = new Command("store", "serve a bucket's blocks over the store API");
+        server.AddTo(command);
+        objstore.AddTo(command);
+        store.AddTo(command);
+        command.SetAction(async (flags, _) =>
+        {
+            using var host = new RoleHost("store", flags, server);
+            return await host.RunAsync([StoreRole.Create(host, flags, store, objstore.Required(flags), serve: true)]);
+        });
+        return command;
+    }
+}

@@ -1,0 +1,132 @@
+using System.CommandLine;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Observe.Hosting;
+using Observe.Store.Api;
+using Observe.Store.Bucket;
+using Observe.Store.Gateway;
+using Observe.Store.Querying;
+
+namespace Observe.Commands;
+
+/// <summary>The flags of whoever reads a bucket's blocks.</summary>
+sealed class StoreFlags
+{
+    public Option<string> DataFolder { get; } = Flags.Text("--data-dir", "where metas and index headers are kept (default ./data)", "./data");
+
+    public Option<TimeSpan> SyncInterval { get; } = Flags.Span("--sync-block-duration", "how often the bucket is looked into", "30s");
+
+    public Option<TimeSpan> IgnoreMarks { get; } = Flags.Span("--ignore-deletion-marks-delay", "how long a block marked for deletion is still read", "24h");
+
+    public Option<long> CacheSize { get; } = Flags.Size("--index-cache-size", "memory for what was read of indexes and chunks", "250MB");
+
+    public Option<long> PoolSize { get; } = Flags.Size("--chunk-pool-size", "memory for chunks of all queries under way", "2GB");
+
+    public Option<long> QueryLimit { get; } = Flags.Size("--store.grpc.downloaded-bytes-limit", "what one query may fetch; 0 for no limit", "0B");
+
+    public Option<int> Concurrency { get; } = Flags.Number("--store.grpc.series-max-concurrency", "requests that one query has under way at once (default 20)", 20);
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in (Option[])[DataFolder, SyncInterval, IgnoreMarks, CacheSize, PoolSize, QueryLimit, Concurrency])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public BucketStoreOptions Options(ParseResult flags, TimeProvider time) => new()
+    {
+        Directory = Path.Combine(flags.GetValue(DataFolder)!, "store"),
+        Time = time,
+        IgnoreDeletionMarksDelay = flags.GetValue(IgnoreMarks),
+        CacheBytes = flags.GetValue(CacheSize),
+        MaxBytes = flags.GetValue(PoolSize),
+        MaxBytesPerQuery = flags.GetValue(QueryLimit),
+        Concurrency = flags.GetValue(Concurrency),
+    };
+}
+
+/// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
+/// <param name="serve">Also over the store API.</param>
+sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, bool serve) : IRole
+{
+    readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
+    readonly CancellationTokenSource _stop = new();
+    readonly ILogger _log = host.Logging.CreateLogger<StoreRole>();
+    Task _loop = Task.CompletedTask;
+
+    public IQuerier Querier => _store;
+
+    /// <summary>From flags; the role owns the bucket that it opens.</summary>
+    public static StoreRole Create(RoleHost host, ParseResult flags, StoreFlags store, (string Content, string Source) bucket, bool serve) => new(
+        host,
+        BucketConfig.Parse(bucket.Content, bucket.Source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
+        store.Options(flags, host.Time),
+        flags.GetValue(store.SyncInterval),
+        serve);
+
+    public StoreDescription Describe() => new("store", _store.LabelSets(), _store.Range);
+
+    public void Configure(IServiceCollection services)
+    {
+        if (serve)
+        {
+            services.AddStoreApi(_store, Describe);
+        }
+    }
+
+    public void Map(WebApplication app)
+    {
+        if (serve)
+        {
+            app.MapStoreApi();
+        }
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await _store.SyncAsync(cancellationToken);
+        _loop = SyncAsync(_stop.Token);
+    }
+
+    public Task ReloadAsync() => Task.CompletedTask;
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync();
+        await _loop;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _store.DisposeAsync();
+        await bucket.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    async Task SyncAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(syncInterval, host.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken))
+            {
+                try
+                {
+                    await _store.SyncAsync(cancellationToken);
+                }
+                catch (IOException e)
+                {
+                    LogSyncFailed(_log, bucket.Name, e);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "the bucket could not be looked into; what was known of it is served on")]
+    static partial void LogSyncFailed(ILogger logger, string bucket, Exception e);
+}

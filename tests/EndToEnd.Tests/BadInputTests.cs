@@ -1,0 +1,127 @@
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.EndToEnd.Tests;
+
+/// <summary>What the program says when something is wrong with what it was given. Each message names the place, and nothing is lost.</summary>
+public sealed class BadInputTests : IDisposable
+{
+    readonly string _folder = Checkout.NewFolder("bad");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_bad_configuration_is_refused_with_all_its_faults()
+    {
+        var config = await FileAsync("observe.yml", """
+            global:
+              scrape_interval: soon
+              external_labels: {cluster: bad}
+            scrape_configs:
+              - job_name: a
+                scrape_intervall: 5s
+              - job_name: a
+                static_configs: [{targets: ['127.0.0.1:1']}]
+            """);
+        var (exitCode, text) = await ObserveProcess.RunAsync("collector", "--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data"));
+        Assert.Equal(1, exitCode);
+        Assert.Contains(config + ":2", text, StringComparison.Ordinal);
+        Assert.Contains("scrape_intervall", text, StringComparison.Ordinal);
+        Assert.Contains(config + ":7", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
+
+        (exitCode, text) = await ObserveProcess.RunAsync("check", "config", config);
+        Assert.Equal(1, exitCode);
+        Assert.Contains(config + ":6", text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--query.timeout=soon", "--query.timeout")]
+    [InlineData("--endpoint", "--endpoint")]
+    [InlineData("--no-such-flag=1", "--no-such-flag")]
+    [InlineData("--http-address=nowhere", "--http-address")]
+    [InlineData("--enable-feature=magic", "magic")]
+    [InlineData("--objstore.config={type: S3, config: {bukket: x}}", "bukket")]
+    public async Task A_bad_flag_is_refused_by_name(string flag, string named)
+    {
+        var (exitCode, text) = await ObserveProcess.RunAsync("query", "--endpoint=127.0.0.1:1", "--grpc-address=127.0.0.1:0", flag);
+        Assert.NotEqual(0, exitCode);
+        Assert.Contains(named, text, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bad_reload_keeps_the_old_configuration()
+    {
+        await using var exporter = await LedgerExporter.StartAsync(series: 1);
+        var good = $"global: {{scrape_interval: 1s, external_labels: {{cluster: reload}}}}\nscrape_configs: [{{job_name: ledger, static_configs: [{{targets: ['{exporter.Address}']}}]}}]\n";
+        var config = await FileAsync("observe.yml", good);
+        await using var collector = await ObserveProcess.StartAsync("collector", [
+            "--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data"), "--web.enable-lifecycle",
+            "--objstore.config={type: FILESYSTEM, config: {directory: " + Path.Combine(_folder, "bucket") + "}}",
+        ]);
+        await Eventually.TrueAsync(async () => (await collector.QueryAsync("up")).Count == 1, TimeSpan.FromSeconds(20), "a first scrape");
+
+        await File.WriteAllTextAsync(config, good + "rubbish: true\n");
+        using var refused = await collector.Http.PostAsync("-/reload", null);
+        Assert.Equal(System.Net.HttpStatusCode.InternalServerError, refused.StatusCode);
+        Assert.Contains("rubbish", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("prometheus_config_last_reload_successful 0", await collector.Http.GetStringAsync("metrics"), StringComparison.Ordinal);
+        var before = exporter.Scrapes;
+        await Eventually.TrueAsync(() => Task.FromResult(exporter.Scrapes > before + 1), TimeSpan.FromSeconds(10), "scraping goes on");
+
+        await File.WriteAllTextAsync(config, good.Replace("job_name: ledger", "job_name: renamed", StringComparison.Ordinal));
+        await collector.Process.SignalAsync("HUP");
+        await Eventually.TrueAsync(
+            async () => (await collector.QueryAsync("up{job=\"renamed\"}")).Count == 1, TimeSpan.FromSeconds(20), "the new configuration");
+        Assert.Equal(0, await collector.Process.StopAsync());
+    }
+
+    [Fact]
+    public async Task A_bucket_out_of_reach_loses_nothing_and_is_named()
+    {
+        await using var exporter = await LedgerExporter.StartAsync(series: 1);
+        var config = await FileAsync("observe.yml",
+            $"global: {{scrape_interval: 200ms, scrape_timeout: 200ms, external_labels: {{cluster: away}}}}\nscrape_configs: [{{job_name: ledger, static_configs: [{{targets: ['{exporter.Address}']}}]}}]\n");
+        string[] flags = ["--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data"), "--storage.tsdb.min-block-duration=2s", "--http-grace-period=5s"];
+        var closed = ChildProcess.FreePort();
+        await using (var collector = await ObserveProcess.StartAsync("collector",
+            [.. flags, $"--objstore.config={{type: S3, config: {{bucket: b, endpoint: '127.0.0.1:{closed}', insecure: true, access_key: KEY, secret_key: hunter2}}}}"]))
+        {
+            await collector.Process.LineAsync($"127.0.0.1:{closed}");
+            await Eventually.TrueAsync(() => Task.FromResult(exporter.Scrapes > 40), TimeSpan.FromSeconds(30), "scraping without a bucket");
+            Assert.True((await collector.QueryAsync("ledger")).Count == 1);
+            await collector.Process.StopAsync();
+            Assert.DoesNotContain("hunter2", collector.Process.Output, StringComparison.Ordinal);
+        }
+
+        var bucket = Path.Combine(_folder, "bucket");
+        await using (var collector = await ObserveProcess.StartAsync("collector", [.. flags, "--objstore.config={type: FILESYSTEM, config: {directory: " + bucket + "}}"]))
+        {
+            await collector.Process.StopAsync();
+        }
+
+        await using var query = await ObserveProcess.StartAsync("query", ["--objstore.config={type: FILESYSTEM, config: {directory: " + bucket + "}}", "--data-dir=" + Path.Combine(_folder, "query")]);
+        var kept = int.Parse((await query.QueryAsync("count_over_time(ledger[1h])"))[0].Value, System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(kept, exporter.Scrapes - 3, exporter.Scrapes);
+    }
+
+    [Theory]
+    [InlineData("sum(", 400, "parse error")]
+    [InlineData("no_such_function(up)", 400, "unknown function")]
+    [InlineData("count_values(\"a\", vector(1)) * on() group_left() vector(", 400, "parse error")]
+    public async Task A_bad_query_says_where(string query, int status, string text)
+    {
+        await using var process = await ObserveProcess.StartAsync("query", ["--endpoint=127.0.0.1:1"]);
+        using var response = await process.Http.GetAsync("api/v1/query?query=" + Uri.EscapeDataString(query));
+        Assert.Equal(status, (int)response.StatusCode);
+        Assert.Contains(text, await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    async Task<string> FileAsync(string name, string content)
+    {
+        var path = Path.Combine(_folder, name);
+        await File.WriteAllTextAsync(path, content);
+        return path;
+    }
+}

@@ -1,0 +1,81 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Observe.Testkit;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Observe.EndToEnd.Tests;
+
+/// <summary>A collector that is killed with SIGKILL, again and again, under load.</summary>
+public sealed class KillTests(ITestOutputHelper output) : IDisposable
+{
+    const int Kills = 30;
+    readonly string _folder = Checkout.NewFolder("kill");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task What_a_collector_has_shown_is_there_after_every_kill()
+    {
+        await using var exporter = await LedgerExporter.StartAsync(series: 200);
+        var config = Path.Combine(_folder, "observe.yml");
+        await File.WriteAllTextAsync(config, $"""
+            global: {"{"}scrape_interval: 100ms, scrape_timeout: 100ms, external_labels: {"{"}cluster: kill{"}"}{"}"}
+            scrape_configs:
+              - job_name: ledger
+                static_configs: [{"{"}targets: ['{exporter.Address}']{"}"}]
+            """);
+        const int seed = 20261123;
+        output.WriteLine($"seed {seed}");
+        var random = new Random(seed);
+        var seen = new SortedSet<long>[3];
+        var restarts = new List<TimeSpan>();
+        for (var kill = 0; kill <= Kills; kill++)
+        {
+            var began = TimeProvider.System.GetTimestamp();
+            await using var collector = await ObserveProcess.StartAsync("collector", [
+                "--config.file=" + config,
+                "--data-dir=" + Path.Combine(_folder, "data"),
+                "--objstore.config={type: FILESYSTEM, config: {directory: " + Path.Combine(_folder, "bucket") + "}}",
+                "--storage.tsdb.min-block-duration=20s",
+                "--wal.sync-interval=0s",
+            ]);
+            restarts.Add(TimeProvider.System.GetElapsedTime(began));
+            var started = exporter.Scrapes;
+            var wanted = started + 1 + random.Next(12);
+            await Eventually.TrueAsync(() => Task.FromResult(exporter.Scrapes > wanted), TimeSpan.FromSeconds(30), "scraping after a restart");
+            for (var i = 0; i < seen.Length; i++)
+            {
+                var now = await ValuesAsync(collector, i * 97);
+                var lost = seen[i]?.Except(now).ToList() ?? [];
+                Assert.True(lost.Count == 0, $"after kill {kill}, series {i * 97} lacks {string.Join(' ', lost)} of {seen[i]?.Count}\n{collector.Process.Output}");
+                seen[i] = now;
+            }
+
+            await collector.Process.KillAsync();
+        }
+
+        restarts.Sort();
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{Kills} kills, {exporter.Scrapes} scrapes served, {seen[0].Count} kept; ready again after {restarts[restarts.Count / 2].TotalSeconds:F2} s (median), {restarts[^1].TotalSeconds:F2} s (most)"));
+        Assert.InRange(seen[0].Count, Kills, exporter.Scrapes);
+    }
+
+    /// <summary>All values of a series, each of which is the number of the scrape that showed it.</summary>
+    static async Task<SortedSet<long>> ValuesAsync(ObserveProcess collector, int series)
+    {
+        var answer = await collector.GetAsync("api/v1/query?query=" + Uri.EscapeDataString($"ledger{{series=\"{series}\"}}[1h]"));
+        Assert.Null(answer["warnings"]);
+        var values = new SortedSet<long>();
+        long last = 0;
+        foreach (var sample in answer["data"]!["result"]!.AsArray().SelectMany(s => s!["values"]!.AsArray()))
+        {
+            var value = long.Parse((string)sample![1]!, CultureInfo.InvariantCulture);
+            Assert.True(value > last, $"{value} follows {last}");
+            last = value;
+            values.Add(value);
+        }
+
+        return values;
+    }
+}
