@@ -23,12 +23,13 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
 
     public string Endpoint => Client.Endpoint;
 
-    public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0)
+    public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
+        StoreApiMetrics? metrics = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStoreApi(querier, () => description);
+        builder.Services.AddStoreApi(querier, () => description, metrics);
         var server = builder.Build();
         server.MapStoreApi();
         await server.StartAsync();

@@ -89,7 +89,12 @@ static partial class QueryEndpoints
         QueryResult? result = null;
         try
         {
-            result = await evaluate();
+            using (call.Options.Metrics?.Track(call.Options.Engine.Options.MaxConcurrency))
+            {
+                result = await evaluate();
+            }
+
+            call.Options.Metrics?.Observe(result.Statistics);
         }
         finally
         {

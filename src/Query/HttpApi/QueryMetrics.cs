@@ -1,4 +1,5 @@
 using System.Globalization;
+using Observe.Query.Promql;
 using Prometheus;
 
 namespace Observe.Query.HttpApi;
@@ -16,6 +17,35 @@ public sealed class QueryMetrics(IMetricFactory metrics)
             LabelNames = ["code", "handler", "method"],
             Buckets = [0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720],
         });
+
+    readonly Gauge _inFlight = metrics.CreateGauge(
+        "thanos_query_concurrent_gate_queries_in_flight", "Queries that are evaluated, or wait for it.");
+
+    readonly Gauge _max = metrics.CreateGauge("thanos_query_concurrent_gate_queries_max", "Queries that may be evaluated at once.");
+
+    readonly Summary _slices = metrics.CreateSummary(
+        "prometheus_engine_query_duration_seconds",
+        "Seconds of a query's parts.",
+        new SummaryConfiguration { LabelNames = ["slice"], Objectives = [new(0.5, 0.05), new(0.9, 0.01), new(0.99, 0.001)] });
+
+    readonly Counter _samples = metrics.CreateCounter(
+        "prometheus_engine_query_samples_total", "Samples that queries loaded, each window in full.");
+
+    /// <summary>To be disposed when the query is done.</summary>
+    internal IDisposable Track(int maxConcurrency)
+    {
+        _max.Set(maxConcurrency);
+        return _inFlight.TrackInProgress();
+    }
+
+    internal void Observe(QueryStatistics statistics)
+    {
+        _slices.WithLabels("inner_eval").Observe(statistics.InnerEvalTime.TotalSeconds);
+        _slices.WithLabels("prepare_time").Observe(statistics.QueryPreparationTime.TotalSeconds);
+        _slices.WithLabels("queue_time").Observe(statistics.ExecQueueTime.TotalSeconds);
+        _slices.WithLabels("result_sort").Observe(statistics.ResultSortTime.TotalSeconds);
+        _samples.Inc(statistics.TotalSamples);
+    }
 
     /// <summary>Counts one request; also for handlers outside the API.</summary>
     /// <param name="handler">The endpoint's name: query, query_range, …</param>

@@ -12,13 +12,24 @@ public static class StoreApiEndpoints
 {
     /// <param name="querier">Series carry their external labels already.</param>
     /// <param name="describe">Called for each poll of a querier: cheap, and what it says is current.</param>
-    public static IServiceCollection AddStoreApi(this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe)
+    /// <param name="metrics">Counts the calls; null: nobody does.</param>
+    public static IServiceCollection AddStoreApi(
+        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics = null)
     {
         services.AddGrpc(options =>
         {
             options.MaxReceiveMessageSize = 1 << 20;
             options.MaxSendMessageSize = null;
+            if (metrics is not null)
+            {
+                options.Interceptors.Add<StoreApiMetrics>();
+            }
         });
+        if (metrics is not null)
+        {
+            services.AddSingleton(metrics);
+        }
+
         services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(new StoreApiServer(querier));

@@ -191,6 +191,9 @@ public sealed class PrometheusApiTests
         var exposition = Encoding.UTF8.GetString(text.ToArray());
         Assert.Contains("http_requests_total{code=\"200\",handler=\"query\",method=\"get\"} 1", exposition, StringComparison.Ordinal);
         Assert.Contains("http_requests_total{code=\"400\",handler=\"query\",method=\"get\"} 1", exposition, StringComparison.Ordinal);
+        Assert.Contains("thanos_query_concurrent_gate_queries_max 20", exposition, StringComparison.Ordinal);
+        Assert.Contains("thanos_query_concurrent_gate_queries_in_flight 0", exposition, StringComparison.Ordinal);
+        Assert.Contains("prometheus_engine_query_duration_seconds_count{slice=\"inner_eval\"} 1", exposition, StringComparison.Ordinal);
         Assert.Contains("http_request_duration_seconds_count{code=\"200\",handler=\"label_values\",method=\"get\"} 1", exposition, StringComparison.Ordinal);
     }
 

@@ -151,6 +151,26 @@ public sealed class StoreApiTests
     }
 
     [Fact]
+    public async Task Calls_are_counted_as_gRPC_s_middleware_for_Go_counts_them()
+    {
+        var registry = Prometheus.Metrics.NewCustomRegistry();
+        var metrics = new StoreApiMetrics(Prometheus.Metrics.WithCustomRegistry(registry));
+        await using var served = await ServedQuerier.StartAsync(
+            new FailingQuerier(_ => throw new LimitException("too many")), new StoreDescription("store", [], TimeRange.All), metrics: metrics);
+        await served.Client.DescribeAsync(default);
+        await Assert.ThrowsAsync<LimitException>(() => LabelsOf(served, s_all));
+        using var text = new MemoryStream();
+        await registry.CollectAndExportAsTextAsync(text);
+        var exposition = System.Text.Encoding.UTF8.GetString(text.ToArray());
+        Assert.Contains("grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Info\",grpc_service=\"thanos.info.Info\",grpc_type=\"unary\"} 1",
+            exposition, StringComparison.Ordinal);
+        Assert.Contains(
+            "grpc_server_handled_total{grpc_code=\"ResourceExhausted\",grpc_method=\"Series\",grpc_service=\"thanos.Store\",grpc_type=\"server_stream\"} 1",
+            exposition, StringComparison.Ordinal);
+        Assert.Contains("grpc_server_handling_seconds_count{grpc_method=\"Series\"", exposition, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Names_that_are_not_UTF_8_arrive_as_they_are()
     {
         var odd = new LabelsBuilder().Set("__name__"u8, "up"u8).Set("raw"u8, [0xff, 0xfe]).Build();
