@@ -1,0 +1,128 @@
+using Observe.Store.Blocks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Store.Tests.Blocks;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Store.Tests.Gateway;
+
+/// <summary>Blocks of Thanos at three resolutions, served out of one bucket.</summary>
+public sealed class GoldenBucketTests : IAsyncDisposable
+{
+    const string Raw = "01M81NBR49693RP1SN0GD357N3";
+    const string FiveMinutes = "01M81NBR67YRKMJPBZFV4RV2R3";
+    const string OneHour = "01M81NBR7PXHQPJ6K6EMKFRVQD";
+
+    readonly StoreFixture _fixture = new();
+
+    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
+
+    async Task<bool> CopyAsync(params string[] ids)
+    {
+        foreach (var id in ids)
+        {
+            if (Checkout.SharedPath("blocks", "golden", id) is not { } directory)
+            {
+                return false;
+            }
+
+            await _fixture.CopyAsync(directory);
+        }
+
+        return true;
+    }
+
+    [Theory]
+    [InlineData(0, Raw)]
+    [InlineData(60_000, Raw)]
+    [InlineData(300_000, FiveMinutes)]
+    [InlineData(3_000_000, FiveMinutes)]
+    [InlineData(3_600_000, OneHour)]
+    public async Task Each_aggregate_is_that_of_the_block_with_the_right_resolution(long maxResolution, string id)
+    {
+        if (!await CopyAsync(Raw, FiveMinutes, OneHour))
+        {
+            return;
+        }
+
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        using var block = Block.Open(Checkout.SharedPath("blocks", "golden", id)!);
+        foreach (var aggregate in Enum.GetValues<Aggregate>())
+        {
+            var hints = new SelectHints { Range = TimeRange.All, MaxResolutionMs = maxResolution, Aggregate = aggregate };
+            var warnings = new Warnings();
+            var served = await StoreFixture.ReadAsync(store, hints, warnings);
+            var local = TestBlocks.Read(block, hints);
+            Assert.True(warnings.IsEmpty);
+            Assert.Equal(local.Select(s => new LabelsBuilder(s.Labels).Set("cluster", "golden").Set("replica", "a").Build()).Order(), served.Select(s => s.Labels));
+            foreach (var (labels, samples) in served)
+            {
+                Assert.Equal(local.Single(s => s.Labels == labels.Without("cluster", "replica")).Samples, samples);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Where_raw_samples_have_expired_downsampled_ones_answer_and_an_info_says_so()
+    {
+        if (!await CopyAsync(FiveMinutes, OneHour))
+        {
+            return;
+        }
+
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var warnings = new Warnings();
+        var range = new TimeRange(1757548800000, 1757548800000 + 86_400_000);
+        var read = await StoreFixture.ReadAsync(store, new SelectHints { Range = range }, warnings, new Matcher(Store.Model.MatchType.Equal, "__name__", "up"));
+        Assert.Equal(4, read.Count);
+        Assert.All(read, series => Assert.InRange(series.Samples.Count, 280, 289));
+        Assert.Empty(warnings.All());
+        Assert.Contains("every 5m", Assert.Single(warnings.Infos()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Names_and_values_of_external_labels_are_among_the_others()
+    {
+        if (!await CopyAsync(Raw))
+        {
+            return;
+        }
+
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var hints = new SelectHints { Range = TimeRange.All };
+        Matcher golden = new(Store.Model.MatchType.Equal, "cluster", "golden"), other = new(Store.Model.MatchType.NotEqual, "cluster", "golden");
+        foreach (var matchers in new Matcher[][] { [], [golden] })
+        {
+            Assert.Equal(["__name__", "cluster", "instance", "job", "replica"], await store.LabelNamesAsync(hints, matchers, new Warnings(), default));
+            Assert.Equal(["golden"], await store.LabelValuesAsync("cluster", hints, matchers, new Warnings(), default));
+            Assert.Equal(["jobs_total", "temp", "up"], await store.LabelValuesAsync("__name__", hints, matchers, new Warnings(), default));
+        }
+
+        Assert.Empty(await store.LabelNamesAsync(hints, [other], new Warnings(), default));
+        Assert.Empty(await StoreFixture.ReadAsync(store, hints, null, other));
+    }
+
+    [Fact]
+    public async Task Blocks_without_sizes_in_their_meta_are_served_too()
+    {
+        if (Checkout.SharedPath("blocks", "thanos") is not { } folder)
+        {
+            return;
+        }
+
+        foreach (var directory in Directory.GetDirectories(folder))
+        {
+            await _fixture.CopyAsync(directory);
+        }
+
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var warnings = new Warnings();
+        Assert.Equal(480, (await StoreFixture.ReadAsync(store, null, warnings)).Sum(s => s.Samples.Count));
+        Assert.True(warnings.IsEmpty);
+    }
+}
