@@ -31,9 +31,6 @@ sealed class ByteArena
     /// <summary>Bytes of all arrays.</summary>
     public long TotalBytes => (long)Volatile.Read(ref _blockCount) * BlockSize;
 
-    /// <summary>How many bytes a run has that was allocated for a size.</summary>
-    public static int Capacity(int size) => CapacityOf(ClassOf(size));
-
     /// <summary>A run of at least so many bytes, at most <see cref="MaxSize"/>; its bytes are whatever they were.</summary>
     /// <returns>Never 0.</returns>
     public uint Allocate(int size)

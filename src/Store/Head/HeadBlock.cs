@@ -63,6 +63,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     long _cutTime = long.MinValue;
     long _visibleFrom = long.MinValue;
     long _position;
+    int _disposed;
 
     HeadBlock(HeadOptions options, DirectoryLock directoryLock)
     {
@@ -80,6 +81,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     internal SeriesTable Series { get; }
 
     internal SeriesChunks Chunks { get; }
+
+    /// <summary>Bytes of labels and open chunks.</summary>
+    internal long MemoryBytes => _arena.UsedBytes;
 
     string WalDirectory => Path.Combine(_options.Directory, "wal");
 
@@ -131,6 +135,11 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     /// <summary>Syncs and closes the log; samples stay in it for the next start.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         try
         {
             if (_wal is not null)

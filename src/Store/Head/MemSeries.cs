@@ -29,8 +29,10 @@ struct MemSeries
     /// <summary>The newest of the closed chunks, plus one.</summary>
     public int Closed;
 
-    /// <summary>The open chunk's bytes, its first two unset; 0 when there is none.</summary>
+    /// <summary>The open chunk's bytes, its first two unset: the first and the last piece of them; 0 when there is none.</summary>
     public uint Open;
+
+    public uint OpenLast;
 
     public int OpenLength;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
@@ -18,8 +19,16 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     const int PageBits = 12;
     const int PageSize = 1 << PageBits;
 
+    // An open chunk is a list of pieces: all series grow at once, and runs that grow would leave their old sizes behind.
+    const int PieceSize = 64;
+    const int LinkSize = sizeof(uint);
+    const int PieceData = PieceSize - LinkSize;
+
     [ThreadStatic]
     static byte[]? _scratch;
+
+    [ThreadStatic]
+    static byte[]? _scratchChunk;
 
     readonly ConcurrentDictionary<int, HistogramAppender> _histograms = new();
     readonly Lock _closedLock = new();
@@ -91,7 +100,8 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         if (series.Open == 0)
         {
             series.Xor.Restart();
-            (series.Open, series.OpenLength, series.FreeBits) = (arena.Allocate(XorChunk.HeaderSize), XorChunk.HeaderSize, 0);
+            series.Open = series.OpenLast = AddPiece();
+            (series.OpenLength, series.FreeBits) = (XorChunk.HeaderSize, 0);
             Begin(ref series, time);
         }
 
@@ -168,8 +178,8 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
             return default;
         }
 
-        var data = arena.Span(series.Open, series.OpenLength).ToArray();
-        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)series.Xor.Count);
+        var data = new byte[series.OpenLength];
+        Gather(series, data);
         return new Chunk(series.OpenMinTime, series.MaxTime, ChunkEncoding.Xor, data);
     }
 
@@ -283,37 +293,61 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     void Write(ref MemSeries series, long time, double value)
     {
         var scratch = _scratch ??= new byte[64];
-        var length = series.OpenLength;
-        scratch[0] = series.FreeBits > 0 ? arena.Span(series.Open, length)[length - 1] : (byte)0;
+        var piece = arena.Span(series.OpenLast, PieceSize);
+        var used = LinkSize + ((series.OpenLength - 1) % PieceData) + 1;
+        scratch[0] = piece[used - 1];
         var bits = BitWriter.Resume(scratch, 1, series.FreeBits);
         series.Xor.Append(ref bits, time, value);
         var written = bits.Written;
-        if (series.FreeBits == 0)
+        piece[used - 1] = written[0];
+        written = written[1..];
+        series.OpenLength += written.Length;
+        series.FreeBits = (byte)bits.Free;
+        while (!written.IsEmpty)
         {
-            written = written[1..];
+            if (used == PieceSize)
+            {
+                var next = AddPiece();
+                MemoryMarshal.Write(piece, next);
+                series.OpenLast = next;
+                piece = arena.Span(next, PieceSize);
+                used = LinkSize;
+            }
+
+            var part = written[..Math.Min(written.Length, PieceSize - used)];
+            part.CopyTo(piece[used..]);
+            used += part.Length;
+            written = written[part.Length..];
         }
-        else
+    }
+
+    uint AddPiece()
+    {
+        var piece = arena.Allocate(PieceSize);
+        MemoryMarshal.Write(arena.Span(piece, LinkSize), 0u);
+        return piece;
+    }
+
+    /// <summary>The open chunk in one, as it would be written to a file.</summary>
+    void Gather(in MemSeries series, Span<byte> data)
+    {
+        var rest = data;
+        for (var at = series.Open; !rest.IsEmpty;)
         {
-            length--;
+            var piece = arena.Span(at, PieceSize);
+            var part = piece.Slice(LinkSize, Math.Min(rest.Length, PieceData));
+            part.CopyTo(rest);
+            rest = rest[part.Length..];
+            at = MemoryMarshal.Read<uint>(piece);
         }
 
-        var newLength = length + written.Length;
-        if (ByteArena.Capacity(newLength) != ByteArena.Capacity(series.OpenLength))
-        {
-            var larger = arena.Allocate(newLength);
-            arena.Span(series.Open, series.OpenLength).CopyTo(arena.Span(larger, newLength));
-            arena.Free(series.Open, series.OpenLength);
-            series.Open = larger;
-        }
-
-        written.CopyTo(arena.Span(series.Open, newLength)[length..]);
-        (series.OpenLength, series.FreeBits) = (newLength, (byte)bits.Free);
+        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)series.Xor.Count);
     }
 
     void CloseFloat(ref MemSeries series)
     {
-        var data = arena.Span(series.Open, series.OpenLength);
-        BinaryPrimitives.WriteUInt16BigEndian(data, (ushort)series.Xor.Count);
+        var data = (_scratchChunk ??= new byte[2 * XorChunk.MaxBytesBeforeAppend]).AsSpan(0, series.OpenLength);
+        Gather(series, data);
         AddClosed(ref series, data, ChunkEncoding.Xor);
         FreeOpen(ref series);
     }
@@ -328,11 +362,14 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
 
     void FreeOpen(ref MemSeries series)
     {
-        if (series.Open != 0)
+        for (var piece = series.Open; piece != 0;)
         {
-            arena.Free(series.Open, series.OpenLength);
-            (series.Open, series.OpenLength) = (0, 0);
+            var next = MemoryMarshal.Read<uint>(arena.Span(piece, LinkSize));
+            arena.Free(piece, PieceSize);
+            piece = next;
         }
+
+        (series.Open, series.OpenLast, series.OpenLength) = (0, 0, 0);
     }
 
     void AddClosed(ref MemSeries series, ReadOnlySpan<byte> data, ChunkEncoding encoding)

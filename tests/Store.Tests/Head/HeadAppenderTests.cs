@@ -6,13 +6,15 @@ using Xunit;
 
 namespace Observe.Store.Tests.Head;
 
-public sealed class HeadAppenderTests : IAsyncDisposable
+public sealed class HeadAppenderTests : IAsyncLifetime
 {
     static readonly Labels Up = Labels.Of(("__name__", "up"), ("job", "a"));
 
     readonly TestHead _test = new();
 
-    public ValueTask DisposeAsync() => _test.DisposeAsync();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync() => _test.CloseAsync();
 
     [Theory]
     [InlineData(2_000, 5, AppendResult.Appended)]

@@ -11,11 +11,13 @@ using Xunit;
 
 namespace Observe.Store.Tests.Head;
 
-public sealed class HeadBlockTests : IAsyncDisposable
+public sealed class HeadBlockTests : IAsyncLifetime
 {
     readonly TestHead _test = new();
 
-    public ValueTask DisposeAsync() => _test.DisposeAsync();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync() => _test.CloseAsync();
 
     [Fact]
     public async Task A_second_head_on_the_folder_is_refused_with_the_reason()
@@ -85,7 +87,7 @@ public sealed class HeadBlockTests : IAsyncDisposable
     {
         var head = await _test.OpenAsync();
         TestHead.Append(head, "a", [.. Enumerable.Range(1, 20).Select(i => (i * 1_000L, (double)i))]);
-        var copy = _test.Copy();
+        var copy = _test.Copy(open: false);
         var segment = WalSegment.List(Path.Combine(copy, "wal")).Single().Path;
         var bytes = await File.ReadAllBytesAsync(segment);
         bytes[^40] ^= 1;
@@ -164,7 +166,7 @@ public sealed class HeadBlockTests : IAsyncDisposable
             }
         }
 
-        var copy = _test.Copy();
+        var copy = _test.Copy(open: false);
         await using var prometheus = (await PrometheusServer.StartAsync(copy))!;
         using var http = new HttpClient { BaseAddress = prometheus.Url };
         Assert.Equal("15000", await Value("sum(count_over_time(m[2h]))"));

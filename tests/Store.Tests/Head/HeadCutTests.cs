@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Observe.Store.Tests.Head;
 
-public sealed class HeadCutTests : IAsyncDisposable
+public sealed class HeadCutTests : IAsyncLifetime
 {
     const long Range = TestHead.Range;
 
@@ -16,7 +16,9 @@ public sealed class HeadCutTests : IAsyncDisposable
 
     readonly TestHead _test = new();
 
-    public ValueTask DisposeAsync() => _test.DisposeAsync();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync() => _test.CloseAsync();
 
     [Fact]
     public async Task A_range_is_cut_once_the_head_spans_one_and_a_half()
@@ -63,14 +65,14 @@ public sealed class HeadCutTests : IAsyncDisposable
         var atCut = new List<string>();
         _test.BlockCut = (_, _) =>
         {
-            atCut.Add(_test.Copy());
+            atCut.Add(_test.Copy(open: false));
             return ValueTask.CompletedTask;
         };
         var head = await _test.OpenAsync();
         TestHead.Append(head, "m", whole);
-        var before = _test.Copy();
+        var before = _test.Copy(open: false);
         await head.CutAsync(force: false, default);
-        var copies = new List<string> { before, _test.Copy() };
+        var copies = new List<string> { before, _test.Copy(open: false) };
         copies.AddRange(atCut);
 
         // A crash between the block's rename and the state file.
@@ -97,7 +99,7 @@ public sealed class HeadCutTests : IAsyncDisposable
         TestHead.Append(head, "m", Samples(1_000, End));
 
         // As if the log could not be truncated.
-        var copy = _test.Copy();
+        var copy = _test.Copy(open: false);
         Directory.Delete((await head.CutAsync(force: false, default)).Single(), recursive: true);
         foreach (var path in Directory.EnumerateFileSystemEntries(Path.Combine(_test.Directory, "wal")).ToList())
         {

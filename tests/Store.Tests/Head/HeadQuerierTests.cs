@@ -1,14 +1,17 @@
 using Observe.Store.Head;
 using Observe.Store.Querying;
 using Observe.Testkit;
+using Xunit;
 
 namespace Observe.Store.Tests.Head;
 
-public sealed class HeadQuerierTests : QuerierSuite, IAsyncDisposable
+public sealed class HeadQuerierTests : QuerierSuite, IAsyncLifetime
 {
     readonly TestHead _head = new();
 
-    public ValueTask DisposeAsync() => _head.DisposeAsync();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync() => _head.CloseAsync();
 
     protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series)
     {
@@ -40,11 +43,13 @@ public sealed class HeadQuerierTests : QuerierSuite, IAsyncDisposable
 }
 
 /// <summary>What was replayed answers as what was appended.</summary>
-public sealed class ReplayedHeadQuerierTests : QuerierSuite, IAsyncDisposable
+public sealed class ReplayedHeadQuerierTests : QuerierSuite, IAsyncLifetime
 {
     readonly TestHead _head = new();
 
-    public ValueTask DisposeAsync() => _head.DisposeAsync();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync() => _head.CloseAsync();
 
     protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series)
     {

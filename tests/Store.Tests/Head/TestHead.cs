@@ -7,13 +7,14 @@ using Observe.Testkit;
 namespace Observe.Store.Tests.Head;
 
 /// <summary>A folder with a head in it, which can be opened, left as by kill -9, and opened again.</summary>
-sealed class TestHead : IAsyncDisposable
+sealed class TestHead
 {
     public const long Range = 100_000;
 
     readonly List<HeadBlock> _opened = [];
+    readonly List<string> _folders = [Checkout.NewFolder("head")];
 
-    public string Directory { get; private set; } = Checkout.NewFolder("head");
+    public string Directory => _folders[^1];
 
     public Func<string, CancellationToken, ValueTask>? BlockCut { get; set; }
 
@@ -30,16 +31,19 @@ sealed class TestHead : IAsyncDisposable
     /// <summary>What a killed process leaves behind: the folder as it is at this moment, while the old head goes on in its own.</summary>
     public Task<HeadBlock> OpenCopyAsync(long range = Range)
     {
-        Directory = Copy();
+        Copy();
         return OpenAsync(range);
     }
 
-    public string Copy()
+    /// <summary>Copies the folder; <see cref="Directory"/> is the copy from now on when it is to be opened here.</summary>
+    public string Copy(bool open = true)
     {
         var copy = Checkout.NewFolder("head");
-        foreach (var path in System.IO.Directory.EnumerateFiles(Directory, "*", SearchOption.AllDirectories).Where(p => Path.GetFileName(p) != "lock"))
+        var from = Directory;
+        _folders.Insert(open ? _folders.Count : 0, copy);
+        foreach (var path in System.IO.Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Where(p => Path.GetFileName(p) != "lock"))
         {
-            var to = Path.Combine(copy, Path.GetRelativePath(Directory, path));
+            var to = Path.Combine(copy, Path.GetRelativePath(from, path));
             System.IO.Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             File.WriteAllBytes(to, ReadShared(path));
         }
@@ -84,12 +88,14 @@ sealed class TestHead : IAsyncDisposable
         return string.Join('\n', lines);
     }
 
-    public async ValueTask DisposeAsync()
+    public async Task CloseAsync()
     {
         foreach (var head in _opened)
         {
             await head.DisposeAsync();
         }
+
+        _folders.ForEach(f => System.IO.Directory.Delete(f, recursive: true));
     }
 
     static byte[] ReadShared(string path)
