@@ -83,6 +83,9 @@ sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, long or
     double _last;
     double _total;
 
+    /// <summary>The last true value, as the raw series had it.</summary>
+    public double LastValue => _last;
+
     public override int Append(SampleBatch batch)
     {
         var from = batch.Count;

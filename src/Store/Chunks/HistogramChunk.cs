@@ -125,36 +125,40 @@ sealed class HistogramAppender
     /// <param name="start">When the counter started; only in chunks that have start timestamps.</param>
     public bool TryAppend(long timestamp, Histogram histogram, long start = 0)
     {
+        if (!CanAppend(histogram))
+        {
+            return false;
+        }
+
+        if (Count == 0)
+        {
+            _layout = HistogramLayout.Of(histogram);
+        }
+        else if (!histogram.IsStale)
+        {
+            histogram = FitLayout(histogram);
+        }
+
+        Write(timestamp, histogram, start);
+        return true;
+    }
+
+    /// <summary>Whether a histogram can follow the chunk's last sample.</summary>
+    public bool CanAppend(Histogram histogram)
+    {
         if (histogram.IsInteger != _form.IsInteger || Count == _form.MaxCount)
         {
             return false;
         }
 
-        if (Count > 0)
+        if (Count == 0)
         {
-            if ((_reset == CounterResetHint.Gauge) != (histogram.CounterResetHint == CounterResetHint.Gauge)
-                && !histogram.IsStale)
-            {
-                return false;
-            }
-
-            if (_reset == CounterResetHint.Gauge ? !SameShape(histogram) : Judge(histogram) != CounterResetHint.NotCounterReset)
-            {
-                return false;
-            }
-
-            if (!histogram.IsStale)
-            {
-                histogram = FitLayout(histogram);
-            }
-        }
-        else
-        {
-            _layout = HistogramLayout.Of(histogram);
+            return true;
         }
 
-        Write(timestamp, histogram, start);
-        return true;
+        var gauge = _reset == CounterResetHint.Gauge;
+        return (histogram.IsStale || gauge == (histogram.CounterResetHint == CounterResetHint.Gauge))
+            && (gauge ? SameShape(histogram) : Judge(histogram) == CounterResetHint.NotCounterReset);
     }
 
     /// <summary>

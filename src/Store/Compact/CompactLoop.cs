@@ -1,0 +1,358 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+
+namespace Observe.Store.Compact;
+
+/// <summary>What one iteration did.</summary>
+/// <param name="Failures">Streams and steps that failed and are tried again by the next iteration; each is logged.</param>
+public sealed record CompactReport(int Compactions, int Downsamplings, int Marked, int Deleted, int Failures)
+{
+    /// <summary>Nothing was done and nothing failed: there is nothing to do at present.</summary>
+    public bool IsIdle => this == new CompactReport(0, 0, 0, 0, 0);
+}
+
+/// <summary>
+/// Keeps a bucket in shape, one iteration after the other: finds the blocks, marks what a broken compaction left behind, compacts stream
+/// by stream, downsamples, applies retention and deletes what was marked long enough ago. A stream or step that fails does not keep the
+/// others; a damaged block is marked as not to be compacted and its stream goes on without it. One compactor per set of streams.
+/// </summary>
+public sealed partial class CompactLoop
+{
+    readonly BucketBlocks _blocks;
+    readonly CompactOptions _options;
+    readonly CompactMetrics _metrics;
+    readonly ILogger _logger;
+    readonly MetaFetcher _fetcher;
+    readonly Compactor _compactor;
+    readonly BlockCleaner _cleaner;
+    readonly HashSet<BlockId> _leftAlone = [];
+    readonly HashSet<BlockId> _notDownsampled = [];
+    readonly HashSet<BlockId> _damaged = [];
+    bool _cleaned;
+
+    public CompactLoop(IBucket bucket, CompactOptions options, CompactMetrics metrics, ILogger<CompactLoop> logger)
+    {
+        (_blocks, _options, _metrics, _logger) = (new BucketBlocks(bucket), options, metrics, logger);
+        _fetcher = new MetaFetcher(
+            _blocks,
+            new MetaFetcherOptions
+            {
+                Directory = Path.Combine(options.Directory, "metas"),
+                Time = options.Time,
+                Filters = [MetaFilters.ConsistencyDelay(options.ConsistencyDelay)],
+                MarksInterval = TimeSpan.Zero,
+            },
+            logger);
+        _compactor = new Compactor(_blocks, options);
+        _cleaner = new BlockCleaner(_blocks, options, metrics, logger);
+    }
+
+    /// <summary>Iterates until it is cancelled, waiting between iterations that found nothing to do or failed.</summary>
+    public async Task RunAsync(TimeSpan interval, CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var report = await RunOnceAsync(cancellationToken);
+            if (report.IsIdle || report.Failures > 0)
+            {
+                await Task.Delay(interval, _options.Time, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>One iteration. Throws only when it is cancelled.</summary>
+    public async Task<CompactReport> RunOnceAsync(CancellationToken cancellationToken)
+    {
+        var work = new Iteration();
+        _leftAlone.Clear();
+        await StepAsync("sync", work, async () =>
+        {
+            if (!_cleaned)
+            {
+                _compactor.Clean();
+                _cleaned = true;
+            }
+
+            work.View = await _fetcher.FetchAsync(cancellationToken);
+            foreach (var meta in work.View.Blocks.Values.Where(m => !work.View.DeletionMarks.ContainsKey(m.Id)))
+            {
+                work.Blocks[meta.Id] = meta;
+            }
+        });
+        if (work.View is not null)
+        {
+            await StepAsync("garbage collection", work, () => CollectGarbageAsync(work, cancellationToken));
+            foreach (var key in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Keys.Order(StringComparer.Ordinal))
+            {
+                await StepAsync("compaction", work, () => CompactStreamAsync(key, work, cancellationToken));
+            }
+
+            if (_options.Downsampling)
+            {
+                await DownsampleAsync(Downsampler.FiveMinutes, work, cancellationToken);
+                await DownsampleAsync(Downsampler.OneHour, work, cancellationToken);
+            }
+
+            await StepAsync("retention", work, () => RetainAsync(work, cancellationToken));
+            await StepAsync("cleanup", work, async () => work.Deleted += await _cleaner.CleanAsync(work.View, cancellationToken));
+        }
+
+        _metrics.Quarantined.Set(_damaged.Count);
+        if (work.Failures == 0)
+        {
+            _metrics.Iterations.Inc();
+            _metrics.LastRun.Set(_options.Time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0);
+        }
+
+        return new CompactReport(work.Compactions, work.Downsamplings, work.Marked, work.Deleted, work.Failures);
+    }
+
+    /// <summary>Runs one step; what fails is logged and left for the next iteration.</summary>
+    async Task StepAsync(string step, Iteration work, Func<Task> run)
+    {
+        try
+        {
+            await run();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            work.Failures++;
+            _metrics.Failures.WithLabels(step).Inc();
+            LogFailed(e, step, e.Message);
+        }
+    }
+
+    async Task CollectGarbageAsync(Iteration work, CancellationToken cancellationToken)
+    {
+        foreach (var group in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Values)
+        {
+            foreach (var (block, by) in Planner.Superseded(group))
+            {
+                await MarkAsync(block, work, "superseded", $"all of it is in block {by.Id}", cancellationToken);
+                _metrics.GarbageCollected.Inc();
+            }
+        }
+    }
+
+    async Task CompactStreamAsync(string key, Iteration work, CancellationToken cancellationToken)
+    {
+        while (await PlanAsync(key, work, cancellationToken) is { Count: > 0 } plan)
+        {
+            var resolution = Resolution(plan[0].ResolutionMs);
+            var clock = Stopwatch.GetTimestamp();
+            try
+            {
+                var made = await _compactor.CompactAsync(plan, cancellationToken);
+                foreach (var source in plan)
+                {
+                    await MarkAsync(source, work, "compacted", made is null ? "nothing in it is kept" : $"compacted into {made.Id}", cancellationToken);
+                }
+
+                if (made is not null)
+                {
+                    work.Blocks[made.Id] = made;
+                    _metrics.CompactedSamples.Inc(made.Stats.Samples);
+                }
+
+                work.Compactions++;
+                _metrics.Compactions.WithLabels(resolution).Inc();
+                if (plan.Zip(plan.Skip(1)).Any(p => p.Second.MinTime < p.First.MaxTime))
+                {
+                    _metrics.VerticalCompactions.WithLabels(resolution).Inc();
+                }
+
+                var elapsed = Stopwatch.GetElapsedTime(clock);
+                _metrics.CompactionDuration.Observe(elapsed.TotalSeconds);
+                LogCompacted(key, plan.Count, made?.Id, made?.Stats.Samples ?? 0, elapsed.TotalMilliseconds);
+            }
+            catch (DamagedBlockException e)
+            {
+                _metrics.CompactionFailures.WithLabels(resolution).Inc();
+                await QuarantineAsync(e, work, cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                _metrics.CompactionFailures.WithLabels(resolution).Inc();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>What to compact next in a stream: planned anew until no block of the plan is marked to be left alone.</summary>
+    async Task<IReadOnlyList<BlockMeta>> PlanAsync(string key, Iteration work, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var group = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).GetValueOrDefault(key);
+            if (group is null)
+            {
+                return [];
+            }
+
+            var plan = Planner.Next(group, _options.LevelsMs, _leftAlone);
+            _metrics.TodoCompactions.Set(plan.Count > 0 ? 1 : 0);
+            _metrics.TodoCompactionBlocks.Set(plan.Count);
+            var marked = false;
+            foreach (var block in plan)
+            {
+                if (!work.Checked.Contains(block.Id) && await _blocks.NoCompactMarkAsync(block.Id, cancellationToken) is not null)
+                {
+                    marked |= _leftAlone.Add(block.Id);
+                }
+
+                work.Checked.Add(block.Id);
+            }
+
+            if (!marked && Planner.Oversized(plan, _options.MaxIndexBytes) is { } large)
+            {
+                await _blocks.MarkNoCompactAsync(
+                    large.Id, "index-size-exceeding", "its index would make the compacted block's too large", _options.Time.GetUtcNow(), cancellationToken);
+                _metrics.BlocksMarked.WithLabels(NoCompactMark.FileName, "index-size-exceeding").Inc();
+                marked = _leftAlone.Add(large.Id);
+            }
+
+            if (!marked)
+            {
+                return plan;
+            }
+        }
+    }
+
+    async Task DownsampleAsync(long resolutionMs, Iteration work, CancellationToken cancellationToken)
+    {
+        var todo = Downsampling.Todo([.. work.Blocks.Values], resolutionMs, _options).Where(m => !_notDownsampled.Contains(m.Id)).ToList();
+        _metrics.TodoDownsampleBlocks.Set(todo.Count);
+        foreach (var source in todo)
+        {
+            await StepAsync("downsampling", work, async () =>
+            {
+                if (await _blocks.NoDownsampleMarkAsync(source.Id, cancellationToken) is not null)
+                {
+                    return;
+                }
+
+                var clock = Stopwatch.GetTimestamp();
+                try
+                {
+                    var made = await _compactor.DownsampleAsync(source, resolutionMs, cancellationToken);
+                    if (made is null)
+                    {
+                        _notDownsampled.Add(source.Id);
+                        return;
+                    }
+
+                    work.Blocks[made.Id] = made;
+                    work.Downsamplings++;
+                    _metrics.Downsamplings.WithLabels(Resolution(resolutionMs)).Inc();
+                    var elapsed = Stopwatch.GetElapsedTime(clock);
+                    _metrics.DownsamplingDuration.WithLabels(Resolution(resolutionMs)).Observe(elapsed.TotalSeconds);
+                    LogDownsampled(source.Id, Resolution(resolutionMs), made.Id, elapsed.TotalMilliseconds);
+                }
+                catch (DamagedBlockException e)
+                {
+                    _metrics.DownsamplingFailures.WithLabels(Resolution(resolutionMs)).Inc();
+                    _notDownsampled.Add(source.Id);
+                    await QuarantineAsync(e, work, cancellationToken);
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    _metrics.DownsamplingFailures.WithLabels(Resolution(resolutionMs)).Inc();
+                    throw;
+                }
+            });
+        }
+    }
+
+    async Task RetainAsync(Iteration work, CancellationToken cancellationToken)
+    {
+        var expired = Retention.Expired(work.Blocks.Values, _options, _options.Time.GetUtcNow());
+        _metrics.TodoDeletionBlocks.Set(expired.Count);
+        foreach (var block in expired)
+        {
+            await MarkAsync(block, work, "retention", "older than its resolution is kept", cancellationToken);
+        }
+    }
+
+    async Task MarkAsync(BlockMeta block, Iteration work, string reason, string details, CancellationToken cancellationToken)
+    {
+        if (await _blocks.MarkForDeletionAsync(block.Id, details, _options.Time.GetUtcNow(), cancellationToken))
+        {
+            _metrics.BlocksMarked.WithLabels(DeletionMark.FileName, reason).Inc();
+            work.Marked++;
+        }
+
+        work.Blocks.Remove(block.Id);
+    }
+
+    /// <summary>Leaves a damaged block alone from now on, here and in every other compactor; it is served as far as it can be read.</summary>
+    async Task QuarantineAsync(DamagedBlockException damage, Iteration work, CancellationToken cancellationToken)
+    {
+        work.Failures++;
+        LogDamaged(damage.Id, damage.Fault);
+        _damaged.Add(damage.Id);
+        _leftAlone.Add(damage.Id);
+        if (await _blocks.MarkNoCompactAsync(damage.Id, "damaged", damage.Fault, _options.Time.GetUtcNow(), cancellationToken))
+        {
+            _metrics.BlocksMarked.WithLabels(NoCompactMark.FileName, "damaged").Inc();
+        }
+    }
+
+    static string Resolution(long resolutionMs) => resolutionMs switch
+    {
+        0 => "raw",
+        Downsampler.FiveMinutes => "5m",
+        Downsampler.OneHour => "1h",
+        _ => Model.Duration.Format(resolutionMs),
+    };
+
+    [LoggerMessage(LogLevel.Warning, "step failed, the next iteration tries again: step={Step} err={Error}")]
+    partial void LogFailed(Exception exception, string step, string error);
+
+    [LoggerMessage(LogLevel.Error, "block is damaged and left out of compaction from now on: block={Block} err={Error}")]
+    partial void LogDamaged(BlockId block, string error);
+
+    [LoggerMessage(LogLevel.Information, "compacted: group={Group} sources={Sources} block={Block} samples={Samples} ms={Milliseconds}")]
+    partial void LogCompacted(string group, int sources, BlockId? block, long samples, double milliseconds);
+
+    [LoggerMessage(LogLevel.Information, "downsampled: source={Source} resolution={Resolution} block={Block} ms={Milliseconds}")]
+    partial void LogDownsampled(BlockId source, string resolution, BlockId block, double milliseconds);
+
+    /// <summary>One iteration's view of the bucket, kept up as blocks are made and marked, and what was done.</summary>
+    sealed class Iteration
+    {
+        public MetaView View { get; set; } = null!;
+
+        public Dictionary<BlockId, BlockMeta> Blocks { get; } = [];
+
+        public HashSet<BlockId> Checked { get; } = [];
+
+        public int Compactions { get; set; }
+
+        public int Downsamplings { get; set; }
+
+        public int Marked { get; set; }
+
+        public int Deleted { get; set; }
+
+        public int Failures { get; set; }
+    }
+}
+
+/// <summary>Which blocks are to be downsampled. Pure.</summary>
+static class Downsampling
+{
+    /// <summary>Blocks of the next finer resolution that are long enough and have a source that no block of the wanted one in their stream has.</summary>
+    public static IReadOnlyList<BlockMeta> Todo(IReadOnlyList<BlockMeta> blocks, long resolutionMs, CompactOptions options)
+    {
+        var (finer, span) = resolutionMs == Downsampler.FiveMinutes ? (0L, options.FiveMinutesAfterMs) : (Downsampler.FiveMinutes, options.OneHourAfterMs);
+        var done = blocks.Where(m => m.ResolutionMs == resolutionMs)
+            .SelectMany(m => m.Compaction.Sources.Select(source => (Planner.Stream(m, options.ReplicaLabels), source)))
+            .ToHashSet();
+        return [.. blocks
+            .Where(m => m.ResolutionMs == finer && m.MaxTime - m.MinTime >= span
+                && m.Compaction.Sources.Any(source => !done.Contains((Planner.Stream(m, options.ReplicaLabels), source))))
+            .OrderBy(m => m.MinTime).ThenBy(m => m.Id)];
+    }
+}

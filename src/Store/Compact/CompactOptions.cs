@@ -1,0 +1,49 @@
+namespace Observe.Store.Compact;
+
+public sealed record CompactOptions
+{
+    /// <summary>Where blocks lie while they are worked on, and what is known of the bucket between runs; what is left over there is deleted at the start.</summary>
+    public required string Directory { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    /// <summary>For the ids of new blocks.</summary>
+    public required Random Random { get; init; }
+
+    /// <summary>Spans of blocks in milliseconds, rising: what collectors write, then what is made of it.</summary>
+    public IReadOnlyList<long> LevelsMs { get; init; } = [2 * Hour, 8 * Hour, 2 * Day, 14 * Day];
+
+    /// <summary>External labels that tell replicas apart: blocks that differ in nothing else are deduplicated into one.</summary>
+    public IReadOnlyCollection<string> ReplicaLabels { get; init; } = [];
+
+    public bool Downsampling { get; init; } = true;
+
+    /// <summary>The span that a raw block must have to be downsampled to 5 minutes. Milliseconds.</summary>
+    public long FiveMinutesAfterMs { get; init; } = 40 * Hour;
+
+    /// <summary>The span that a block of 5 minutes must have to be downsampled to an hour. Milliseconds.</summary>
+    public long OneHourAfterMs { get; init; } = 10 * Day;
+
+    /// <summary>How long blocks of a resolution are kept after their last sample; zero: for ever.</summary>
+    public TimeSpan RetentionRaw { get; init; }
+
+    public TimeSpan RetentionFiveMinutes { get; init; }
+
+    public TimeSpan RetentionOneHour { get; init; }
+
+    /// <summary>How long after its upload a block is looked at first.</summary>
+    public TimeSpan ConsistencyDelay { get; init; } = TimeSpan.FromMinutes(30);
+
+    /// <summary>How long after its mark a block is deleted; readers must have left it by then.</summary>
+    public TimeSpan DeleteDelay { get; init; } = TimeSpan.FromHours(48);
+
+    /// <summary>How long nothing must have come into a folder without a meta.json before it is deleted as a broken upload.</summary>
+    public TimeSpan PartialUploadDelay { get; init; } = TimeSpan.FromHours(48);
+
+    /// <summary>Bytes of index that the blocks of one compaction may have together.</summary>
+    public long MaxIndexBytes { get; init; } = 64L << 30;
+
+    const long Hour = 3_600_000;
+
+    const long Day = 24 * Hour;
+}

@@ -1,0 +1,151 @@
+using Observe.Store.Blocks;
+using Observe.Store.Bytes;
+
+namespace Observe.Store.Compact;
+
+/// <summary>A block that can't be worked with, for a reason that no retry mends.</summary>
+sealed class DamagedBlockException(BlockId id, string fault, Exception? inner = null) : IOException($"block {id} is damaged: {fault}", inner)
+{
+    public BlockId Id { get; } = id;
+
+    public string Fault { get; } = fault;
+}
+
+/// <summary>
+/// Makes one block of several, or a coarser block of one, and puts it into the bucket: download, merge, verify what came out, upload (meta.json
+/// last). Broken off at any point it leaves the blocks it came from untouched; who calls it marks them when it has returned.
+/// </summary>
+sealed class Compactor(BucketBlocks blocks, CompactOptions options)
+{
+    readonly string _work = Path.Combine(options.Directory, "compact");
+
+    /// <summary>Deletes what an earlier run left behind.</summary>
+    public void Clean()
+    {
+        if (Directory.Exists(_work))
+        {
+            Directory.Delete(_work, recursive: true);
+        }
+    }
+
+    /// <summary>The new block as it is in the bucket; null when the sources hold nothing that is not deleted.</summary>
+    /// <exception cref="DamagedBlockException">A source is damaged.</exception>
+    public Task<BlockMeta?> CompactAsync(IReadOnlyList<BlockMeta> plan, CancellationToken cancellationToken) =>
+        MakeAsync(plan, (sources, parent) =>
+        {
+            using var writer = BlockWriter.Create(parent, NewId());
+            var merge = new SeriesMerge([.. sources.Zip(plan, (block, meta) => (block, Replica(meta)))]);
+            foreach (var (labels, chunks) in merge.Series(cancellationToken))
+            {
+                writer.Add(labels, chunks);
+            }
+
+            return writer.Finish(Result(plan));
+        }, cancellationToken);
+
+    /// <summary>The downsampled block as it is in the bucket; null when the source holds nothing but staleness markers.</summary>
+    /// <exception cref="DamagedBlockException">The source is damaged.</exception>
+    public Task<BlockMeta?> DownsampleAsync(BlockMeta source, long resolutionMs, CancellationToken cancellationToken) =>
+        MakeAsync([source], (sources, parent) => Downsampler.Run(sources[0], parent, NewId(), resolutionMs, cancellationToken), cancellationToken);
+
+    async Task<BlockMeta?> MakeAsync(
+        IReadOnlyList<BlockMeta> plan, Func<IReadOnlyList<Block>, string, BlockMeta?> make, CancellationToken cancellationToken)
+    {
+        var folder = Path.Combine(_work, NewId().ToString());
+        var parent = Path.Combine(folder, "new");
+        Directory.CreateDirectory(folder);
+        var sources = new List<Block>();
+        try
+        {
+            foreach (var meta in plan)
+            {
+                sources.Add(await OpenAsync(meta, folder, cancellationToken));
+            }
+
+            if (Make(sources, () => make(sources, parent), parent, cancellationToken) is not { } made)
+            {
+                return null;
+            }
+
+            return await blocks.UploadAsync(Path.Combine(parent, made.Id.ToString()), options.Time.GetUtcNow(), cancellationToken);
+        }
+        finally
+        {
+            sources.ForEach(s => s.Dispose());
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>Makes and verifies. Where that fails, the sources are searched for what is wrong, so that a damaged one is told from a fault of another kind.</summary>
+    static BlockMeta? Make(IReadOnlyList<Block> sources, Func<BlockMeta?> make, string parent, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (make() is not { } made)
+            {
+                return null;
+            }
+
+            var faults = BlockVerifier.Verify(Path.Combine(parent, made.Id.ToString()), decode: false, cancellationToken);
+            return faults.Count == 0
+                ? made
+                : throw new InvalidDataException($"the block that was made is not sound and is not uploaded: {string.Join("; ", faults.Take(5))}");
+        }
+        catch (Exception e) when (e is CorruptionException or ArgumentException or InvalidDataException)
+        {
+            foreach (var source in sources)
+            {
+                if (BlockVerifier.Verify(source.Directory, decode: true, cancellationToken) is { Count: > 0 } faults)
+                {
+                    throw new DamagedBlockException(source.Meta.Id, faults[0], e);
+                }
+            }
+
+            throw;
+        }
+    }
+
+    async Task<Block> OpenAsync(BlockMeta meta, string folder, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await blocks.DownloadAsync(meta.Id, folder, cancellationToken);
+                return Block.Open(Path.Combine(folder, meta.Id.ToString()));
+            }
+            catch (CorruptionException) when (attempt == 1)
+            {
+                // It may have been damaged on its way here.
+            }
+            catch (CorruptionException e)
+            {
+                throw new DamagedBlockException(meta.Id, e.Message, e);
+            }
+        }
+    }
+
+    BlockMeta Result(IReadOnlyList<BlockMeta> plan) => new()
+    {
+        Id = default,
+        MinTime = plan.Min(m => m.MinTime),
+        MaxTime = plan.Max(m => m.MaxTime),
+        Compaction = new BlockCompaction
+        {
+            Level = plan.Max(m => m.Compaction.Level) + 1,
+            Sources = [.. plan.SelectMany(m => m.Compaction.Sources.Count > 0 ? m.Compaction.Sources : [m.Id]).Distinct().Order()],
+            Parents = [.. plan.Select(m => new BlockParent(m.Id, m.MinTime, m.MaxTime))],
+        },
+        Thanos = new ThanosSection
+        {
+            Labels = new SortedDictionary<string, string>(Planner.Stream(plan[0], options.ReplicaLabels).ToDictionary(), StringComparer.Ordinal),
+            Downsample = new DownsampleSection { ResolutionMs = plan[0].ResolutionMs },
+            Source = "compactor",
+        },
+    };
+
+    /// <summary>What tells a block's replica apart: the replica labels among its external labels.</summary>
+    string Replica(BlockMeta meta) => meta.ExternalLabels.Only(options.ReplicaLabels).ToString();
+
+    BlockId NewId() => BlockId.New(options.Time.GetUtcNow(), options.Random);
+}
