@@ -15,7 +15,6 @@ public sealed class S3Bucket : IBucket
 {
     const long MaxPut = 5L << 30;
     const int MaxParts = 10_000;
-    const string WriteId = "observe-write";
 
     readonly S3Config _config;
     readonly S3Retries _retries;
@@ -229,18 +228,16 @@ public sealed class S3Bucket : IBucket
     async Task<PutResult> PutWholeAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken)
     {
         var id = Guid.NewGuid().ToString("N");
-        var attempts = 0;
         try
         {
             await _retries.RunAsync(
                 content.Length,
                 token =>
                 {
-                    attempts++;
                     var request = PutRequest(key, content, condition);
                     if (condition != PutCondition.None)
                     {
-                        request.Metadata.Add(WriteId, id);
+                        request.Metadata.Add(S3Multipart.WriteId, id);
                     }
 
                     return _client.PutObjectAsync(request, token);
@@ -250,8 +247,8 @@ public sealed class S3Bucket : IBucket
         }
         catch (Exception e) when (S3Failure.IsConditionFailed(e) || (condition.IfMatch is not null && S3Failure.IsNotFound(e)))
         {
-            // What a lost answer hid may be our own earlier attempt, which now stands in the way of the next.
-            return attempts > 1 && await WroteAsync(key, id, cancellationToken) ? PutResult.Written : PutResult.ConditionFailed;
+            // What a lost answer hid may be our own earlier attempt, which now stands in the way of the next. HttpClient too tries again.
+            return await WroteAsync(key, id, cancellationToken) ? PutResult.Written : PutResult.ConditionFailed;
         }
     }
 
@@ -259,7 +256,7 @@ public sealed class S3Bucket : IBucket
     {
         try
         {
-            return (await HeadAsync(key, cancellationToken)).Metadata[WriteId] == id;
+            return (await HeadAsync(key, cancellationToken)).Metadata[S3Multipart.WriteId] == id;
         }
         catch (Exception e) when (S3Failure.IsNotFound(e))
         {

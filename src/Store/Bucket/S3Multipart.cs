@@ -7,12 +7,16 @@ namespace Observe.Store.Bucket;
 /// <summary>Uploads one large object in parts, one after the other; what fails for good leaves no parts behind where the server can be told.</summary>
 sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
 {
+    /// <summary>Metadata that tells a writer its own object from another's.</summary>
+    public const string WriteId = "observe-write";
+
     /// <param name="partSize">Bytes.</param>
     /// <param name="customerKey">Of SSE-C, else "".</param>
     public async Task UploadAsync(
         InitiateMultipartUploadRequest start, Stream content, long partSize, string customerKey, CancellationToken cancellationToken)
     {
-        var key = start.Key;
+        var (key, write) = (start.Key, Guid.NewGuid().ToString("N"));
+        start.Metadata.Add(WriteId, write);
         var length = content.Length;
         var started = await retries.RunAsync(0, token => client.InitiateMultipartUploadAsync(start, token), cancellationToken);
         var id = started.UploadId;
@@ -28,7 +32,7 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
                 parts.Add(new PartETag(number, part.ETag));
             }
 
-            await CompleteAsync(key, id, parts, length, cancellationToken);
+            await CompleteAsync(key, id, parts, write, cancellationToken);
         }
         catch
         {
@@ -88,27 +92,19 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
         return request;
     }
 
-    async Task CompleteAsync(string key, string id, List<PartETag> parts, long length, CancellationToken cancellationToken)
+    async Task CompleteAsync(string key, string id, List<PartETag> parts, string write, CancellationToken cancellationToken)
     {
         var request = new CompleteMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id, PartETags = parts };
-        var attempts = 0;
         try
         {
-            await retries.RunAsync(
-                0,
-                token =>
-                {
-                    attempts++;
-                    return client.CompleteMultipartUploadAsync(request, token);
-                },
-                cancellationToken);
+            await retries.RunAsync(0, token => client.CompleteMultipartUploadAsync(request, token), cancellationToken);
         }
-        catch (Exception e) when (attempts > 1 && S3Failure.IsNotFound(e))
+        catch (Exception e) when (S3Failure.IsNotFound(e))
         {
             // An earlier attempt whose answer was lost has completed the upload, or somebody aborted it.
             var head = await retries.RunAsync(
                 0, token => client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = config.Bucket, Key = key }, token), cancellationToken);
-            if (head.ContentLength != length)
+            if (head.Metadata[WriteId] != write)
             {
                 throw;
             }

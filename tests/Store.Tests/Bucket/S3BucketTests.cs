@@ -100,4 +100,118 @@ public sealed class S3BucketTests(S3Server server) : BucketSuite
         Assert.Equal(expected, (await ListAsync(bucket, "", false)).Select(e => e.Key));
         Assert.Equal(expected.Select(f => f + "object"), (await ListAsync(bucket, "", true)).Select(e => e.Key));
     }
+
+    [Fact]
+    public async Task An_object_that_breaks_off_is_read_on_from_there()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var direct = new S3Bucket(config, TimeProvider.System);
+        var content = Bytes(3_000_000);
+        await PutAsync(direct, "a", content);
+        await using var proxy = new FlakyProxy(config.Endpoint, 1_000_000, 500_000, 100);
+        await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, RetryDelay = TimeSpan.FromMilliseconds(10) }, TimeProvider.System);
+        var read = await bucket.GetBytesAsync("a", content.Length, default);
+        Assert.True(content.AsSpan().SequenceEqual(read));
+        Assert.Equal(4, proxy.Connections);
+    }
+
+    [Fact]
+    public async Task A_range_that_breaks_off_is_asked_for_again()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var direct = new S3Bucket(config, TimeProvider.System);
+        var content = Bytes(300_000);
+        await PutAsync(direct, "a", content);
+        await using var proxy = new FlakyProxy(config.Endpoint, 50_000, 0);
+        await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, RetryDelay = TimeSpan.FromMilliseconds(10) }, TimeProvider.System);
+        var range = new byte[200_000];
+        Assert.Equal(range.Length, await bucket.GetRangeAsync("a", 100_000, range, default));
+        Assert.True(content.AsSpan(100_000).SequenceEqual(range));
+        Assert.Equal(3, proxy.Connections);
+    }
+
+    [Fact]
+    public async Task A_conditional_write_whose_answer_was_lost_knows_itself_again()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        await using var proxy = new FlakyProxy(config.Endpoint, 0);
+        await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, RetryDelay = TimeSpan.FromMilliseconds(500) }, TimeProvider.System);
+        Assert.Equal(PutResult.Written, await bucket.PutBytesAsync("lock", new byte[] { 1 }, PutCondition.Absent, default));
+
+        await using var other = new FlakyProxy(config.Endpoint, 0);
+        await using var late = new S3Bucket(config with { Endpoint = other.Endpoint, RetryDelay = TimeSpan.FromMilliseconds(500) }, TimeProvider.System);
+        Assert.Equal(PutResult.ConditionFailed, await late.PutBytesAsync("lock", new byte[] { 2 }, PutCondition.Absent, default));
+        Assert.Equal([1], await bucket.GetBytesAsync("lock", 1, default));
+    }
+
+    [Fact]
+    public async Task A_multipart_upload_whose_last_answer_was_lost_is_whole()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        // The start and two parts are answered in some 1500 bytes; then the answer of the completion breaks off.
+        foreach (var limit in new[] { 300L, 900, 1500, 1700, 1900, 2100 })
+        {
+            await using var proxy = new FlakyProxy(config.Endpoint, limit);
+            await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, RetryDelay = TimeSpan.FromMilliseconds(100) }, TimeProvider.System);
+            var content = Bytes(5_300_000);
+            await PutAsync(bucket, "large", content);
+            var read = await bucket.GetBytesAsync("large", content.Length, default);
+            Assert.True(content.AsSpan().SequenceEqual(read));
+        }
+    }
+
+    [Fact]
+    public async Task What_fails_for_good_fails_after_its_retries()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        // HttpClient tries a connection that gave nothing again by itself, up to three times for each of ours.
+        await using var proxy = new FlakyProxy(config.Endpoint, new long[50]);
+        await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, MaxRetries = 2, RetryDelay = TimeSpan.FromMilliseconds(10) }, TimeProvider.System);
+        var failed = await Assert.ThrowsAsync<BucketException>(() => bucket.AttributesAsync("a", default));
+        Assert.StartsWith($"{bucket.Name}: can't read the attributes of a: {proxy.Endpoint} can't be reached", failed.Message, StringComparison.Ordinal);
+        Assert.InRange(proxy.Connections, 3, 20);
+    }
+
+    [Fact]
+    public async Task Credentials_come_from_the_environment_where_the_configuration_has_none()
+    {
+        if (await server.NewBucketAsync() is not { } config)
+        {
+            return;
+        }
+
+        Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", S3Server.AccessKey);
+        Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", S3Server.SecretKey);
+        try
+        {
+            await using var bucket = new S3Bucket(config with { AccessKey = "", SecretKey = null }, TimeProvider.System);
+            await PutAsync(bucket, "a", [1]);
+            Assert.Equal([1], await bucket.GetBytesAsync("a", 1, default));
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", null);
+            Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", null);
+        }
+    }
 }
