@@ -1,49 +1,89 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Text;
-using System.Text.RegularExpressions;
+using System.Text.Unicode;
 
 namespace Observe.Store.Model;
 
 /// <summary>
 /// A regex of RE2's language, anchored at both ends, dot matching newlines, in time linear in the value: what matchers,
-/// relabelling and label_replace all use.
+/// relabelling and label_replace all use. Thread-safe.
 /// </summary>
 public sealed class LabelRegex
 {
-    readonly Regex _regex;
+    readonly Re2Pattern _pattern;
+    readonly List<Re2Glob>? _globs;
+    readonly byte[][]? _literals;
+    readonly HashSet<byte[]>.AlternateLookup<ReadOnlySpan<byte>>? _literalSet;
+    readonly Re2Automaton? _automaton;
+    readonly Lazy<Re2Captures> _captures;
 
-    /// <exception cref="FormatException">The pattern is not valid.</exception>
+    /// <exception cref="FormatException">The pattern is not valid, or too large; the message is Go's.</exception>
     public LabelRegex(string pattern)
     {
         Pattern = pattern;
-        try
+        _pattern = Re2Parser.Parse(pattern);
+        var trimmed = Re2Literals.Trim(_pattern.Root);
+        _captures = new Lazy<Re2Captures>(() => new Re2Captures(Re2Program.Compile(_pattern, capturing: true)));
+        Prefix = Re2Literals.Prefix(trimmed).Text;
+        if (Re2Literals.Texts(trimmed) is { } literals)
         {
-            _regex = new Regex(@"\A(?:" + pattern + @")\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | RegexOptions.Singleline);
+            Literals = literals;
+            _literals = [.. literals.Select(Encoding.UTF8.GetBytes)];
+            _literalSet = _literals.Length > 8 ? new HashSet<byte[]>(_literals, ByteOrder.Instance).GetAlternateLookup<ReadOnlySpan<byte>>() : null;
         }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
+        else if ((_globs = Re2Glob.Of(trimmed)) is null)
         {
-            throw new FormatException($"error parsing regexp: {e.Message}", e);
+            _automaton = new Re2Automaton(Re2Program.Compile(new Re2Pattern(trimmed, _pattern.Groups), capturing: false));
         }
     }
 
     public string Pattern { get; }
 
-    /// <summary>The only values that match, when the pattern is a literal or an alternation of a few; else null.</summary>
+    /// <summary>
+    /// The only values that match, each once, when the pattern is a literal, an alternation of literals, or a product of a few choices; else null.
+    /// </summary>
     public IReadOnlyList<string>? Literals { get; }
 
     /// <summary>What every matching value starts with; "" when nothing is known.</summary>
     public string Prefix { get; } = "";
 
-    public bool IsMatch(string value) => _regex.IsMatch(value);
-
-    public bool IsMatch(ReadOnlySpan<byte> utf8)
+    public bool IsMatch(string value)
     {
-        if (utf8.Length > 512)
+        byte[]? rented = null;
+        var size = Encoding.UTF8.GetMaxByteCount(value.Length);
+        var utf8 = size <= 1024 ? stackalloc byte[1024] : rented = ArrayPool<byte>.Shared.Rent(size);
+        var matches = IsMatch(utf8[..Encoding.UTF8.GetBytes(value, utf8)]);
+        if (rented is not null)
         {
-            return _regex.IsMatch(Encoding.UTF8.GetString(utf8));
+            ArrayPool<byte>.Shared.Return(rented);
         }
 
-        Span<char> chars = stackalloc char[512];
-        return _regex.IsMatch(chars[..Encoding.UTF8.GetChars(utf8, chars)]);
+        return matches;
+    }
+
+    /// <param name="utf8">A byte that is not UTF-8 counts as U+FFFD.</param>
+    public bool IsMatch(ReadOnlySpan<byte> utf8)
+    {
+        if (_literals is not null)
+        {
+            return _literalSet?.Contains(utf8) ?? IsAnyOf(_literals, utf8);
+        }
+
+        if (_globs is not null)
+        {
+            foreach (var glob in _globs)
+            {
+                if (glob.IsMatch(utf8))
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+
+        return _automaton!.IsMatch(utf8) || (!Utf8.IsValid(utf8) && _automaton.IsMatch(Repaired(utf8)));
     }
 
     /// <summary>
@@ -51,45 +91,122 @@ public sealed class LabelRegex
     /// </summary>
     public string? Expand(string value, string template)
     {
-        var match = _regex.Match(value);
-        if (!match.Success)
+        if (!IsMatch(value))
         {
             return null;
         }
 
+        var utf8 = Encoding.UTF8.GetBytes(value);
+        int[]? slots = null;
         var result = new StringBuilder();
-        for (var i = 0; i < template.Length; i++)
+        for (var at = 0; at < template.Length;)
         {
-            if (template[i] != '$' || i + 1 == template.Length)
+            var dollar = template.IndexOf('$', at);
+            if (dollar < 0)
             {
-                result.Append(template[i]);
+                result.Append(template, at, template.Length - at);
+                break;
             }
-            else if (template[i + 1] == '$')
+
+            result.Append(template, at, dollar - at);
+            at = dollar + 1;
+            if (at < template.Length && template[at] == '$')
             {
                 result.Append('$');
-                i++;
+                at++;
+            }
+            else if (TryReadName(template, ref at, out var name))
+            {
+                var group = GroupOf(name);
+                slots ??= _captures.Value.Match(utf8);
+                if (group >= 0 && slots is not null && slots[2 * group] >= 0)
+                {
+                    result.Append(Encoding.UTF8.GetString(utf8, slots[2 * group], slots[(2 * group) + 1] - slots[2 * group]));
+                }
             }
             else
             {
-                var brace = template[i + 1] == '{';
-                var start = i + (brace ? 2 : 1);
-                var end = start;
-                while (end < template.Length && (char.IsLetterOrDigit(template[end]) || template[end] == '_'))
-                {
-                    end++;
-                }
-
-                if (end == start || (brace && (end == template.Length || template[end] != '}')))
-                {
-                    result.Append('$');
-                    continue;
-                }
-
-                result.Append(match.Groups[template[start..end]].Value);
-                i = brace ? end : end - 1;
+                result.Append('$');
             }
         }
 
         return result.ToString();
+    }
+
+    /// <summary>The name after a dollar, as long as it goes; in braces it must end with one.</summary>
+    static bool TryReadName(string template, ref int at, out string name)
+    {
+        var brace = at < template.Length && template[at] == '{';
+        var start = at + (brace ? 1 : 0);
+        var end = start;
+        while (end < template.Length && Rune.DecodeFromUtf16(template.AsSpan(end), out var rune, out var length) == OperationStatus.Done
+            && (Rune.IsLetter(rune) || Rune.IsDigit(rune) || rune.Value == '_'))
+        {
+            end += length;
+        }
+
+        name = template[start..end];
+        if (name.Length == 0 || (brace && (end == template.Length || template[end] != '}')))
+        {
+            return false;
+        }
+
+        at = end + (brace ? 1 : 0);
+        return true;
+    }
+
+    /// <summary>-1 when there is no such group. A number with leading zeros is a name.</summary>
+    int GroupOf(string name)
+    {
+        var isNumber = name.All(char.IsAsciiDigit) && (name[0] != '0' || name.Length == 1) && name.Length <= 9;
+        if (!isNumber)
+        {
+            return _pattern.Groups.ToList().IndexOf(name);
+        }
+
+        var number = int.Parse(name, System.Globalization.CultureInfo.InvariantCulture);
+        return number < _pattern.Groups.Count ? number : -1;
+    }
+
+    static bool IsAnyOf(byte[][] literals, ReadOnlySpan<byte> utf8)
+    {
+        foreach (var literal in literals)
+        {
+            if (utf8.SequenceEqual(literal))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>With U+FFFD for each byte that is not UTF-8.</summary>
+    static byte[] Repaired(ReadOnlySpan<byte> utf8)
+    {
+        var repaired = new List<byte>(utf8.Length + 16);
+        while (!utf8.IsEmpty)
+        {
+            var valid = Rune.DecodeFromUtf8(utf8, out _, out var length) == OperationStatus.Done;
+            repaired.AddRange(valid ? utf8[..length] : "\uFFFD"u8);
+            utf8 = utf8[(valid ? length : 1)..];
+        }
+
+        return [.. repaired];
+    }
+
+    sealed class ByteOrder : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
+    {
+        public static ByteOrder Instance { get; } = new();
+
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public int GetHashCode([DisallowNull] byte[] obj) => GetHashCode(obj.AsSpan());
+
+        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
+
+        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
+
+        public int GetHashCode(ReadOnlySpan<byte> alternate) => (int)System.IO.Hashing.XxHash3.HashToUInt64(alternate);
     }
 }
