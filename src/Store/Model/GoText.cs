@@ -38,7 +38,7 @@ public static class GoText
         return negative ? "-" + text : text;
     }
 
-    /// <summary><c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent of two digits at least below 1e-4 and from 1e21.</summary>
+    /// <summary><c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent, of two digits at least, below 1e-4 and from 1e6.</summary>
     public static string FloatG(double value)
     {
         if (double.IsNaN(value) || double.IsInfinity(value))
@@ -47,7 +47,7 @@ public static class GoText
         }
 
         var magnitude = Math.Abs(value);
-        if (value == 0 || (magnitude >= 1e-4 && magnitude < 1e21))
+        if (value == 0 || (magnitude >= 1e-4 && magnitude < 1e6))
         {
             return value == 0 && double.IsNegative(value) ? "-0" : Float(value);
         }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text;
 using System.Text.Unicode;
 
@@ -117,9 +118,8 @@ public sealed class LabelRegex
             }
             else if (TryReadName(template, ref at, out var name))
             {
-                var group = GroupOf(name);
-                slots ??= _captures.Value.Match(utf8);
-                if (group >= 0 && slots is not null && slots[2 * group] >= 0)
+                slots ??= _captures.Value.Match(utf8) ?? [];
+                if (GroupOf(name, slots) is >= 0 and var group)
                 {
                     result.Append(Encoding.UTF8.GetString(utf8, slots[2 * group], slots[(2 * group) + 1] - slots[2 * group]));
                 }
@@ -155,17 +155,23 @@ public sealed class LabelRegex
         return true;
     }
 
-    /// <summary>-1 when there is no such group. A number with leading zeros is a name.</summary>
-    int GroupOf(string name)
+    /// <summary>
+    /// The group of a number, or the first of a name, that took part in the match; -1 when there is none. A number with leading
+    /// zeros is a name.
+    /// </summary>
+    int GroupOf(string name, int[] slots)
     {
         var isNumber = name.All(char.IsAsciiDigit) && (name[0] != '0' || name.Length == 1) && name.Length <= 9;
-        if (!isNumber)
+        var number = isNumber ? int.Parse(name, CultureInfo.InvariantCulture) : -1;
+        for (var group = 0; 2 * group < slots.Length; group++)
         {
-            return _pattern.Groups.ToList().IndexOf(name);
+            if ((isNumber ? group == number : _pattern.Groups[group] == name) && slots[2 * group] >= 0)
+            {
+                return group;
+            }
         }
 
-        var number = int.Parse(name, System.Globalization.CultureInfo.InvariantCulture);
-        return number < _pattern.Groups.Count ? number : -1;
+        return -1;
     }
 
     static bool IsAnyOf(byte[][] literals, ReadOnlySpan<byte> utf8)

@@ -51,18 +51,27 @@ static class Re2Literals
                 return runes.Count > MaxProduct ? null : [.. Runes(runes)];
             case Re2Concat concat:
                 List<string>? product = [""];
+                var run = new StringBuilder();
                 foreach (var part in concat.Parts)
                 {
-                    product = Product(product, Texts(part));
+                    var texts = Texts(part);
+                    if (texts is [var only])
+                    {
+                        run.Append(only);
+                        continue;
+                    }
+
+                    product = Product(Product(product, [run.ToString()])!, texts);
+                    run.Clear();
                     if (product is null)
                     {
                         return null;
                     }
                 }
 
-                return product;
+                return Product(product, [run.ToString()]);
             case Re2Alternate alternate:
-                var texts = new List<string>();
+                var all = new List<string>();
                 foreach (var choice in alternate.Choices)
                 {
                     if (Texts(choice) is not { } some)
@@ -70,10 +79,10 @@ static class Re2Literals
                         return null;
                     }
 
-                    texts.AddRange(some);
+                    all.AddRange(some);
                 }
 
-                return [.. texts.Distinct(StringComparer.Ordinal)];
+                return [.. all.Distinct(StringComparer.Ordinal)];
             case Re2Repeat { Max: >= 0 } repeat when Texts(repeat.Inner) is { } once:
                 List<string>? result = repeat.Min == 0 ? [""] : [];
                 List<string>? power = [""];

@@ -153,11 +153,6 @@ sealed class Re2Parser
                 throw Fault("invalid named capture", rest[..(end + 1)].ToString());
             }
 
-            if (_names.Contains(name))
-            {
-                throw Fault("duplicate capture group name", name);
-            }
-
             _at += end + 1;
             _names.Add(name);
             _groups.Push(new Group(_names.Count - 1, _mode));

@@ -188,7 +188,9 @@ sealed class Re2RuneSet
             }
 
             var rune = new Rune(code);
-            foreach (var other in new[] { Rune.ToLowerInvariant(rune).Value, Rune.ToUpperInvariant(rune).Value })
+            // .NET maps nothing into ASCII: the long s and the Kelvin sign are s and k of their own to it.
+            var ascii = code switch { 0x17F => 's', 0x212A => 'k', _ => code };
+            foreach (var other in new[] { ascii, Rune.ToLowerInvariant(rune).Value, Rune.ToUpperInvariant(rune).Value })
             {
                 if (other == code)
                 {

@@ -138,7 +138,7 @@ public static class AstJson
         json.WritePropertyName(name);
         if (value is { } number && double.IsFinite(number))
         {
-            json.WriteRawValue(GoText.FloatG(number));
+            json.WriteRawValue(number == 0 || Math.Abs(number) is >= 1e-6 and < 1e21 ? GoText.Float(number) : GoText.Exponent(number));
         }
         else
         {
