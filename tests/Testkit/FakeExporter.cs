@@ -254,10 +254,13 @@ public sealed class FakeExporter : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        await _accepting;
-        await Task.WhenAll(_connections.Keys);
-        _listener.Dispose();
-        _stop.Dispose();
+        if (!_stop.IsCancellationRequested)
+        {
+            await _stop.CancelAsync();
+            await _accepting;
+            await Task.WhenAll(_connections.Keys);
+            _listener.Dispose();
+            _stop.Dispose();
+        }
     }
 }

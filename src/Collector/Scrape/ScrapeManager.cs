@@ -101,8 +101,7 @@ public sealed class ScrapeManager : IAsyncDisposable
 
     /// <summary>What active targets said of their metrics, in no order.</summary>
     public IReadOnlyList<MetricMetadata> Metadata() =>
-        [.. _pools.Values.SelectMany(pool => pool.Targets?.Loops ?? [])
-            .SelectMany(loop => loop.Series.Metadata.Families.Select(family => MetadataStore.Describe(loop.Target.Labels, family)))];
+        [.. Loops().SelectMany(loop => loop.Series.Metadata.Families.Select(family => MetadataStore.Describe(loop.Target.Labels, family)))];
 
     /// <summary>The names of the jobs, sorted.</summary>
     public IReadOnlyList<string> Pools() => [.. _pools.Keys.Order(StringComparer.Ordinal)];
@@ -125,6 +124,8 @@ public sealed class ScrapeManager : IAsyncDisposable
             _gate.Release();
         }
     }
+
+    internal IEnumerable<ScrapeLoop> Loops() => _pools.Values.SelectMany(pool => pool.Targets?.Loops ?? []);
 
     ActiveTarget Describe(ScrapeJob job, ScrapeLoop loop)
     {
