@@ -144,7 +144,7 @@ public sealed class HeadAppender : IDisposable
             Forget();
             return position;
         }
-        catch (IOException)
+        catch
         {
             Rollback();
             throw;

@@ -26,6 +26,9 @@ public sealed record HeadOptions
     /// <summary>Where the head's metrics go; null: nowhere.</summary>
     public CollectorRegistry? Metrics { get; init; }
 
+    /// <summary>What tests put between the log and the disk.</summary>
+    internal WalDisk? Disk { get; init; }
+
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>
@@ -199,7 +202,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
         LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
         _wal = new WalWriter(
-            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger);
+            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk);
         _registry.AddBeforeCollectCallback(() =>
         {
             var (range, none) = (Range, Range.IsEmpty);
@@ -234,8 +237,10 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
             return batch;
         }
 
+        // Twice, since all samples of a series are lost with its record.
         _batch.Clear();
         _batch.Add(_seriesRecord.Written);
+        _batch.AddAgain();
         _batch.Add(batch);
         return _batch;
     }

@@ -39,6 +39,16 @@ sealed class WalBatch : IDisposable
         _records.Add((record.Length, 0));
     }
 
+    /// <summary>Adds the record that was added last a second time.</summary>
+    public void AddAgain()
+    {
+        var (length, flags) = _records[^1];
+        var room = _payloads.GetSpan(length);
+        _payloads.Written[^length..].CopyTo(room);
+        _payloads.Advance(length);
+        _records.Add((length, flags));
+    }
+
     public void Add(WalBatch other)
     {
         _payloads.Raw(other._payloads.Written);

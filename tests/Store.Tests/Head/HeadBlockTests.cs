@@ -98,6 +98,107 @@ public sealed class HeadBlockTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_damaged_record_of_series_costs_no_sample()
+    {
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "a", (1_000, 1), (2_000, 2));
+        var bytes = await File.ReadAllBytesAsync(WalSegment.At(Path.Combine(_test.Copy(open: false), "wal"), 0).Path);
+        for (var at = 0; at < 2 * (WalSegment.HeaderSize + 20); at++)
+        {
+            var copy = _test.Copy(open: false);
+            var damaged = (byte[])bytes.Clone();
+            damaged[at] ^= 0x20;
+            await File.WriteAllBytesAsync(WalSegment.At(Path.Combine(copy, "wal"), 0).Path, damaged);
+            await using var again = await HeadBlock.OpenAsync(new HeadOptions { Directory = copy, Time = TimeProvider.System, BlockRangeMs = TestHead.Range }, default);
+            Assert.Equal("a: 1000=1 2000=2", await TestHead.DumpAsync(again));
+            Assert.Single(again.Damages);
+        }
+    }
+
+    [Fact]
+    public async Task What_the_disk_refuses_is_not_visible_and_may_be_appended_later()
+    {
+        var disk = new FaultyDisk();
+        _test.Disk = disk;
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "a", (1_000, 1));
+        disk.RefuseWrite = () => true;
+        Assert.Throws<IOException>(() => TestHead.Append(head, "a", (2_000, 2)));
+        Assert.Throws<IOException>(() => TestHead.Append(head, "b", (2_000, 2)));
+        Assert.Equal("a: 1000=1", await TestHead.DumpAsync(head));
+        disk.RefuseWrite = () => false;
+        TestHead.Append(head, "b", (2_000, 2));
+        TestHead.Append(head, "a", (2_000, 3));
+        Assert.Equal("a: 1000=1 2000=3\nb: 2000=2", await TestHead.DumpAsync(head));
+        head = await _test.OpenCopyAsync();
+        Assert.Equal("a: 1000=1 2000=3\nb: 2000=2", await TestHead.DumpAsync(head));
+        Assert.Empty(head.Damages);
+    }
+
+    [Fact]
+    public async Task On_a_full_disk_commits_are_refused_until_there_is_room_again()
+    {
+        var folder = Checkout.NewFolder("full");
+        if (!OperatingSystem.IsLinux() || (await ChildProcess.RunAsync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder])).ExitCode != 0)
+        {
+            Directory.Delete(folder);
+            return;
+        }
+
+        try
+        {
+            var data = Path.Combine(folder, "data");
+            var ballast = Path.Combine(folder, "ballast");
+            await File.WriteAllBytesAsync(ballast, new byte[700_000]);
+            var options = new HeadOptions { Directory = data, Time = TimeProvider.System, BlockRangeMs = 1_000_000_000, WalSyncInterval = TimeSpan.Zero };
+            var random = new Random(1);
+            var expected = new Dictionary<long, double>();
+            await using (var head = await HeadBlock.OpenAsync(options, default))
+            {
+                using var appender = head.Appender();
+                var series = Enumerable.Range(0, 500).Select(i => appender.GetOrAdd(Labels.Of(("__name__", "m"), ("i", $"{i:D4}")))).ToArray();
+                var refused = 0;
+                for (var t = 1L; t <= 150; t++)
+                {
+                    var value = random.NextDouble();
+                    foreach (var one in series)
+                    {
+                        Assert.Equal(AppendResult.Appended, appender.Append(one, t, value + one.Value));
+                    }
+
+                    try
+                    {
+                        appender.Commit();
+                        expected[t] = value;
+                    }
+                    catch (IOException)
+                    {
+                        refused++;
+                        if (refused == 5)
+                        {
+                            File.Delete(ballast);
+                        }
+                    }
+                }
+
+                Assert.Equal(5, refused);
+                Assert.Equal(150 - 5, expected.Count);
+            }
+
+            await using var again = await HeadBlock.OpenAsync(options, default);
+            Assert.Empty(again.Damages);
+            Assert.Equal(500, again.SeriesCount);
+            var first = (await TestHead.DumpAsync(again)).Split('\n')[0];
+            Assert.Equal("m: " + string.Join(' ', expected.Select(e => $"{e.Key}={GoText.Float(e.Value + 1)}")), first);
+        }
+        finally
+        {
+            Assert.Equal(0, (await ChildProcess.RunAsync("umount", [folder])).ExitCode);
+            Directory.Delete(folder);
+        }
+    }
+
+    [Fact]
     public async Task Stats_name_the_largest()
     {
         var head = await _test.OpenAsync();

@@ -3,6 +3,7 @@ using Observe.Store.Head;
 using Observe.Store.Model;
 using Observe.Store.Querying;
 using Observe.Store.Wal;
+using Observe.Testkit;
 using Xunit;
 
 namespace Observe.Store.Tests.Head;
@@ -196,6 +197,30 @@ public sealed class HeadCutTests : IAsyncLifetime
         Assert.False(cutting.IsCompleted);
         await selected.DisposeAsync();
         Assert.Single(await cutting.WaitAsync(TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
+    public async Task Promtool_finds_each_sample_once_in_blocks_checkpoint_and_log()
+    {
+        if (Checkout.Peer("promtool") is not { } promtool)
+        {
+            return;
+        }
+
+        var head = await _test.OpenAsync();
+        for (var i = 0; i < 4; i++)
+        {
+            TestHead.Append(head, "m", Samples((i * Range) + 1_000, (i + 1) * Range));
+            TestHead.Append(head, $"only_{i}", ((i + 1) * Range, i));
+            await head.CutAsync(force: false, default);
+        }
+
+        var (exit, output) = await ChildProcess.RunAsync(promtool, ["tsdb", "dump", _test.Copy(open: false)]);
+        Assert.Equal(0, exit);
+        var lines = output.Split('\n').Where(l => l.StartsWith('{')).Order(StringComparer.Ordinal);
+        var expected = Samples(1_000, 4 * Range).Select(s => $"{{__name__=\"m\"}} {s.Item2} {s.Item1}")
+            .Concat(Enumerable.Range(0, 4).Select(i => $"{{__name__=\"only_{i}\"}} {i} {(i + 1) * Range}"));
+        Assert.Equal(expected.Order(StringComparer.Ordinal), lines);
     }
 
     static async Task<string> AllAsync(string directory, HeadBlock head)

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 using Observe.Store.Head;
 using Observe.Store.Model;
 using Observe.Store.Querying;
+using Observe.Store.Wal;
 using Observe.Testkit;
 
 namespace Observe.Store.Tests.Head;
@@ -18,12 +19,18 @@ sealed class TestHead
 
     public Func<string, CancellationToken, ValueTask>? BlockCut { get; set; }
 
+    public WalDisk? Disk { get; set; }
+
     public FakeTimeProvider Time { get; } = new();
 
     public async Task<HeadBlock> OpenAsync(long range = Range)
     {
         var head = await HeadBlock.OpenAsync(
-            new HeadOptions { Directory = Directory, Time = Time, BlockRangeMs = range, WalSyncInterval = TimeSpan.Zero, BlockCut = BlockCut }, default);
+            new HeadOptions
+            {
+                Directory = Directory, Time = Time, BlockRangeMs = range, WalSyncInterval = TimeSpan.Zero, BlockCut = BlockCut, Disk = Disk,
+            },
+            default);
         _opened.Add(head);
         return head;
     }
