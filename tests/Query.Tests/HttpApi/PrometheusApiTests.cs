@@ -2,6 +2,7 @@ using System.IO.Compression;
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using CsCheck;
 using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
@@ -264,6 +265,37 @@ public sealed class PrometheusApiTests
         Assert.Equal("{\"status\":\"success\",\"data\":[{\"target\":{\"instance\":\"a:1\",\"job\":\"node\"},\"type\":\"gauge\",\"help\":\"Help \\u003cof\\u003e m.\",\"unit\":\"seconds\"}]}",
             await api.Client.GetStringAsync("api/v1/targets/metadata?metric=m&match_target=%7Bjob%3D%22node%22%7D"));
         Assert.Equal("{\"status\":\"success\",\"data\":[]}", await api.Client.GetStringAsync("api/v1/targets/metadata?match_target=%7Bjob%3D%22x%22%7D"));
+    }
+
+    [Fact]
+    public async Task Whatever_is_asked_is_answered_with_JSON_and_never_with_an_internal_error()
+    {
+        await using var api = await ServedApi.StartAsync(s_source);
+        string[] endpoints =
+        [
+            "query", "query_range", "series", "labels", "label/i/values", "query_exemplars", "format_query", "parse_query", "metadata", "rules",
+            "targets/metadata", "status/tsdb",
+        ];
+        string[] names = ["query", "time", "start", "end", "step", "match[]", "limit", "timeout", "lookback_delta", "dedup", "stats", "max_source_resolution", "type"];
+        string[] values =
+        [
+            "m", "sum(m)", "m[5m]", "{", "1", "0", "-1", "NaN", "Inf", "-Inf", "1e308", "-1e308", "9223372036854775807", "1e-9", "5m", "1y", "", "\0", "\ud83d\ude00",
+            "m @ 1e20", "m offset 1000000y", "9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "-292273086-05-16T16:47:06Z", "auto", "all", "true", "%", "U__", "m[1ms:1ms]",
+        ];
+        var requests = Gen.Select(
+            Gen.Int[0, endpoints.Length - 1].Select(i => endpoints[i]), Gen.Select(Gen.Int[0, names.Length - 1].Select(i => names[i]), Gen.Int[0, values.Length - 1].Select(i => values[i])).Array[0, 6],
+            (endpoint, parameters) => endpoint + "?" + string.Join('&', parameters.Select(p => $"{Uri.EscapeDataString(p.Item1)}={Uri.EscapeDataString(p.Item2)}")));
+        await requests.SampleAsync(
+            async request =>
+            {
+                using var answer = await Ask(api, request);
+                var json = await Json(answer);
+                Assert.True(answer.StatusCode is HttpStatusCode.OK or HttpStatusCode.BadRequest or HttpStatusCode.UnprocessableEntity or HttpStatusCode.ServiceUnavailable,
+                    $"{answer.StatusCode}: {json}");
+                Assert.Equal(answer.IsSuccessStatusCode ? "success" : "error", json["status"]!.GetValue<string>());
+            },
+            iter: 2_000,
+            threads: 2);
     }
 
     [Fact]

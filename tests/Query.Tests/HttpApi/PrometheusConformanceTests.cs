@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Observe.Testkit;
 using Xunit;
 
 namespace Observe.Query.Tests.HttpApi;
@@ -167,6 +168,31 @@ public sealed class PrometheusConformanceTests(PrometheusPair pair) : IClassFixt
         Assert.Equal(["gzip"], answer.Content.Headers.ContentEncoding);
         await using var gzip = new System.IO.Compression.GZipStream(await answer.Content.ReadAsStreamAsync(), System.IO.Compression.CompressionMode.Decompress);
         Assert.Equal(await pair.Observe.GetStringAsync(ask.RequestUri), await new StreamReader(gzip).ReadToEndAsync());
+    }
+
+    [Theory]
+    [InlineData("instant", "sum by (job) (rate(http_requests_total[5m]))", "--time=" + T)]
+    [InlineData("instant", "http_requests_total{", "--time=" + T)]
+    [InlineData("range", "temperature", "--start=1700007000", "--end=1700007600", "--step=1m")]
+    [InlineData("series", "", "--match=http_requests_total", "--match=temperature", "--start=1700007000", "--end=1700009000")]
+    [InlineData("labels", "job", "--start=1700007000", "--end=1700009000")]
+    public async Task Promtool_prints_the_same(string command, string argument, params string[] flags)
+    {
+        if (pair.Prometheus is null)
+        {
+            return;
+        }
+
+        var outputs = new List<(int, string)>();
+        foreach (var server in (HttpClient[])[pair.Prometheus, pair.Observe])
+        {
+            string[] arguments = ["query", command, .. flags, server.BaseAddress!.ToString(), .. argument.Length > 0 ? new[] { argument } : []];
+            var (exitCode, output) = await ChildProcess.RunAsync(Checkout.Peer("promtool")!, arguments);
+            outputs.Add((exitCode, string.Join('\n', output.Split('\n').Order(StringComparer.Ordinal))));
+        }
+
+        Assert.Equal(outputs[0], outputs[1]);
+        Assert.True(outputs[0].Item2.Length > 5);
     }
 
     async Task Same(string request, string method = "GET", string? form = null)
