@@ -184,11 +184,11 @@ public sealed class S3BucketTests(S3Server server) : BucketSuite
             return;
         }
 
-        // HttpClient tries a connection that gave nothing again by itself, up to three times for each of ours.
+        // HttpClient by itself tries again where a connection gave nothing, a few times for each of ours.
         await using var proxy = new FlakyProxy(config.Endpoint, new long[50]);
         await using var bucket = new S3Bucket(config with { Endpoint = proxy.Endpoint, MaxRetries = 2, RetryDelay = TimeSpan.FromMilliseconds(10) }, TimeProvider.System);
         var failed = await Assert.ThrowsAsync<BucketException>(() => bucket.AttributesAsync("a", default));
-        Assert.StartsWith($"{bucket.Name}: can't read the attributes of a: {proxy.Endpoint} can't be reached", failed.Message, StringComparison.Ordinal);
+        Assert.Matches($"^s3://{config.Bucket}: can't read the attributes of a: (the connection to )?{proxy.Endpoint} (broke|can't be reached): ", failed.Message);
         Assert.InRange(proxy.Connections, 3, 20);
     }
 
