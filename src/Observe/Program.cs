@@ -7,7 +7,10 @@ var root = new RootCommand("Observe gathers the metrics of many Kubernetes clust
 {
     CollectorCommand.Build(),
     StoreCommand.Build(),
+    CompactCommand.Build(),
     QueryCommand.Build(),
+    AllCommand.Build(),
+    DemoCommand.Build(),
     BucketCommand.Build(),
     CheckCommand.Build(),
     PromqlCommand.Build(),

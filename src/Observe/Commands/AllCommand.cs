@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Globalization;
+using Observe.Collector.Config;
+using Observe.Hosting;
+using Observe.Query.Promql;
+using Observe.Store.Bucket;
+
+namespace Observe.Commands;
+
+/// <summary><c>observe all</c>: every role in one process, on one folder. Without a configuration it watches itself and this machine.</summary>
+static class AllCommand
+{
+    public static Command Build()
+    {
+        var server = new ServerFlags(9090, 10901, loopback: true);
+        var objstore = new ObjstoreFlags();
+        var collector = new CollectorFlags("./data");
+        var compact = new CompactFlags();
+        var engine = new EngineFlags();
+        var query = new QueryFlags();
+        var sync = Flags.Span("--sync-block-duration", "how often the bucket is looked into", "30s");
+        var command = new Command("all", "all roles in one process, on one folder");
+        server.AddTo(command);
+        collector.AddTo(command);
+        objstore.AddTo(command);
+        compact.AddTo(command);
+        engine.AddTo(command);
+        query.AddTo(command);
+        command.Options.Add(sync);
+        command.SetAction(async (flags, _) =>
+        {
+            using var host = new RoleHost("all", flags, server);
+            var folder = flags.GetValue(collector.DataFolder)!;
+            var config = objstore.Content(flags) is { } yaml ? BucketConfig.Parse(yaml.Content, yaml.Source) : BucketConfig.OfFolder(Path.Combine(folder, "bucket"));
+            var self = Flags.Address("--http-address", flags.GetValue(server.HttpAddress)!).Port;
+            var metrics = new BucketMetrics(host.Registry, host.Time);
+            var role = new CollectorRole(host, config.Open(host.Time, metrics), new CollectorOptions
+            {
+                Load = () => flags.GetValue(collector.ConfigFile) is null ? Default(self) : collector.Load(flags),
+                Folder = Path.Combine(folder, "collector"),
+                Name = flags.GetValue(collector.Name) ?? Environment.MachineName,
+                BlockRange = flags.GetValue(collector.BlockRange),
+                WalSync = flags.GetValue(collector.WalSync),
+                Retention = flags.GetValue(collector.Retention),
+                SizeLimit = flags.GetValue(collector.SizeLimit),
+                Registry = host.Registry,
+            });
+            return await RunAsync(
+                host, [role], config, metrics,
+                new Store.Gateway.BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = host.Time },
+                flags.GetValue(sync), compact.Options(flags, folder, host.Time), flags.GetValue(compact.WaitInterval), flags, engine, query);
+        });
+        return command;
+    }
+
+    /// <summary>Collectors, and beside them store, compact and query over the bucket that they ship to.</summary>
+    internal static async Task<int> RunAsync(
+        RoleHost host, IReadOnlyList<CollectorRole> collectors, BucketConfig bucket, BucketMetrics metrics, Store.Gateway.BucketStoreOptions store,
+        TimeSpan sync, Store.Compact.CompactOptions compact, TimeSpan wait, ParseResult flags, EngineFlags engine, QueryFlags query,
+        IReadOnlyList<IRole>? before = null)
+    {
+        var storeRole = new StoreRole(host, bucket.Open(host.Time, metrics), store, sync, serve: false);
+        var stores = query.Stores(flags, host);
+        foreach (var collector in collectors)
+        {
+            stores.AddLocal(collector.Name, collector.Querier, collector.Describe);
+        }
+
+        stores.AddLocal("bucket", storeRole.Querier, storeRole.Describe);
+        var promql = new PromqlEngine(engine.Options(flags, host.Time));
+        return await host.RunAsync([
+            .. before ?? [],
+            .. collectors,
+            storeRole,
+            new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
+            new QueryRole(stores, promql, CollectorApi.With(collectors, query.Api(flags, host, promql, stores)), serve: true),
+        ]);
+    }
+
+    static CollectorConfig Default(int self) => CollectorConfig.Parse(
+        string.Create(CultureInfo.InvariantCulture, $$"""
+            global:
+              scrape_interval: 15s
+              external_labels: {cluster: local}
+            scrape_configs:
+              - job_name: observe
+                static_configs: [{targets: ['127.0.0.1:{{self}}']}]
+              - job_name: node
+                static_configs: [{targets: ['127.0.0.1:9100']}]
+            """),
+        "the built-in configuration");
+}

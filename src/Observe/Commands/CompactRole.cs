@@ -1,0 +1,87 @@
+using System.CommandLine;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Observe.Hosting;
+using Observe.Store.Bucket;
+using Observe.Store.Compact;
+
+namespace Observe.Commands;
+
+/// <summary>The flags of compaction, downsampling, retention and cleaning.</summary>
+sealed class CompactFlags
+{
+    readonly Option<string[]> _replicaLabels = Flags.Many("--deduplication.replica-label", "label that tells replicas apart: their blocks become one; repeatable");
+    readonly Option<TimeSpan> _raw = Flags.Span("--retention.resolution-raw", "how long raw samples are kept; 0 for ever", "0s");
+    readonly Option<TimeSpan> _fiveMinutes = Flags.Span("--retention.resolution-5m", "how long samples of 5 minutes are kept; 0 for ever", "0s");
+    readonly Option<TimeSpan> _oneHour = Flags.Span("--retention.resolution-1h", "how long samples of an hour are kept; 0 for ever", "0s");
+    readonly Option<bool> _noDownsampling = Flags.Switch("--downsampling.disable", "make no downsampled blocks");
+    readonly Option<TimeSpan> _consistency = Flags.Span("--consistency-delay", "how old a block must be before it is compacted", "30m");
+    readonly Option<TimeSpan> _delete = Flags.Span("--delete-delay", "how long a block stays after it was marked for deletion", "48h");
+
+    public Option<TimeSpan> WaitInterval { get; } = Flags.Span("--wait-interval", "time between two rounds", "5m");
+
+    public void AddTo(Command command)
+    {
+        foreach (var option in (Option[])[_replicaLabels, _raw, _fiveMinutes, _oneHour, _noDownsampling, _consistency, _delete, WaitInterval])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public CompactOptions Options(ParseResult flags, string folder, TimeProvider time) => new()
+    {
+        Directory = Path.Combine(folder, "compact"),
+        Time = time,
+        Random = new Random(),
+        ReplicaLabels = flags.GetValue(_replicaLabels)!,
+        RetentionRaw = flags.GetValue(_raw),
+        RetentionFiveMinutes = flags.GetValue(_fiveMinutes),
+        RetentionOneHour = flags.GetValue(_oneHour),
+        Downsampling = !flags.GetValue(_noDownsampling),
+        ConsistencyDelay = flags.GetValue(_consistency),
+        DeleteDelay = flags.GetValue(_delete),
+    };
+}
+
+/// <summary>Compacts a bucket again and again while the process runs.</summary>
+sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, TimeSpan interval) : IRole
+{
+    readonly CompactLoop _compact = new(bucket, options, new CompactMetrics(host.Registry), new Logger<CompactLoop>(host.Logging));
+    readonly CancellationTokenSource _stop = new();
+    Task _loop = Task.CompletedTask;
+
+    public void Configure(IServiceCollection services)
+    {
+    }
+
+    public void Map(WebApplication app)
+    {
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        _loop = _compact.RunAsync(interval, _stop.Token);
+        return Task.CompletedTask;
+    }
+
+    public Task ReloadAsync() => Task.CompletedTask;
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync();
+        try
+        {
+            await _loop;
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await bucket.DisposeAsync();
+        _stop.Dispose();
+    }
+}
