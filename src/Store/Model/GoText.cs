@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -79,12 +80,22 @@ public static class GoText
         return string.Create(CultureInfo.InvariantCulture, $"{digits[..at]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
     }
 
-    /// <summary><c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U.</summary>
+    /// <summary>
+    /// <c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U. A lone surrogate U+DC80..U+DCFF stands
+    /// for a byte that was not UTF-8.
+    /// </summary>
     public static string Quote(string text)
     {
         var quoted = new StringBuilder(text.Length + 2).Append('"');
-        foreach (var rune in text.EnumerateRunes())
+        for (var at = 0; at < text.Length;)
         {
+            if (Rune.DecodeFromUtf16(text.AsSpan(at), out var rune, out var length) != OperationStatus.Done && text[at] is >= '\udc80' and <= '\udcff')
+            {
+                quoted.Append(CultureInfo.InvariantCulture, $"\\x{text[at++] - 0xDC00:x2}");
+                continue;
+            }
+
+            at += length;
             _ = rune.Value switch
             {
                 '"' => quoted.Append("\\\""),

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Observe.Store.Model;
@@ -5,6 +6,26 @@ namespace Observe.Store.Model;
 /// <summary>What names may look like: Prometheus 3's UTF-8 names and the legacy ones.</summary>
 public static class LabelName
 {
+    /// <summary>Any text of Unicode but the empty one, which is what Prometheus 3 allows.</summary>
+    public static bool IsValid(ReadOnlySpan<char> name)
+    {
+        while (!name.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf16(name, out _, out var length) != OperationStatus.Done)
+            {
+                return false;
+            }
+
+            name = name[length..];
+            if (name.IsEmpty)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary><c>[a-zA-Z_][a-zA-Z0-9_]*</c>: needs no quotes as a label name.</summary>
     public static bool IsLegacyValid(ReadOnlySpan<char> name) => IsLegacy(name, colons: false);
 

@@ -59,6 +59,9 @@ public class GoTextTests
     [InlineData("it's", "\"it's\"")]
     public void Quoted_strings(string text, string quoted) => Assert.Equal(quoted, GoText.Quote(text));
 
+    [Fact]
+    public void A_byte_that_was_not_UTF8_is_printed_as_such() => Assert.Equal("\"a\\xffz\uFFFD\"", GoText.Quote("a\udcffz\ud800"));
+
     [Theory]
     [InlineData('a', "'a'")]
     [InlineData('\'', "'\\''")]

@@ -14,7 +14,7 @@ sealed class CountValues(AggregateNode node, SeriesOperator input, string label,
 
     protected override void Open(Evaluation evaluation)
     {
-        if (label.Length == 0)
+        if (!LabelName.IsValid(label))
         {
             throw new QueryException($"invalid label name {GoText.Quote(label)}");
         }

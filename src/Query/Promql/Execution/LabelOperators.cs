@@ -53,7 +53,7 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
 
     static void CheckName(string name, string role, string function)
     {
-        if (name.Length == 0 || name.Contains('\uFFFD', StringComparison.Ordinal))
+        if (!LabelName.IsValid(name))
         {
             throw new QueryException($"invalid {role} label name in {function}(): {name}");
         }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Observe.Store.Model;
@@ -93,6 +94,35 @@ static class Literals
         }
 
         return result[..length];
+    }
+
+    /// <summary>
+    /// The text of such bytes. A byte that is not UTF-8 (<c>\xff</c>) becomes the lone surrogate U+DC00 + byte, as it is no text and must
+    /// still be told from U+FFFD: <see cref="LabelName.IsValid"/> refuses it, <see cref="GoText.Quote"/> prints it as it was.
+    /// </summary>
+    public static string Text(ReadOnlySpan<byte> utf8)
+    {
+        if (System.Text.Unicode.Utf8.IsValid(utf8))
+        {
+            return Encoding.UTF8.GetString(utf8);
+        }
+
+        var text = new StringBuilder(utf8.Length);
+        while (!utf8.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf8(utf8, out var rune, out var length) == OperationStatus.Done)
+            {
+                text.Append(rune.ToString());
+                utf8 = utf8[length..];
+            }
+            else
+            {
+                text.Append((char)(0xDC00 + utf8[0]));
+                utf8 = utf8[1..];
+            }
+        }
+
+        return text.ToString();
     }
 
     static uint Hex(ReadOnlySpan<byte> digits) => uint.Parse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);

@@ -1,4 +1,3 @@
-using System.Text;
 using Observe.Store.Model;
 using MatchType = Observe.Store.Model.MatchType;
 
@@ -267,5 +266,5 @@ sealed partial class Parser
         }
     }
 
-    static string Text(Token literal) => Encoding.UTF8.GetString(Literals.Unquote(literal.Text));
+    static string Text(Token literal) => Literals.Text(Literals.Unquote(literal.Text));
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Parsing;
@@ -187,9 +186,8 @@ sealed partial class Parser(byte[] query, ParserOptions options)
         }
 
         Take();
-        var name = isWord ? Encoding.UTF8.GetBytes(token.Text) : Literals.Unquote(token.Text);
-        var label = Encoding.UTF8.GetString(name);
-        if (name.Length == 0 || !System.Text.Unicode.Utf8.IsValid(name))
+        var label = isWord ? token.Text : Text(token);
+        if (!LabelName.IsValid(label))
         {
             Report(token.Position, "invalid label name for grouping: " + GoText.Quote(label));
         }

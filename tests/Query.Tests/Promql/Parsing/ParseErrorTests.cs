@@ -44,6 +44,7 @@ public class ParseErrorTests
     [InlineData("sum(foo) by (,)", "1:14: parse error: unexpected \",\" in grouping opts, expected label")]
     [InlineData("sum(foo) by (a b)", "1:16: parse error: unexpected identifier \"b\" in grouping opts, expected \",\" or \")\"")]
     [InlineData("sum(foo) by (\"\")", "1:14: parse error: invalid label name for grouping: \"\"")]
+    [InlineData("sum(foo) by (\"a\\xc5z\")", "1:14: parse error: invalid label name for grouping: \"a\\xc5z\"")]
     [InlineData("foo{a}", "1:6: parse error: unexpected \"}\" in label matching, expected label matching operator")]
     [InlineData("foo{a=b}", "1:7: parse error: unexpected identifier \"b\" in label matching, expected string")]
     [InlineData("foo{a=\"b\" c}", "1:11: parse error: unexpected identifier \"c\" in label matching, expected \",\" or \"}\"")]

@@ -22,6 +22,7 @@ public class PrinterTests
     [InlineData("foo[(step()*2)]offset -(5m)", "foo[(step() * 2)] offset -(5m)")]
     [InlineData("a+fill(1e-5)b", "a + fill (1e-05) b")]
     [InlineData("a+fill_right(Inf)b", "a + fill_right (+Inf) b")]
+    [InlineData("'\\xff\\u00e9\\xc3\\xa9'", "\"\\xffé\u00e9\"")]
     [InlineData("label_replace(a,'b',\"c\\n\",'','é')", "label_replace(a, \"b\", \"c\\n\", \"\", \"é\")")]
     public void One_line_is_Prometheuss(string text, string printed) =>
         Assert.Equal(printed, PromqlParser.Parse(text, ParserOptions.Everything).ToString());
