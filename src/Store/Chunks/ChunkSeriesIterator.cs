@@ -16,6 +16,7 @@ sealed class ChunkSeriesIterator : ISampleIterator
     OverlapIterator? _overlapping;
     ChunkIterator? _current;
     SampleBatch? _rest;
+    SampleBatch? _spare;
     long _from;
     int _next;
     bool _ended;
@@ -84,14 +85,16 @@ sealed class ChunkSeriesIterator : ISampleIterator
             return _rest is null;
         }
 
-        _rest ??= new SampleBatch();
+        _rest ??= _spare ?? new SampleBatch();
         _rest.Count = 0;
         _rest.HasStartTimestamps = false;
         if (_current!.Append(_rest) == 0)
         {
-            _rest = null;
+            (_spare, _rest) = (_rest, null);
             return true;
         }
+
+        _spare = null;
 
         // What was read ahead is given by an iterator of its own before the chunk goes on.
         (_current, _rest) = (new ReadAheadIterator(_rest, _current), null);

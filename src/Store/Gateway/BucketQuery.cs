@@ -45,20 +45,32 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             var vanished = new ConcurrentBag<BlockId>();
             var merged = Merge(await EntriesAsync(sources, withChunks: true, vanished, cancellationToken));
             using var batches = Batches(merged, last).GetEnumerator();
-            while (vanished.IsEmpty && batches.MoveNext())
+            // The next batch is on its way while this one is read.
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            var next = NextAsync(sources, batches, vanished, stop.Token);
+            try
             {
-                var batch = await FetchAsync(sources, batches.Current, vanished, cancellationToken);
-                foreach (var series in vanished.IsEmpty ? batch : [])
+                while (await next is { } batch && vanished.IsEmpty)
                 {
-                    if (hints.Limit > 0 && count++ == hints.Limit)
+                    next = NextAsync(sources, batches, vanished, stop.Token);
+                    foreach (var series in batch)
                     {
-                        warnings.Add(Warnings.Truncated);
-                        yield break;
-                    }
+                        if (hints.Limit > 0 && count == hints.Limit)
+                        {
+                            warnings.Add(Warnings.Truncated);
+                            yield break;
+                        }
 
-                    yield return series;
-                    last = series.Labels;
+                        count++;
+                        last = series.Labels;
+                        yield return series;
+                    }
                 }
+            }
+            finally
+            {
+                await stop.CancelAsync();
+                await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
 
             if (vanished.IsEmpty)
@@ -97,9 +109,21 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         while (true)
         {
             var vanished = new ConcurrentBag<BlockId>();
-            foreach (var block in Plan().Select(source => source.Block))
+            var headers = new ConcurrentDictionary<BucketBlock, IndexHeader>();
+            await Parallel.ForEachAsync(
+                Plan().Select(source => source.Block),
+                new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+                async (block, token) => await TryAsync(block, async () => headers[block] = await block.HeaderAsync(token), vanished));
+            foreach (var (block, header) in headers)
             {
-                await TryAsync(block, async () => visit(block, await block.HeaderAsync(cancellationToken)), vanished);
+                await TryAsync(
+                    block,
+                    () =>
+                    {
+                        visit(block, header);
+                        return Task.CompletedTask;
+                    },
+                    vanished);
             }
 
             if (vanished.IsEmpty)
@@ -348,6 +372,10 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             yield return batch;
         }
     }
+
+    async Task<List<Series>?> NextAsync(
+        List<Source> sources, IEnumerator<List<MergedSeries>> batches, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
+        vanished.IsEmpty && batches.MoveNext() ? await FetchAsync(sources, batches.Current, vanished, cancellationToken) : null;
 
     async Task<List<Series>> FetchAsync(
         List<Source> sources, List<MergedSeries> batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
