@@ -154,19 +154,19 @@ public sealed partial class StoreSet : IAsyncDisposable
 
     async Task LookUpAsync(CancellationToken cancellationToken)
     {
-        foreach (var endpoint in _options.Endpoints)
+        // At once, and for no longer than a poll may take: a name service that is down must not keep the stores from being polled.
+        foreach (var (endpoint, addresses, error) in await Task.WhenAll(_options.Endpoints.Select(e => LookUpAsync(e, cancellationToken))))
         {
-            try
+            if (addresses is not null)
             {
-                _metrics?.Lookups.Inc();
-                _addresses[endpoint] = await _options.Lookup.ResolveAsync(endpoint, cancellationToken);
+                _addresses[endpoint] = addresses;
                 _lookupErrors.Remove(endpoint);
             }
-            catch (DnsLookupException e)
+            else
             {
                 _metrics?.LookupFailures.Inc();
-                _lookupErrors[endpoint] = e.Message;
-                LogLookup(endpoint, e.Message);
+                _lookupErrors[endpoint] = error!;
+                LogLookup(endpoint, error!);
             }
         }
 
@@ -180,6 +180,25 @@ public sealed partial class StoreSet : IAsyncDisposable
         foreach (var member in _members.Values)
         {
             member.UnlistedSince = listed.Contains(member.State.Name) ? null : member.UnlistedSince ?? Now;
+        }
+    }
+
+    async Task<(string Endpoint, IReadOnlyList<string>? Addresses, string? Error)> LookUpAsync(string endpoint, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(_options.PollTimeout);
+        _metrics?.Lookups.Inc();
+        try
+        {
+            return (endpoint, await _options.Lookup.ResolveAsync(endpoint, timeout.Token), null);
+        }
+        catch (DnsLookupException e)
+        {
+            return (endpoint, null, e.Message);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return (endpoint, null, $"no response in {Duration.Format(_options.PollTimeout)}");
         }
     }
 
