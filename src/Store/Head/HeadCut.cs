@@ -261,7 +261,7 @@ public sealed partial class HeadBlock
 
             var first = segments[0].Index;
             var upTo = Range.IsEmpty ? last : first + ((last - first) * 2 / 3);
-            foreach (var damage in Checkpoint.Create(WalDirectory, upTo, Series.IsKnown, time, _options.WalSegmentBytes))
+            foreach (var damage in Checkpoint.Create(WalDirectory, upTo, Series.IsKnown, time, _options.WalSegmentBytes, _options.Disk))
             {
                 _walMetrics.Corruptions.Inc();
                 LogDamage(damage.ToString());

@@ -120,9 +120,16 @@ public sealed partial class HeadBlock
 
             foreach (var reference in references)
             {
-                if (Series.TryGetSlot(reference, out var slot) && Chunks.HasChunks(Series.At(slot), slot, range))
+                if (Series.TryGetSlot(reference, out var slot))
                 {
-                    seen.Add((reference, slot, Series.At(slot).MaxTime));
+                    lock (Series.Stripe(slot))
+                    {
+                        ref readonly var series = ref Series.At(slot);
+                        if (series.Ref == reference && Chunks.HasChunks(series, slot, range))
+                        {
+                            seen.Add((reference, slot, series.MaxTime));
+                        }
+                    }
                 }
             }
         }

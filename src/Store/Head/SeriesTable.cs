@@ -91,7 +91,7 @@ sealed class SeriesTable
                 throw new InvalidOperationException("the head has made 4 294 967 295 series; restart the process");
             }
 
-            return Add(labels, hash, _lastRef + 1);
+            return Add(labels, hash, _lastRef + 1, SeriesFlags.None);
         }
     }
 
@@ -110,7 +110,7 @@ sealed class SeriesTable
             var hash = (uint)labels.Hash();
             if (!TryFind(labels, hash, out slot))
             {
-                return Add(labels, hash, reference);
+                return Add(labels, hash, reference, SeriesFlags.Logged);
             }
 
             _aliases[reference] = At(slot).Ref;
@@ -183,7 +183,7 @@ sealed class SeriesTable
         return false;
     }
 
-    uint Add(Labels labels, uint hash, uint reference)
+    uint Add(Labels labels, uint hash, uint reference, SeriesFlags flags)
     {
         using var encoded = new ByteWriter(128);
         foreach (var label in labels)
@@ -200,7 +200,7 @@ sealed class SeriesTable
 
         var slot = TakeSlot();
         ref var series = ref At(slot);
-        series = new MemSeries { Ref = reference, Hash = hash, MaxTime = long.MinValue, LabelsLength = (ushort)encoded.Length };
+        series = new MemSeries { Ref = reference, Hash = hash, Flags = flags, MaxTime = long.MinValue, LabelsLength = (ushort)encoded.Length };
         if (encoded.Length > 0)
         {
             series.Labels = _arena.Allocate(encoded.Length);

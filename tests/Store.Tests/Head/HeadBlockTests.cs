@@ -44,6 +44,13 @@ public sealed class HeadBlockTests : IAsyncLifetime
 
         head = await _test.OpenCopyAsync();
         Assert.Equal("a: 1000=1 2000=2 3000=4\nb: 1500=3\nc: 3500=5", await TestHead.DumpAsync(head));
+        var logged = new List<WalSeries>();
+        foreach (var record in TestLog.Read([WalSegment.At(Path.Combine(_test.Directory, "wal"), 1)]).Records.Where(r => r[0] == (byte)WalRecordType.Series))
+        {
+            WalRecords.Series(record, logged, "", 0);
+        }
+
+        Assert.Equal(["c", "c"], logged.Select(s => s.Labels.Get("__name__")));
         Assert.Empty(head.Damages);
     }
 

@@ -2,6 +2,7 @@ using Observe.Store.Blocks;
 using Observe.Store.Head;
 using Observe.Store.Model;
 using Observe.Store.Querying;
+using Observe.Store.Tests.Wal;
 using Observe.Store.Wal;
 using Observe.Testkit;
 using Xunit;
@@ -69,12 +70,20 @@ public sealed class HeadCutTests : IAsyncLifetime
             atCut.Add(_test.Copy(open: false));
             return ValueTask.CompletedTask;
         };
+        var copies = new List<string>();
+        var disk = new FaultyDisk();
+        _test.Disk = disk;
         var head = await _test.OpenAsync();
         TestHead.Append(head, "m", whole);
         var before = _test.Copy(open: false);
+        disk.RefuseWrite = disk.RefuseSync = () =>
+        {
+            copies.Add(_test.Copy(open: false));
+            return false;
+        };
         await head.CutAsync(force: false, default);
-        var copies = new List<string> { before, _test.Copy(open: false) };
-        copies.AddRange(atCut);
+        Assert.InRange(copies.Count, 2, 10);
+        copies.AddRange([before, _test.Copy(open: false), .. atCut]);
 
         // A crash between the block's rename and the state file.
         foreach (var copy in atCut)
