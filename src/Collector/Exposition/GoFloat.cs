@@ -73,21 +73,8 @@ static class GoFloat
     /// <summary>A float as OpenMetrics writes it in the labels le and quantile: Go's shortest %g, with a point or an exponent in any case.</summary>
     public static string Canonical(double value)
     {
-        if (value == 0 || !double.IsFinite(value))
-        {
-            return value == 0 ? "0.0" : GoText.Float(value);
-        }
-
-        var exponent = GoText.Exponent(value);
-        var power = int.Parse(
-            exponent.AsSpan(exponent.IndexOf('e', StringComparison.Ordinal) + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        if (power is < -4 or >= 6)
-        {
-            return exponent;
-        }
-
-        var plain = GoText.Float(value);
-        return plain.Contains('.', StringComparison.Ordinal) ? plain : plain + ".0";
+        var text = value == 0 ? "0" : GoText.FloatG(value);
+        return double.IsFinite(value) && text.AsSpan().IndexOfAny(".e") < 0 ? text + ".0" : text;
     }
 
     static bool TryExponent(ReadOnlySpan<byte> text, ref int scale)
