@@ -190,22 +190,26 @@ sealed class Re2RuneSet
             var rune = new Rune(code);
             // .NET maps nothing into ASCII: the long s and the Kelvin sign are s and k of their own to it.
             var ascii = code switch { 0x17F => 's', 0x212A => 'k', _ => code };
-            foreach (var other in new[] { ascii, Rune.ToLowerInvariant(rune).Value, Rune.ToUpperInvariant(rune).Value })
-            {
-                if (other == code)
-                {
-                    continue;
-                }
-
-                var kind = kinds.GetValueOrDefault(code) ?? [code];
-                kind.UnionWith(kinds.GetValueOrDefault(other) ?? [other]);
-                foreach (var member in kind)
-                {
-                    kinds[member] = kind;
-                }
-            }
+            Join(code, ascii);
+            Join(code, Rune.ToLowerInvariant(rune).Value);
+            Join(code, Rune.ToUpperInvariant(rune).Value);
         }
 
         return kinds.ToDictionary(k => k.Key, k => k.Value.Where(o => o != k.Key).ToArray());
+
+        void Join(int code, int other)
+        {
+            if (other == code)
+            {
+                return;
+            }
+
+            var kind = kinds.GetValueOrDefault(code) ?? [code];
+            kind.UnionWith(kinds.GetValueOrDefault(other) ?? [other]);
+            foreach (var member in kind)
+            {
+                kinds[member] = kind;
+            }
+        }
     }
 }

@@ -1,3 +1,4 @@
+using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
 using Observe.Store.Model;
@@ -82,5 +83,76 @@ public class PromqlScriptTests
             Assert.Equal((SampleKind.Float, 1), (batch.Kind, batch.Count));
             Assert.False(iterator.Read(batch));
         }
+    }
+
+    const string Load = "load 1m\n  m{a=\"1\"} 0+1x10\n  m{a=\"2\"} 0+2x10\n\n";
+
+    [Theory]
+    [InlineData("eval instant at 5m m\n  m{a=\"1\"} 5\n  m{a=\"2\"} 10", null)]
+    [InlineData("eval instant at 5m m\n  m{a=\"1\"} 5\n  m{a=\"2\"} 11", "expected 11 for {__name__=\"m\", a=\"2\"}, got 10")]
+    [InlineData("eval instant at 5m m\n  m{a=\"1\"} 5", "unexpected series {__name__=\"m\", a=\"2\"} with value 10")]
+    [InlineData("eval instant at 5m sum(m)\n  {} 15", null)]
+    [InlineData("eval instant at 5m sort_desc(m)\n  expect ordered\n  m{a=\"1\"} 5\n  m{a=\"2\"} 10", "expected {__name__=\"m\", a=\"2\"} at position 2, but it was at 1")]
+    [InlineData("eval range from 1m to 3m step 1m m{a=\"1\"}\n  m{a=\"1\"} 1 2 3", null)]
+    [InlineData("eval range from 1m to 3m step 1m m{a=\"1\"}\n  m{a=\"1\"} 1 2 4", "expected 4 for {__name__=\"m\", a=\"1\"} at 180000, got 3 (result has 1 @[60000] 2 @[120000] 3 @[180000])")]
+    [InlineData("eval instant at 5m m + on () m\n  expect fail", null)]
+    [InlineData("eval instant at 5m m + on () m\n  expect fail msg: something else", "expected an error matching message \"something else\", got: ")]
+    [InlineData("eval instant at 5m m\n  expect fail", "expected an error, got none")]
+    [InlineData("eval instant at 5m m +\n  {} 1", "failed: 1:4: parse error: unexpected end of input")]
+    [InlineData("eval instant at 5m quantile(2, m)\n  expect warn msg: PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)\n  {} Inf", null)]
+    [InlineData("eval instant at 5m quantile(2, m)\n  expect no_warn\n  {} Inf", "unexpected warning: PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)")]
+    [InlineData("eval instant at 5m m{a=\"1\"}\n  expect warn\n  m{a=\"1\"} 5", "expected warning matching pattern \".*\", found: none")]
+    [InlineData("eval instant at 5m time()\n  300", null)]
+    [InlineData("eval instant at 5m time()\n  301", "expected the scalar 301, got 300")]
+    [InlineData("eval instant at 2m m{a=\"1\"}[2m]\n  expect range vector from 1m to 2m step 1m\n  m{a=\"1\"} 1 2", null)]
+    public async Task An_evaluation_passes_or_says_why_not(string eval, string? failure)
+    {
+        using var engine = new PromqlEngine(PromqlScript.EngineOptions);
+        var result = Assert.Single(await PromqlScript.Parse(Load + eval).RunAsync(engine, null, CancellationToken.None));
+        Assert.Equal(5, result.Line);
+        if (failure is null)
+        {
+            Assert.Null(result.Failure);
+        }
+        else
+        {
+            Assert.StartsWith(failure, result.Failure, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Storage_is_opened_once_for_each_state_of_the_data()
+    {
+        const string Script = Load + "eval instant at 1m count(m)\n  {} 2\n\neval instant at 1m count(m)\n  {} 2\n\nload 1m\n  m 5 5\n\n"
+            + "eval instant at 1m count(m)\n  {} 3\n\nclear\n\neval instant at 1m m\n";
+        var opened = new List<int>();
+        using var engine = new PromqlEngine(PromqlScript.EngineOptions);
+        var results = await PromqlScript.Parse(Script).RunAsync(
+            engine,
+            (series, _) =>
+            {
+                opened.Add(series.Count);
+                return Task.FromResult<IQuerier>(new ScriptStorage(series));
+            },
+            CancellationToken.None);
+        Assert.Equal([null, null, null, null], results.Select(r => r.Failure));
+        Assert.Equal([2, 3, 0], opened);
+    }
+
+    [Fact]
+    public async Task Files_are_summed_up()
+    {
+        var folder = Checkout.NewFolder("scripts");
+        var (good, bad) = (Path.Combine(folder, "good.test"), Path.Combine(folder, "bad.test"));
+        await File.WriteAllTextAsync(good, Load + "eval instant at 1m sum(m)\n  {} 3\n");
+        await File.WriteAllTextAsync(bad, Load + "eval instant at 1m sum(m)\n  {} 4\n\neval instant at 1m 1\n  1\n");
+        using var engine = new PromqlEngine(PromqlScript.EngineOptions);
+        var output = new StringWriter { NewLine = "\n" };
+        Assert.False(await PromqlScripts.RunFilesAsync([good, bad, folder + "/none"], engine, null, output, true, CancellationToken.None));
+        Assert.StartsWith(
+            $"{good}: 1 of 1\n{bad}: 1 of 2\n  line 5: sum(m)\n    expected 4 for {{}}, got 3\n{folder}/none: Could not find file", output.ToString(), StringComparison.Ordinal);
+        Assert.EndsWith("\n2 of 3 evaluations pass\n", output.ToString(), StringComparison.Ordinal);
+        Assert.True(await PromqlScripts.RunFilesAsync([good], engine, null, output, false, CancellationToken.None));
+        Directory.Delete(folder, recursive: true);
     }
 }
