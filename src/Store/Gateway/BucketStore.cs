@@ -72,6 +72,9 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         {
             Directory = Path.Combine(options.Directory, "meta"),
             Time = options.Time,
+
+            // Often enough to leave a marked block before it is deleted.
+            MarksInterval = TimeSpan.FromTicks(Math.Min(TimeSpan.FromMinutes(15).Ticks, options.IgnoreDeletionMarksDelay.Ticks / 4)),
             Filters = [.. options.Filters, MetaFilters.DeletionMarks(options.IgnoreDeletionMarksDelay), MetaFilters.Duplicates()],
         };
         _fetcher = new MetaFetcher(new BucketBlocks(bucket), fetcher, logger);
@@ -209,10 +212,10 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
     }
 
-    /// <summary>Whether all that a block was made of is in others of its stream.</summary>
+    /// <summary>Whether all that a block was made of is in others; deduplication may have taken their replica's label.</summary>
     internal bool HasReplacement(BlockMeta gone)
     {
-        var others = _state.Blocks.Values.Where(block => block.Meta.Id != gone.Id && block.ExternalLabels == gone.ExternalLabels).ToList();
+        var others = _state.Blocks.Values.Where(block => block.Meta.Id != gone.Id && block.Meta.ResolutionMs == gone.ResolutionMs).ToList();
         return others.Any(other => other.Meta.Compaction.Parents?.Any(parent => parent.Id == gone.Id) == true)
             || (gone.Compaction.Sources is { Count: > 0 } sources
                 && sources.All(source => others.Any(other => other.Meta.Compaction.Sources.Contains(source))));

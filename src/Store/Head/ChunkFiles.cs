@@ -124,8 +124,12 @@ sealed class ChunkFiles : IDisposable
                         _buffer.Clear();
                     }
 
-                    _files[i].Dispose();
-                    File.Delete(_files[i].Path);
+                    if (_files[i].Handle is not null)
+                    {
+                        _files[i].Dispose();
+                        File.Delete(_files[i].Path);
+                    }
+
                     _files.RemoveAt(i);
                 }
             }
