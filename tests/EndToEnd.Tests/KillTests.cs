@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using Observe.Testkit;
 using Xunit;
 using Xunit.Abstractions;

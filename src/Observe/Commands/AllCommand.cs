@@ -2,8 +2,10 @@ using System.CommandLine;
 using System.Globalization;
 using Observe.Collector.Config;
 using Observe.Hosting;
+using Observe.Query.Fanout;
 using Observe.Query.Promql;
 using Observe.Store.Bucket;
+using Prometheus;
 
 namespace Observe.Commands;
 
@@ -60,7 +62,8 @@ static class AllCommand
         IReadOnlyList<IRole>? before = null)
     {
         var storeRole = new StoreRole(host, bucket.Open(host.Time, metrics), store, sync, serve: false);
-        var stores = query.Stores(flags, host);
+        var fanout = new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry));
+        var stores = query.Stores(flags, host, fanout);
         foreach (var collector in collectors)
         {
             stores.AddLocal(collector.Name, collector.Querier, collector.Describe);
@@ -73,7 +76,7 @@ static class AllCommand
             .. collectors,
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
-            new QueryRole(stores, promql, CollectorApi.With(collectors, query.Api(flags, host, promql, stores)), serve: true),
+            new QueryRole(host, stores, promql, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout)), serve: true),
         ]);
     }
 

@@ -51,7 +51,7 @@ static class CollectorCommand
                 Time = host.Time,
                 Logging = host.Logging,
             });
-            return await host.RunAsync([role, new QueryRole(stores, promql, api, serve: false)]);
+            return await host.RunAsync([role, new QueryRole(host, stores, promql, api, serve: false)]);
         });
         return command;
     }

@@ -28,7 +28,8 @@ static class QueryCommand
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("query", flags, server);
-            var stores = query.Stores(flags, host);
+            var fanout = new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry));
+            var stores = query.Stores(flags, host, fanout);
             var roles = new List<IRole>();
             if (objstore.Content(flags) is { } bucket)
             {
@@ -42,7 +43,7 @@ static class QueryCommand
             }
 
             var promql = new PromqlEngine(engine.Options(flags, host.Time));
-            roles.Add(new QueryRole(stores, promql, query.Api(flags, host, promql, stores), serve: true));
+            roles.Add(new QueryRole(host, stores, promql, query.Api(flags, host, promql, stores, fanout), serve: true));
             return await host.RunAsync(roles);
         });
         return command;
@@ -76,7 +77,7 @@ sealed class QueryFlags
         }
     }
 
-    public StoreSet Stores(ParseResult flags, RoleHost host) => new(
+    public StoreSet Stores(ParseResult flags, RoleHost host, FanoutMetrics metrics) => new(
         new StoreSetOptions
         {
             Endpoints = flags.CommandResult.Command.Options.Contains(Endpoints) ? flags.GetValue(Endpoints)! : [],
@@ -85,16 +86,16 @@ sealed class QueryFlags
             Time = host.Time,
         },
         new Logger<StoreSet>(host.Logging),
-        new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry)));
+        metrics);
 
-    public PrometheusApiOptions Api(ParseResult flags, RoleHost host, PromqlEngine engine, StoreSet stores)
+    public PrometheusApiOptions Api(ParseResult flags, RoleHost host, PromqlEngine engine, StoreSet stores, FanoutMetrics metrics)
     {
         var started = host.Time.GetUtcNow().ToUnixTimeMilliseconds();
         var replicas = flags.GetValue(_replicaLabels)!;
         return new PrometheusApiOptions
         {
             Engine = engine,
-            Querier = options => new FanoutQuerier(stores, options),
+            Querier = options => new FanoutQuerier(stores, options, metrics),
             Defaults = new FanoutOptions { ReplicaLabels = replicas.Length == 0 ? ["replica"] : replicas, PartialResponse = flags.GetValue(_partialResponse) },
             Stores = () => stores.Stores,
             Flags = Flags.All(flags),

@@ -11,7 +11,7 @@ namespace Observe.Commands;
 
 /// <summary>PromQL over a set of stores: endpoints elsewhere, and what this process itself holds.</summary>
 /// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked.</param>
-sealed class QueryRole(StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, bool serve) : IRole
+sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, bool serve) : IRole
 {
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
@@ -20,7 +20,7 @@ sealed class QueryRole(StoreSet stores, PromqlEngine engine, PrometheusApiOption
     {
         if (serve)
         {
-            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe);
+            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(host.Registry));
         }
     }
 

@@ -72,7 +72,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
     {
         if (serve)
         {
-            services.AddStoreApi(_store, Describe);
+            services.AddStoreApi(_store, Describe, new StoreApiMetrics(host.Registry));
         }
     }
 

@@ -118,6 +118,8 @@ sealed partial class RoleHost : IDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 32 << 20;
+            kestrel.Limits.MaxRequestLineSize = 64 << 10;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 128 << 10;
             kestrel.Listen(http, listen => listen.Protocols = HttpProtocols.Http1);
             kestrel.Listen(grpc, listen => listen.Protocols = HttpProtocols.Http2);
         });
