@@ -85,7 +85,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         if (options.Serve)
         {
-            services.AddStoreApi(_querier, Describe, new StoreApiMetrics(options.Registry));
+            services.AddStoreApi(_querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(options.Registry)));
         }
     }
 

@@ -6,6 +6,7 @@ using Observe.Query.HttpApi;
 using Observe.Query.Promql;
 using Observe.Store.Api;
 using Observe.Store.Model;
+using Prometheus;
 
 namespace Observe.Commands;
 
@@ -20,7 +21,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
     {
         if (serve)
         {
-            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(host.Registry));
+            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)));
         }
     }
 

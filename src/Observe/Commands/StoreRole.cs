@@ -7,6 +7,7 @@ using Observe.Store.Api;
 using Observe.Store.Bucket;
 using Observe.Store.Gateway;
 using Observe.Store.Querying;
+using Prometheus;
 
 namespace Observe.Commands;
 
@@ -72,7 +73,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
     {
         if (serve)
         {
-            services.AddStoreApi(_store, Describe, new StoreApiMetrics(host.Registry));
+            services.AddStoreApi(_store, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)));
         }
     }
 
