@@ -45,6 +45,9 @@ public sealed record ShipperOptions
     /// <summary>Bytes that all blocks together may have (<c>--storage.size-limit</c>); 0 for no limit.</summary>
     public long SizeLimit { get; init; }
 
+    /// <summary>Bytes a second that uploads take on average, block by block; 0 for no limit. A graceful stop does not wait for it.</summary>
+    public long UploadBytesPerSecond { get; init; }
+
     /// <summary>Called before a block's folder is deleted, for whoever has the block open.</summary>
     public Func<string, CancellationToken, ValueTask>? Deleting { get; init; }
 }
@@ -124,15 +127,19 @@ public sealed partial class Shipper : IDisposable
 
     /// <summary>Ships all there is, once, without jitter: what a graceful stop does after the head was cut.</summary>
     /// <returns>False when blocks are left, which the next start ships.</returns>
-    public Task<bool> ShipAllAsync(CancellationToken cancellationToken) => SyncAsync(cancellationToken);
+    public Task<bool> ShipAllAsync(CancellationToken cancellationToken) => SyncAsync(paced: false, cancellationToken);
 
-    /// <summary>One look at the data folder: stamp, ship, shed, delete. False when something is left to ship.</summary>
-    public async Task<bool> SyncAsync(CancellationToken cancellationToken)
+    /// <summary>One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.</summary>
+    public Task<bool> SyncAsync(CancellationToken cancellationToken) => SyncAsync(paced: true, cancellationToken);
+
+    public void Dispose() => _turn.Dispose();
+
+    async Task<bool> SyncAsync(bool paced, CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            return await SyncOnceAsync(cancellationToken);
+            return await SyncOnceAsync(paced, cancellationToken);
         }
         finally
         {
@@ -140,9 +147,7 @@ public sealed partial class Shipper : IDisposable
         }
     }
 
-    public void Dispose() => _turn.Dispose();
-
-    async Task<bool> SyncOnceAsync(CancellationToken cancellationToken)
+    async Task<bool> SyncOnceAsync(bool paced, CancellationToken cancellationToken)
     {
         _options.Metrics.Syncs.Inc();
         List<LocalBlock> blocks = [];
@@ -150,7 +155,7 @@ public sealed partial class Shipper : IDisposable
         try
         {
             blocks = Find();
-            error = await UploadAsync(blocks, cancellationToken);
+            error = await UploadAsync(blocks, paced, cancellationToken);
             await ShedAsync(blocks, cancellationToken);
             await ExpireAsync(blocks, cancellationToken);
         }
@@ -188,8 +193,9 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>The first error of the bucket, after which the rest waits; "" when all are there.</summary>
-    async Task<string> UploadAsync(List<LocalBlock> blocks, CancellationToken cancellationToken)
+    async Task<string> UploadAsync(List<LocalBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
+        var ready = _options.Time.GetUtcNow();
         for (var i = 0; i < blocks.Count; i++)
         {
             var block = blocks[i];
@@ -198,12 +204,18 @@ public sealed partial class Shipper : IDisposable
                 continue;
             }
 
+            if (paced && ready > _options.Time.GetUtcNow())
+            {
+                await Task.Delay(ready - _options.Time.GetUtcNow(), _options.Time, cancellationToken);
+            }
+
             try
             {
+                ready = _options.Time.GetUtcNow() + Span(block.Bytes);
                 var uploaded = await _bucket.UploadAsync(block.Folder, _options.Time.GetUtcNow(), cancellationToken);
                 blocks[i] = Outbox.Shipped(block, uploaded);
             }
-            catch (BucketException e)
+            catch (IOException e)
             {
                 _options.Metrics.UploadFailures.Inc();
                 LogUploadFailed(_options.Logger, block.Meta.Id, e.Message);
@@ -354,6 +366,9 @@ public sealed partial class Shipper : IDisposable
         var pause = doubled < _options.MaxBackoff || failures == 0 ? doubled : _options.MaxBackoff;
         return failures == 0 ? pause : (pause / 2) + Jitter(pause / 2);
     }
+
+    TimeSpan Span(long bytes) =>
+        _options.UploadBytesPerSecond == 0 ? TimeSpan.Zero : TimeSpan.FromSeconds((double)bytes / _options.UploadBytesPerSecond);
 
     TimeSpan Jitter(TimeSpan of) => of * _options.Random.NextDouble();
 

@@ -205,6 +205,23 @@ public sealed class ShipperTests : IDisposable
     }
 
     [Fact]
+    public async Task Uploads_keep_to_their_rate_but_a_stop_does_not_wait()
+    {
+        var (_, second) = (await WriteAsync(10), await WriteAsync(20));
+        using var shipper = Shipper(o => o with { UploadBytesPerSecond = 1 });
+        using var stop = new CancellationTokenSource();
+        var syncing = shipper.SyncAsync(stop.Token);
+        await Eventually.TrueAsync(() => Task.FromResult(_bucket.Keys.Count(k => k.EndsWith("meta.json", StringComparison.Ordinal)) == 1), TimeSpan.FromSeconds(20), "the first upload");
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(syncing.IsCompleted);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => syncing);
+        Assert.DoesNotContain($"{second}/meta.json", _bucket.Keys);
+        Assert.True(await shipper.ShipAllAsync(default));
+        Assert.Contains($"{second}/meta.json", _bucket.Keys);
+    }
+
+    [Fact]
     public async Task Without_external_labels_nothing_is_shipped()
     {
         await WriteAsync(10);
