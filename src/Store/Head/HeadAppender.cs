@@ -56,6 +56,7 @@ public sealed class HeadAppender : IDisposable
     }
 
     /// <summary>The series with these labels, made if it is new.</summary>
+    /// <exception cref="ArgumentException">They are far too many: tens of thousands.</exception>
     public SeriesRef GetOrAdd(Labels labels)
     {
         var reference = _series.GetOrAdd(labels, out var created);

@@ -35,6 +35,11 @@ public sealed partial class HeadBlock
             {
                 LogOrphans(replay.Orphans);
             }
+
+            if (replay.Refused > 0)
+            {
+                damages.Add($"{WalDirectory}: {replay.Refused} histograms that contradict themselves");
+            }
         }
 
         foreach (var damage in damages.Take(MaxNamedDamages))
@@ -81,6 +86,9 @@ sealed class HeadReplay : IDisposable
 
     public long MaxTime => _workers.Max(w => w.MaxTime);
 
+    /// <summary>Histograms that no chunk takes.</summary>
+    public long Refused => _workers.Sum(w => w.Refused);
+
     /// <summary>Samples without a series that are not in a block already.</summary>
     public long Orphans { get; private set; }
 
@@ -97,6 +105,10 @@ sealed class HeadReplay : IDisposable
             catch (CorruptionException e)
             {
                 reader.Damaged(e.What);
+            }
+            catch (ArgumentException e)
+            {
+                reader.Damaged(e.Message);
             }
         }
 
@@ -196,6 +208,8 @@ sealed class HeadReplay : IDisposable
             _thread.Start();
         }
 
+        public long Refused { get; private set; }
+
         public long MinTime { get; private set; } = long.MaxValue;
 
         public long MaxTime { get; private set; } = long.MinValue;
@@ -282,10 +296,19 @@ sealed class HeadReplay : IDisposable
             if (histogram.Histogram is not null)
             {
                 ref var series = ref _head.Series.At((int)histogram.Ref);
-                if (histogram.Time > series.MaxTime)
+                if (histogram.Time <= series.MaxTime)
+                {
+                    return;
+                }
+
+                try
                 {
                     _head.Chunks.Append(ref series, (int)histogram.Ref, histogram.Time, histogram.Histogram);
                     Note(histogram.Time);
+                }
+                catch (Exception e) when (e is ArgumentException or InvalidOperationException or OverflowException)
+                {
+                    Refused++;
                 }
             }
         }

@@ -13,7 +13,7 @@ namespace Observe.Store.Wal;
 /// </remarks>
 sealed partial class WalWriter : IAsyncDisposable
 {
-    const int MaxUnsyncedBytes = 4 << 20;
+    const int MaxUnsyncedBytes = 2 << 20;
 
     readonly Lock _syncing = new();
     readonly Lock _writing = new();
