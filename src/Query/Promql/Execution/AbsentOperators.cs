@@ -16,6 +16,8 @@ sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool
         _ => [],
     };
 
+    public override bool MayFail => false;
+
     public override void Evaluate(int series, Column column, Worker worker)
     {
         for (var step = 0; step < _present.Length; step++)
@@ -33,6 +35,7 @@ sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool
         var held = evaluation.SamplesHeld;
         _present = SeriesPresence.Any(Input, worker);
         evaluation.Return(worker);
+        FindErrors(Input, Enumerable.Range(0, Input.Series.Length), evaluation);
         evaluation.HoldSamples(held - evaluation.SamplesHeld);
         Series = Array.TrueForAll(_present, p => p) ? [] : [new SeriesIdentity(LabelsOf(matchers), dropsName)];
     }

@@ -10,6 +10,8 @@ sealed class CountValues(AggregateNode node, SeriesOperator input, string label,
 
     public override long Cost => Grid.Count;
 
+    public override bool MayFail => false;
+
     public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_outputs[series]);
 
     protected override void Open(Evaluation evaluation)

@@ -24,6 +24,8 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
 
     public override long Cost => Grid.Count;
 
+    public override bool MayFail => false;
+
     public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_columns[series]);
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)

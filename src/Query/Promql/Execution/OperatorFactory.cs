@@ -153,9 +153,12 @@ sealed class OperatorFactory(bool isRange, EngineOptions options)
         var name = call.Function.Name;
         var kernel = RangeFunctions.Find(name) ?? throw NotSupported($"{name}() of a range");
         var arguments = call.Arguments.Where(a => a != range).Select(a => Build(a, scope)).ToArray();
-        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, scope);
+        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, PositionOf(call.Arguments[0]), scope);
         return name == "absent_over_time" ? new Absence(function, Absence.MatchersOf(range), dropsName: true, scope) : function;
     }
+
+    /// <summary>Where annotations about an argument point to: as in Prometheus, a subquery's place is lost by then.</summary>
+    static int PositionOf(PlanNode argument) => argument is SubqueryNode ? 0 : argument.Position.Start;
 
     /// <summary>Where the windows of a range come from.</summary>
     public WindowSource Source(PlanNode range, Scope scope, string? function)

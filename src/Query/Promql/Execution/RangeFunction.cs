@@ -4,7 +4,7 @@ using Observe.Store.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
-sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Scope scope) : SeriesOperator(scope)
+sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, int position, Scope scope) : SeriesOperator(scope)
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 
@@ -15,6 +15,8 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
     long _lookback;
 
     public override long Cost => source.Cost;
+
+    public override bool MayFail => _merge is { IsNeeded: true } || base.MayFail;
 
     public override IEnumerable<SeriesOperator> Inputs => [.. source.Inputs, .. arguments];
 
@@ -83,7 +85,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         window.Labels = source.Series[series].Labels;
         window.TracksStarts = _tracksStarts;
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
-        window.Site = new AnnotationSite(worker.Annotations, source.Position);
+        window.Site = new AnnotationSite(worker.Annotations, position);
         if (window.Arguments.Length != _arguments.Length)
         {
             window.Arguments = new double[_arguments.Length];

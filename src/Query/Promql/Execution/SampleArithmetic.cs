@@ -59,8 +59,8 @@ static class SampleArithmetic
         Operator.Mul => static (a, b) => a * b,
         Operator.Div => static (a, b) => a / b,
         Operator.Mod => static (a, b) => a % b,
-        Operator.Pow => static (a, b) => Math.Pow(a, b),
-        Operator.Atan2 => static (a, b) => Math.Atan2(a, b),
+        Operator.Pow => static (a, b) => GoMath.Pow(a, b),
+        Operator.Atan2 => static (a, b) => GoMath.Atan2(a, b),
         Operator.Equal => static (a, b) => a == b ? 1 : 0,
         Operator.NotEqual => static (a, b) => a != b ? 1 : 0,
         Operator.Greater => static (a, b) => a > b ? 1 : 0,
@@ -87,8 +87,8 @@ static class SampleArithmetic
         Operator.Mul => left * right,
         Operator.Div => left / right,
         Operator.Mod => left % right,
-        Operator.Pow => Math.Pow(left, right),
-        _ => Math.Atan2(left, right),
+        Operator.Pow => GoMath.Pow(left, right),
+        _ => GoMath.Atan2(left, right),
     };
 
     public static Combined Combine(Operator op, in Operand left, in Operand right, AnnotationSite site)

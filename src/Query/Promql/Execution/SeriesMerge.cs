@@ -36,6 +36,9 @@ sealed class SeriesMerge
 
     public SeriesIdentity[] Outputs { get; }
 
+    /// <summary>Some series do end up with the same labels.</summary>
+    public bool IsNeeded => _sources is not null;
+
     /// <summary>Evaluates an output of the sources that it is made of.</summary>
     public void Evaluate(int output, Column column, Worker worker, Action<int, Column, Worker> evaluateSource)
     {

@@ -36,6 +36,26 @@ abstract class SeriesOperator(Scope scope)
     /// <summary>What it reads from.</summary>
     public virtual IEnumerable<SeriesOperator> Inputs => [];
 
+    /// <summary>
+    /// Known when it is open: evaluating a series may show that the query is in error, so that those too have to be evaluated whose samples
+    /// nobody needs. Warnings alone are not worth that.
+    /// </summary>
+    public virtual bool MayFail
+    {
+        get
+        {
+            foreach (var input in Inputs)
+            {
+                if (input.MayFail)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
     /// <summary>Starts asking for series, so that all selectors of a query wait for their sources at the same time.</summary>
     public virtual void Prefetch(Evaluation evaluation)
     {
@@ -52,6 +72,23 @@ abstract class SeriesOperator(Scope scope)
     public abstract void Evaluate(int series, Column column, Worker worker);
 
     protected abstract Task OpenCoreAsync(Evaluation evaluation);
+
+    /// <summary>Evaluates series of an input for their errors, where there may be any.</summary>
+    protected static void FindErrors(SeriesOperator input, IEnumerable<int> series, Evaluation evaluation)
+    {
+        if (!input.MayFail)
+        {
+            return;
+        }
+
+        var all = series.ToArray();
+        evaluation.ForEach(all.Length, input.Cost, (i, worker) =>
+        {
+            var column = worker.RentColumn(input.Grid.Count);
+            input.Evaluate(all[i], column, worker);
+            worker.Return(column);
+        });
+    }
 }
 
 /// <summary>An operator that reads from one other.</summary>

@@ -37,11 +37,12 @@ sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator righ
         var members = SignatureMap.Members(_signatures.Right, _signatures.Count);
         _sources = [.. Enumerable.Range(0, left.Series.Length).Where(i => !_keepsMatched || members[_signatures.Left[i]].Length > 0)];
         Series = Array.ConvertAll(_sources, i => left.Series[i]);
+        FindErrors(left, Enumerable.Range(0, left.Series.Length).Except(_sources), evaluation);
         var wanted = _signatures.Left.ToHashSet();
         _presence = new SignaturePresence(_signatures.Count, Grid.Count);
         evaluation.ForEach(right.Series.Length, right.Cost, (i, worker) =>
         {
-            if (wanted.Contains(_signatures.Right[i]))
+            if (right.MayFail || wanted.Contains(_signatures.Right[i]))
             {
                 var column = worker.RentColumn(Grid.Count);
                 right.Evaluate(i, column, worker);
@@ -63,6 +64,8 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
     public override long Cost => left.Cost + right.Cost;
 
     public override IEnumerable<SeriesOperator> Inputs => [left, right];
+
+    public override bool MayFail => _merge!.IsNeeded || base.MayFail;
 
     public override void Evaluate(int series, Column column, Worker worker) => _merge!.Evaluate(series, column, worker, EvaluateSource);
 

@@ -13,6 +13,8 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
 
     public override long Cost => Grid.Count;
 
+    public override bool MayFail => false;
+
     public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_results[series]);
 
     protected override void Open(Evaluation evaluation)

@@ -17,6 +17,8 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
 
     public override long Cost => Grid.Count;
 
+    public override bool MayFail => false;
+
     public override void Evaluate(int series, Column column, Worker worker) => column.CopyFrom(_outputs[series]);
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)
@@ -30,6 +32,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         var ks = Scalars.Values(parameter, evaluation);
         if (ks.All(k => k < 1))
         {
+            FindErrors(Input, Enumerable.Range(0, Input.Series.Length), evaluation);
             return;
         }
 

@@ -20,6 +20,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     readonly List<(int Group, int Index)> _grouped = [];
     readonly List<MatchGroup> _groups = [];
     ColumnCache? _oneSide;
+    bool[]? _manyPresent;
     int[] _route = [];
 
     public override long Cost => Many.Cost + One.Cost + Grid.Count;
@@ -30,6 +31,8 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     SeriesOperator Many => _swapped ? right : left;
 
     SeriesOperator One => _swapped ? left : right;
+
+    public override bool MayFail => _groups.Count > 0 || base.MayFail;
 
     public override void Evaluate(int series, Column column, Worker worker)
     {
@@ -71,11 +74,17 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var one = SignatureMap.Members(signatures.Right, signatures.Count);
         Match(signatures, many, one, labels);
         CheckUnmatched(evaluation);
+        FindErrors(Many, Unmatched(signatures.Left, one), evaluation);
+        FindErrors(One, Unmatched(signatures.Right, many), evaluation);
         if (_matching.Cardinality != MatchCardinality.OneToOne)
         {
             _oneSide = new ColumnCache(One, _pairs.Select(p => p.One));
         }
     }
+
+    /// <summary>The series whose signature has none on the other side.</summary>
+    static IEnumerable<int> Unmatched(int[] signatures, int[][] others) =>
+        Enumerable.Range(0, signatures.Length).Where(i => others[signatures[i]].Length == 0);
 
     void Match(SignatureMap signatures, int[][] many, int[][] one, MatchedLabels labels)
     {
@@ -160,6 +169,22 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     }
 
+    /// <summary>Whether the many side has anything at a step: where it has not, nothing is matched, and nothing can be wrong with the match.</summary>
+    bool ManyIsPresent(int step, Worker worker)
+    {
+        if (FillOfMany is not null || FillOfOne is not null)
+        {
+            return true;
+        }
+
+        lock (_pairs)
+        {
+            _manyPresent ??= SeriesPresence.Any(Many, worker);
+        }
+
+        return _manyPresent[step];
+    }
+
     /// <summary>Groups that give nothing are in error nevertheless where the side of one has several at once, and the other side has anything at all.</summary>
     void CheckUnmatched(Evaluation evaluation)
     {
@@ -170,10 +195,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
 
         var worker = evaluation.Rent();
-        var present = SeriesPresence.Any(Many, worker);
         foreach (var group in unmatched)
         {
-            group.Check(present, worker);
+            group.Check(worker);
         }
 
         evaluation.Return(worker);
@@ -295,17 +319,14 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
 
         /// <summary>Computes it for its errors alone.</summary>
-        public void Check(bool[] manyPresent, Worker worker)
+        public void Check(Worker worker)
         {
             foreach (var (signature, _) in _signatures)
             {
                 var one = Evaluated(binary.One, signature.One, worker);
-                for (var step = 0; step < manyPresent.Length; step++)
+                for (var step = 0; step < binary.Grid.Count; step++)
                 {
-                    if (manyPresent[step])
-                    {
-                        OneAt(signature, one, step);
-                    }
+                    OneAt(signature, one, step, worker);
                 }
 
                 Array.ForEach(one, worker.Return);
@@ -337,7 +358,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             for (var step = 0; step < binary.Grid.Count; step++)
             {
                 inserted.Clear();
-                var oneIndex = OneAt(signature, one, step);
+                var oneIndex = OneAt(signature, one, step, worker);
                 var matches = 0;
                 for (var m = 0; m < many.Length; m++)
                 {
@@ -403,7 +424,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
 
         /// <summary>The only series of the one side that is present; -1 where none is.</summary>
-        int OneAt(MatchSignature signature, Column[] one, int step)
+        int OneAt(MatchSignature signature, Column[] one, int step, Worker worker)
         {
             var found = -1;
             for (var i = 0; i < one.Length; i++)
@@ -413,7 +434,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
                     continue;
                 }
 
-                if (found >= 0)
+                if (found >= 0 && binary.ManyIsPresent(step, worker))
                 {
                     ThrowDuplicate(signature, found, i);
                 }

@@ -24,9 +24,6 @@ abstract class WindowSource
 
     public abstract long Cost { get; }
 
-    /// <summary>Where annotations about the range point to.</summary>
-    public abstract int Position { get; }
-
     public virtual IEnumerable<SeriesOperator> Inputs => [];
 
     public abstract void Prefetch(Evaluation evaluation);
@@ -58,8 +55,6 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
     public override bool Smoothed => node.Selector.Smoothed;
 
     public override long Cost => grid.Count + ((Times.Last - Times.First + RangeMs) / 15_000);
-
-    public override int Position => node.Position.Start;
 
     public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
 
@@ -143,9 +138,6 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
     public override bool CountsReads => false;
 
     public override long Cost => inner.Cost + inner.Grid.Count + grid.Count;
-
-    // As in Prometheus, where a subquery's place is lost by the time that functions warn.
-    public override int Position => 0;
 
     public override IEnumerable<SeriesOperator> Inputs => [inner];
 

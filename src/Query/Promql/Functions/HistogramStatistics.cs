@@ -120,11 +120,11 @@ static class HistogramStatistics
             return bucket.Lower + ((bucket.Upper - bucket.Lower) * fraction);
         }
 
-        var lower = Math.Log2(Math.Abs(bucket.Lower));
-        var upper = Math.Log2(Math.Abs(bucket.Upper));
+        var lower = GoMath.Log2(Math.Abs(bucket.Lower));
+        var upper = GoMath.Log2(Math.Abs(bucket.Upper));
         return bucket.Lower > 0
-            ? Math.Pow(2, lower + ((upper - lower) * fraction))
-            : -Math.Pow(2, upper + ((lower - upper) * (1 - fraction)));
+            ? GoMath.Exp2(lower + ((upper - lower) * fraction))
+            : -GoMath.Exp2(upper + ((lower - upper) * (1 - fraction)));
     }
 
     /// <summary>The fraction of the observations between two values, interpolated as <see cref="Quantile"/> does.</summary>
@@ -215,9 +215,9 @@ static class HistogramStatistics
             return (value - bucket.Lower) / (bucket.Upper - bucket.Lower);
         }
 
-        var lower = Math.Log2(Math.Abs(bucket.Lower));
-        var upper = Math.Log2(Math.Abs(bucket.Upper));
-        var at = Math.Log2(Math.Abs(value));
+        var lower = GoMath.Log2(Math.Abs(bucket.Lower));
+        var upper = GoMath.Log2(Math.Abs(bucket.Upper));
+        var at = GoMath.Log2(Math.Abs(value));
         return value > 0 ? (at - lower) / (upper - lower) : 1 - ((at - upper) / (lower - upper));
     }
 

@@ -6,6 +6,9 @@ static class TimeFunctions
 {
     const long SecondsPerDay = 86_400;
 
+    // From the year of Go's absolute zero to 1970, in seconds: whole days, and a multiple of 400 years.
+    const long FromAbsoluteZero = 9_223_372_028_715_321_600;
+
     public static double DayOfMonth(double seconds) => Date(seconds).Day;
 
     public static double DayOfWeek(double seconds) => Mod(Days(seconds) + 4, 7);
@@ -28,9 +31,9 @@ static class TimeFunctions
         return Length(year, month);
     }
 
-    public static double Hour(double seconds) => Mod(Whole(seconds), SecondsPerDay) / 3600;
+    public static double Hour(double seconds) => Absolute(seconds) % SecondsPerDay / 3600;
 
-    public static double Minute(double seconds) => Mod(Whole(seconds), 3600) / 60;
+    public static double Minute(double seconds) => Absolute(seconds) % 3600 / 60;
 
     public static double Month(double seconds) => Date(seconds).Month;
 
@@ -39,11 +42,10 @@ static class TimeFunctions
     // As Go converts on amd64: what does not fit, and NaN, is the smallest integer.
     static long Whole(double seconds) => seconds is >= -9223372036854775808.0 and < 9223372036854775808.0 ? (long)seconds : long.MinValue;
 
-    static long Days(double seconds)
-    {
-        var whole = Whole(seconds);
-        return (whole - Mod(whole, SecondsPerDay)) / SecondsPerDay;
-    }
+    // Unsigned, and around its end: so NaN and what is too large have the date that Go gives them.
+    static ulong Absolute(double seconds) => unchecked((ulong)(Whole(seconds) + FromAbsoluteZero));
+
+    static long Days(double seconds) => (long)(Absolute(seconds) / SecondsPerDay) - (FromAbsoluteZero / SecondsPerDay);
 
     static long Mod(long value, long by) => ((value % by) + by) % by;
 

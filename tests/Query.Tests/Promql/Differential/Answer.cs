@@ -1,0 +1,142 @@
+using System.Globalization;
+using System.Text.Json;
+using Observe.Query.Promql;
+using Observe.Store.Model;
+
+namespace Observe.Query.Tests.Promql.Differential;
+
+/// <summary>An answer in a form in which two can be compared: each series' points as text, by its labels.</summary>
+sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<long, string>> Series, SortedSet<string> Notes)
+{
+    public static Answer Of(QueryResult result)
+    {
+        var series = new SortedDictionary<string, SortedDictionary<long, string>>(StringComparer.Ordinal);
+        if (result.Type == ResultType.Scalar)
+        {
+            series["scalar"] = new() { [result.TimeMs] = GoText.Float(result.Scalar) };
+        }
+
+        foreach (var one in result.Series)
+        {
+            var points = new SortedDictionary<long, string>();
+            for (var i = 0; i < one.Values.Length; i++)
+            {
+                points[result.Type == ResultType.Vector ? result.TimeMs : one.Timestamps.Span[i]] = GoText.Float(one.Values.Span[i]);
+            }
+
+            for (var i = 0; i < one.Histograms.Length; i++)
+            {
+                points[result.Type == ResultType.Vector ? result.TimeMs : one.HistogramTimestamps.Span[i]] = Text(one.Histograms.Span[i]);
+            }
+
+            series.Add(one.Labels.ToString(), points);
+        }
+
+        return new Answer(null, series, [.. result.Warnings, .. result.Infos]);
+    }
+
+    public static Answer Of(JsonElement response)
+    {
+        if (response.GetProperty("status").GetString() == "error")
+        {
+            return new Answer(response.GetProperty("error").GetString(), new(StringComparer.Ordinal), []);
+        }
+
+        var data = response.GetProperty("data");
+        var result = data.GetProperty("result");
+        var series = new SortedDictionary<string, SortedDictionary<long, string>>(StringComparer.Ordinal);
+        if (data.GetProperty("resultType").GetString() == "scalar")
+        {
+            series["scalar"] = new() { [Time(result[0])] = result[1].GetString()! };
+        }
+        else
+        {
+            foreach (var one in result.EnumerateArray())
+            {
+                var labels = Labels.Of(one.GetProperty("metric").EnumerateObject().Select(p => KeyValuePair.Create(p.Name, p.Value.GetString()!)));
+                series.Add(labels.ToString(), Points(one));
+            }
+        }
+
+        var notes = new SortedSet<string>(StringComparer.Ordinal);
+        foreach (var name in new[] { "warnings", "infos" })
+        {
+            if (response.TryGetProperty(name, out var texts))
+            {
+                notes.UnionWith(texts.EnumerateArray().Select(t => t.GetString()!));
+            }
+        }
+
+        return new Answer(null, series, notes);
+    }
+
+    /// <summary>What differs; null when nothing does.</summary>
+    /// <param name="tolerance">By how much floats may differ, relatively.</param>
+    public string? Difference(Answer expected, double tolerance)
+    {
+        if (Error is not null || expected.Error is not null)
+        {
+            return (Error is null) == (expected.Error is null) ? null : $"error {Error ?? "none"}, expected {expected.Error ?? "none"}";
+        }
+
+        foreach (var labels in Series.Keys.Union(expected.Series.Keys))
+        {
+            if (!Series.TryGetValue(labels, out var own) || !expected.Series.TryGetValue(labels, out var other))
+            {
+                return $"{labels} is {(own is null ? "missing" : "too much")}";
+            }
+
+            foreach (var time in own.Keys.Union(other.Keys))
+            {
+                var (a, b) = (own.GetValueOrDefault(time, "nothing"), other.GetValueOrDefault(time, "nothing"));
+                if (a != b && !AreClose(a, b, tolerance))
+                {
+                    return string.Create(CultureInfo.InvariantCulture, $"{labels} at {time}: {a}, expected {b}");
+                }
+            }
+        }
+
+        return null;
+    }
+
+    static bool AreClose(string a, string b, double tolerance)
+    {
+        var (left, right) = (a.Split(' '), b.Split(' '));
+        return left.Length == right.Length && left.Zip(right).All(p => p.First == p.Second || (
+            double.TryParse(p.First, CultureInfo.InvariantCulture, out var x) && double.TryParse(p.Second, CultureInfo.InvariantCulture, out var y)
+            && (x.Equals(y) || Math.Abs(x - y) <= tolerance * Math.Max(Math.Abs(x), Math.Abs(y)))));
+    }
+
+    static SortedDictionary<long, string> Points(JsonElement series)
+    {
+        var points = new SortedDictionary<long, string>();
+        foreach (var (name, isMany) in new[] { ("value", false), ("values", true), ("histogram", false), ("histograms", true) })
+        {
+            if (series.TryGetProperty(name, out var found))
+            {
+                foreach (var point in isMany ? found.EnumerateArray() : Enumerable.Repeat(found, 1))
+                {
+                    points[Time(point[0])] = point[1].ValueKind == JsonValueKind.String ? point[1].GetString()! : Text(point[1]);
+                }
+            }
+        }
+
+        return points;
+    }
+
+    static long Time(JsonElement seconds) => (long)Math.Round((seconds.ValueKind == JsonValueKind.Array ? seconds[0] : seconds).GetDouble() * 1000);
+
+    static string Text(Histogram histogram) => string.Join(' ', [
+        GoText.Float(histogram.Count),
+        GoText.Float(histogram.Sum),
+        .. histogram.AllBuckets().Where(b => b.Count != 0).Select(b => $"{GoText.Float(b.Lower)} {GoText.Float(b.Upper)} {GoText.Float(b.Count)}"),
+    ]);
+
+    static string Text(JsonElement histogram) => string.Join(' ', [
+        histogram.GetProperty("count").GetString()!,
+        histogram.GetProperty("sum").GetString()!,
+        .. histogram.TryGetProperty("buckets", out var buckets)
+            ? buckets.EnumerateArray().Select(b => $"{b[1].GetString()} {b[2].GetString()} {b[3].GetString()}")
+            : [],
+    ]);
+}
