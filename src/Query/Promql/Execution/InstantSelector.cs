@@ -36,7 +36,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
         var cursor = new InstantCursor(samples, batch, _lookback);
         if (_times.IsFixed)
         {
-            if (cursor.TryFind(_times.First))
+            if (cursor.TryFind(FixedReference()) && cursor.Time > EarliestFixed())
             {
                 for (var step = 0; step < column.Steps; step++)
                 {
@@ -76,6 +76,13 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
             MaxResolutionMs = evaluation.MaxResolutionMs,
         },
         node.Matchers);
+
+    // With @, timestamp() forgets the offset in Prometheus, though only samples that the offset allows are there to be found.
+    bool ForgetsOffset => aspect is SampleAspect.Time or SampleAspect.StartTime;
+
+    long FixedReference() => ForgetsOffset ? Math.Min(_times.First, node.AtMs!.Value) : _times.First;
+
+    long EarliestFixed() => (ForgetsOffset ? node.AtMs!.Value : _times.First) - _lookback;
 
     void Put(int series, Column column, int step, in InstantCursor cursor)
     {
