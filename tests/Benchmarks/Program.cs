@@ -1,8 +1,15 @@
+using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
 
 if (args is ["head", .. var rest])
 {
     await HeadFootprint.RunAsync(rest);
+    return;
+}
+
+if (args is ["compact", .. var compact])
+{
+    await CompactRates.RunAsync(compact);
     return;
 }
 
