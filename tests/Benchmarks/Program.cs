@@ -1,9 +1,16 @@
+using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
 
 if (args is ["head", .. var rest])
 {
     await HeadFootprint.RunAsync(rest);
+    return;
+}
+
+if (args is ["chunks"])
+{
+    XorRates.Run();
     return;
 }
 
