@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
-using System.Text.Unicode;
 
 namespace Observe.Store.Model;
 
@@ -84,7 +83,7 @@ public sealed class LabelRegex
             return false;
         }
 
-        return _automaton!.IsMatch(utf8) || (!Utf8.IsValid(utf8) && _automaton.IsMatch(Repaired(utf8)));
+        return _automaton!.IsMatch(utf8);
     }
 
     /// <summary>
@@ -185,20 +184,6 @@ public sealed class LabelRegex
         }
 
         return false;
-    }
-
-    /// <summary>With U+FFFD for each byte that is not UTF-8.</summary>
-    static byte[] Repaired(ReadOnlySpan<byte> utf8)
-    {
-        var repaired = new List<byte>(utf8.Length + 16);
-        while (!utf8.IsEmpty)
-        {
-            var valid = Rune.DecodeFromUtf8(utf8, out _, out var length) == OperationStatus.Done;
-            repaired.AddRange(valid ? utf8[..length] : "\uFFFD"u8);
-            utf8 = utf8[(valid ? length : 1)..];
-        }
-
-        return [.. repaired];
     }
 
     sealed class ByteOrder : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>

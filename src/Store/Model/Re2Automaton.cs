@@ -3,17 +3,16 @@ using System.Runtime.InteropServices;
 namespace Observe.Store.Model;
 
 /// <summary>
-/// Says whether a whole text matches, one table look-up a byte: a deterministic automaton that is made while it runs, within a
+/// Says whether a whole text matches, one look-up for each code point: a deterministic automaton that is made while it runs, within a
 /// bound of memory; beyond it states are dropped and made again. Thread-safe.
 /// </summary>
 sealed class Re2Automaton
 {
-    const int MaxStates = 2_000;
-    const int MaxStateInstructions = 400_000;
+    /// <summary>Instructions and successors that the states may hold together, 4 to 8 bytes each.</summary>
+    const int MaxHeld = 100_000;
 
     readonly Re2Program _program;
-    readonly byte[] _classes = new byte[256];
-    readonly byte[] _representatives;
+    readonly Re2Alphabet _alphabet;
     readonly bool _hasAssertions;
     readonly Lock _lock = new();
     readonly Dictionary<StateKey, State> _states = [];
@@ -25,7 +24,7 @@ sealed class Re2Automaton
     {
         _program = program;
         _hasAssertions = Array.Exists(program.Instructions, i => i.Op == Re2Op.Assert);
-        _representatives = FindClasses();
+        _alphabet = new Re2Alphabet(_hasAssertions ? [.. program.Sets, Re2RuneSet.Perl('w')!, Re2RuneSet.Of('\n')] : program.Sets);
         _walk = new Walk(program);
         _start = MakeStart();
     }
@@ -33,55 +32,19 @@ sealed class Re2Automaton
     public bool IsMatch(ReadOnlySpan<byte> utf8)
     {
         var state = Volatile.Read(ref _start);
-        foreach (var b in utf8)
+        for (var at = 0; at < utf8.Length;)
         {
             if (state.Decided is { } decided)
             {
                 return decided;
             }
 
-            var symbol = _classes[b];
+            var symbol = _alphabet.Read(utf8, at, out var length);
             state = Volatile.Read(ref state.Next[symbol]) ?? Step(state, symbol);
+            at += length;
         }
 
         return state.Decided ?? state.MatchesAtEnd;
-    }
-
-    /// <summary>Bytes that no instruction tells apart are one symbol.</summary>
-    byte[] FindClasses()
-    {
-        var starts = new bool[257];
-        foreach (var instruction in _program.Instructions)
-        {
-            if (instruction.Op == Re2Op.Byte)
-            {
-                (starts[instruction.Low], starts[instruction.High + 1]) = (true, true);
-            }
-        }
-
-        if (_hasAssertions)
-        {
-            foreach (var b in "\n\v09:AZ[_`az{".Select(c => (int)c))
-            {
-                starts[b] = true;
-            }
-
-            starts['Z' + 1] = true;
-            starts['z' + 1] = true;
-        }
-
-        var representatives = new List<byte> { 0 };
-        for (var b = 1; b < 256; b++)
-        {
-            if (starts[b])
-            {
-                representatives.Add((byte)b);
-            }
-
-            _classes[b] = (byte)(representatives.Count - 1);
-        }
-
-        return [.. representatives];
     }
 
     State MakeStart()
@@ -89,7 +52,7 @@ sealed class Re2Automaton
         lock (_lock)
         {
             _walk.Clear();
-            _walk.Add(_program.Start, Context.Unknown);
+            _walk.Add(_program.Start, null);
             return Intern(new Context(AtStart: true, AfterWord: false, AfterNewline: false));
         }
     }
@@ -98,7 +61,7 @@ sealed class Re2Automaton
     {
         lock (_lock)
         {
-            if (_states.Count >= MaxStates || _held >= MaxStateInstructions)
+            if (_held >= MaxHeld)
             {
                 // Those at work keep the states they hold; all others are made again as they are needed.
                 _states.Clear();
@@ -107,23 +70,23 @@ sealed class Re2Automaton
                 Volatile.Write(ref _start, MakeStart());
             }
 
-            var b = _representatives[symbol];
-            var instructions = _hasAssertions ? _walk.Resolve(from, b) : from.Instructions;
+            var rune = _alphabet.Members[symbol];
+            var instructions = _hasAssertions ? _walk.Resolve(from, rune) : from.Instructions;
             _walk.Clear();
             foreach (var index in instructions)
             {
                 var instruction = _program.Instructions[index];
-                if (instruction.Op == Re2Op.Byte && b >= instruction.Low && b <= instruction.High)
+                if (instruction.Op == Re2Op.MatchRest)
                 {
-                    _walk.Add(instruction.X, Context.Unknown);
+                    _walk.Add(index, null);
                 }
-                else if (instruction.Op == Re2Op.MatchRest)
+                else if (_program.Takes(instruction, rune))
                 {
-                    _walk.Add(index, Context.Unknown);
+                    _walk.Add(instruction.Next, null);
                 }
             }
 
-            var next = Intern(new Context(false, Context.IsWord(b), b == '\n'));
+            var next = Intern(new Context(false, Context.IsWord(rune), rune == '\n'));
             Volatile.Write(ref from.Next[symbol], next);
             return next;
         }
@@ -140,33 +103,31 @@ sealed class Re2Automaton
             return known;
         }
 
-        var state = new State(instructions, context, _representatives.Length);
+        var state = new State(instructions, context, _alphabet.Members.Length);
         var atEnd = pending ? _walk.Resolve(state, null) : instructions;
         state.MatchesAtEnd = Array.Exists(atEnd, i => _program.Instructions[i].Op is Re2Op.MatchEnd or Re2Op.MatchRest);
         state.Decided = instructions.Length == 0 ? false
             : Array.Exists(instructions, i => _program.Instructions[i].Op == Re2Op.MatchRest) ? true : null;
         _states[key] = state;
-        _held += instructions.Length + _representatives.Length;
+        _held += instructions.Length + _alphabet.Members.Length;
         return state;
     }
 
-    /// <summary>What is known of the place between two bytes from the one before it.</summary>
+    /// <summary>What is known of the place between two code points from the one before it.</summary>
     readonly record struct Context(bool AtStart, bool AfterWord, bool AfterNewline)
     {
-        public static Func<Re2Assertion, bool>? Unknown => null;
-
-        public static bool IsWord(byte b) => b == '_' || char.IsAsciiLetterOrDigit((char)b);
+        public static bool IsWord(int rune) => rune == '_' || (rune < 128 && char.IsAsciiLetterOrDigit((char)rune));
 
         /// <param name="next">Null at the end of the text.</param>
-        public bool Holds(Re2Assertion assertion, byte? next)
+        public bool Holds(Re2Assertion assertion, int? next)
         {
-            var beforeWord = next is { } b && IsWord(b);
+            var beforeWord = next is { } rune && IsWord(rune);
             return assertion switch
             {
                 Re2Assertion.TextStart => AtStart,
                 Re2Assertion.TextEnd => next is null,
                 Re2Assertion.LineStart => AtStart || AfterNewline,
-                Re2Assertion.LineEnd => next is null or (byte)'\n',
+                Re2Assertion.LineEnd => next is null or '\n',
                 Re2Assertion.WordBoundary => AfterWord != beforeWord,
                 _ => AfterWord == beforeWord,
             };
@@ -193,7 +154,7 @@ sealed class Re2Automaton
 
     sealed class State(int[] instructions, Context context, int symbols)
     {
-        /// <summary>Sorted; of those that take no byte only assertions, still to be decided, and matches.</summary>
+        /// <summary>Sorted; of those that take no code point only assertions, still to be decided, and matches.</summary>
         public int[] Instructions { get; } = instructions;
 
         public Context Context { get; } = context;
@@ -202,14 +163,14 @@ sealed class Re2Automaton
 
         public bool MatchesAtEnd { get; set; }
 
-        /// <summary>The answer, where no further byte can change it.</summary>
+        /// <summary>The answer, where nothing that follows can change it.</summary>
         public bool? Decided { get; set; }
 
         /// <summary>The same without its successors.</summary>
         public State Forget() => new(Instructions, Context, Next.Length) { MatchesAtEnd = MatchesAtEnd, Decided = Decided };
     }
 
-    /// <summary>The set of instructions that can be reached without a byte.</summary>
+    /// <summary>The set of instructions that can be reached without a code point.</summary>
     sealed class Walk(Re2Program program)
     {
         readonly bool[] _seen = new bool[program.Instructions.Length];
@@ -226,7 +187,7 @@ sealed class Re2Automaton
             _reached.Clear();
         }
 
-        /// <param name="holds">Null: assertions are kept, to be decided when the next byte is known.</param>
+        /// <param name="holds">Null: assertions are kept, to be decided when the next code point is known.</param>
         public void Add(int start, Func<Re2Assertion, bool>? holds)
         {
             _todo.Push(start);
@@ -243,11 +204,11 @@ sealed class Re2Automaton
                 switch (instruction.Op)
                 {
                     case Re2Op.Split:
-                        _todo.Push(instruction.X);
-                        _todo.Push(instruction.Y);
+                        _todo.Push(instruction.Next);
+                        _todo.Push(instruction.Argument);
                         break;
-                    case Re2Op.Assert when holds is not null && holds((Re2Assertion)instruction.Low):
-                        _todo.Push(instruction.X);
+                    case Re2Op.Assert when holds is not null && holds((Re2Assertion)instruction.Argument):
+                        _todo.Push(instruction.Next);
                         break;
                 }
             }
@@ -255,13 +216,13 @@ sealed class Re2Automaton
 
         public int[] Sorted()
         {
-            var kept = _reached.Where(i => program.Instructions[i].Op is not (Re2Op.Split or Re2Op.Fail)).ToArray();
+            var kept = _reached.Where(i => program.Instructions[i].Op != Re2Op.Split).ToArray();
             Array.Sort(kept);
             return kept;
         }
 
-        /// <summary>A state's instructions with those behind its assertions that hold before a byte, or at the end.</summary>
-        public int[] Resolve(State state, byte? next)
+        /// <summary>A state's instructions with those behind its assertions that hold before a code point, or at the end.</summary>
+        public int[] Resolve(State state, int? next)
         {
             Clear();
             foreach (var index in state.Instructions)

@@ -11,16 +11,17 @@ sealed class Re2Captures(Re2Program program)
     {
         var (current, next) = (new Threads(program), new Threads(program));
         current.Add(program.Start, new int[2 * program.Captures], utf8, 0, fresh: true);
-        for (var at = 0; at < utf8.Length && current.Count > 0; at++)
+        for (var at = 0; at < utf8.Length && current.Count > 0;)
         {
+            var rune = Re2Alphabet.ReadRune(utf8, at, out var length);
+            at += length;
             next.Clear();
             for (var i = 0; i < current.Count; i++)
             {
                 var (index, slots) = current[i];
-                var instruction = program.Instructions[index];
-                if (instruction.Op == Re2Op.Byte && utf8[at] >= instruction.Low && utf8[at] <= instruction.High)
+                if (program.Takes(program.Instructions[index], rune))
                 {
-                    next.Add(instruction.X, slots, utf8, at + 1, fresh: false);
+                    next.Add(program.Instructions[index].Next, slots, utf8, at, fresh: false);
                 }
             }
 
@@ -83,18 +84,18 @@ sealed class Re2Captures(Re2Program program)
                 switch (instruction.Op)
                 {
                     case Re2Op.Split:
-                        _todo.Push((instruction.Y, captured));
-                        _todo.Push((instruction.X, captured));
+                        _todo.Push((instruction.Argument, captured));
+                        _todo.Push((instruction.Next, captured));
                         break;
                     case Re2Op.Save:
                         captured = [.. captured];
-                        captured[instruction.Y] = at;
-                        _todo.Push((instruction.X, captured));
+                        captured[instruction.Argument] = at;
+                        _todo.Push((instruction.Next, captured));
                         break;
-                    case Re2Op.Assert when Holds((Re2Assertion)instruction.Low, text, at):
-                        _todo.Push((instruction.X, captured));
+                    case Re2Op.Assert when Holds((Re2Assertion)instruction.Argument, text, at):
+                        _todo.Push((instruction.Next, captured));
                         break;
-                    case Re2Op.Byte or Re2Op.MatchEnd:
+                    case Re2Op.Class or Re2Op.MatchEnd:
                         _threads.Add((index, captured));
                         break;
                 }

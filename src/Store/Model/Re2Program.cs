@@ -2,16 +2,16 @@ namespace Observe.Store.Model;
 
 enum Re2Op : byte
 {
-    /// <summary>One byte from Low to High, then X.</summary>
-    Byte,
+    /// <summary>One code point of the set Argument, then Next.</summary>
+    Class,
 
-    /// <summary>X, or else Y.</summary>
+    /// <summary>Next, or else Argument.</summary>
     Split,
 
-    /// <summary>The byte position goes to slot Low, then X.</summary>
+    /// <summary>The place in the text goes to the slot Argument, then Next.</summary>
     Save,
 
-    /// <summary>X where the assertion Low holds.</summary>
+    /// <summary>Next where the assertion Argument holds.</summary>
     Assert,
 
     /// <summary>The whole text matches, whatever is left of it.</summary>
@@ -19,83 +19,87 @@ enum Re2Op : byte
 
     /// <summary>The text matches if it ends here.</summary>
     MatchEnd,
-    Fail,
 }
 
-readonly record struct Re2Instruction(Re2Op Op, byte Low, byte High, int X, int Y);
+readonly record struct Re2Instruction(Re2Op Op, int Next, int Argument);
 
-/// <summary>A pattern as a program over bytes of UTF-8: an automaton with priorities, as Thompson and Pike run them.</summary>
+/// <summary>A pattern as a program over code points: an automaton with priorities, as Thompson and Pike run them.</summary>
 /// <param name="Start">Where it begins.</param>
-/// <param name="Captures">Slots: start and end of each group, group 0 the whole; 0 when it only says whether it matches.</param>
-sealed record Re2Program(Re2Instruction[] Instructions, int Start, int Captures)
+/// <param name="Captures">Groups whose places are saved, the whole as group 0; 0 when it only says whether it matches.</param>
+sealed record Re2Program(Re2Instruction[] Instructions, Re2RuneSet[] Sets, int Start, int Captures)
 {
-    /// <summary>More instructions than this are refused: no matcher shall cost more than some megabytes.</summary>
-    public const int MaxInstructions = 50_000;
+    /// <summary>More instructions than this are refused: no pattern shall take megabytes.</summary>
+    public const int MaxInstructions = 20_000;
 
-    /// <param name="capturing">False: the language alone counts, so that groups and greediness are left out and <c>.*</c> takes any bytes.</param>
+    /// <param name="capturing">False: the language alone counts, so that groups are left out.</param>
     /// <exception cref="FormatException">It is too large.</exception>
-    public static Re2Program Compile(Re2Pattern pattern, bool capturing)
-    {
-        var compiler = new Re2Compiler(capturing);
-        return new Re2Program(compiler.Compile(pattern.Root, out var start), start, capturing ? pattern.Groups.Count : 0);
-    }
+    public static Re2Program Compile(Re2Pattern pattern, bool capturing) =>
+        new Re2Compiler(capturing).Compile(pattern.Root, capturing ? pattern.Groups.Count : 0);
+
+    public bool Takes(Re2Instruction instruction, int rune) => instruction.Op == Re2Op.Class && Sets[instruction.Argument].Contains(rune);
 }
 
 /// <summary>Emits instructions from the end of a pattern to its start, so that each knows where it goes on.</summary>
 sealed class Re2Compiler(bool capturing)
 {
     readonly List<Re2Instruction> _instructions = [];
+    readonly List<Re2RuneSet> _sets = [];
+    readonly Dictionary<Re2RuneSet, int> _indexes = [];
     int _end;
 
-    public Re2Instruction[] Compile(Re2Node root, out int start)
+    public Re2Program Compile(Re2Node root, int captures)
     {
-        _end = Emit(new Re2Instruction(Re2Op.MatchEnd, 0, 0, 0, 0));
-        start = capturing ? EmitSave(0, Compile(root, EmitSave(1, _end))) : Compile(root, _end);
-        return [.. _instructions];
+        _end = Emit(Re2Op.MatchEnd, 0, 0);
+        var start = capturing ? Emit(Re2Op.Save, CompileNode(root, Emit(Re2Op.Save, _end, 1)), 0) : CompileNode(root, _end);
+        return new Re2Program([.. _instructions], [.. _sets], start, captures);
     }
 
-    int Emit(Re2Instruction instruction)
+    int Emit(Re2Op op, int next, int argument)
     {
-        if (_instructions.Count == (capturing ? 16 : 1) * Re2Program.MaxInstructions)
+        // Groups add two instructions each time they are repeated: what fits without them shall fit with them.
+        if (_instructions.Count == (capturing ? 3 : 1) * Re2Program.MaxInstructions)
         {
             throw new FormatException("error parsing regexp: expression too large");
         }
 
-        _instructions.Add(instruction);
+        _instructions.Add(new Re2Instruction(op, next, argument));
         return _instructions.Count - 1;
     }
 
-    int EmitSave(int slot, int next) => Emit(new Re2Instruction(Re2Op.Save, 0, 0, next, slot));
-
-    int EmitSplit(int first, int second) => Emit(new Re2Instruction(Re2Op.Split, 0, 0, first, second));
-
-    int EmitByte(int low, int high, int next) => Emit(new Re2Instruction(Re2Op.Byte, (byte)low, (byte)high, next, 0));
-
-    int Compile(Re2Node node, int next)
+    int CompileNode(Re2Node node, int next)
     {
         switch (node)
         {
             case Re2Class { Runes: var runes }:
-                return CompileClass(runes, next);
+                if (!_indexes.TryGetValue(runes, out var index))
+                {
+                    index = _sets.Count;
+                    _sets.Add(runes);
+                    _indexes[runes] = index;
+                }
+
+                return Emit(Re2Op.Class, next, index);
             case Re2Assert { Kind: var kind }:
-                return Emit(new Re2Instruction(Re2Op.Assert, (byte)kind, 0, next, 0));
+                return Emit(Re2Op.Assert, next, (int)kind);
             case Re2Concat { Parts: var parts }:
                 for (var i = parts.Count - 1; i >= 0; i--)
                 {
-                    next = Compile(parts[i], next);
+                    next = CompileNode(parts[i], next);
                 }
 
                 return next;
             case Re2Alternate { Choices: var choices }:
-                var start = Compile(choices[^1], next);
+                var start = CompileNode(choices[^1], next);
                 for (var i = choices.Count - 2; i >= 0; i--)
                 {
-                    start = EmitSplit(Compile(choices[i], next), start);
+                    start = Emit(Re2Op.Split, CompileNode(choices[i], next), start);
                 }
 
                 return start;
-            case Re2Capture { Inner: var inner, Index: var index }:
-                return capturing ? EmitSave(2 * index, Compile(inner, EmitSave((2 * index) + 1, next))) : Compile(inner, next);
+            case Re2Capture { Inner: var inner, Index: var group }:
+                return capturing
+                    ? Emit(Re2Op.Save, CompileNode(inner, Emit(Re2Op.Save, next, (2 * group) + 1)), 2 * group)
+                    : CompileNode(inner, next);
             default:
                 return CompileRepeat((Re2Repeat)node, next);
         }
@@ -103,17 +107,14 @@ sealed class Re2Compiler(bool capturing)
 
     int CompileRepeat(Re2Repeat repeat, int next)
     {
-        var (inner, min, max) = (repeat.Inner, repeat.Min, repeat.Max);
-        if (!capturing && inner is Re2Class { Runes.IsAll: true } && max < 0)
+        var (inner, min, max, greedy) = (repeat.Inner, repeat.Min, repeat.Max, repeat.Greedy);
+        if (!capturing && next == _end && max < 0 && inner is Re2Class { Runes.IsAll: true })
         {
-            // What comes before and after takes whole code points, so what is left between them is whole as well.
-            next = next == _end ? Emit(new Re2Instruction(Re2Op.MatchRest, 0, 0, 0, 0)) : CompileAnyBytes(next);
-            max = min;
+            next = Emit(Re2Op.MatchRest, 0, 0);
         }
-
-        if (max < 0)
+        else if (max < 0)
         {
-            next = min == 0 ? CompileStar(inner, repeat.Greedy, next) : CompilePlus(inner, repeat.Greedy, next);
+            next = min == 0 ? CompileStar(inner, greedy, next) : CompilePlus(inner, greedy, next);
             min = Math.Max(min - 1, 0);
         }
         else
@@ -122,23 +123,16 @@ sealed class Re2Compiler(bool capturing)
             var end = next;
             for (var i = max; i > min; i--)
             {
-                next = Choose(repeat.Greedy, Compile(inner, next), end);
+                next = Choose(greedy, CompileNode(inner, next), end);
             }
         }
 
         for (var i = 0; i < min; i++)
         {
-            next = Compile(inner, next);
+            next = CompileNode(inner, next);
         }
 
         return next;
-    }
-
-    int CompileAnyBytes(int next)
-    {
-        var loop = EmitSplit(0, next);
-        Patch(loop, EmitByte(0, 0xFF, loop), next, greedy: true);
-        return loop;
     }
 
     int CompileStar(Re2Node inner, bool greedy, int next)
@@ -149,89 +143,26 @@ sealed class Re2Compiler(bool capturing)
             return Choose(greedy, CompilePlus(inner, greedy, next), next);
         }
 
-        var loop = EmitSplit(0, 0);
-        Patch(loop, Compile(inner, loop), next, greedy);
+        var loop = Emit(Re2Op.Split, 0, 0);
+        SetChoice(loop, greedy, CompileNode(inner, loop), next);
         return loop;
     }
 
     int CompilePlus(Re2Node inner, bool greedy, int next)
     {
-        var loop = EmitSplit(0, 0);
-        var body = Compile(inner, loop);
-        Patch(loop, body, next, greedy);
+        var loop = Emit(Re2Op.Split, 0, 0);
+        var body = CompileNode(inner, loop);
+        SetChoice(loop, greedy, body, next);
         return body;
     }
 
-    int Choose(bool greedy, int body, int next) => greedy ? EmitSplit(body, next) : EmitSplit(next, body);
-
-    void Patch(int split, int body, int next, bool greedy) =>
-        _instructions[split] = new Re2Instruction(Re2Op.Split, 0, 0, greedy ? body : next, greedy ? next : body);
-
-    /// <summary>The UTF-8 of a set: a choice among sequences of byte ranges, those of the same last bytes sharing them.</summary>
-    int CompileClass(Re2RuneSet set, int next)
+    int Choose(bool greedy, int body, int next)
     {
-        var tails = new Dictionary<(int, int, int), int>();
-        var start = -1;
-        foreach (var (low, high) in set.Ranges)
-        {
-            foreach (var (from, to, bytes) in s_lengths)
-            {
-                if (Math.Max(low, from) <= Math.Min(high, to))
-                {
-                    CompileRange(Math.Max(low, from), Math.Min(high, to), bytes, next, tails, ref start);
-                }
-            }
-        }
-
-        return start >= 0 ? start : Emit(new Re2Instruction(Re2Op.Fail, 0, 0, 0, 0));
+        var split = Emit(Re2Op.Split, 0, 0);
+        SetChoice(split, greedy, body, next);
+        return split;
     }
 
-    /// <summary>Code points by the length of their UTF-8, surrogates left out.</summary>
-    static readonly (int From, int To, int Bytes)[] s_lengths =
-        [(0, 0x7F, 1), (0x80, 0x7FF, 2), (0x800, 0xD7FF, 3), (0xE000, 0xFFFF, 3), (0x10000, Re2RuneSet.MaxRune, 4)];
-
-    void CompileRange(int low, int high, int bytes, int next, Dictionary<(int, int, int), int> tails, ref int start)
-    {
-        // Cut where a byte but the last would take two ranges: then all sequences between low and high are a product of ranges.
-        for (var i = 1; i < bytes; i++)
-        {
-            var mask = (1 << (6 * i)) - 1;
-            if ((low & ~mask) == (high & ~mask))
-            {
-                continue;
-            }
-
-            if ((low & mask) != 0)
-            {
-                CompileRange(low, low | mask, bytes, next, tails, ref start);
-                CompileRange((low | mask) + 1, high, bytes, next, tails, ref start);
-                return;
-            }
-
-            if ((high & mask) != mask)
-            {
-                CompileRange(low, (high & ~mask) - 1, bytes, next, tails, ref start);
-                CompileRange(high & ~mask, high, bytes, next, tails, ref start);
-                return;
-            }
-        }
-
-        Span<byte> from = stackalloc byte[4], to = stackalloc byte[4];
-        new System.Text.Rune(low).EncodeToUtf8(from);
-        new System.Text.Rune(high).EncodeToUtf8(to);
-        for (var i = bytes - 1; i > 0; i--)
-        {
-            var key = (from[i], to[i], next);
-            if (!tails.TryGetValue(key, out var tail))
-            {
-                tail = EmitByte(from[i], to[i], next);
-                tails[key] = tail;
-            }
-
-            next = tail;
-        }
-
-        var lead = EmitByte(from[0], to[0], next);
-        start = start < 0 ? lead : EmitSplit(lead, start);
-    }
+    void SetChoice(int split, bool greedy, int body, int next) =>
+        _instructions[split] = greedy ? new Re2Instruction(Re2Op.Split, body, next) : new Re2Instruction(Re2Op.Split, next, body);
 }

@@ -4,7 +4,7 @@ using System.Text;
 namespace Observe.Store.Model;
 
 /// <summary>A set of code points: ranges, rising and apart. Immutable.</summary>
-sealed class Re2RuneSet
+sealed class Re2RuneSet : IEquatable<Re2RuneSet>
 {
     public const int MaxRune = 0x10FFFF;
 
@@ -48,6 +48,12 @@ sealed class Re2RuneSet
     public static Re2RuneSet Of(string pairs) => Of(pairs.Chunk(2).Select(p => ((int)p[0], (int)p[1])));
 
     public long Count => Ranges.Sum(r => r.High - r.Low + 1L);
+
+    public bool Equals(Re2RuneSet? other) => other is not null && Ranges.AsSpan().SequenceEqual(other.Ranges);
+
+    public override bool Equals(object? obj) => Equals(obj as Re2RuneSet);
+
+    public override int GetHashCode() => Ranges.Length == 0 ? 0 : HashCode.Combine(Ranges.Length, Ranges[0], Ranges[^1]);
 
     public Re2RuneSet Negate()
     {
