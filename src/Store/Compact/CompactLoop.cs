@@ -84,10 +84,13 @@ public sealed partial class CompactLoop
         if (work.View is not null)
         {
             await StepAsync("garbage collection", work, () => CollectGarbageAsync(work, cancellationToken));
+            CountTodo(work);
             foreach (var key in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Keys.Order(StringComparer.Ordinal))
             {
                 await StepAsync("compaction", work, () => CompactStreamAsync(key, work, cancellationToken));
             }
+
+            CountTodo(work);
 
             if (_options.Downsampling)
             {
@@ -134,6 +137,15 @@ public sealed partial class CompactLoop
                 _metrics.GarbageCollected.Inc();
             }
         }
+    }
+
+    /// <summary>Tells what could be compacted now: before the compactions, and what is left after them.</summary>
+    void CountTodo(Iteration work)
+    {
+        var plans = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Values
+            .Select(group => Planner.Next(group, _options.LevelsMs, _leftAlone).Count).Where(count => count > 0).ToList();
+        _metrics.TodoCompactions.Set(plans.Count);
+        _metrics.TodoCompactionBlocks.Set(plans.Sum());
     }
 
     async Task CompactStreamAsync(string key, Iteration work, CancellationToken cancellationToken)
@@ -192,8 +204,6 @@ public sealed partial class CompactLoop
             }
 
             var plan = Planner.Next(group, _options.LevelsMs, _leftAlone);
-            _metrics.TodoCompactions.Set(plan.Count > 0 ? 1 : 0);
-            _metrics.TodoCompactionBlocks.Set(plan.Count);
             var marked = false;
             foreach (var block in plan)
             {

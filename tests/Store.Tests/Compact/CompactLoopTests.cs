@@ -192,6 +192,83 @@ public sealed class CompactLoopTests : IAsyncDisposable
         Assert.True((await Loop().RunOnceAsync(default)).IsIdle);
     }
 
+    [Fact]
+    public async Task Broken_off_at_any_write_nothing_is_lost_and_the_next_iterations_finish()
+    {
+        var expected = default(string);
+        for (var survives = 0; ; survives++)
+        {
+            var folder = Path.Combine(_folder, $"crash{survives}");
+            await using var inner = new FileBucket(folder, TimeProvider.System);
+            await CopyAsync(inner);
+            var before = await TextAsync(inner);
+            expected ??= before;
+            Assert.Equal(expected, before);
+            await using var crashing = new FailingBucket(inner) { WritesLeft = survives };
+            var options = (CompactOptions o) => o with { FiveMinutesAfterMs = 4 * Hour, OneHourAfterMs = long.MaxValue, LevelsMs = [2 * Hour, 4 * Hour], ReplicaLabels = ["replica"] };
+            var report = await Loop(options, bucket: crashing).RunOnceAsync(default);
+            Assert.Equal(expected, await TextAsync(inner));
+
+            // What was begun is finished by a process that knows nothing of it.
+            for (var i = 0; i < 3; i++)
+            {
+                Assert.Equal(0, (await Loop(options, bucket: inner).RunOnceAsync(default)).Failures);
+            }
+
+            Assert.True((await Loop(options, bucket: inner).RunOnceAsync(default)).IsIdle);
+            Assert.Equal(expected, await TextAsync(inner));
+            if (report.Failures == 0)
+            {
+                Assert.True(survives > 8);
+                return;
+            }
+        }
+
+        async Task CopyAsync(IBucket to)
+        {
+            if (!Directory.Exists(Path.Combine(_folder, "bucket")) || await CountAsync() == 0)
+            {
+                for (var i = 0; i < 2; i++)
+                {
+                    await BlockAsync(Start + (i * 2 * Hour), Start + ((i + 1) * 2 * Hour), Labels.Of(("cluster", "a"), ("replica", "0")), Series("x", i));
+                    await BlockAsync(Start + (i * 2 * Hour), Start + ((i + 1) * 2 * Hour), Labels.Of(("cluster", "a"), ("replica", "1")), Series("x", i), Series("y", i));
+                }
+
+                await BlockAsync(Start + (4 * Hour), Start + (6 * Hour), Labels.Of(("cluster", "a")), Series("x", 2));
+            }
+
+            await foreach (var entry in _bucket.ListAsync("", recursive: true, default))
+            {
+                await using var content = await _bucket.GetAsync(entry.Key, default);
+                using var copy = new MemoryStream();
+                await content.CopyToAsync(copy);
+                await to.PutAsync(entry.Key, copy, PutCondition.None, default);
+            }
+        }
+
+        // What a reader sees: samples of all raw blocks that are not marked.
+        async Task<string> TextAsync(IBucket bucket)
+        {
+            var blocks = new BucketBlocks(bucket);
+            var seen = new SortedDictionary<string, SortedDictionary<long, double>>(StringComparer.Ordinal);
+            await foreach (var id in blocks.ListAsync(default))
+            {
+                if (await blocks.MetaAsync(id, default) is not { ResolutionMs: 0 } || await blocks.DeletionMarkAsync(id, default) is not null)
+                {
+                    continue;
+                }
+
+                foreach (var (labels, samples) in await ReadAsync([id], from: blocks))
+                {
+                    seen.TryAdd(labels, []);
+                    samples.ForEach(s => seen[labels].TryAdd(s.Timestamp, s.Value));
+                }
+            }
+
+            return string.Join('\n', seen.Select(s => $"{s.Key}: {s.Value.Count} {s.Value.Keys.First()} {s.Value.Keys.Last()} {s.Value.Values.Sum()}"));
+        }
+    }
+
     CompactLoop Loop(Func<CompactOptions, CompactOptions>? change = null, CollectorRegistry? registry = null, IBucket? bucket = null)
     {
         var options = new CompactOptions { Directory = Path.Combine(_folder, "work"), Time = _time, Random = _random, ConsistencyDelay = TimeSpan.Zero };
@@ -259,12 +336,13 @@ public sealed class CompactLoopTests : IAsyncDisposable
         return count;
     }
 
-    async Task<SortedDictionary<string, List<(long Timestamp, double Value)>>> ReadAsync(IEnumerable<BlockId> ids, Aggregate aggregate = Aggregate.Raw)
+    async Task<SortedDictionary<string, List<(long Timestamp, double Value)>>> ReadAsync(
+        IEnumerable<BlockId> ids, Aggregate aggregate = Aggregate.Raw, BucketBlocks? from = null)
     {
         var read = new SortedDictionary<string, List<(long, double)>>(StringComparer.Ordinal);
         foreach (var id in ids)
         {
-            await _blocks.DownloadAsync(id, Path.Combine(_folder, "read"), default);
+            await (from ?? _blocks).DownloadAsync(id, Path.Combine(_folder, "read"), default);
             var directory = Path.Combine(_folder, "read", id.ToString());
             Assert.Empty(BlockVerifier.Verify(directory, decode: true, default));
             using var block = Block.Open(directory);
@@ -282,13 +360,15 @@ public sealed class CompactLoopTests : IAsyncDisposable
         return read;
     }
 
-    /// <summary>A bucket that can't be listed.</summary>
+    /// <summary>A bucket that can't be listed, or one that fails for good after some writes.</summary>
     sealed class FailingBucket(IBucket bucket) : IBucket
     {
+        public int? WritesLeft { get; set; }
+
         public string Name => bucket.Name;
 
         public IAsyncEnumerable<BucketEntry> ListAsync(string prefix, bool recursive, CancellationToken cancellationToken) =>
-            throw new BucketException($"{Name}: can't be listed");
+            WritesLeft is null or < 0 ? throw new BucketException($"{Name}: can't be listed") : bucket.ListAsync(prefix, recursive, cancellationToken);
 
         public Task<Stream> GetAsync(string key, CancellationToken cancellationToken) => bucket.GetAsync(key, cancellationToken);
 
@@ -297,11 +377,26 @@ public sealed class CompactLoopTests : IAsyncDisposable
 
         public Task<ObjectAttributes?> AttributesAsync(string key, CancellationToken cancellationToken) => bucket.AttributesAsync(key, cancellationToken);
 
-        public Task<PutResult> PutAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken) =>
-            bucket.PutAsync(key, content, condition, cancellationToken);
+        public Task<PutResult> PutAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken)
+        {
+            Write();
+            return bucket.PutAsync(key, content, condition, cancellationToken);
+        }
 
-        public Task DeleteAsync(string key, CancellationToken cancellationToken) => bucket.DeleteAsync(key, cancellationToken);
+        public Task DeleteAsync(string key, CancellationToken cancellationToken)
+        {
+            Write();
+            return bucket.DeleteAsync(key, cancellationToken);
+        }
 
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+        void Write()
+        {
+            if (--WritesLeft < 0)
+            {
+                throw new BucketException($"{Name}: gone");
+            }
+        }
     }
 }
