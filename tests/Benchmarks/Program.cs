@@ -1,6 +1,7 @@
 using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
+using Observe.Benchmarks.Scrape;
 
 if (args is ["head", .. var rest])
 {
@@ -17,6 +18,18 @@ if (args is ["chunks"])
 if (args is ["compact", .. var compact])
 {
     await CompactRates.RunAsync(compact);
+    return;
+}
+
+if (args is ["farm"])
+{
+    await ScrapeFarm.RunAsync();
+    return;
+}
+
+if (args is ["scrape", .. var options])
+{
+    await ScrapeCost.RunAsync(options);
     return;
 }
 

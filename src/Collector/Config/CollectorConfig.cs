@@ -104,11 +104,12 @@ public sealed record CollectorConfig
         return Read(text, path, Path.GetDirectoryName(Path.GetFullPath(path)), clusterRequired, Environment.GetEnvironmentVariable);
     }
 
-    /// <summary>Reads text; paths in it stay as they are.</summary>
+    /// <summary>Reads text.</summary>
     /// <param name="name">Stands for the file in errors.</param>
+    /// <param name="directory">What relative paths are relative to; null leaves them as they are.</param>
     /// <exception cref="ConfigException">All that is wrong with the text.</exception>
-    public static CollectorConfig Parse(string text, string name, bool clusterRequired = true) =>
-        Read(text, name, directory: null, clusterRequired, Environment.GetEnvironmentVariable);
+    public static CollectorConfig Parse(string text, string name, bool clusterRequired = true, string? directory = null) =>
+        Read(text, name, directory, clusterRequired, Environment.GetEnvironmentVariable);
 
     internal static CollectorConfig Read(
         string text, string name, string? directory, bool clusterRequired, Func<string, string?> environment)

@@ -200,5 +200,20 @@ sealed class HttpClientReader(string? directory)
         return headers;
     }
 
-    string? File(ConfigSection section, string key) => section.Text(key) is { Length: > 0 } path ? JobReader.Join(directory, path) : null;
+    /// <summary>A path; that nothing is there yet is no error, since it is read when it is needed.</summary>
+    string? File(ConfigSection section, string key)
+    {
+        if (section.Text(key) is not { Length: > 0 } path)
+        {
+            return null;
+        }
+
+        path = JobReader.Join(directory, path);
+        if (!System.IO.File.Exists(path))
+        {
+            section.Errors.Warn(section.Key(key)!, $"{key}: there is no file {path}");
+        }
+
+        return path;
+    }
 }

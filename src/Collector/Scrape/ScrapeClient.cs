@@ -66,20 +66,19 @@ sealed class ScrapeClient : IDisposable
     /// an answer too.
     /// </summary>
     /// <param name="expected">Bytes of the last body.</param>
-    /// <exception cref="OperationCanceledException">The token, not the timeout, ended it.</exception>
-    public async ValueTask<ScrapeAnswer> FetchAsync(Target target, int expected, CancellationToken cancellationToken)
+    /// <param name="budget">Cancelled when the target's timeout is over, or the process ends.</param>
+    /// <exception cref="OperationCanceledException">The token, not the budget, ended it.</exception>
+    public async ValueTask<ScrapeAnswer> FetchAsync(Target target, int expected, CancellationToken budget, CancellationToken cancellationToken)
     {
-        using var timeout = new CancellationTokenSource(target.ScrapeTimeout, _time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            using var response = await SendAsync(target, both.Token);
+            using var response = await SendAsync(target, budget);
             if (response.StatusCode != HttpStatusCode.OK)
             {
                 return new ScrapeAnswer(null, null, $"server returned HTTP status {(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd());
             }
 
-            return await ReadAsync(response, expected, both.Token);
+            return await ReadAsync(response, expected, budget);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

@@ -32,13 +32,15 @@ sealed class ScrapeContext : IDisposable
 
     /// <summary>
     /// The next moment of a target's own place in its interval: the same at each start, spread evenly over targets, and different on
-    /// another machine, so that the replicas of a pair do not scrape at once.
+    /// another machine, so that the replicas of a pair do not scrape at once. An interval has a hundred places at least: targets that
+    /// share one wake the same timer.
     /// </summary>
     public DateTimeOffset FirstScrape(Target target)
     {
         var now = Time.GetUtcNow().ToUnixTimeMilliseconds();
         var interval = (long)target.ScrapeInterval.TotalMilliseconds;
         var offset = (long)((target.Hash ^ _offsetSeed) % (ulong)interval);
+        offset -= offset % Math.Clamp(interval / 100, 1, 100);
         var first = now - (now % interval) + offset;
         return DateTimeOffset.FromUnixTimeMilliseconds(first < now ? first + interval : first);
     }

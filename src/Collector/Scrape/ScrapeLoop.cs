@@ -16,7 +16,11 @@ sealed partial class ScrapeLoop : IDisposable
     readonly ScrapeContext _context;
     readonly CancellationTokenSource _stop = new();
     readonly CancellationToken _shutdown;
+    readonly CancellationTokenRegistration _ending;
     readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // The time that a scrape may take; used again and again, until it is exceeded.
+    CancellationTokenSource _budget;
 
     DateTimeOffset? _last;
     int _lastSize;
@@ -24,8 +28,12 @@ sealed partial class ScrapeLoop : IDisposable
     volatile string? _forcedError;
 
     /// <param name="shutdown">Ends everything at once: also a scrape under way, and without staleness markers.</param>
-    public ScrapeLoop(Target target, TargetSeries series, ScrapeClient client, ScrapeContext context, CancellationToken shutdown) =>
+    public ScrapeLoop(Target target, TargetSeries series, ScrapeClient client, ScrapeContext context, CancellationToken shutdown)
+    {
         (_target, _series, _client, _context, _shutdown) = (target, series, client, context, shutdown);
+        _budget = new CancellationTokenSource(Timeout.InfiniteTimeSpan, context.Time);
+        _ending = shutdown.UnsafeRegister(static loop => ((ScrapeLoop)loop!)._stop.Cancel(), this);
+    }
 
     public Target Target => _target;
 
@@ -65,10 +73,7 @@ sealed partial class ScrapeLoop : IDisposable
             while (true)
             {
                 var wait = next - _context.Time.GetUtcNow();
-                using (var both = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, _shutdown))
-                {
-                    await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, both.Token);
-                }
+                await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, _stop.Token);
 
                 var now = _context.Time.GetUtcNow();
                 if (next - now > s_tolerance)
@@ -83,7 +88,7 @@ sealed partial class ScrapeLoop : IDisposable
                 next += interval;
             }
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested || _shutdown.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
         }
         finally
@@ -111,9 +116,7 @@ sealed partial class ScrapeLoop : IDisposable
         ScrapeAnswer answer = default;
         try
         {
-            answer = _forcedError is { } forced
-                ? new ScrapeAnswer(null, null, forced)
-                : await _client.FetchAsync(_target, _lastSize, cancellationToken);
+            answer = _forcedError is { } forced ? new ScrapeAnswer(null, null, forced) : await FetchAsync(cancellationToken);
             Ingest(answer, time, start);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -125,6 +128,21 @@ sealed partial class ScrapeLoop : IDisposable
         finally
         {
             answer.Body?.Dispose();
+        }
+    }
+
+    async ValueTask<ScrapeAnswer> FetchAsync(CancellationToken cancellationToken)
+    {
+        if (!_budget.TryReset())
+        {
+            _budget.Dispose();
+            _budget = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _context.Time);
+        }
+
+        _budget.CancelAfter(_target.ScrapeTimeout);
+        using (cancellationToken.UnsafeRegister(static budget => ((CancellationTokenSource)budget!).Cancel(), _budget))
+        {
+            return await _client.FetchAsync(_target, _lastSize, _budget.Token, cancellationToken);
         }
     }
 
@@ -275,7 +293,12 @@ sealed partial class ScrapeLoop : IDisposable
         }
     }
 
-    public void Dispose() => _stop.Dispose();
+    public void Dispose()
+    {
+        _ending.Dispose();
+        _stop.Dispose();
+        _budget.Dispose();
+    }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "scrape failed: {Target}: {Reason}")]
     static partial void LogFailed(ILogger logger, string target, string reason);

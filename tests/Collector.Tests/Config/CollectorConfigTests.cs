@@ -201,7 +201,9 @@ public class CollectorConfigTests
             var config = CollectorConfig.Load(Path.Combine(folder, "observe.yml"));
             Assert.Equal(["a", "b"], config.ScrapeConfigs.Select(j => j.JobName));
             Assert.Equal([Path.Combine(folder, "t/*.json")], config.ScrapeConfigs[0].FileDiscoveryConfigs[0].Files);
-            Assert.Equal(Path.Combine(folder, "jobs", "token"), config.ScrapeConfigs[1].Http.Authorization!.CredentialsFile);
+            var token = Path.Combine(folder, "jobs", "token");
+            Assert.Equal(token, config.ScrapeConfigs[1].Http.Authorization!.CredentialsFile);
+            Assert.Equal([$"bearer_token_file: there is no file {token}"], config.Warnings.Select(w => w.Message));
 
             File.WriteAllText(Path.Combine(folder, "jobs", "c.yml"), "scrape_configs:\n- job_name: a\n  x: 1");
             var fault = Assert.Throws<ConfigException>(() => CollectorConfig.Load(Path.Combine(folder, "observe.yml")));

@@ -116,7 +116,7 @@ public sealed class PeerTests : IAsyncLifetime
               scrape_timeout: 7s
               relabel_configs:
               - {source_labels: [__address__], regex: '(.*):(\d+)', target_label: port, replacement: '$2'}
-              - {source_labels: [__address__, env], separator: '@', regex: '([^:]+):.*@(.*)', target_label: 'x_${2}', replacement: '${1}-$$-$3'}
+              - {source_labels: [__address__, env], separator: '@', regex: '(?P<host>[^:]+):.*@(.*)', target_label: 'x_${2}', replacement: '${host}-$$-$3'}
               - {action: hashmod, source_labels: [__address__], modulus: 7, target_label: shard}
               - {action: labelmap, regex: '__meta_(.+)', replacement: 'sd_$1'}
               - {action: uppercase, source_labels: [env], target_label: loud}

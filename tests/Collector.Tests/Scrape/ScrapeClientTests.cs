@@ -40,7 +40,9 @@ public sealed class ScrapeClientTests : IAsyncLifetime
 
     static async Task<string> Fetch(ScrapeClient client, ScrapeConfig config, string address)
     {
-        var answer = await client.FetchAsync(TargetOf(config, address), 0, CancellationToken.None);
+        var target = TargetOf(config, address);
+        using var budget = new CancellationTokenSource(target.ScrapeTimeout);
+        var answer = await client.FetchAsync(target, 0, budget.Token, CancellationToken.None);
         using (answer.Body)
         {
             return answer.Error ?? Encoding.UTF8.GetString(answer.Body!.Memory.Span);

@@ -40,6 +40,7 @@ public class RelabelTests
         { "an unknown group is empty and deletes", Rule(RelabelAction.Replace, "a", "f(.*)", "b", "$2"), """{__name__="m", a="foo", c="baz"}""" },
         { "no source sets a constant", Rule(RelabelAction.Replace, target: "d", replacement: "x"), """{__name__="m", a="foo", b="bar", c="baz", d="x"}""" },
         { "the target is a template", Rule(RelabelAction.Replace, "a", "(f)(oo)", "${2}_x", "$1"), """{__name__="m", a="foo", b="bar", c="baz", oo_x="f"}""" },
+        { "named groups expand", Rule(RelabelAction.Replace, "a", "(?P<first>.)(.*)", "d", "${first}!$2"), """{__name__="m", a="foo", b="bar", c="baz", d="f!oo"}""" },
         { "a legacy name that expands badly is no target", Rule(RelabelAction.Replace, "a", "(f)oo", "${2}", "x", legacy: true), Unchanged },
         { "keep drops the rest", Rule(RelabelAction.Keep, "a", "no.*"), "dropped" },
         { "keep keeps what matches", Rule(RelabelAction.Keep, "a", "f.*"), Unchanged },
