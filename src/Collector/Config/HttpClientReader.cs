@@ -54,11 +54,17 @@ sealed class HttpClientReader(string? directory)
             job.Errors.Add(job.Key("no_proxy"), "if no_proxy is configured, proxy_url must also be configured");
         }
 
+        var tls = ReadTls(job.Section("tls_config"));
+        if (tls.ServerName is not null && (proxy is not null || fromEnvironment))
+        {
+            job.Errors.Add(job.Key("tls_config"), "server_name is not supported yet together with a proxy");
+        }
+
         return new HttpClientConfig
         {
             BasicAuth = basic,
             Authorization = authorization,
-            Tls = ReadTls(job.Section("tls_config")),
+            Tls = tls,
             FollowRedirects = job.Bool("follow_redirects") ?? true,
             EnableHttp2 = job.Bool("enable_http2") ?? true,
             ProxyUrl = proxy,

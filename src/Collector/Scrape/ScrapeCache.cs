@@ -29,10 +29,11 @@ sealed class ScrapeCache
 
     public int Count { get; private set; }
 
+    /// <summary>Begins a scrape. One that was begun before and not ended counts for nothing.</summary>
     public void Begin()
     {
+        Forget();
         _scrape++;
-        _current.Clear();
         _guess = 0;
     }
 
@@ -135,20 +136,13 @@ sealed class ScrapeCache
         }
 
         (_previous, _current) = (_current, _previous);
+        _current.Clear();
     }
 
     /// <summary>Ends a scrape that failed, or that did not take place: all series went. Lines that the failed scrape brought are forgotten.</summary>
     public void Abandon(List<SeriesRef> stale)
     {
-        foreach (var index in _current)
-        {
-            if (_entries[index].Born == _scrape)
-            {
-                Remove(index);
-            }
-        }
-
-        _current.Clear();
+        Forget();
         for (var position = 0; position < _previous.Count; position++)
         {
             ref var entry = ref _entries[_previous[position]];
@@ -160,6 +154,20 @@ sealed class ScrapeCache
 
             entry.Position = position;
         }
+    }
+
+    /// <summary>Removes what the scrape under way brought, if there is one.</summary>
+    void Forget()
+    {
+        foreach (var index in _current)
+        {
+            if (_entries[index].Born == _scrape)
+            {
+                Remove(index);
+            }
+        }
+
+        _current.Clear();
     }
 
     void See(int index, ref Entry entry)

@@ -22,6 +22,9 @@ sealed class ScrapeClient : IDisposable
 {
     const int MaxRedirects = 10;
 
+    /// <summary>On a request: its connection has to do the TLS itself.</summary>
+    static readonly HttpRequestOptionsKey<bool> s_secured = new("secured");
+
     // How often files with certificates are looked at; connections made before a change live on until they are idle.
     static readonly TimeSpan s_fileCheck = TimeSpan.FromSeconds(5);
 
@@ -177,7 +180,8 @@ sealed class ScrapeClient : IDisposable
 
         if (url.Scheme == "https" && _config.Http.Tls.ServerName is not null)
         {
-            // The connection does its own TLS then, see Connect; the request must not ask for a second one.
+            // The connection does its own TLS then, see ConnectAsync; the request must not ask for a second one.
+            request.Options.Set(s_secured, true);
             request.RequestUri = new UriBuilder(url) { Scheme = "http", Port = url.Port }.Uri;
             request.Headers.Host = url.Authority;
             request.Version = HttpVersion.Version11;
@@ -275,7 +279,8 @@ sealed class ScrapeClient : IDisposable
         else
         {
             tls.TargetHost = http.Tls.ServerName;
-            handler.ConnectCallback = (context, cancellationToken) => Connect(context.DnsEndPoint, _config.Scheme == "https" ? tls : null, cancellationToken);
+            handler.ConnectCallback = (context, cancellationToken) => ConnectAsync(
+                context.DnsEndPoint, context.InitialRequestMessage.Options.TryGetValue(s_secured, out _) ? tls : null, cancellationToken);
         }
 
         if (http.ProxyUrl is not null)
@@ -287,7 +292,7 @@ sealed class ScrapeClient : IDisposable
     }
 
     /// <summary>Connects with a name in the TLS handshake that is not the URL's, which the handler itself cannot do.</summary>
-    static async ValueTask<Stream> Connect(DnsEndPoint endpoint, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
+    static async ValueTask<Stream> ConnectAsync(DnsEndPoint endpoint, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try

@@ -15,7 +15,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     readonly SemaphoreSlim _gate = new(1);
 
     readonly CancellationTokenSource _shutdown = new();
-    readonly Dictionary<(int Discovery, string Source), TargetGroup> _groups = [];
+    readonly Dictionary<(string Discovery, string Source), TargetGroup> _groups = [];
     readonly Dictionary<ulong, ScrapeLoop> _loops = [];
     readonly List<ScrapeLoop> _ending = [];
 
@@ -112,26 +112,25 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     void StartDiscovery()
     {
         var config = _job.Config;
-        var discoveries = new List<IDiscovery>();
-        if (config.StaticConfigs.Count > 0)
+        var discoveries = new Dictionary<string, IDiscovery> { ["static"] = new StaticDiscovery(config.StaticConfigs) };
+        foreach (var file in config.FileDiscoveryConfigs)
         {
-            discoveries.Add(new StaticDiscovery(config.StaticConfigs));
+            discoveries["file " + string.Join(' ', file.Files)] = new FileDiscovery(file, context.Time, context.Metrics.Discovery, context.Logger);
         }
 
-        discoveries.AddRange(config.FileDiscoveryConfigs.Select(file => new FileDiscovery(file, context.Time, context.Metrics.Discovery, context.Logger)));
         _discovery = CancellationTokenSource.CreateLinkedTokenSource(_shutdown.Token);
         _following = FollowAsync(discoveries, _discovery.Token);
     }
 
-    async Task FollowAsync(List<IDiscovery> discoveries, CancellationToken cancellationToken)
+    async Task FollowAsync(Dictionary<string, IDiscovery> discoveries, CancellationToken cancellationToken)
     {
-        var found = Channel.CreateBounded<(int Discovery, IReadOnlyList<TargetGroup> Groups)>(16);
-        var running = Task.WhenAll(discoveries.Select((discovery, index) => DiscoverAsync(
-            discovery, groups => found.Writer.WriteAsync((index, groups), cancellationToken), cancellationToken)));
-        var heard = new HashSet<int>();
+        var found = Channel.CreateBounded<(string Discovery, IReadOnlyList<TargetGroup> Groups)>(16);
+        var running = Task.WhenAll(discoveries.Select(discovery => DiscoverAsync(
+            discovery.Value, groups => found.Writer.WriteAsync((discovery.Key, groups), cancellationToken), cancellationToken)));
+        var heard = new HashSet<string>();
         try
         {
-            await ForgetAsync(index => index >= discoveries.Count, cancellationToken);
+            await ForgetAsync(discovery => !discoveries.ContainsKey(discovery), cancellationToken);
             while (await found.Reader.WaitToReadAsync(cancellationToken))
             {
                 await _gate.WaitAsync(cancellationToken);
@@ -141,7 +140,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
                     {
                         if (heard.Add(update.Discovery))
                         {
-                            Forget(index => index == update.Discovery);
+                            Forget(discovery => discovery == update.Discovery);
                         }
 
                         Take(update.Discovery, update.Groups);
@@ -177,7 +176,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         }
     }
 
-    async Task ForgetAsync(Func<int, bool> discovery, CancellationToken cancellationToken)
+    async Task ForgetAsync(Func<string, bool> discovery, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
         try
@@ -193,14 +192,14 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         }
     }
 
-    bool Forget(Func<int, bool> discovery)
+    bool Forget(Func<string, bool> discovery)
     {
         var gone = _groups.Keys.Where(key => discovery(key.Discovery)).ToList();
         gone.ForEach(key => _groups.Remove(key));
         return gone.Count > 0;
     }
 
-    void Take(int discovery, IReadOnlyList<TargetGroup> groups)
+    void Take(string discovery, IReadOnlyList<TargetGroup> groups)
     {
         foreach (var group in groups)
         {

@@ -37,7 +37,7 @@ sealed partial class CollectorFlags(string defaultFolder)
     {
         var path = flags.GetValue(ConfigFile) ?? throw new FlagException("--config.file is missing");
         return flags.GetValue(ExpandEnvironment)
-            ? CollectorConfig.Parse(Expand(File.ReadAllText(path)), path)
+            ? CollectorConfig.Parse(Expand(File.ReadAllText(path)), path, directory: Path.GetDirectoryName(Path.GetFullPath(path)))
             : CollectorConfig.Load(path);
     }
 
