@@ -37,7 +37,7 @@ public sealed class BadInputTests : IDisposable
 
     [Theory]
     [InlineData("--query.timeout=soon", "--query.timeout")]
-    [InlineData("--endpoint", "--endpoint")]
+    [InlineData("--data-dir", "--data-dir")]
     [InlineData("--no-such-flag=1", "--no-such-flag")]
     [InlineData("--http-address=nowhere", "--http-address")]
     [InlineData("--enable-feature=magic", "magic")]

@@ -25,6 +25,7 @@ static class CollectorCommand
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("collector", flags, server);
+            collector.Load(flags);
             var (yaml, source) = objstore.Required(flags);
             var role = new CollectorRole(host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
             {

@@ -23,6 +23,7 @@ static class Flags
     {
         var option = New<string[]>(name, description, [], _ => []);
         option.AllowMultipleArgumentsPerToken = false;
+        option.Arity = ArgumentArity.OneOrMore;
         return option;
     }
 

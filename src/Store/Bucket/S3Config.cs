@@ -39,8 +39,8 @@ public sealed record S3Config
 
     public bool SendContentMd5 { get; init; }
 
-    /// <summary>Attempts after the first.</summary>
-    public int MaxRetries { get; init; } = 10;
+    /// <summary>Attempts after the first. Few: whoever asks tries again by itself, and an outage is to be told within seconds.</summary>
+    public int MaxRetries { get; init; } = 5;
 
     /// <summary>The first pause; each next one doubles, with jitter, up to 20 s.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(200);
@@ -95,7 +95,7 @@ public sealed record S3Config
             PartSize = section.Number("part_size", DefaultPartSize, 5 << 20, 5L << 30),
             DisableMultipart = section.Flag("disable_multipart"),
             SendContentMd5 = section.Flag("send_content_md5"),
-            MaxRetries = (int)section.Number("max_retries", 10, 0, 100),
+            MaxRetries = (int)section.Number("max_retries", 5, 0, 100),
             UserMetadata = section.Texts("put_user_metadata"),
             Encryption = S3Encryption.Read(section.Section("sse_config")),
             Http = S3HttpConfig.Read(section.Section("http_config")),
