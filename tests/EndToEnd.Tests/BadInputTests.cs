@@ -118,6 +118,52 @@ public sealed class BadInputTests : IDisposable
         Assert.Contains(text, await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--query.max-query-length=20", "sum by (cluster) (rate(up[5m]))")]
+    [InlineData("--query.max-samples=2", "sum_over_time(vector(1)[1m:1s])")]
+    public async Task A_query_over_a_limit_is_told_the_limit_and_its_flag(string flag, string query)
+    {
+        await using var process = await ObserveProcess.StartAsync("query", ["--endpoint=127.0.0.1:1", flag]);
+        using var response = await process.Http.GetAsync("api/v1/query?query=" + Uri.EscapeDataString(query));
+        Assert.Equal(System.Net.HttpStatusCode.UnprocessableEntity, response.StatusCode);
+        Assert.Contains(flag.Split('=')[0], await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_corrupt_block_is_named_and_the_others_are_answered_from()
+    {
+        var bucket = Path.Combine(_folder, "bucket");
+        await using (var exporter = await LedgerExporter.StartAsync(series: 50))
+        {
+            var config = await FileAsync("observe.yml",
+                $"global: {{scrape_interval: 200ms, scrape_timeout: 200ms, external_labels: {{cluster: bits}}}}\nscrape_configs: [{{job_name: ledger, static_configs: [{{targets: ['{exporter.Address}']}}]}}]\n");
+            await using var collector = await ObserveProcess.StartAsync("collector", [
+                "--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data"), "--storage.tsdb.min-block-duration=2s",
+                "--objstore.config={type: FILESYSTEM, config: {directory: " + bucket + "}}",
+            ]);
+            await Eventually.TrueAsync(() => Task.FromResult(exporter.Scrapes > 40), TimeSpan.FromSeconds(60), "scrapes");
+            await collector.Process.StopAsync();
+        }
+
+        var damaged = Directory.GetDirectories(bucket).Where(d => File.Exists(Path.Combine(d, "meta.json"))).Order(StringComparer.Ordinal).First();
+        var chunks = Path.Combine(damaged, "chunks", "000001");
+        var bytes = await File.ReadAllBytesAsync(chunks);
+        for (var at = 8; at < bytes.Length; at += 7)
+        {
+            bytes[at] ^= 0x10;
+        }
+
+        await File.WriteAllBytesAsync(chunks, bytes);
+        string[] objstore = ["--objstore.config={type: FILESYSTEM, config: {directory: " + bucket + "}}"];
+        var (exitCode, verified) = await ObserveProcess.RunAsync("bucket", "verify", objstore[0]);
+        Assert.Equal(1, exitCode);
+        Assert.Contains(Path.GetFileName(damaged), verified, StringComparison.Ordinal);
+        await using var query = await ObserveProcess.StartAsync("query", [.. objstore, "--data-dir=" + Path.Combine(_folder, "query")]);
+        var answer = await query.GetAsync("api/v1/query?query=" + Uri.EscapeDataString("count(last_over_time(ledger[1h]))"));
+        Assert.Equal("50", (string?)answer["data"]!["result"]![0]!["value"]![1]);
+        Assert.Contains(Path.GetFileName(damaged), answer["warnings"]!.ToJsonString(), StringComparison.Ordinal);
+    }
+
     async Task<string> FileAsync(string name, string content)
     {
         var path = Path.Combine(_folder, name);
