@@ -5,7 +5,7 @@ export DOTNET_NOLOGO = 1
 
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 
-.PHONY: help build demo test lint format peers clean
+.PHONY: help build demo test bench-query lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: build ## run every role, fed by three simulated clusters; http://127.0.0.1
 
 test: ## build everything, run all tests; the last line is "N passed, N failed"
 	@bash tests/run
+
+bench-query: build ## time queries against Prometheus over the same blocks (make peers first); ARGS="--runs 7 --only REGEX --cold no"
+	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-query --observe $(OBSERVE) $(ARGS)
 
 lint: ## check that the code is formatted
 	dotnet format Observe.sln --verify-no-changes --no-restore

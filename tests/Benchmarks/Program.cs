@@ -1,6 +1,7 @@
 using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
+using Observe.Benchmarks.QueryBench;
 using Observe.Benchmarks.Scrape;
 
 if (args is ["head", .. var rest])
@@ -30,6 +31,12 @@ if (args is ["farm"])
 if (args is ["scrape", .. var options])
 {
     await ScrapeCost.RunAsync(options);
+    return;
+}
+
+if (args is ["bench-query", .. var queries])
+{
+    Environment.ExitCode = await QueryComparison.RunAsync(queries);
     return;
 }
 

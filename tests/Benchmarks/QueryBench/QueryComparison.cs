@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Observe.Benchmarks.QueryBench;
+
+/// <summary>
+/// Queries of dashboards and alert rules, asked of Prometheus and of Observe over the same blocks. Each is asked once of servers that
+/// have just started, then in turns of both, until enough is known; nothing is cached but files' pages.
+/// </summary>
+static class QueryComparison
+{
+    /// <summary>Of one query's warm runs of both servers together.</summary>
+    static readonly TimeSpan s_share = TimeSpan.FromSeconds(4);
+
+    sealed record Row(int Number, BenchQuery Query, double[] Cold, double[][] Warm, QueryAnswer[] Answers, string Equality)
+    {
+        public double Median(int server) => Warm[server].Order().ElementAt(Warm[server].Length / 2);
+
+        public double Ratio => Median(1) / Median(0);
+    }
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var options = new Dictionary<string, string>();
+        for (var i = 0; i + 1 < arguments.Length; i += 2)
+        {
+            options[arguments[i]] = arguments[i + 1];
+        }
+
+        var observe = Path.GetFullPath(options.GetValueOrDefault("--observe", "artifacts/bin/Observe/release/observe"));
+        var folder = Path.GetFullPath(options.GetValueOrDefault("--data", "artifacts/bench"));
+        var runs = int.Parse(options.GetValueOrDefault("--runs", "7"), CultureInfo.InvariantCulture);
+        var cold = options.GetValueOrDefault("--cold", "yes") == "yes";
+        var only = new Regex(options.GetValueOrDefault("--only", ""));
+        var blocks = new FleetBlocks(folder, observe);
+        await blocks.MakeAsync();
+        Func<Task<PeerProcess>>[] servers =
+        [
+            () => PeerProcess.StartAsync(
+                PeerProcess.Find("prometheus"), Path.Combine(folder, "prometheus.log"), "--config.file=/dev/null", $"--storage.tsdb.path={blocks.Prometheus}",
+                "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h",
+                "--web.listen-address=127.0.0.1:{port}"),
+            () => PeerProcess.StartAsync(
+                observe, Path.Combine(folder, "observe.log"), "query", $"--objstore.config={blocks.ObjstoreConfig}", "--http-address=127.0.0.1:{port}",
+                "--grpc-address=127.0.0.1:0", $"--data-dir={Path.Combine(folder, "observe")}"),
+        ];
+
+        var queries = BenchQueries.All.Select((query, i) => (Number: i + 1, Query: query)).Where(q => only.IsMatch(q.Query.Promql)).ToList();
+        var coldTimes = new double[BenchQueries.All.Count + 1][];
+        var clock = Stopwatch.GetTimestamp();
+        foreach (var (number, query) in queries)
+        {
+            coldTimes[number] = [double.NaN, double.NaN];
+            for (var s = 0; s < (cold ? 2 : 0); s++)
+            {
+                await using var server = await servers[s]();
+                coldTimes[number][s] = (await server.AskAsync(query)).Milliseconds;
+            }
+        }
+
+        await using var prometheus = await servers[0]();
+        await using var own = await servers[1]();
+        PeerProcess[] running = [prometheus, own];
+        var rows = new List<Row>();
+        Console.WriteLine($"{"",3} {"range",5} {"step",5} {"series",6} {"samples",8} {"cold P",7} {"cold O",7} {"warm P",7} {"warm O",7} {"ratio",6}  result   query");
+        foreach (var (number, query) in queries)
+        {
+            var row = await MeasureAsync(running, number, query, coldTimes[number], runs);
+            rows.Add(row);
+            Console.WriteLine(Line(row));
+        }
+
+        Console.WriteLine();
+        var geometric = Math.Exp(rows.Average(r => Math.Log(r.Ratio)));
+        var coldMean = Math.Exp(rows.Average(r => Math.Log(r.Cold[1] / r.Cold[0])));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"geometric mean of the ratios: warm {geometric:F3}, cold {coldMean:F3}; warm above 1.0: {rows.Count(r => r.Ratio > 1)}; "
+            + $"equal {rows.Count(r => r.Equality == "equal")}, within 1e-12 {rows.Count(r => r.Equality == "1e-12")}, different {rows.Count(r => r.Equality is not ("equal" or "1e-12"))}"));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"peak resident memory: Prometheus {prometheus.PeakMemory() >> 20} MiB, Observe {own.PeakMemory() >> 20} MiB, ratio {(double)own.PeakMemory() / prometheus.PeakMemory():F2}; "
+            + $"CPU: Prometheus {prometheus.ProcessorTime():F1} s, Observe {own.ProcessorTime():F1} s; {Stopwatch.GetElapsedTime(clock).TotalSeconds:F0} s in all"));
+        foreach (var row in rows.Where(r => r.Equality is not ("equal" or "1e-12")))
+        {
+            Console.WriteLine($"{row.Number}: {row.Equality}");
+        }
+
+        return rows.All(r => r.Equality is "equal" or "1e-12") ? 0 : 1;
+    }
+
+    static async Task<Row> MeasureAsync(PeerProcess[] servers, int number, BenchQuery query, double[] cold, int runs)
+    {
+        List<double>[] times = [[], []];
+        var answers = new QueryAnswer[2];
+        var clock = Stopwatch.GetTimestamp();
+        for (var run = 0; run <= runs && (run <= 3 || Stopwatch.GetElapsedTime(clock) < s_share); run++)
+        {
+            for (var s = 0; s < 2; s++)
+            {
+                var (milliseconds, answer) = await servers[s].AskAsync(query);
+                if (run == 0)
+                {
+                    answers[s] = QueryAnswer.Parse(answer);
+                }
+                else
+                {
+                    times[s].Add(milliseconds);
+                }
+            }
+        }
+
+        return new Row(number, query, cold, [.. times.Select(t => t.ToArray())], answers, answers[0].Compare(answers[1]));
+    }
+
+    static string Line(Row row)
+    {
+        var (range, step) = row.Query.Hours == 0 ? ("now", "") : ($"{row.Query.Hours}h", $"{row.Query.StepSeconds}s");
+        var equality = row.Equality is "equal" or "1e-12" ? row.Equality : "differs";
+        var text = row.Query.Promql.Length > 100 ? row.Query.Promql[..97] + "…" : row.Query.Promql;
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{row.Number,3} {range,5} {step,5} {row.Answers[0].Series.Count,6} {row.Answers[0].Samples,8} {row.Cold[0],7:F1} {row.Cold[1],7:F1} {row.Median(0),7:F1} {row.Median(1),7:F1} {row.Ratio,6:F2}  {equality,-8} {text}");
+    }
+}
