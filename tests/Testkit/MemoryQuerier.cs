@@ -78,18 +78,26 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
         {
             batch.Count = 0;
             batch.HasStartTimestamps = false;
-            foreach (var (time, value) in series.Samples.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime).Take(batch.Capacity))
+            var floats = series.Samples.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime);
+            var histograms = series.Histograms.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime);
+            var (nextFloat, nextHistogram) = (First(floats.Select(p => p.Time)), First(histograms.Select(p => p.Time)));
+            if (nextFloat <= nextHistogram)
             {
                 batch.Kind = SampleKind.Float;
-                (batch.Timestamps[batch.Count], batch.Values[batch.Count]) = (time, value);
-                batch.Count++;
+                foreach (var (time, value) in floats.TakeWhile(p => p.Time < nextHistogram).Take(batch.Capacity))
+                {
+                    (batch.Timestamps[batch.Count], batch.Values[batch.Count]) = (time, value);
+                    batch.Count++;
+                }
             }
-
-            foreach (var (time, value) in series.Histograms.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime).Take(batch.Capacity - batch.Count))
+            else
             {
                 batch.Kind = SampleKind.Histogram;
-                (batch.Timestamps[batch.Count], batch.Histograms[batch.Count]) = (time, value);
-                batch.Count++;
+                foreach (var (time, value) in histograms.TakeWhile(p => p.Time < nextFloat).Take(batch.Capacity))
+                {
+                    (batch.Timestamps[batch.Count], batch.Histograms[batch.Count]) = (time, value);
+                    batch.Count++;
+                }
             }
 
             if (batch.Count > 0)
@@ -99,6 +107,8 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 
             return batch.Count > 0 && !hints.SkipSamples;
         }
+
+        static long First(IEnumerable<long> times) => times.DefaultIfEmpty(long.MaxValue).First();
 
         public void Seek(long timestamp) => _from = Math.Max(_from, timestamp);
 

@@ -109,8 +109,8 @@ sealed class OperatorFactory(bool isRange, EngineOptions options)
                 Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
             "label_replace" => Relabelling.Replace(
                 Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
-            "max_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, Math.Max),
-            "min_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, Math.Min),
+            "max_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Max),
+            "min_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Min),
             "pi" => ScalarOperator.Constant(Math.PI, scope),
             "scalar" => new OnlyElement(Build(arguments[0], scope, name), scope),
             "sort" or "sort_desc" => new Sorting(

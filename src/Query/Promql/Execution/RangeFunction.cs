@@ -16,7 +16,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
     public override long Cost => source.Cost;
 
-    public override bool MayFail => _merge is { IsNeeded: true } || base.MayFail;
+    public override bool MayFail => _merge is { IsNeeded: true } || name == "double_exponential_smoothing" || base.MayFail;
 
     public override IEnumerable<SeriesOperator> Inputs => [.. source.Inputs, .. arguments];
 

@@ -47,7 +47,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var pair = _pairs[route];
         var other = worker.RentColumn(column.Steps);
         Many.Evaluate(pair.Many, column, worker);
-        if (!column.IsEmpty)
+        if (!column.IsEmpty || One.MayFail)
         {
             if (_oneSide is null)
             {

@@ -20,6 +20,12 @@ static class GoMath
         1.9841269841269841270e-4, 1.3888888888888888889e-3, 8.3333333333333333333e-3, 4.1666666666666666667e-2, 1.6666666666666666667e-1, 0.5, 1.0,
     ];
 
+    /// <summary>An infinity wins over NaN.</summary>
+    public static double Max(double x, double y) => double.IsPositiveInfinity(x) || double.IsPositiveInfinity(y) ? double.PositiveInfinity : Math.Max(x, y);
+
+    /// <summary>An infinity wins over NaN.</summary>
+    public static double Min(double x, double y) => double.IsNegativeInfinity(x) || double.IsNegativeInfinity(y) ? double.NegativeInfinity : Math.Min(x, y);
+
     public static double Log(double x)
     {
         if (double.IsNaN(x) || double.IsPositiveInfinity(x))

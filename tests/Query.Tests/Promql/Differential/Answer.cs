@@ -1,12 +1,21 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Observe.Query.Promql;
 using Observe.Store.Model;
 
 namespace Observe.Query.Tests.Promql.Differential;
 
+enum DifferenceKind
+{
+    Error, NoError, Missing, TooMuch, Value, Order,
+}
+
+/// <param name="Time">A step at which it shows, where there is one.</param>
+sealed record Difference(DifferenceKind Kind, long? Time, string Text);
+
 /// <summary>An answer in a form in which two can be compared: each series' points as text, by its labels.</summary>
-sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<long, string>> Series, SortedSet<string> Notes)
+sealed partial record Answer(string? Error, SortedDictionary<string, SortedDictionary<long, string>> Series, SortedSet<string> Notes)
 {
     public static Answer Of(QueryResult result)
     {
@@ -29,10 +38,13 @@ sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<lo
                 points[result.Type == ResultType.Vector ? result.TimeMs : one.HistogramTimestamps.Span[i]] = Text(one.Histograms.Span[i]);
             }
 
-            series.Add(one.Labels.ToString(), points);
+            series[Key(one.Labels)] = points;
         }
 
-        return new Answer(null, series, [.. result.Warnings, .. result.Infos]);
+        return new Answer(null, series, [.. result.Warnings, .. result.Infos])
+        {
+            Order = result.Type == ResultType.Vector ? [.. result.Series.Select(s => series[Key(s.Labels)].Values.Single())] : [],
+        };
     }
 
     public static Answer Of(JsonElement response)
@@ -45,6 +57,7 @@ sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<lo
         var data = response.GetProperty("data");
         var result = data.GetProperty("result");
         var series = new SortedDictionary<string, SortedDictionary<long, string>>(StringComparer.Ordinal);
+        var order = new List<string>();
         if (data.GetProperty("resultType").GetString() == "scalar")
         {
             series["scalar"] = new() { [Time(result[0])] = result[1].GetString()! };
@@ -54,7 +67,9 @@ sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<lo
             foreach (var one in result.EnumerateArray())
             {
                 var labels = Labels.Of(one.GetProperty("metric").EnumerateObject().Select(p => KeyValuePair.Create(p.Name, p.Value.GetString()!)));
-                series.Add(labels.ToString(), Points(one));
+                var points = Points(one);
+                series[Key(labels)] = points;
+                order.Add(points.Values.Last());
             }
         }
 
@@ -67,23 +82,34 @@ sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<lo
             }
         }
 
-        return new Answer(null, series, notes);
+        return new Answer(null, series, notes) { Order = order };
     }
+
+    /// <summary>Values of an instant vector in the order in which they came; sorting decides it, and ties are free.</summary>
+    public IReadOnlyList<string> Order { get; init; } = [];
 
     /// <summary>What differs; null when nothing does.</summary>
     /// <param name="tolerance">By how much floats may differ, relatively.</param>
-    public string? Difference(Answer expected, double tolerance)
+    /// <param name="isOrdered">The order of the values counts.</param>
+    public Difference? Difference(Answer expected, double tolerance, bool isOrdered = false)
     {
         if (Error is not null || expected.Error is not null)
         {
-            return (Error is null) == (expected.Error is null) ? null : $"error {Error ?? "none"}, expected {expected.Error ?? "none"}";
+            return (Error is null) == (expected.Error is null)
+                ? null
+                : new Difference(Error is null ? DifferenceKind.NoError : DifferenceKind.Error, null, $"error {Error ?? "none"}, expected {expected.Error ?? "none"}");
         }
 
         foreach (var labels in Series.Keys.Union(expected.Series.Keys))
         {
-            if (!Series.TryGetValue(labels, out var own) || !expected.Series.TryGetValue(labels, out var other))
+            if (!Series.TryGetValue(labels, out var own))
             {
-                return $"{labels} is {(own is null ? "missing" : "too much")}";
+                return new Difference(DifferenceKind.Missing, expected.Series[labels].Keys.First(), $"{labels} is missing");
+            }
+
+            if (!expected.Series.TryGetValue(labels, out var other))
+            {
+                return new Difference(DifferenceKind.TooMuch, own.Keys.First(), $"{labels} is too much");
             }
 
             foreach (var time in own.Keys.Union(other.Keys))
@@ -91,13 +117,23 @@ sealed record Answer(string? Error, SortedDictionary<string, SortedDictionary<lo
                 var (a, b) = (own.GetValueOrDefault(time, "nothing"), other.GetValueOrDefault(time, "nothing"));
                 if (a != b && !AreClose(a, b, tolerance))
                 {
-                    return string.Create(CultureInfo.InvariantCulture, $"{labels} at {time}: {a}, expected {b}");
+                    return new Difference(DifferenceKind.Value, time, string.Create(CultureInfo.InvariantCulture, $"{labels} at {time}: {a}, expected {b}"));
                 }
             }
         }
 
-        return null;
+        return isOrdered && Order.Count == expected.Order.Count && !Order.Zip(expected.Order).All(p => AreClose(p.First, p.Second, Math.Max(tolerance, 1e-12)))
+            ? new Difference(DifferenceKind.Order, null, $"order {string.Join(", ", Order)}, expected {string.Join(", ", expected.Order)}")
+            : null;
     }
+
+    /// <summary>Labels, numbers in them (of count_values) to eleven digits.</summary>
+    static string Key(Labels labels) => LongNumber().Replace(labels.ToString(), m => double.TryParse(m.Value, CultureInfo.InvariantCulture, out var number)
+        ? number.ToString("G11", CultureInfo.InvariantCulture)
+        : m.Value);
+
+    [GeneratedRegex(@"[0-9]*\.[0-9]{4,}(e[-+]?[0-9]+)?")]
+    private static partial Regex LongNumber();
 
     static bool AreClose(string a, string b, double tolerance)
     {

@@ -1,116 +1,209 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
+using Observe.Query.Promql.Parsing;
 
 namespace Observe.Query.Tests.Promql.Differential;
 
-/// <summary>Queries that are well-typed, made at random.</summary>
+/// <summary>Queries that are well-typed, made at random of all that Prometheus 3.5 knows.</summary>
 sealed class RandomQueries(Random random)
 {
     static readonly string[] s_metrics =
-        ["requests_total", "errors_total", "temperature", "odd", "small", "build_info", "latency_bucket", "native", "native_gauge", "custom"];
+    [
+        "requests_total", "requests_total", "errors_total", "temperature", "odd", "small", "build_info", "latency_bucket", "native", "native",
+        "native_gauge", "custom", "halves", "mixed", "{\"http.requests\"}", "target_info", "temperature", "temperature", "errors_total", "nothing", "steady",
+    ];
+
+    static readonly string[] s_histograms = ["native", "native", "native_gauge", "custom", "halves", "mixed"];
 
     static readonly string[] s_matchers =
-        ["", "", "", "{job=\"a\"}", "{instance=~\"0|1\"}", "{job!=\"a\",instance!=\"3\"}", "{instance=\"0\"}", "{job=~\".*b\"}"];
-
-    static readonly string[] s_ofRange =
     [
-        "rate", "increase", "delta", "irate", "idelta", "avg_over_time", "min_over_time", "max_over_time", "sum_over_time", "count_over_time",
-        "last_over_time", "stddev_over_time", "stdvar_over_time", "changes", "resets", "deriv", "present_over_time", "absent_over_time",
+        "", "", "", "{job=\"a\"}", "{instance=~\"0|1\"}", "{job!=\"a\",instance!=\"3\"}", "{instance=\"0\"}", "{job=~\".*b\"}", "{job!~\"a.*\"}",
+        "{instance=~\"[12]\"}", "{absent=\"\"}", "", "", "{job=~\"(?i:A)\"}", "{instance=~\".+\",job=\"b\"}", "{instance=\"1\",job=\"a\"}",
     ];
 
-    static readonly string[] s_ofVector =
-    [
-        "abs", "ceil", "floor", "sgn", "sqrt", "exp", "ln", "log2", "log10", "deg", "rad", "histogram_count", "histogram_sum", "histogram_avg",
-        "histogram_stddev", "histogram_stdvar", "timestamp", "hour", "day_of_week", "days_in_month", "absent", "sin", "cos", "tanh",
-    ];
+    static readonly string[] s_grouping =
+        ["", "", " by (job)", " by (instance)", " without (instance)", " by (job, le)", " without (job)", " by (version)", " by ()", " without ()", " by (__name__, job)"];
 
-    static readonly string[] s_aggregations = ["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
-    static readonly string[] s_grouping = ["", "", " by (job)", " by (instance)", " without (instance)", " by (job, le)", " without (job)", " by (version)"];
+    static readonly string[] s_aggregations = ["sum", "sum", "avg", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
     static readonly string[] s_arithmetic = ["+", "-", "*", "/", "%", "^", "atan2"];
     static readonly string[] s_comparison = ["==", "!=", ">", "<", ">=", "<="];
-    static readonly string[] s_times = ["", "", "", "", " offset 1m", " offset -30s", " @ 1700007600", " @ start()", " @ end()", " @ 1700007900 offset 90s"];
-    static readonly string[] s_ranges = ["1m", "2m", "5m", "10m", "45s", "30s"];
 
-    public string Next() => random.Next(25) == 0 ? Scalar(2) : Vector(random.Next(1, 4));
+    static readonly string[] s_times =
+    [
+        "", "", "", "", "", "", "", "", " offset 1m", " offset -30s", " @ 1700007600", " @ start()", " @ end()", " @ 1700007900 offset 90s", " offset (1m + 30s)",
+        " offset 2m @ end()", " @ 1700006400.5", " offset 10m",
+    ];
 
-    string Vector(int depth)
+    static readonly string[] s_ranges = ["1m", "2m", "5m", "5m", "10m", "45s", "30s", "15s", "(2m * 2)", "100", "1h", "(5m - 30s)", "20m", "5m", "2m", "20s"];
+    static readonly string[] s_numbers = ["0", "1", "-1", "2.5", "1e3", "0.3", "Inf", "NaN", "-Inf", "1e-9", "0x1f", "5m", "1e300"];
+    static readonly string[] s_quantiles = ["0.5", "0.9", "0.99", "0", "1", "0.01", "1.5", "-1", "NaN"];
+
+    /// <summary>What the table has and Prometheus 3.5 does not.</summary>
+    static readonly HashSet<string> s_new =
+    [
+        "first_over_time", "ts_of_first_over_time", "histogram_quantiles", "start", "end", "step", "range", "min_of", "max_of", "start_timestamp",
+    ];
+
+    static readonly FunctionSignature[] s_functions = [.. FunctionSignatures.Every.Where(f => !s_new.Contains(f.Name)).OrderBy(f => f.Name, StringComparer.Ordinal)];
+    static readonly FunctionSignature[] s_ofRange = [.. s_functions.Where(f => f.ArgumentTypes.Contains(ExprType.Matrix))];
+
+    public QueryTree Next() => random.Next(25) switch
     {
-        if (depth == 0)
+        0 => Scalar(2),
+        1 => Range(random.Next(0, 2)),
+        _ => Vector(Math.Min(random.Next(1, 5), random.Next(1, 5))),
+    };
+
+    QueryTree Vector(int depth)
+    {
+        if (depth <= 0)
         {
-            return Selector();
+            return Selector(random.Next(3) == 0 ? s_histograms : s_metrics);
         }
 
-        return random.Next(18) switch
+        return random.Next(22) switch
         {
-            0 or 1 or 2 or 3 => RangeCall(depth),
-            4 or 5 => $"{Pick(s_ofVector)}({Vector(depth - 1)})",
-            6 or 7 or 8 => $"{Pick(s_aggregations)}{Pick(s_grouping)} ({Vector(depth - 1)})",
-            9 => $"{Pick(["topk", "bottomk"])}{Pick(s_grouping)} ({random.Next(1, 4)}, {Vector(depth - 1)})",
-            10 => $"quantile{Pick(s_grouping)} ({Pick(["0.5", "0.9", "0", "1", "1.5", "-1"])}, {Vector(depth - 1)})",
-            11 => $"({Vector(depth - 1)} {Pick(s_arithmetic)} {Scalar(depth - 1)})",
-            12 => random.Next(2) == 0
-                ? $"({Vector(depth - 1)} {Pick(s_comparison)}{Pick(["", " bool"])} {Scalar(depth - 1)})"
-                : $"({Scalar(depth - 1)} {Pick(s_arithmetic)} {Vector(depth - 1)})",
-            13 or 14 => Binary(depth),
-            15 => $"({Vector(depth - 1)} {Pick(["and", "or", "unless"])}{Pick(["", " on (job)", " ignoring (instance)", " on (instance, job)"])} {Vector(depth - 1)})",
-            16 => Histogram(),
-            _ => Other(depth),
+            0 or 1 or 2 or 3 => Call(s_ofRange[random.Next(s_ofRange.Length)], depth),
+            4 or 5 or 6 or 7 => Call(s_functions[random.Next(s_functions.Length)], depth),
+            8 or 9 or 10 => Vector($"{Pick(s_aggregations)}{Pick(s_grouping)} ({Vector(depth - 1)})"),
+            11 => Vector($"{Pick(["topk", "bottomk", "limitk"])}{Pick(s_grouping)} ({Parameter(depth, ["1", "2", "3", "0", "-1", "2.7"])}, {Vector(depth - 1)})"),
+            12 => Vector($"quantile{Pick(s_grouping)} ({Parameter(depth, s_quantiles)}, {Vector(depth - 1)})"),
+            13 => random.Next(2) == 0
+                ? Vector($"limit_ratio{Pick(s_grouping)} ({Parameter(depth, ["0.5", "-0.5", "0.1", "1", "-1", "1.2"])}, {Vector(depth - 1)})")
+                : Vector($"count_values{Pick(s_grouping)} (\"value\", {Vector(depth - 1)})"),
+            14 => Vector($"({Vector(depth - 1)} {Pick(s_arithmetic)} {Scalar(depth - 1)})"),
+            15 => random.Next(2) == 0
+                ? Vector($"({Vector(depth - 1)} {Pick(s_comparison)}{Pick(["", " bool"])} {Scalar(depth - 1)})")
+                : Vector($"({Scalar(depth - 1)} {Pick(s_arithmetic)} {Vector(depth - 1)})"),
+            16 or 17 => Binary(depth),
+            18 => Vector($"({Vector(depth - 1)} {Pick(["and", "or", "unless"])}{Pick(["", "", " on (job)", " ignoring (instance)", " on (instance, job)", " on ()"])} {Vector(depth - 1)})"),
+            19 or 20 => Histogram(depth),
+            _ => Vector($"-({Vector(depth - 1)})"),
         };
     }
 
-    string RangeCall(int depth)
+    QueryTree Call(FunctionSignature function, int depth)
     {
-        var range = random.Next(5) == 0 && depth > 1
-            ? $"({Vector(depth - 1)})[{Pick(["5m", "10m"])}:{Pick(["", "1m", "30s", "45s"])}]{Pick(s_times)}"
-            : $"{Pick(s_metrics)}{Pick(s_matchers)}[{Pick(s_ranges)}]{Pick(s_times)}";
-        return random.Next(12) switch
+        var arguments = function.ArgumentTypes;
+        switch (function.Name)
         {
-            0 => $"quantile_over_time({Pick(["0.5", "0.9", "2"])}, {range})",
-            1 => $"predict_linear({range}, {Pick(["60", "3600", "-60"])})",
-            _ => $"{Pick(s_ofRange)}({range})",
+            case "label_replace":
+                var (target, source) = (Pick(["job", "x", "instance", "__name__"]), Pick(["instance", "job", "__name__", "none"]));
+                return Vector($"label_replace({Vector(depth - 1)}, \"{target}\", \"{Pick(["$1-y", "z$2", "${0}", "fixed"])}\", \"{source}\", \"{Pick(["([0-2])", "(.*)(.)", "(a|b)", ".*"])}\")");
+            case "label_join":
+                return Vector($"label_join({Vector(depth - 1)}, \"{Pick(["x", "job", "le"])}\", \"{Pick(["-", "/"])}\"{Pick([", \"job\", \"instance\"", ", \"instance\"", ", \"none\""])})");
+            case "sort_by_label" or "sort_by_label_desc":
+                return Vector($"{Name(function)}({Vector(depth - 1)}, \"{Pick(["instance", "job", "le"])}\"{Pick(["", ", \"job\"", ", \"instance\""])})");
+            case "info":
+                return Vector($"info({(random.Next(2) == 0 ? Vector(depth - 1) : Vector($"rate(steady{Pick(s_matchers)}[5m])"))}{Pick(["", "", ", {version=~\".+\"}", ", {cloud=\"x\"}", ", {__name__=\"build_info\"}"])})");
+            case "quantile_over_time":
+                return Vector($"quantile_over_time({Parameter(depth, s_quantiles)}, {Range(depth - 1)})");
+            case "histogram_quantile":
+                return Vector($"histogram_quantile({Parameter(depth, s_quantiles)}, {Vector(depth - 1)})");
+            case "double_exponential_smoothing":
+                return Vector($"double_exponential_smoothing({Range(depth - 1)}, {Parameter(depth, ["0.5", "0.1", "0.9"])}, {Parameter(depth, ["0.5", "0.1", "0.9"])})");
+            case "histogram_avg" or "histogram_count" or "histogram_sum" or "histogram_stddev" or "histogram_stdvar" or "histogram_fraction":
+                return Histogram(depth);
+            case "predict_linear":
+                return Vector($"predict_linear({Range(depth - 1)}, {Parameter(depth, ["60", "3600", "-60", "0"])})");
+        }
+
+        if (function.ReturnType == ExprType.Scalar)
+        {
+            return Vector($"vector({Scalar(depth - 1)})");
+        }
+
+        if (arguments.Count == 1)
+        {
+            return function.Variadic == 1 && random.Next(4) == 0 ? Vector($"{Name(function)}()") : Vector($"{Name(function)}({Argument(arguments[0], depth)})");
+        }
+
+        return arguments.Count == 2
+            ? Vector($"{Name(function)}({Argument(arguments[0], depth)}, {Argument(arguments[1], depth)})")
+            : Vector($"{Name(function)}({Argument(arguments[0], depth)}, {Argument(arguments[1], depth)}, {Argument(arguments[2], depth)})");
+    }
+
+    QueryTree Argument(ExprType type, int depth) => type switch
+    {
+        ExprType.Matrix => Range(depth - 1),
+        ExprType.Scalar => Parameter(depth, s_numbers),
+        _ => Vector(depth - 1),
+    };
+
+    /// <summary>What histogram functions are asked of; now and then of anything.</summary>
+    QueryTree Native(int depth) => random.Next(6) == 0 ? Vector(depth - 1) : NativeSeries();
+
+    QueryTree Range(int depth) => random.Next(4) == 0 && depth > 0
+        ? new QueryTree(ExprType.Matrix, $"({Vector(depth - 1)})[{Whole(s_ranges[..7])}:{Pick(["", "1m", "30s", "45s", "(15s + 5s)", "7s"])}]{Pick(s_times)}")
+        : new QueryTree(ExprType.Matrix, $"{Series(random.Next(3) == 0 ? s_histograms : s_metrics)}[{Whole(s_ranges)}]{Pick(s_times)}");
+
+    QueryTree Binary(int depth)
+    {
+        var matching = Pick(
+        [
+            " on (instance, job)", " ignoring (le, version)", " on (job) group_left", " on (instance, job) group_left (version)",
+            " on (job, instance) group_right", " ignoring (version) group_right (version)", " on (job) group_left ()", " on ()", "",
+        ]);
+        var op = Whole(random.Next(3) == 0 ? [.. s_comparison] : s_arithmetic);
+        var boolean = s_comparison.Contains(op.ToString()) ? Pick(["", " bool"]) : "";
+        var left = random.Next(2) == 0 ? Vector($"{Whole(["sum", "max", "avg"])} by (instance, job) ({Vector(depth - 1)})") : Vector(depth - 1);
+        return Vector($"({left} {op}{boolean}{matching} {Vector(depth - 1)})");
+    }
+
+    QueryTree Histogram(int depth)
+    {
+        var native = Native(depth);
+        return random.Next(8) switch
+        {
+            0 => Vector($"histogram_quantile({Parameter(depth, s_quantiles)}, rate(latency_bucket{Pick(s_matchers)}[{Whole(s_ranges)}]{Pick(s_times)}))"),
+            1 => Vector($"histogram_quantile({Parameter(depth, s_quantiles)}, sum by (le{Pick(["", ", job", ", instance"])}) (rate(latency_bucket[{Whole(s_ranges)}])))"),
+            2 => Vector($"histogram_quantile({Parameter(depth, s_quantiles)}, {Whole(["sum", "avg"])}{Pick(["", " by (job)"])} ({native}))"),
+            3 => Vector($"histogram_fraction({Parameter(depth, ["0", "-1", "0.2", "-Inf"])}, {Parameter(depth, ["1", "3", "+Inf", "0"])}, {native})"),
+            4 => Vector($"histogram_{Whole(["count", "sum", "avg", "stddev", "stdvar"])}({native})"),
+            5 => Vector($"({native} {Whole(["+", "-", "==", "!="])} {Selector(s_histograms)})"),
+            6 => Vector($"({native} {Whole(["*", "/"])} {Scalar(depth - 1)})"),
+            _ => native,
         };
     }
 
-    string Binary(int depth)
+    QueryTree NativeSeries() => random.Next(2) == 0
+        ? Vector($"{Whole(["rate", "increase", "delta", "sum_over_time", "avg_over_time", "last_over_time", "irate", "idelta"])}({Whole(s_histograms)}{Pick(s_matchers)}[{Whole(s_ranges)}]{Pick(s_times)})")
+        : Selector(s_histograms);
+
+    QueryTree Parameter(int depth, string[] likely) => random.Next(5) == 0 ? Scalar(depth - 1) : Number(likely[random.Next(likely.Length)]);
+
+    QueryTree Scalar(int depth) => (depth <= 0 ? random.Next(3) : random.Next(8)) switch
     {
-        var matching = Pick([" on (instance, job)", " ignoring (le, version)", " on (job) group_left", " on (instance, job) group_left (version)", " on (job, instance) group_right"]);
-        var op = random.Next(3) == 0 ? Pick(s_comparison) + Pick(["", " bool"]) : Pick(s_arithmetic);
-        var simple = random.Next(2) == 0;
-        var left = simple ? $"{Pick(["sum", "max", "avg"])} by (instance, job) ({Vector(depth - 1)})" : Vector(depth - 1);
-        return $"({left} {op}{matching} {Vector(depth - 1)})";
+        0 => Number(s_numbers[random.Next(s_numbers.Length)]),
+        1 => Number(random.Next(-50, 100).ToString(CultureInfo.InvariantCulture)),
+        2 => Number("time()"),
+        3 => new QueryTree(ExprType.Scalar, $"scalar({Vector(depth - 1)})"),
+        4 or 5 => new QueryTree(ExprType.Scalar, $"({Scalar(depth - 1)} {Pick(s_arithmetic)} {Scalar(depth - 1)})"),
+        6 => new QueryTree(ExprType.Scalar, $"-{Scalar(depth - 1)}"),
+        _ => new QueryTree(ExprType.Scalar, $"({Scalar(depth - 1)} {Pick(s_comparison)} bool {Scalar(depth - 1)})"),
+    };
+
+    QueryTree Selector(string[] metrics) => Vector($"{Series(metrics)}{Pick(s_times)}");
+
+    QueryTree Series(string[] metrics)
+    {
+        var metric = Pick(metrics);
+        return metric[0] == '{'
+            ? new QueryTree(ExprType.None, $"{{{Text(metric[1..^1])}{Pick(["", "", ",job=\"a\"", ",instance=~\"0|1\""])}}}")
+            : new QueryTree(ExprType.None, $"{Text(metric)}{Pick(s_matchers)}");
     }
 
-    string Histogram() => random.Next(4) switch
-    {
-        0 => $"histogram_quantile({Pick(["0.5", "0.9", "0.99", "0", "1"])}, rate(latency_bucket{Pick(s_matchers)}[{Pick(s_ranges)}]))",
-        1 => $"histogram_quantile({Pick(["0.5", "0.9", "0.01"])}, sum by (le) (rate(latency_bucket[{Pick(s_ranges)}])))",
-        2 => $"histogram_quantile({Pick(["0.5", "0.9", "0.01"])}, {Pick(["sum", "avg"])}{Pick(["", " by (job)"])} (rate({Pick(["native", "custom"])}[{Pick(s_ranges)}])))",
-        _ => $"histogram_fraction({Pick(["0", "-1", "0.2"])}, {Pick(["1", "3", "+Inf"])}, {Pick(["sum", "max by (job)"])} ({Pick(["native", "custom"])}{Pick(s_matchers)}))",
-    };
+    static QueryTree Vector(FormattableString text) => new(ExprType.Vector, text);
 
-    string Other(int depth) => random.Next(9) switch
-    {
-        0 => $"-({Vector(depth - 1)})",
-        1 => $"label_replace({Vector(depth - 1)}, \"{Pick(["job", "x"])}\", \"$1-y\", \"instance\", \"([0-2])\")",
-        2 => $"label_join({Vector(depth - 1)}, \"x\", \"-\", \"job\", \"instance\")",
-        3 => $"clamp({Vector(depth - 1)}, {Pick(["-5", "0", "1"])}, {Pick(["10", "2"])})",
-        4 => $"round({Vector(depth - 1)}, {Pick(["0.1", "5", "0.25"])})",
-        5 => $"sort({Vector(depth - 1)})",
-        6 => $"vector({Scalar(depth - 1)})",
-        7 => $"count_values{Pick(s_grouping)} (\"value\", {Vector(depth - 1)})",
-        _ => $"clamp_{Pick(["min", "max"])}({Vector(depth - 1)}, {Scalar(depth - 1)})",
-    };
+    static QueryTree Number(string text) => new(ExprType.Scalar, FormattableStringFactory.Create(text));
 
-    string Scalar(int depth) => (depth <= 0 ? random.Next(3) : random.Next(6)) switch
-    {
-        0 => Pick(["0", "1", "-1", "2.5", "1e3", "0.3", "Inf", "NaN"]),
-        1 => random.Next(-50, 100).ToString(CultureInfo.InvariantCulture),
-        2 => "time()",
-        3 => $"scalar({Vector(depth - 1)})",
-        4 => $"({Scalar(depth - 1)} {Pick(s_arithmetic)} {Scalar(depth - 1)})",
-        _ => $"({Scalar(depth - 1)} {Pick(s_comparison)} bool {Scalar(depth - 1)})",
-    };
+    static QueryTree Name(FunctionSignature function) => Text(function.Name);
 
-    string Selector() => Pick(s_metrics) + Pick(s_matchers) + Pick(s_times);
+    static QueryTree Text(string text) => new(ExprType.None, FormattableStringFactory.Create(text));
 
+    /// <summary>A choice that can't be left out of the query.</summary>
+    QueryTree Whole(string[] from) => Text(Pick(from));
+
+    /// <summary>A choice that shrinking may leave out.</summary>
     string Pick(string[] from) => from[random.Next(from.Length)];
 }

@@ -29,6 +29,11 @@ static class RandomSeries
                 series.Add(Native("native", identity, random, isGauge: false));
                 series.Add(Native("native_gauge", identity, random, isGauge: true));
                 series.Add(Custom(identity, random));
+                series.Add(Halved(Native("halves", identity, random, isGauge: false)));
+                series.Add(Mixed(identity, random));
+                series.Add(Floats("http.requests", identity, random, Counter(random, 10)));
+                series.Add(Steady("steady", identity));
+                series.Add(Steady("target_info", [.. identity, ("cloud", random.Next(2) == 0 ? "x" : "y"), ("version", "v" + (instance % 2).ToString(CultureInfo.InvariantCulture))]));
             }
         }
 
@@ -39,6 +44,10 @@ static class RandomSeries
 
     static TestSeries Floats(string name, (string, string)[] labels, Random random, Func<double> next) =>
         new(Labelled(name, labels), [.. Times(random).Select(t => (t.Time, t.Stale ? StaleMarker.Value : next()))]);
+
+    /// <summary>Always there: info() went wrong in Prometheus 3.5 where info series come and go.</summary>
+    static TestSeries Steady(string name, (string, string)[] labels) =>
+        new(Labelled(name, labels), [.. Enumerable.Range(-40, (int)((End - Start) / Interval) + 40).Select(i => (Start + (i * Interval), (double)i))]);
 
     static IEnumerable<TestSeries> Classic((string, string)[] labels, Random random)
     {
@@ -68,7 +77,8 @@ static class RandomSeries
         var counts = new double[6];
         Array.Fill(counts, 1000);
         var (zero, sum) = (0.0, 0.0);
-        var schema = random.Next(0, 4);
+        var schema = random.Next(-1, 5);
+        var threshold = schema >= 0 && random.Next(3) == 0 ? 0.25 : 0.001;
         foreach (var (time, stale) in Times(random))
         {
             if (stale)
@@ -95,7 +105,7 @@ static class RandomSeries
                 IsInteger = true,
                 CounterResetHint = isGauge ? CounterResetHint.Gauge : CounterResetHint.Unknown,
                 Schema = schema,
-                ZeroThreshold = 0.001,
+                ZeroThreshold = threshold,
                 ZeroCount = zero,
                 Count = zero + counts.Sum(),
                 Sum = sum,
@@ -107,6 +117,36 @@ static class RandomSeries
         }
 
         return new TestSeries(Labelled(name, labels)) { Histograms = [.. histograms] };
+    }
+
+    /// <summary>Float histograms: what an aggregation of integer ones leaves.</summary>
+    static TestSeries Halved(TestSeries series) => series with
+    {
+        Histograms = [.. series.Histograms.Select(h => (h.Time, h.Value.IsStale ? h.Value : Half(h.Value)))],
+    };
+
+    static Histogram Half(Histogram histogram)
+    {
+        var half = histogram.Copy();
+        half.IsInteger = false;
+        half.ZeroCount /= 2;
+        half.Count /= 2;
+        half.Sum /= 2;
+        half.PositiveBuckets = [.. half.PositiveBuckets.Select(b => b / 2)];
+        half.NegativeBuckets = [.. half.NegativeBuckets.Select(b => b / 2)];
+        return half;
+    }
+
+    /// <summary>A series that turns from floats to histograms and back.</summary>
+    static TestSeries Mixed((string, string)[] labels, Random random)
+    {
+        var native = Native("mixed", labels, random, isGauge: false);
+        bool IsFloat(long time) => time / (7 * 60_000) % 2 == 0;
+        return native with
+        {
+            Histograms = [.. native.Histograms.Where(h => !IsFloat(h.Time))],
+            Samples = [.. native.Histograms.Where(h => IsFloat(h.Time)).Select(h => (h.Time, h.Value.IsStale ? StaleMarker.Value : h.Value.Count))],
+        };
     }
 
     static TestSeries Custom((string, string)[] labels, Random random)

@@ -1,0 +1,238 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Observe.Query.Promql;
+using Observe.Query.Promql.Parsing;
+using Observe.Store.Blocks;
+using Observe.Store.Querying;
+using Observe.Testkit;
+
+namespace Observe.Query.Tests.Promql.Differential;
+
+/// <summary>Random queries over one random block, asked of Prometheus and of this engine. What differs is made small.</summary>
+sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
+{
+    const double Tolerance = 1e-12;
+    const int Shrunk = 40;
+
+    readonly HttpClient _client = new() { BaseAddress = prometheus };
+    readonly PromqlEngine _engine = new(new EngineOptions { ExperimentalFunctions = true, DurationExpressions = true });
+    readonly ConcurrentBag<string> _failures = [];
+    int _shrinking;
+    int _asked;
+    int _inexact;
+    int _errors;
+    int _empty;
+    int _undecided;
+
+    /// <summary>Of differences that nothing explains: seed, number, small query, both answers.</summary>
+    public IEnumerable<string> Failures => _failures.Order(StringComparer.Ordinal);
+
+    /// <summary>How often each known difference showed.</summary>
+    public ConcurrentDictionary<string, int> Known { get; } = new();
+
+    /// <summary>Warnings and infos that one side lacks, without positions and names: how often, and a query.</summary>
+    public ConcurrentDictionary<string, (int Count, string Query)> Notes { get; } = new();
+
+    public string Summary => string.Create(
+        CultureInfo.InvariantCulture,
+        $"seed {seed}: {_asked} queries ({_errors} errors, {_empty} empty): {_failures.Count} differ, {_inexact} within {Tolerance} only, {Known.Values.Sum()} known, {_undecided} undecided in Prometheus itself, {Notes.Values.Sum(n => n.Count)} with other notes");
+
+    /// <summary>A random block, a Prometheus on it, and queries; null where there is no Prometheus.</summary>
+    public static async Task<Campaign?> RunAsync(int seed, int count, IReadOnlyList<string>? given = null)
+    {
+        var folder = Checkout.NewFolder("differential");
+        try
+        {
+            var meta = new BlockMeta
+            {
+                Id = BlockId.New(DateTimeOffset.FromUnixTimeMilliseconds(RandomSeries.End), new Random(seed)),
+                MinTime = RandomSeries.Start - (10 * 60_000),
+                MaxTime = RandomSeries.End + 1,
+            };
+            await WrittenBlock.WriteAsync(folder, meta, RandomSeries.Make(new Random(seed)));
+            await using var server = await PrometheusServer.StartAsync(folder, flags: "--enable-feature=promql-experimental-functions,promql-duration-expr");
+            if (server is null)
+            {
+                return null;
+            }
+
+            using var block = Block.Open(Path.Combine(folder, meta.Id.ToString()));
+            using var campaign = new Campaign(server.Url, block, seed);
+            await Parallel.ForAsync(0, given?.Count ?? count, new ParallelOptions { MaxDegreeOfParallelism = 3 }, (i, _) => campaign.CompareAsync(i, given?[i]));
+            return campaign;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        _engine.Dispose();
+    }
+
+    async ValueTask CompareAsync(int number, string? given)
+    {
+        var random = new Random((seed * 1_000_003) + number);
+        var tree = new RandomQueries(random).Next();
+        if (given is not null)
+        {
+            tree = new QueryTree(ExprType.None, System.Runtime.CompilerServices.FormattableStringFactory.Create("{0}", given));
+        }
+
+        var times = Times.Random(random, isInstant: tree.Type == ExprType.Matrix || random.Next(3) == 0);
+        var (expected, actual, isOrdered) = await AskAsync(tree, times);
+        Interlocked.Increment(ref _asked);
+        Interlocked.Add(ref _errors, expected.Error is null ? 0 : 1);
+        Interlocked.Add(ref _empty, expected.Error is null && expected.Series.Count == 0 ? 1 : 0);
+        if (actual.Difference(expected, Tolerance, isOrdered) is { } difference)
+        {
+            await ExplainAsync(number, tree, times, expected, actual, difference);
+            return;
+        }
+
+        Interlocked.Add(ref _inexact, actual.Difference(expected, 0) is null ? 0 : 1);
+        if (actual.Error is null && !actual.Notes.SetEquals(expected.Notes))
+        {
+            var text = string.Join(" | ", actual.Notes.Except(expected.Notes).Select(n => "+ " + Bare(n)).Concat(expected.Notes.Except(actual.Notes).Select(n => "- " + Bare(n))).Distinct());
+            Notes.AddOrUpdate(text, (1, tree.ToString()), (_, old) => (old.Count + 1, old.Query.Length <= tree.Length ? old.Query : tree.ToString()));
+        }
+    }
+
+    async Task ExplainAsync(int number, QueryTree tree, Times times, Answer expected, Answer actual, Difference difference)
+    {
+        if (await IsUndecidedAsync(tree, times, expected, actual, 20))
+        {
+            Interlocked.Increment(ref _undecided);
+            return;
+        }
+
+        if (IsKnown(tree, times, difference))
+        {
+            return;
+        }
+
+        var original = tree;
+        if (Interlocked.Increment(ref _shrinking) <= Shrunk)
+        {
+            (tree, times, difference) = await ShrinkAsync(tree, times, difference);
+            if (IsKnown(tree, times, difference))
+            {
+                return;
+            }
+        }
+
+        _failures.Add(string.Create(
+            CultureInfo.InvariantCulture,
+            $"seed {seed} query {number} [{times.Start} {times.End} {times.Step}]: {tree}\n    {difference.Kind}: {difference.Text}\n    was: {original}"));
+    }
+
+    bool IsKnown(QueryTree tree, Times times, Difference difference)
+    {
+        if (KnownDifference.All.FirstOrDefault(k => k.Explains(tree.ToString(), times.IsInstant, difference.Text)) is not { } known)
+        {
+            return false;
+        }
+
+        Known.AddOrUpdate(known.Reason, 1, (_, old) => old + 1);
+        return true;
+    }
+
+    /// <summary>The smallest query, and if possible one time, at which the two differ in the same manner.</summary>
+    async Task<(QueryTree Tree, Times Times, Difference Difference)> ShrinkAsync(QueryTree tree, Times times, Difference difference)
+    {
+        async Task<Difference?> DifferAsync(QueryTree tree, Times times)
+        {
+            var (expected, actual, isOrdered) = await AskAsync(tree, times);
+            return actual.Difference(expected, Tolerance, isOrdered) is { } found && found.Kind == difference.Kind
+                && (found.Kind is not (DifferenceKind.Error or DifferenceKind.NoError) || Bare(found.Text) == Bare(difference.Text))
+                && !await IsUndecidedAsync(tree, times, expected, actual, 4) ? found : null;
+        }
+
+        var budget = 400;
+        for (var isSmaller = true; isSmaller && budget > 0;)
+        {
+            isSmaller = false;
+            if (!times.IsInstant && difference.Time is { } time && await DifferAsync(tree, new Times(time, time, times.Step)) is { } atOnce)
+            {
+                (times, difference, isSmaller) = (new Times(time, time, times.Step), atOnce, true);
+            }
+
+            foreach (var candidate in tree.Smaller())
+            {
+                if (budget-- > 0 && await DifferAsync(candidate, times) is { } found)
+                {
+                    (tree, difference, isSmaller) = (candidate, found, true);
+                    break;
+                }
+            }
+        }
+
+        return (tree, times, difference);
+    }
+
+    /// <summary>Prometheus evaluates some expressions in the random order of a Go map: ties in topk fall this way or that, and sums round so or so.</summary>
+    async Task<bool> IsUndecidedAsync(QueryTree tree, Times times, Answer expected, Answer actual, int tries)
+    {
+        for (var i = 0; i < tries; i++)
+        {
+            var again = await AskPrometheusAsync(tree.ToString(), times);
+            if (again.Difference(expected, Tolerance) is not null || actual.Difference(again, Tolerance) is null)
+            {
+                return actual.Difference(again, Tolerance, isOrdered: true) is null || again.Difference(expected, Tolerance) is not null;
+            }
+        }
+
+        return false;
+    }
+
+    async Task<(Answer Expected, Answer Actual, bool IsOrdered)> AskAsync(QueryTree tree, Times times)
+    {
+        var query = tree.ToString();
+        return (await AskPrometheusAsync(query, times), await AskEngineAsync(query, times), times.IsInstant && (query.StartsWith("sort(", StringComparison.Ordinal) || query.StartsWith("sort_desc(", StringComparison.Ordinal)));
+    }
+
+    async Task<Answer> AskPrometheusAsync(string query, Times times)
+    {
+        static string Seconds(long milliseconds) => (milliseconds / 1000.0).ToString(CultureInfo.InvariantCulture);
+        var form = times.IsInstant
+            ? new Dictionary<string, string> { ["query"] = query, ["time"] = Seconds(times.Start) }
+            : new Dictionary<string, string> { ["query"] = query, ["start"] = Seconds(times.Start), ["end"] = Seconds(times.End), ["step"] = Seconds(times.Step) };
+        using var content = new FormUrlEncodedContent(form);
+        using var response = await _client.PostAsync(new Uri(times.IsInstant ? "api/v1/query" : "api/v1/query_range", UriKind.Relative), content);
+        using var json = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync());
+        return Answer.Of(json.RootElement);
+    }
+
+    async Task<Answer> AskEngineAsync(string query, Times times)
+    {
+        try
+        {
+            return Answer.Of(times.IsInstant
+                ? await _engine.InstantAsync(querier, new InstantQuery(query, times.Start), CancellationToken.None)
+                : await _engine.RangeAsync(querier, new RangeQuery(query, times.Start, times.End, times.Step), CancellationToken.None));
+        }
+        catch (Exception e) when (e is ParseException or QueryException or LimitException)
+        {
+            return new Answer(e.Message, new(StringComparer.Ordinal), []);
+        }
+    }
+
+    /// <summary>A text without what changes from query to query.</summary>
+    static string Bare(string note) => Regex.Replace(Regex.Replace(Regex.Replace(note, " \\(\\d+:\\d+\\)", ""), "\"[^\"]*\"|\\{[^}]*\\}", "…"), "-?[0-9.]+(e[-+]?\\d+)?", "#");
+
+    readonly record struct Times(long Start, long End, long Step)
+    {
+        public bool IsInstant => Start == End;
+
+        public static Times Random(Random random, bool isInstant)
+        {
+            var (start, step) = (RandomSeries.Start + (random.Next(0, 40 * 60) * 1000L), random.Next(1, 20) * (random.Next(4) == 0 ? 7_001L : 15_000L));
+            return new Times(start, isInstant ? start : start + (step * random.Next(1, 30)) + random.Next(2), step);
+        }
+    }
+}

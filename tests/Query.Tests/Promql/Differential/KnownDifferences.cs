@@ -1,0 +1,34 @@
+using System.Text.RegularExpressions;
+
+namespace Observe.Query.Tests.Promql.Differential;
+
+/// <summary>Where Observe, like later versions, means to answer otherwise than Prometheus 3.5.</summary>
+/// <param name="Reason">What 3.5 does, and what came after.</param>
+/// <param name="Query">A pattern of the queries that it shows in; null for all.</param>
+/// <param name="Steps">Only where there are several steps.</param>
+/// <param name="Text">A pattern of the difference's text; null for all.</param>
+sealed record KnownDifference(string Reason, string? Query = null, string? Text = null, bool Steps = false)
+{
+    public static IReadOnlyList<KnownDifference> All { get; } =
+    [
+        new("3.5 looks for several matches among the comparisons that hold; since 3.8 among all",
+            Query: "(==|!=|>|<)", Text: "^error (multiple matches for labels|found duplicate series).*expected none$"),
+        new("the parameter of topk, bottomk, limitk and limit_ratio is checked since 3.6 before there is a series, and a NaN is an error",
+            Query: "topk|bottomk|limitk|limit_ratio", Text: "^error (Parameter value|Ratio value|Scalar value)"),
+        new("info() takes @ and offset of its argument over to the info series since 3.14", Query: "info\\(.*(offset|@)"),
+        new("info() finds info series that come and go, or of series that do, since 3.6", Query: "info\\((?!rate\\(steady)|build_info", Steps: true),
+        new("info() leaves info series as they are since 3.9", Query: "info\\(.*(target|build)_info"),
+        new("a negation, label_join and label_replace join series that don't overlap since 3.8",
+            Query: "-\\(|label_(join|replace)", Text: "expected vector cannot contain metrics with the same labelset", Steps: true),
+        new("increase and rate of histograms are cut off at zero as of floats since 3.6", Query: "(rate|increase)\\((native_gauge|\\()"),
+        new("a histogram with custom buckets times NaN can't be written: a panic in Prometheus", Text: "expected histograms with custom buckets have no zero bucket"),
+        new("histogram_count, _sum and _avg read no buckets; in 3.5 they did as the outermost call, so that resets of gauges showed by buckets",
+            Query: "^histogram_(count|sum|avg)\\("),
+        new("histogram_fraction from within the first bucket interpolates since 3.8", Query: "histogram_fraction"),
+        new("a duration that is NaN or infinite is an error since 3.12; before, some number", Query: "NaN|Inf|/ -?0", Text: "^error .*duration is NaN or infinite"),
+        new("mad_over_time of a window with a NaN is NaN since 3.14", Query: "mad_over_time"),
+    ];
+
+    public bool Explains(string query, bool isInstant, string difference) =>
+        !(Steps && isInstant) && (Query is null || Regex.IsMatch(query, Query)) && (Text is null || Regex.IsMatch(difference, Text));
+}
