@@ -1,3 +1,5 @@
+using Observe.Store.Model;
+
 namespace Observe.Collector.Config;
 
 /// <summary>How a target is connected to: Prometheus's <c>http_config</c>. Paths are absolute, or relative to the working directory.</summary>

@@ -1,10 +1,17 @@
 namespace Observe.Store.Model;
 
-/// <summary>A password or key: prints as <c>&lt;secret&gt;</c> in logs, errors and the configuration that is shown.</summary>
-public sealed class Secret(string value)
+/// <summary>A password, token or key. Prints as <c>&lt;secret&gt;</c> everywhere; <see cref="Reveal"/> is the only way to its text.</summary>
+public sealed class Secret(string text) : IEquatable<Secret>
 {
-    /// <summary>The secret itself, for whom it is meant and nobody else.</summary>
-    public string Reveal() => value;
+    public const string Hidden = "<secret>";
 
-    public override string ToString() => "<secret>";
+    public string Reveal() => text;
+
+    public bool Equals(Secret? other) => other is not null && other.Reveal() == text;
+
+    public override bool Equals(object? obj) => Equals(obj as Secret);
+
+    public override int GetHashCode() => string.GetHashCode(text, StringComparison.Ordinal);
+
+    public override string ToString() => Hidden;
 }
