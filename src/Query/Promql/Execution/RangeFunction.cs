@@ -10,6 +10,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
     double[][] _arguments = [];
     SeriesMerge? _merge;
+    readonly bool _isConstantTime = name is "rate" or "increase" or "delta" or "irate" or "idelta" or "count_over_time" or "last_over_time";
     bool _tracksStarts;
     bool _typeLabels;
     long _lookback;
@@ -97,7 +98,6 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         }
 
         worker.Return(window);
-        worker.Work(column.Steps);
         worker.Evaluation.HoldSamples(column.SampleCount());
         if (column.Floats > 0 && (name is "rate" or "increase"))
         {
@@ -132,6 +132,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
             var samples = window.Histograms.IsEmpty ? window.Values.Length : window.SampleCount(s_size);
             largest = Math.Max(largest, samples);
+            worker.Work(_isConstantTime ? 1 : window.Count);
             worker.CountSamples(Scope, step, samples);
             if (source.CountsReads && (step == 0 || !times.IsFixed))
             {

@@ -34,7 +34,12 @@ static class ResultAssembly
                 merge.Evaluate(i, column, worker, root.Evaluate);
             }
 
-            results[i] = column.IsEmpty ? null : Result(identities[i].Labels, column, times);
+            if (!column.IsEmpty)
+            {
+                evaluation.AddBytes(column.Bytes);
+                results[i] = Result(identities[i].Labels, column, times);
+            }
+
             worker.Return(column);
         });
         return [.. results.OfType<ResultSeries>()];
@@ -67,6 +72,7 @@ static class ResultAssembly
             }
 
             var samples = window.SampleCount(SampleSize.Of);
+            evaluation.AddBytes(16 * samples);
             worker.CountSamples(scope, 0, samples);
             worker.CountRead(samples);
             evaluation.HoldSamples(samples);

@@ -20,7 +20,6 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     readonly List<(int Group, int Index)> _grouped = [];
     readonly List<MatchGroup> _groups = [];
     ColumnCache? _oneSide;
-    bool[]? _manyPresent;
     int[] _route = [];
 
     public override long Cost => Many.Cost + One.Cost + Grid.Count;
@@ -72,8 +71,8 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var signatures = new SignatureMap(Many.Series, One.Series, _matching);
         var many = SignatureMap.Members(signatures.Left, signatures.Count);
         var one = SignatureMap.Members(signatures.Right, signatures.Count);
-        Match(signatures, many, one, labels);
-        CheckUnmatched(evaluation);
+        CheckDuplicates(signatures, one, evaluation);
+        Match(signatures, many, one, labels, evaluation);
         FindErrors(Many, Unmatched(signatures.Left, one), evaluation);
         FindErrors(One, Unmatched(signatures.Right, many), evaluation);
         if (_matching.Cardinality != MatchCardinality.OneToOne)
@@ -86,7 +85,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     static IEnumerable<int> Unmatched(int[] signatures, int[][] others) =>
         Enumerable.Range(0, signatures.Length).Where(i => others[signatures[i]].Length == 0);
 
-    void Match(SignatureMap signatures, int[][] many, int[][] one, MatchedLabels labels)
+    void Match(SignatureMap signatures, int[][] many, int[][] one, MatchedLabels labels, Evaluation evaluation)
     {
         var fills = _matching.FillLeft is not null || _matching.FillRight is not null;
         var outputs = new LabelNumbering();
@@ -94,12 +93,14 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var users = new List<int>();
         for (var signature = 0; signature < signatures.Count; signature++)
         {
+            evaluation.CancellationToken.ThrowIfCancellationRequested();
             foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
             {
                 var output = outputs.Number(result.Encoded);
                 if (output == users.Count)
                 {
                     users.Add(0);
+                    evaluation.AddBytes(result.Encoded.Length + 64);
                 }
 
                 users[output]++;
@@ -169,38 +170,59 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     }
 
-    /// <summary>Whether the many side has anything at a step: where it has not, nothing is matched, and nothing can be wrong with the match.</summary>
-    bool ManyIsPresent(int step, Worker worker)
+    /// <summary>
+    /// The one side may have several series of a signature, but never two at the same step, unless the other side has nothing at all there.
+    /// Looked for before anything is made of them, since pairs of many with many may be very many.
+    /// </summary>
+    void CheckDuplicates(SignatureMap signatures, int[][] one, Evaluation evaluation)
     {
-        if (FillOfMany is not null || FillOfOne is not null)
+        bool[]? manyPresent = null;
+        var worker = evaluation.Rent();
+        var column = worker.RentColumn(Grid.Count);
+        var seen = new int[Grid.Count];
+        for (var signature = 0; signature < one.Length; signature++)
         {
-            return true;
+            if (one[signature].Length < 2)
+            {
+                continue;
+            }
+
+            Array.Fill(seen, -1);
+            foreach (var series in one[signature])
+            {
+                column.Clear();
+                One.Evaluate(series, column, worker);
+                for (var step = 0; step < seen.Length; step++)
+                {
+                    if (column.Presence[step] == Presence.Absent)
+                    {
+                        continue;
+                    }
+
+                    if (seen[step] >= 0)
+                    {
+                        manyPresent ??= FillOfMany is null && FillOfOne is null ? SeriesPresence.Any(Many, worker) : null;
+                        if (manyPresent is null || manyPresent[step])
+                        {
+                            ThrowDuplicate(signatures.Labels(signature), seen[step], series);
+                        }
+                    }
+
+                    seen[step] = series;
+                }
+            }
         }
 
-        lock (_pairs)
-        {
-            _manyPresent ??= SeriesPresence.Any(Many, worker);
-        }
-
-        return _manyPresent[step];
+        worker.Return(column);
+        evaluation.Return(worker);
     }
 
-    /// <summary>Groups that give nothing are in error nevertheless where the side of one has several at once, and the other side has anything at all.</summary>
-    void CheckUnmatched(Evaluation evaluation)
+    void ThrowDuplicate(Labels signature, int first, int second)
     {
-        var unmatched = _groups.Where(g => g.HasNoOutput).ToList();
-        if (unmatched.Count == 0)
-        {
-            return;
-        }
-
-        var worker = evaluation.Rent();
-        foreach (var group in unmatched)
-        {
-            group.Check(worker);
-        }
-
-        evaluation.Return(worker);
+        var texts = new[] { first, second }.Select(i => One.Series[i].Labels.ToString()).Order(StringComparer.Ordinal).ToArray();
+        throw new QueryException(
+            $"found duplicate series for the match group {signature} on the {(_swapped ? "left" : "right")} hand-side of the operation: [{texts[0]}, {texts[1]}]"
+            + ";many-to-many matching not allowed: matching labels must be unique on one side");
     }
 
     IEnumerable<Labels> Results(Labels signature, int[] many, int[] one, MatchedLabels labels)
@@ -299,8 +321,6 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         readonly Lock _lock = new();
         Column[]? _columns;
 
-        public bool HasNoOutput => _outputs.Labels.Count == 0;
-
         /// <summary>The number within the group of the output with these labels.</summary>
         public int Output(Labels labels) => _outputs.Number(labels.Encoded);
 
@@ -316,21 +336,6 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             }
 
             column.CopyFrom(_columns[output]);
-        }
-
-        /// <summary>Computes it for its errors alone.</summary>
-        public void Check(Worker worker)
-        {
-            foreach (var (signature, _) in _signatures)
-            {
-                var one = Evaluated(binary.One, signature.One, worker);
-                for (var step = 0; step < binary.Grid.Count; step++)
-                {
-                    OneAt(signature, one, step, worker);
-                }
-
-                Array.ForEach(one, worker.Return);
-            }
         }
 
         Column[] Compute(Worker worker)
@@ -357,8 +362,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             var inserted = new HashSet<int>();
             for (var step = 0; step < binary.Grid.Count; step++)
             {
+                worker.Work(many.Length + one.Length);
                 inserted.Clear();
-                var oneIndex = OneAt(signature, one, step, worker);
+                var oneIndex = OneAt(one, step);
                 var matches = 0;
                 for (var m = 0; m < many.Length; m++)
                 {
@@ -423,36 +429,8 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             return true;
         }
 
-        /// <summary>The only series of the one side that is present; -1 where none is.</summary>
-        int OneAt(MatchSignature signature, Column[] one, int step, Worker worker)
-        {
-            var found = -1;
-            for (var i = 0; i < one.Length; i++)
-            {
-                if (one[i].Presence[step] == Presence.Absent)
-                {
-                    continue;
-                }
-
-                if (found >= 0 && binary.ManyIsPresent(step, worker))
-                {
-                    ThrowDuplicate(signature, found, i);
-                }
-
-                found = i;
-            }
-
-            return found;
-        }
-
-        void ThrowDuplicate(MatchSignature signature, int first, int second)
-        {
-            var texts = new[] { first, second }.Select(i => binary.One.Series[signature.One[i]].Labels.ToString()).Order(StringComparer.Ordinal).ToArray();
-            var side = binary._swapped ? "left" : "right";
-            throw new QueryException(
-                $"found duplicate series for the match group {signature.Labels} on the {side} hand-side of the operation: [{texts[0]}, {texts[1]}]"
-                + ";many-to-many matching not allowed: matching labels must be unique on one side");
-        }
+        /// <summary>The series of the one side that is present; -1 where none is.</summary>
+        static int OneAt(Column[] one, int step) => Array.FindIndex(one, c => c.Presence[step] != Presence.Absent);
 
         static Column[] Evaluated(SeriesOperator side, int[] series, Worker worker) => Array.ConvertAll(series, s =>
         {
