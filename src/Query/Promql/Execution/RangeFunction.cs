@@ -110,11 +110,13 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         var times = source.Times;
         var before = source.RangeMs + (source.Anchored || source.Smoothed ? _lookback : 0);
         var after = source.Smoothed ? _lookback : 0;
-        long largest = 0;
+        var isFixed = times.IsFixed;
+        var perStep = worker.SamplesAtStep is not null;
+        long largest = 0, total = 0, read = 0;
         for (var step = 0; step < column.Steps; step++)
         {
             var end = times.Reference(step);
-            if (step == 0 || !times.IsFixed)
+            if (step == 0 || !isFixed)
             {
                 feed.Slide(end - before, end + after);
             }
@@ -130,13 +132,19 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
                 window.Arguments[i] = _arguments[i][step];
             }
 
-            var samples = window.Histograms.IsEmpty ? window.Values.Length : window.SampleCount(s_size);
+            var isFloats = window.Histograms.IsEmpty;
+            var samples = isFloats ? window.Values.Length : window.SampleCount(s_size);
             largest = Math.Max(largest, samples);
+            total += samples;
             worker.Work(_isConstantTime ? 1 : window.Count);
-            worker.CountSamples(Scope, step, samples);
-            if (source.CountsReads && (step == 0 || !times.IsFixed))
+            if (perStep)
             {
-                worker.CountRead(step == 0 ? samples : NewSamples(window, end + after - Grid.Step));
+                worker.CountAtStep(Scope, step, samples);
+            }
+
+            if (step == 0 || !isFixed)
+            {
+                read += step == 0 ? samples : isFloats ? window.Entered : EnteredSamples(window);
             }
 
             var point = kernel(window);
@@ -155,20 +163,17 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
             }
         }
 
+        worker.CountTotal(Scope, total);
+        worker.CountRead(source.CountsReads ? read : 0);
         worker.Evaluation.HoldSamples(0, largest);
     }
 
-    static long NewSamples(Window window, long since)
+    static long EnteredSamples(Window window)
     {
-        long count = 0;
-        for (var i = window.Times.Length - 1; i >= 0 && window.Times[i] > since; i--)
+        long count = window.EnteredFloats;
+        foreach (var histogram in window.Histograms[^window.EnteredHistograms..])
         {
-            count++;
-        }
-
-        for (var i = window.HistogramTimes.Length - 1; i >= 0 && window.HistogramTimes[i] > since; i--)
-        {
-            count += SampleSize.Of(window.Histograms[i]);
+            count += SampleSize.Of(histogram);
         }
 
         return count;

@@ -73,7 +73,8 @@ static class ResultAssembly
 
             var samples = window.SampleCount(SampleSize.Of);
             evaluation.AddBytes(16 * samples);
-            worker.CountSamples(scope, 0, samples);
+            worker.CountTotal(scope, samples);
+            worker.CountAtStep(scope, 0, samples);
             worker.CountRead(samples);
             evaluation.HoldSamples(samples);
             worker.Return(window);

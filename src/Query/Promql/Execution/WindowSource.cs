@@ -108,7 +108,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
                 }
 
                 // Room is made by letting go of what no window needs any more.
-                window.Slide(after, to);
+                window.Forget(after);
                 _ended = !samples.Read(_batch);
                 if (!_ended)
                 {

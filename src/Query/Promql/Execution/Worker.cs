@@ -67,10 +67,12 @@ sealed class Worker(Evaluation evaluation)
         }
     }
 
-    /// <summary>Statistics: samples that a step consumed.</summary>
-    public void CountSamples(in Scope scope, int step, long samples)
+    /// <summary>Statistics: samples that all steps together consumed.</summary>
+    public void CountTotal(in Scope scope, long samples) => TotalSamples += samples * scope.TotalWeight;
+
+    /// <summary>Statistics: samples of one step, where <see cref="SamplesAtStep"/> is asked for.</summary>
+    public void CountAtStep(in Scope scope, int step, long samples)
     {
-        TotalSamples += samples * scope.TotalWeight;
         if (_samplesAtStep is null || scope.TotalWeight == 0)
         {
             return;
@@ -92,17 +94,12 @@ sealed class Worker(Evaluation evaluation)
     /// <summary>Statistics: the samples of a column, each at its step.</summary>
     public void CountColumn(in Scope scope, Column column, long samples)
     {
-        if (_samplesAtStep is null)
-        {
-            TotalSamples += samples * scope.TotalWeight;
-            return;
-        }
-
-        for (var step = 0; step < column.Steps; step++)
+        CountTotal(scope, samples);
+        for (var step = 0; _samplesAtStep is not null && step < column.Steps; step++)
         {
             if (column.Presence[step] != Presence.Absent)
             {
-                CountSamples(scope, step, column.Presence[step] == Presence.Float ? 1 : SampleSize.Of(column.Histogram(step)));
+                CountAtStep(scope, step, column.Presence[step] == Presence.Float ? 1 : SampleSize.Of(column.Histogram(step)));
             }
         }
     }

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>The <c>…_over_time</c> functions.</summary>
@@ -68,42 +70,44 @@ static class OverTimeFunctions
         return mean + compensation;
     }
 
-    public static Point Minimum(Window window)
+    public static Point Minimum(Window window) => HasFloats(window) ? -LargestOf(window.Values, -1) : Point.None;
+
+    public static Point Maximum(Window window) => HasFloats(window) ? LargestOf(window.Values, 1) : Point.None;
+
+    /// <summary>The largest of the values times a sign; NaN only where there is nothing else.</summary>
+    static double LargestOf(ReadOnlySpan<double> values, double sign)
     {
-        if (!HasFloats(window))
+        var largest = values[0] * sign;
+        var at = 1;
+        if (!double.IsNaN(largest) && values.Length > 2 * Vector<double>.Count)
         {
-            return Point.None;
+            var lanes = new Vector<double>(largest);
+            var signs = new Vector<double>(sign);
+            for (; at <= values.Length - Vector<double>.Count; at += Vector<double>.Count)
+            {
+                var next = new Vector<double>(values[at..]) * signs;
+                lanes = Vector.ConditionalSelect(Vector.GreaterThan(next, lanes), next, lanes);
+            }
+
+            for (var lane = 0; lane < Vector<double>.Count; lane++)
+            {
+                largest = lanes[lane] > largest ? lanes[lane] : largest;
+            }
+
+            // Of zeros the first counts, and lanes have no order.
+            (largest, at) = largest == 0 ? (values[0] * sign, 1) : (largest, at);
         }
 
-        var minimum = window.Values[0];
-        foreach (var value in window.Values)
+        for (; at < values.Length; at++)
         {
-            if (value < minimum || double.IsNaN(minimum))
+            var next = values[at] * sign;
+            if (next > largest || double.IsNaN(largest))
             {
-                minimum = value;
+                largest = next;
             }
         }
 
-        return minimum;
-    }
-
-    public static Point Maximum(Window window)
-    {
-        if (!HasFloats(window))
-        {
-            return Point.None;
-        }
-
-        var maximum = window.Values[0];
-        foreach (var value in window.Values)
-        {
-            if (value > maximum || double.IsNaN(maximum))
-            {
-                maximum = value;
-            }
-        }
-
-        return maximum;
+        return largest;
     }
 
     /// <summary>When the maximum was last seen, in seconds.</summary>

@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Functions;
@@ -61,6 +63,13 @@ sealed class Window
     /// <summary>Samples within the window; histograms not weighed.</summary>
     public int Count => _floats.Count + _histograms.Count;
 
+    /// <summary>How many of <see cref="Count"/> were not in the window before it was last moved.</summary>
+    public int Entered => EnteredFloats + EnteredHistograms;
+
+    public int EnteredFloats => _floats.Entered;
+
+    public int EnteredHistograms => _histograms.Entered;
+
     /// <summary>The newest loaded sample's time; long.MinValue where none was.</summary>
     public long LoadedTo { get; private set; }
 
@@ -105,6 +114,21 @@ sealed class Window
         var shift = _floats.Reserve(batch.Count, TracksStarts);
         Shift(shift);
         from -= shift;
+        var loaded = batch.Values.AsSpan(0, batch.Count);
+        if (!starts && !HasStale(loaded))
+        {
+            batch.Timestamps.AsSpan(0, batch.Count).CopyTo(_floats.TimeBuffer.AsSpan(from));
+            loaded.CopyTo(_floats.Buffer.AsSpan(from));
+            if (TracksStarts)
+            {
+                _floats.StartBuffer.AsSpan(from, batch.Count).Clear();
+            }
+
+            _floats.Loaded += batch.Count;
+            FindDrops(Math.Max(from, _floats.First + 1));
+            return;
+        }
+
         var (times, values) = (_floats.TimeBuffer, _floats.Buffer);
         var at = from;
         var previous = at > _floats.First ? values[at - 1] : double.NaN;
@@ -153,6 +177,13 @@ sealed class Window
         _histograms.Add(time, histogram, 0, TracksStarts);
     }
 
+    /// <summary>Lets go of the samples up to a time, inclusive.</summary>
+    public void Forget(long until)
+    {
+        _floats.Forget(until);
+        _histograms.Forget(until);
+    }
+
     /// <summary>Makes the samples after one time, up to another inclusive, those of the window. Neither ever goes back.</summary>
     public void Slide(long after, long to)
     {
@@ -170,6 +201,42 @@ sealed class Window
     {
         exists = index < _dropCount && _drops[_dropFirst + index] < _floats.First + _floats.Count;
         return exists ? _drops[_dropFirst + index] - _floats.First : 0;
+    }
+
+    static bool HasStale(ReadOnlySpan<double> values)
+    {
+        var bits = MemoryMarshal.Cast<double, ulong>(values);
+        return bits.Contains(StaleMarker.Bits);
+    }
+
+    /// <summary>Looks for drops among the loaded floats from an index, which has another before it.</summary>
+    void FindDrops(int from)
+    {
+        var values = _floats.Buffer.AsSpan(0, _floats.Loaded);
+        var at = from;
+        for (; at <= values.Length - Vector<double>.Count; at += Vector<double>.Count)
+        {
+            if (Vector.LessThanAny(new Vector<double>(values[at..]), new Vector<double>(values[(at - 1)..])))
+            {
+                for (var i = at; i < at + Vector<double>.Count; i++)
+                {
+                    AddDropWhereFalling(values, i);
+                }
+            }
+        }
+
+        for (; at < values.Length; at++)
+        {
+            AddDropWhereFalling(values, at);
+        }
+    }
+
+    void AddDropWhereFalling(ReadOnlySpan<double> values, int at)
+    {
+        if (values[at] < values[at - 1])
+        {
+            AddDrop(at);
+        }
     }
 
     void AddDrop(int at)
@@ -201,6 +268,8 @@ sealed class Window
 
         public int Loaded { get; set; }
 
+        public int Entered { get; private set; }
+
         public int Count => _end - First;
 
         public long[] TimeBuffer { get; private set; } = new long[512];
@@ -222,7 +291,7 @@ sealed class Window
                 Array.Clear(Buffer, 0, Loaded);
             }
 
-            First = Loaded = _end = 0;
+            First = Loaded = _end = Entered = 0;
         }
 
         public void Add(long time, T point, long start, bool tracksStarts)
@@ -263,18 +332,33 @@ sealed class Window
             return shift;
         }
 
-        public void Slide(long after, long to)
+        public void Forget(long until)
         {
-            while (First < Loaded && TimeBuffer[First] <= after)
+            while (First < Loaded && TimeBuffer[First] <= until)
             {
                 First++;
             }
 
             _end = Math.Max(_end, First);
-            while (_end < Loaded && TimeBuffer[_end] <= to)
+        }
+
+        public void Slide(long after, long to)
+        {
+            var times = TimeBuffer.AsSpan(0, Loaded);
+            var (first, end) = (First, _end);
+            while (first < times.Length && times[first] <= after)
             {
-                _end++;
+                first++;
             }
+
+            end = Math.Max(end, first);
+            var before = end;
+            while (end < times.Length && times[end] <= to)
+            {
+                end++;
+            }
+
+            (First, _end, Entered) = (first, end, end - before);
         }
 
         TItem[] Moved<TItem>(TItem[] items, int capacity)
