@@ -1,0 +1,247 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Time.Testing;
+using Observe.Query.Promql;
+using Observe.Query.Promql.Parsing;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Query.Tests.Promql.Execution;
+
+public class PromqlEngineTests
+{
+    static readonly MemoryQuerier s_data = new(
+    [
+        new TestSeries(Labels.Of(("__name__", "m_total"), ("job", "a"), ("instance", "1")), Every15Seconds(i => i * 15)),
+        new TestSeries(Labels.Of(("__name__", "m_total"), ("job", "a"), ("instance", "2")), Every15Seconds(i => i * 30)),
+        new TestSeries(Labels.Of(("__name__", "m_total"), ("job", "b"), ("instance", "1")), Every15Seconds(i => i * 45)),
+        new TestSeries(Labels.Of(("__name__", "gauge"), ("job", "a")), Every15Seconds(i => i % 7)),
+    ]);
+
+    [Fact]
+    public async Task A_range_query_gives_a_sorted_matrix_on_its_steps()
+    {
+        var result = await RangeAsync("sum by (job) (rate(m_total[1m]))", 600_000, 660_000, 30_000);
+        Assert.Equal(ResultType.Matrix, result.Type);
+        Assert.Equal(["{job=\"a\"}", "{job=\"b\"}"], result.Series.Select(s => s.Labels.ToString()));
+        Assert.Equal([600_000L, 630_000L, 660_000L], result.Series[0].Timestamps.ToArray());
+        Assert.All(result.Series[0].Values.ToArray(), v => Assert.Equal(3, v, 1e-12));
+    }
+
+    [Theory]
+    [InlineData("1 + 1", ResultType.Scalar)]
+    [InlineData("\"text\"", ResultType.String)]
+    [InlineData("m_total", ResultType.Vector)]
+    [InlineData("m_total[1m]", ResultType.Matrix)]
+    [InlineData("m_total[5m:1m]", ResultType.Matrix)]
+    public async Task An_instant_query_gives_what_its_expression_is(string query, ResultType type) =>
+        Assert.Equal(type, (await InstantAsync(query, 600_000)).Type);
+
+    [Fact]
+    public async Task Samples_are_counted_as_Prometheus_counts_them()
+    {
+        var statistics = (await RangeAsync("sum(rate(m_total[1m]))", 600_000, 690_000, 30_000)).Statistics;
+        // Three series, four steps, four samples in each window, of which two are new from the second step on.
+        Assert.Equal((48, 30), (statistics.TotalSamples, statistics.SamplesRead));
+        Assert.Equal([12L, 12L, 12L, 12L], statistics.SamplesPerStep!.Select(s => s.Samples));
+        Assert.InRange(statistics.PeakSamples, 12, 20);
+    }
+
+    [Theory]
+    [InlineData("m_total[50m] + ", typeof(ParseException))]
+    [InlineData("rate(m_total[5m]) / on () gauge / on (job) m_total", typeof(QueryException))]
+    [InlineData("label_replace(m_total, \"x\", \"y\", \"job\", \"(\")", typeof(QueryException))]
+    [InlineData("topk(NaN, m_total) + topk(1e300, m_total)", typeof(QueryException))]
+    public async Task What_is_wrong_is_told_by_the_exception(string query, Type expected) =>
+        Assert.IsType(expected, await Record.ExceptionAsync(() => InstantAsync(query, 600_000)));
+
+    [Theory]
+    [InlineData("m_total", "samples", "--query.max-samples")]
+    [InlineData("m_total", "series", "--query.max-series")]
+    [InlineData("sum(m_total)", "bytes", "--query.max-bytes")]
+    [InlineData("m_total", "length", "--query.max-query-length")]
+    [InlineData("m_total", "steps", "--query.max-steps")]
+    [InlineData("max_over_time(m_total[1h:1s])", "subquery", "--query.max-steps")]
+    public async Task A_query_beyond_a_limit_is_refused_by_name(string query, string limit, string flag)
+    {
+        var options = limit switch
+        {
+            "samples" => new EngineOptions { MaxSamples = 5 },
+            "series" => new EngineOptions { MaxSeries = 2 },
+            "bytes" => new EngineOptions { MaxBytes = 500 },
+            "length" => new EngineOptions { MaxQueryLength = 3 },
+            "steps" => new EngineOptions { MaxSteps = 10 },
+            _ => new EngineOptions { MaxSteps = 100 },
+        };
+        using var engine = new PromqlEngine(options);
+        var refused = await Assert.ThrowsAsync<LimitException>(
+            () => engine.RangeAsync(s_data, new RangeQuery(query, 600_000, 1_200_000, 15_000), CancellationToken.None));
+        Assert.Contains(flag, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_query_that_takes_too_long_is_stopped_by_the_clock()
+    {
+        var clock = new FakeTimeProvider();
+        using var engine = new PromqlEngine(new EngineOptions { Clock = clock, TimeoutMs = 60_000 });
+        var query = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0) { TimeoutMs = 1_000 }, CancellationToken.None);
+        clock.Advance(TimeSpan.FromMilliseconds(1_000));
+        var stopped = await Assert.ThrowsAsync<QueryTimeoutException>(() => query);
+        Assert.Equal("query timed out in expression evaluation", stopped.Message);
+    }
+
+    [Fact]
+    public async Task A_query_beyond_the_gate_waits_and_its_waiting_counts()
+    {
+        var clock = new FakeTimeProvider();
+        using var engine = new PromqlEngine(new EngineOptions { Clock = clock, MaxConcurrency = 1, TimeoutMs = 5_000 });
+        using var first = new CancellationTokenSource();
+        var running = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0), first.Token);
+        var waiting = engine.InstantAsync(s_data, new InstantQuery("m", 0) { TimeoutMs = 1_000 }, CancellationToken.None);
+        var patient = engine.InstantAsync(s_data, new InstantQuery("1", 0), CancellationToken.None);
+        clock.Advance(TimeSpan.FromMilliseconds(1_000));
+        await Assert.ThrowsAsync<QueryTimeoutException>(() => waiting);
+        await first.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        Assert.Equal(1, (await patient).Scalar);
+    }
+
+    [Theory]
+    [InlineData("quantile_over_time(0.5, max_over_time(vector(1)[3h:1s])[2h:1s])")]
+    [InlineData("sum_over_time(sum_over_time((gauge @ 600)[12h:1s])[6h:1s])")]
+    public async Task A_cancelled_query_stops_at_once_in_the_midst_of_computing(string query)
+    {
+        using var engine = new PromqlEngine(new EngineOptions { MaxSamples = 0, MaxBytes = 0 });
+        using var source = new CancellationTokenSource();
+        var running = Task.Run(() => engine.InstantAsync(s_data, new InstantQuery(query, 100_000_000), source.Token));
+        await Task.WhenAny(running, Task.Delay(200, CancellationToken.None));
+        Assert.False(running.IsCompleted, "the query is too easy for this test");
+        var cancelled = Stopwatch.StartNew();
+        await source.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        Assert.InRange(cancelled.ElapsedMilliseconds, 0, 1_000); // 50 ms on a machine that has nothing else to do
+    }
+
+    [Fact]
+    public async Task A_source_hears_what_its_series_are_wanted_for()
+    {
+        var source = new RecordingQuerier(s_data);
+        using var engine = new PromqlEngine(new EngineOptions());
+        await engine.RangeAsync(
+            source,
+            new RangeQuery("sum(rate(m_total[5m] offset 1m)) + count_over_time(gauge[1h])", 3_600_000, 7_200_000, 60_000) { MaxResolutionMs = 300_000 },
+            CancellationToken.None);
+        var hints = source.Asked.OrderBy(h => h.Function, StringComparer.Ordinal).ToList();
+        Assert.Equal(["count_over_time", "rate"], hints.Select(h => h.Function));
+        Assert.Equal([Aggregate.Count, Aggregate.Counter], hints.Select(h => h.Aggregate));
+        Assert.Equal(new TimeRange(3_600_000 - 60_000 - 300_000 + 1, 7_200_000 - 60_000), hints[1].Range);
+        Assert.Equal((60_000, 300_000, 300_000), (hints[1].StepMs, hints[1].WindowMs, hints[1].MaxResolutionMs));
+    }
+
+    [Fact]
+    public async Task What_stands_in_a_query_twice_is_read_once()
+    {
+        var source = new RecordingQuerier(s_data);
+        using var engine = new PromqlEngine(new EngineOptions());
+        var result = await engine.RangeAsync(
+            source, new RangeQuery("sum(rate(m_total[5m])) / sum(rate(m_total[5m]))", 600_000, 900_000, 60_000), CancellationToken.None);
+        Assert.Single(source.Asked);
+        Assert.Equal(3 * 6 * 20, result.Statistics.TotalSamples);
+        Assert.All(result.Series[0].Values.ToArray(), v => Assert.Equal(1, v));
+    }
+
+    [Fact]
+    public async Task Warnings_of_sources_and_of_the_language_come_together()
+    {
+        var result = await InstantAsync("rate(gauge[1m])", 600_000);
+        Assert.Equal(
+            "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"gauge\" (1:6)",
+            Assert.Single(result.Infos));
+        using var engine = new PromqlEngine(new EngineOptions());
+        var warned = await engine.InstantAsync(new RecordingQuerier(s_data, "cluster x is silent"), new InstantQuery("m_total", 0), CancellationToken.None);
+        Assert.Equal("cluster x is silent", Assert.Single(warned.Warnings));
+    }
+
+    /// <summary>Sums are added in the order of the series, so that they do not depend on which core was faster.</summary>
+    [Fact]
+    public async Task A_sum_of_many_series_comes_out_the_same_each_time()
+    {
+        var random = new Random(7);
+        var many = new MemoryQuerier(Enumerable.Range(0, 300).Select(i => new TestSeries(
+            Labels.Of(("__name__", "m"), ("i", i.ToString("d4", System.Globalization.CultureInfo.InvariantCulture))),
+            Every15Seconds(_ => (random.NextDouble() - 0.5) * Math.Pow(10, random.Next(0, 18))))));
+        using var engine = new PromqlEngine(new EngineOptions());
+        var query = new RangeQuery("sum(m)", 0, 3_600_000, 15_000);
+        var first = await engine.RangeAsync(many, query, CancellationToken.None);
+        for (var i = 0; i < 5; i++)
+        {
+            var again = await engine.RangeAsync(many, query, CancellationToken.None);
+            Assert.Equal(first.Series[0].Values.ToArray(), again.Series[0].Values.ToArray());
+        }
+    }
+
+    static (long, double)[] Every15Seconds(Func<int, double> value) => [.. Enumerable.Range(0, 241).Select(i => (i * 15_000L, value(i)))];
+
+    static Task<QueryResult> InstantAsync(string query, long time)
+    {
+        var engine = new PromqlEngine(new EngineOptions());
+        return engine.InstantAsync(s_data, new InstantQuery(query, time), CancellationToken.None);
+    }
+
+    static Task<QueryResult> RangeAsync(string query, long start, long end, long step)
+    {
+        var engine = new PromqlEngine(new EngineOptions());
+        return engine.RangeAsync(s_data, new RangeQuery(query, start, end, step) { PerStepStatistics = true }, CancellationToken.None);
+    }
+
+    /// <summary>A source that never answers.</summary>
+    sealed class StuckQuerier : IQuerier
+    {
+        public async IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints,
+            IReadOnlyList<Matcher> matchers,
+            Warnings warnings,
+            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+            yield break;
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+    }
+
+    /// <summary>Passes on what it is asked, and remembers it.</summary>
+    sealed class RecordingQuerier(IQuerier inner, string? warning = null) : IQuerier
+    {
+        public List<SelectHints> Asked { get; } = [];
+
+        public IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+        {
+            lock (Asked)
+            {
+                Asked.Add(hints);
+            }
+
+            if (warning is not null)
+            {
+                warnings.Add(warning);
+            }
+
+            return inner.SelectAsync(hints, matchers, warnings, cancellationToken);
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+    }
+}
