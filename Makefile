@@ -5,18 +5,25 @@ export DOTNET_NOLOGO = 1
 
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 
-.PHONY: help build demo test bench-query lint format peers clean
+.PHONY: help build ui page demo test bench-query lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## restore and build the program
+build: page ## restore and build the program, with its page where Node.js is
 	@dotnet build src/Observe -c $(CONFIGURATION) -v quiet --nologo -clp:NoSummary
+
+ui: ## build the page at / (src/Query/ui) with npm
+	@bash src/Query/ui/build
+
+# The program is whole without its page: what keeps that from being built is said, and nothing more.
+page:
+	@bash src/Query/ui/build || { [ $$? -eq 3 ] || echo "ui: the page could not be built and is left out" >&2; }
 
 demo: build ## run every role, fed by three simulated clusters; http://127.0.0.1:9090
 	@exec $(OBSERVE) demo $(ARGS)
 
-test: ## build everything, run all tests; the last line is "N passed, N failed"
+test: page ## build everything, run all tests; the last line is "N passed, N failed"
 	@bash tests/run
 
 bench-query: build ## time queries against Prometheus over the same blocks (make peers first); ARGS="--runs 7 --only REGEX --cold no"

@@ -76,7 +76,7 @@ static class AllCommand
             .. collectors,
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
-            new QueryRole(host, stores, promql, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout)), serve: true),
+            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout))), serve: true),
         ]);
     }
 

@@ -71,9 +71,9 @@ static class CollectorApi
     static TargetsSnapshot Targets(IReadOnlyList<CollectorRole> collectors)
     {
         var (pools, active, dropped, counts) = (new SortedSet<string>(StringComparer.Ordinal), new List<TargetState>(), new List<DroppedTarget>(), new Dictionary<string, int>());
-        foreach (var scrape in collectors.Select(c => c.Scrape))
+        foreach (var collector in collectors)
         {
-            if (scrape is null)
+            if (collector.Scrape is not { } scrape)
             {
                 continue;
             }
@@ -87,6 +87,8 @@ static class CollectorApi
                 Store.Model.Duration.Format(t.ScrapeInterval), Store.Model.Duration.Format(t.ScrapeTimeout))
             {
                 GlobalUrl = t.GlobalUrl,
+                Cluster = collector.Config.Cluster,
+                Collector = collector.Name,
                 Metadata = [.. metadata[t.Labels].Select(m => new MetricMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
             }));
             dropped.AddRange(targets.Dropped.Select(t => new DroppedTarget(t.ScrapePool, t.DiscoveredLabels)));

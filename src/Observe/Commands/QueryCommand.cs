@@ -31,9 +31,10 @@ static class QueryCommand
             var fanout = new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry));
             var stores = query.Stores(flags, host, fanout);
             var roles = new List<IRole>();
+            StoreRole? bucketRole = null;
             if (objstore.Content(flags) is { } bucket)
             {
-                var bucketRole = StoreRole.Create(host, flags, store, bucket, serve: false);
+                bucketRole = StoreRole.Create(host, flags, store, bucket, serve: false);
                 stores.AddLocal("bucket", bucketRole.Querier, bucketRole.Describe);
                 roles.Add(bucketRole);
             }
@@ -43,7 +44,8 @@ static class QueryCommand
             }
 
             var promql = new PromqlEngine(engine.Options(flags, host.Time));
-            roles.Add(new QueryRole(host, stores, promql, query.Api(flags, host, promql, stores, fanout), serve: true));
+            var api = query.Api(flags, host, promql, stores, fanout);
+            roles.Add(new QueryRole(host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: true));
             return await host.RunAsync(roles);
         });
         return command;

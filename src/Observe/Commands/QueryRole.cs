@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Observe.Hosting;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
+using Observe.Query.Page;
 using Observe.Query.Promql;
 using Observe.Store.Api;
 using Observe.Store.Model;
@@ -28,6 +29,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
     public void Map(WebApplication app)
     {
         app.MapPrometheusApi(api);
+        app.MapPage();
         if (serve)
         {
             app.MapStoreApi();

@@ -3,8 +3,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Observe.Hosting;
+using Observe.Query.HttpApi;
 using Observe.Store.Api;
 using Observe.Store.Bucket;
+using Observe.Store.Fleet;
 using Observe.Store.Gateway;
 using Observe.Store.Querying;
 using Prometheus;
@@ -52,12 +54,36 @@ sealed class StoreFlags
 /// <param name="serve">Also over the store API.</param>
 sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, bool serve) : IRole
 {
+    static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
     readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
     readonly CancellationTokenSource _stop = new();
     readonly ILogger _log = host.Logging.CreateLogger<StoreRole>();
+    readonly SemaphoreSlim _readingFleet = new(1, 1);
+    (FleetStatus Status, long Read)? _fleet;
     Task _loop = Task.CompletedTask;
 
     public IQuerier Querier => _store;
+
+    public IReadOnlyList<StoredBlock> Blocks => _store.Blocks();
+
+    /// <summary>Who writes to the bucket; read again once what is known is five seconds old, for all who ask.</summary>
+    public async Task<FleetStatus> FleetAsync(CancellationToken cancellationToken)
+    {
+        await _readingFleet.WaitAsync(cancellationToken);
+        try
+        {
+            if (_fleet is not { } known || host.Time.GetElapsedTime(known.Read) > s_fleetAge)
+            {
+                _fleet = known = (await FleetStatus.ReadAsync(bucket, cancellationToken), host.Time.GetTimestamp());
+            }
+
+            return known.Status;
+        }
+        finally
+        {
+            _readingFleet.Release();
+        }
+    }
 
     /// <summary>From flags; the role owns the bucket that it opens.</summary>
     public static StoreRole Create(RoleHost host, ParseResult flags, StoreFlags store, (string Content, string Source) bucket, bool serve) => new(
@@ -103,6 +129,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
     {
         await _store.DisposeAsync();
         await bucket.DisposeAsync();
+        _readingFleet.Dispose();
         _stop.Dispose();
     }
 
@@ -130,4 +157,18 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
 
     [LoggerMessage(LogLevel.Warning, "the bucket could not be looked into; what was known of it is served on")]
     static partial void LogSyncFailed(ILogger logger, string bucket, Exception e);
+}
+
+/// <summary>What the HTTP API shows of the bucket that a role of this process reads: blocks and fleet.</summary>
+static class BucketApi
+{
+    public static PrometheusApiOptions With(StoreRole store, PrometheusApiOptions options) => options with
+    {
+        Blocks = () =>
+        [
+            .. store.Blocks.Select(b => new BlockState(
+                b.Id.ToString(), b.Meta?.ToJson() ?? [], b.Excluded, b.Fault, b.DeletionMark?.DeletionTime.ToUnixTimeMilliseconds())),
+        ],
+        Fleet = store.FleetAsync,
+    };
 }

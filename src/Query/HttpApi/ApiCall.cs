@@ -161,7 +161,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
         Json.Key(name).TextList(given);
     }
 
-    static bool AcceptsGzip(HttpRequest request)
+    internal static bool AcceptsGzip(HttpRequest request)
     {
         foreach (var header in request.Headers.AcceptEncoding)
         {

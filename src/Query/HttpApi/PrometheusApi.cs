@@ -21,6 +21,7 @@ public static class PrometheusApi
         QueryEndpoints.Map(api);
         SeriesEndpoints.Map(api);
         StatusEndpoints.Map(api);
+        BucketEndpoints.Map(api);
         api.MapRest();
         return endpoints;
     }

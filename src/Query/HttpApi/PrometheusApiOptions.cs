@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
+using Observe.Store.Fleet;
 using Observe.Store.Model;
 using Observe.Store.Querying;
 
@@ -22,6 +23,12 @@ public sealed record PrometheusApiOptions
     public Func<IReadOnlyList<StoreState>>? Stores { get; init; }
 
     public Func<TargetsSnapshot>? Targets { get; init; }
+
+    /// <summary>For <c>/blocks</c>: all blocks of the bucket.</summary>
+    public Func<IReadOnlyList<BlockState>>? Blocks { get; init; }
+
+    /// <summary>For <c>/status/fleet</c>: who writes to the bucket.</summary>
+    public Func<CancellationToken, Task<FleetStatus>>? Fleet { get; init; }
 
     /// <summary>The configuration as YAML, secrets hidden.</summary>
     public Func<string>? Configuration { get; init; }
@@ -86,6 +93,12 @@ public sealed record TargetState(
     string ScrapeInterval, string ScrapeTimeout)
 {
     public string GlobalUrl { get; init; } = Url;
+
+    /// <summary>Of the collector that scrapes it; "" when it has none, and then not shown.</summary>
+    public string Cluster { get; init; } = "";
+
+    /// <summary>The collector's own name; "" is not shown.</summary>
+    public string Collector { get; init; } = "";
 
     public IReadOnlyList<MetricMetadata> Metadata { get; init; } = [];
 }

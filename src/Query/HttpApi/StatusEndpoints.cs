@@ -56,8 +56,18 @@ static class StatusEndpoints
                     .Key("lastScrapeDuration"u8).Number(target.LastScrapeDuration)
                     .Key("health"u8).Text(target.Health)
                     .Key("scrapeInterval"u8).Text(target.ScrapeInterval)
-                    .Key("scrapeTimeout"u8).Text(target.ScrapeTimeout)
-                    .Raw("}"u8);
+                    .Key("scrapeTimeout"u8).Text(target.ScrapeTimeout);
+                if (target.Cluster.Length > 0)
+                {
+                    json.Key("cluster"u8).Text(target.Cluster);
+                }
+
+                if (target.Collector.Length > 0)
+                {
+                    json.Key("collector"u8).Text(target.Collector);
+                }
+
+                json.Raw("}"u8);
                 await call.FlushAsync();
             }
         }

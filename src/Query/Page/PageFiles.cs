@@ -1,0 +1,68 @@
+using System.IO.Compression;
+using System.Reflection;
+using System.Security.Cryptography;
+
+namespace Observe.Query.Page;
+
+/// <summary>A file of the page, as it is sent.</summary>
+/// <param name="Gzip">Null where it would not be shorter.</param>
+/// <param name="Tag">Strong ETag, quotes included.</param>
+sealed record PageFile(string ContentType, byte[] Content, byte[]? Gzip, string Tag)
+{
+    /// <summary>Its name has a hash of its content, so that it never changes.</summary>
+    public bool IsHashed { get; init; }
+}
+
+/// <summary>The bundle of src/Query/ui that was embedded when the assembly was built; empty when there was none.</summary>
+sealed class PageFiles
+{
+    const string Prefix = "page/";
+    const int CompressFromBytes = 1024;
+    readonly Dictionary<string, Lazy<PageFile>> _files;
+
+    /// <param name="assembly">Resources named <c>page/PATH</c>.</param>
+    public PageFiles(Assembly assembly) => _files = assembly.GetManifestResourceNames()
+        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
+        .ToDictionary(
+            name => name[Prefix.Length..].Replace('\\', '/'),
+            name => new Lazy<PageFile>(() => Read(assembly, name)),
+            StringComparer.Ordinal);
+
+    /// <summary>Null when the assembly was built without it.</summary>
+    public PageFile? Index => Find("index.html");
+
+    public PageFile? Find(string path) => _files.TryGetValue(path, out var file) ? file.Value : null;
+
+    static PageFile Read(Assembly assembly, string name)
+    {
+        using var resource = assembly.GetManifestResourceStream(name)!;
+        var content = new byte[resource.Length];
+        resource.ReadExactly(content);
+        using var packed = new MemoryStream();
+        if (content.Length >= CompressFromBytes)
+        {
+            using var gzip = new GZipStream(packed, CompressionLevel.SmallestSize, leaveOpen: true);
+            gzip.Write(content);
+        }
+
+        return new PageFile(
+            ContentType(name),
+            content,
+            packed.Length > 0 && packed.Length < content.Length ? packed.ToArray() : null,
+            $"\"{Convert.ToHexStringLower(SHA256.HashData(content).AsSpan(0, 12))}\"")
+        {
+            IsHashed = name.Contains("assets", StringComparison.Ordinal),
+        };
+    }
+
+    static string ContentType(string name) => Path.GetExtension(name) switch
+    {
+        ".html" => "text/html; charset=utf-8",
+        ".js" => "text/javascript; charset=utf-8",
+        ".css" => "text/css; charset=utf-8",
+        ".svg" => "image/svg+xml",
+        ".json" => "application/json",
+        ".txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    };
+}

@@ -1,0 +1,46 @@
+import { ask, type LabelSet } from './api'
+import { element, fill } from './element'
+import { seriesText } from './explore/seriesText'
+import { plural } from './format'
+import { live } from './live'
+import { empty, failure } from './notice'
+import { type View } from './router'
+import { ago, formatTime } from './time'
+
+export interface Alert {
+  labels: LabelSet
+  annotations: LabelSet
+  state: string
+  activeAt?: string
+  value: string
+}
+
+/** Alerts that are pending or firing. */
+export const alerts: View = (main) => {
+  const summary = element('span', { class: 'soft', role: 'status' })
+  const body = element('div', {}, empty('Loading…'))
+  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Alerts'), summary), body)
+  return live(
+    15_000,
+    (signal) => ask<{ alerts: Alert[] }>('alerts', {}, { signal }),
+    ({ data }) => {
+      const firing = data.alerts.filter((a) => a.state === 'firing').length
+      summary.textContent = data.alerts.length === 0 ? '' : `${firing} firing, ${plural(data.alerts.length - firing, 'other')}`
+      const sorted = data.alerts.toSorted((a, b) => a.state.localeCompare(b.state))
+      fill(body, data.alerts.length === 0 ? empty('No alert is pending or firing. Observe evaluates no alerting rules itself: the rules in dashboards/ and deploy/ run in Grafana or Prometheus.') : null, ...sorted.map(alertCard))
+    },
+    (e) => fill(body, failure(e)),
+  )
+}
+
+export function alertCard(alert: Alert): HTMLElement {
+  const { alertname, ...labels } = alert.labels
+  return element(
+    'article',
+    { class: 'card' },
+    element('h2', {}, alertname ?? 'Alert', ' ', element('span', { class: alert.state === 'firing' ? 'badge bad' : 'badge neutral' }, alert.state)),
+    seriesText(labels),
+    ...Object.entries(alert.annotations).map(([name, text]) => element('p', {}, element('span', { class: 'soft' }, name), ' ', text)),
+    alert.activeAt !== undefined && element('p', { class: 'soft' }, `since ${formatTime(Date.parse(alert.activeAt))} (${ago(Date.parse(alert.activeAt))}), value ${alert.value}`),
+  )
+}

@@ -1,0 +1,31 @@
+import type { LabelSet } from '../api'
+import { element } from '../element'
+import { quote } from '../format'
+
+const legacyName = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
+
+/** A series' name and labels as coloured text. */
+export function seriesText(labels: LabelSet): HTMLElement {
+  const text = element('span', { class: 'series' })
+  const name = labels.__name__ ?? ''
+  const entries = Object.entries(labels).filter(([label]) => label !== '__name__')
+  const quoted = name !== '' && !legacyName.test(name)
+  if (name !== '' && !quoted) {
+    text.append(element('b', {}, name))
+  }
+  if (entries.length === 0 && !quoted) {
+    if (name === '') {
+      text.append('{}')
+    }
+    return text
+  }
+  text.append('{')
+  if (quoted) {
+    text.append(element('b', {}, quote(name)), entries.length > 0 ? ', ' : '')
+  }
+  entries.forEach(([label, value], i) => {
+    text.append(i > 0 ? ', ' : '', element('span', { class: 'label-name' }, legacyName.test(label) ? label : quote(label)), '=', element('span', { class: 'label-value' }, quote(value)))
+  })
+  text.append('}')
+  return text
+}
