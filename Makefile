@@ -5,7 +5,7 @@ export DOTNET_NOLOGO = 1
 
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 
-.PHONY: help build ui page demo test bench-query lint format peers clean
+.PHONY: help build ui page demo test bench-query fuzz-promql lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,13 @@ test: page ## build everything, run all tests; the last line is "N passed, N fai
 bench-query: build ## time queries against Prometheus over the same blocks (make peers first); ARGS="--runs 7 --only REGEX --cold no"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-query --observe $(OBSERVE) $(ARGS)
+
+COUNT ?= 100000
+SEED ?= 1
+
+fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Observe, and print what differs
+	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
 
 lint: ## check that the code is formatted
 	dotnet format Observe.sln --verify-no-changes --no-restore
