@@ -63,10 +63,12 @@ static class PromqlCommand
         var quiet = Flags.Switch("--quiet", "only the counts, not what fails");
         test.Arguments.Add(files);
         test.Options.Add(quiet);
+        var storage = Flags.Text("--storage", "where series are kept: memory, head, or bucket (default memory)", "memory");
+        test.Options.Add(storage);
         test.SetAction(async (flags, cancellationToken) =>
         {
             using var engine = new PromqlEngine(PromqlScript.EngineOptions);
-            return await PromqlScripts.RunFilesAsync(flags.GetValue(files)!, engine, null, Console.Out, !flags.GetValue(quiet), cancellationToken) ? 0 : 1;
+            return await PromqlScripts.RunFilesAsync(flags.GetValue(files)!, engine, ScriptStorages.Named(flags.GetValue(storage)!), Console.Out, !flags.GetValue(quiet), cancellationToken) ? 0 : 1;
         });
 
         command.Subcommands.Add(instant);

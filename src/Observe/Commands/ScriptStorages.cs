@@ -1,0 +1,116 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Hosting;
+using Observe.Query.Promql.Scripts;
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+using Observe.Store.Gateway;
+using Observe.Store.Head;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Prometheus;
+
+namespace Observe.Commands;
+
+/// <summary>Where a script's series are kept while it runs: in memory, in a head, or in blocks of a bucket that are read back as a store reads them.</summary>
+static class ScriptStorages
+{
+    /// <returns>Null for memory.</returns>
+    public static OpenScriptStorage? Named(string name) => name switch
+    {
+        "memory" => null,
+        "head" => OpenHeadAsync,
+        "bucket" => OpenBucketAsync,
+        _ => throw new FlagException($"--storage: {name} is none of memory, head, bucket"),
+    };
+
+    static async Task<IQuerier> OpenHeadAsync(IReadOnlyList<ScriptSeries> series, CancellationToken cancellationToken)
+    {
+        var folder = NewFolder();
+        var head = await FillAsync(folder, series, cancellationToken);
+        return new Opened(head, folder, head);
+    }
+
+    static async Task<IQuerier> OpenBucketAsync(IReadOnlyList<ScriptSeries> series, CancellationToken cancellationToken)
+    {
+        var folder = NewFolder();
+        var bucket = new FileBucket(Path.Combine(folder, "bucket"), TimeProvider.System);
+        await using (var head = await FillAsync(folder, series, cancellationToken))
+        {
+            var blocks = new BucketBlocks(bucket);
+            foreach (var path in await head.CutAsync(force: true, cancellationToken))
+            {
+                await blocks.UploadAsync(path, TimeProvider.System.GetUtcNow(), cancellationToken);
+            }
+        }
+
+        var store = new BucketStore(
+            bucket,
+            new BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = TimeProvider.System },
+            new BucketStoreMetrics(Metrics.NewCustomRegistry()),
+            NullLogger.Instance);
+        await store.SyncAsync(cancellationToken);
+        return new Opened(store, folder, store, bucket);
+    }
+
+    static async Task<HeadBlock> FillAsync(string folder, IReadOnlyList<ScriptSeries> series, CancellationToken cancellationToken)
+    {
+        var head = await HeadBlock.OpenAsync(
+            new HeadOptions { Directory = Path.Combine(folder, "head"), Time = TimeProvider.System, WalSyncInterval = TimeSpan.FromMinutes(1), BlockRangeMs = 1L << 50 },
+            cancellationToken);
+        using var appender = head.Appender();
+        foreach (var one in series)
+        {
+            var reference = appender.GetOrAdd(one.Labels);
+            bool? histograms = null;
+            foreach (var sample in one.Samples)
+            {
+                // Within one append a series has samples of one kind, as in a scrape.
+                if (histograms != (sample.Histogram is not null) && histograms is not null)
+                {
+                    appender.Commit();
+                }
+
+                histograms = sample.Histogram is not null;
+                var result = sample.Histogram is { } histogram
+                    ? appender.Append(reference, sample.Timestamp, histogram)
+                    : appender.Append(reference, sample.Timestamp, sample.Value);
+                if (result != AppendResult.Appended)
+                {
+                    throw new InvalidDataException($"{one.Labels} at {sample.Timestamp}: {result}");
+                }
+            }
+
+            appender.Commit();
+        }
+
+        return head;
+    }
+
+    static string NewFolder() => Directory.CreateTempSubdirectory("observe-script-").FullName;
+
+    /// <summary>A querier with what it stands on; all of it goes when it is disposed.</summary>
+    sealed class Opened(IQuerier querier, string folder, params IAsyncDisposable[] owned) : IQuerier, IAsyncDisposable
+    {
+        public IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            querier.SelectAsync(hints, matchers, warnings, cancellationToken);
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            querier.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            querier.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+        public async ValueTask DisposeAsync()
+        {
+            foreach (var one in owned)
+            {
+                await one.DisposeAsync();
+            }
+
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}
