@@ -11,11 +11,13 @@ public sealed class PromqlEngine : IDisposable
 {
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
+    readonly MemoryGate _memory;
 
     public PromqlEngine(EngineOptions options)
     {
         Options = options;
         _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
+        _memory = new MemoryGate(options.MaxTotalBytes);
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -106,7 +108,7 @@ public sealed class PromqlEngine : IDisposable
         var plan = Plan(run);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
-        await using var evaluation = new Evaluation(run.Querier, Options, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
+        await using var evaluation = new Evaluation(run.Querier, Options, _memory, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
         {
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };

@@ -99,8 +99,6 @@ public sealed class LabelNumbering
         return number;
     }
 
-    public bool TryGet(ReadOnlySpan<byte> encoded, out int number) => _byBytes.TryGetValue(encoded, out number);
-
     sealed class EncodedComparer : IEqualityComparer<Labels>, IAlternateEqualityComparer<ReadOnlySpan<byte>, Labels>
     {
         public static EncodedComparer Instance { get; } = new();

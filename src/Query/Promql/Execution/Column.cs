@@ -31,8 +31,8 @@ sealed class Column(int steps)
     /// <summary>A float at each step: kernels need not look at <see cref="Presence"/>.</summary>
     public bool IsDense => Floats == Steps;
 
-    /// <summary>Bytes that it takes, without histograms.</summary>
-    public long Bytes => 64 + (9L * Steps);
+    /// <summary>Bytes that a column takes, without histograms.</summary>
+    public static long BytesOf(int steps) => 128 + (9L * steps);
 
     public void Clear()
     {

@@ -6,7 +6,8 @@ using Observe.Store.Querying;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>One query on its way: where it reads from, what it may use and has used, and the workers that compute it.</summary>
-sealed class Evaluation(IQuerier querier, EngineOptions options, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
+sealed class Evaluation(
+    IQuerier querier, EngineOptions options, MemoryGate memory, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
     readonly ConcurrentBag<Worker> _idle = [];
@@ -31,8 +32,6 @@ sealed class Evaluation(IQuerier querier, EngineOptions options, long lookbackMs
     public Warnings SourceWarnings { get; } = new();
 
     public long PeakSamples => Volatile.Read(ref _peakSamples);
-
-    public long PeakBytes { get; private set; }
 
     public bool DelayedNameRemoval => Options.DelayedNameRemoval;
 
@@ -122,10 +121,11 @@ sealed class Evaluation(IQuerier querier, EngineOptions options, long lookbackMs
         }
     }
 
+    /// <summary>To be called before they are allocated; negative for what is let go.</summary>
     public void AddBytes(long bytes)
     {
+        memory.Take(bytes);
         var total = Interlocked.Add(ref _bytes, bytes);
-        PeakBytes = Math.Max(PeakBytes, total);
         if (total > Options.MaxBytes && Options.MaxBytes > 0)
         {
             throw new LimitException($"query would hold more than {Options.MaxBytes} bytes of intermediate results (--query.max-bytes)");
@@ -173,5 +173,7 @@ sealed class Evaluation(IQuerier querier, EngineOptions options, long lookbackMs
         {
             await selection.DisposeAsync();
         }
+
+        memory.Take(-Interlocked.Exchange(ref _bytes, 0));
     }
 }

@@ -114,6 +114,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
             var key = (_info[series].MetricName, _identity.Project(_info[series].Labels));
             if (!_newest.TryGetValue(key, out var newest))
             {
+                evaluation.AddBytes(12L * Grid.Count);
                 _newest[key] = newest = new int[Grid.Count];
                 Array.Fill(newest, -1);
                 times[key] = new double[Grid.Count];

@@ -36,7 +36,7 @@ static class ResultAssembly
 
             if (!column.IsEmpty)
             {
-                evaluation.AddBytes(column.Bytes);
+                evaluation.AddBytes(Column.BytesOf(column.Steps));
                 results[i] = Result(identities[i].Labels, column, times);
             }
 

@@ -6,6 +6,9 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>The series that a selector matches, asked for once and shared by all selectors that ask for the same.</summary>
 sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnlyList<Matcher> matchers) : IAsyncDisposable
 {
+    /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
+    const int SeriesBytes = 256;
+
     Task<Series[]>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
@@ -25,6 +28,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
         {
             series.Add(_enumerator.Current);
             evaluation.AddSeries(1);
+            evaluation.AddBytes(SeriesBytes + _enumerator.Current.Labels.Encoded.Length);
         }
 
         return [.. series];

@@ -39,6 +39,7 @@ sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator righ
         Series = Array.ConvertAll(_sources, i => left.Series[i]);
         FindErrors(left, Enumerable.Range(0, left.Series.Length).Except(_sources), evaluation);
         var wanted = _signatures.Left.ToHashSet();
+        evaluation.AddBytes((long)_signatures.Count * Grid.Count);
         _presence = new SignaturePresence(_signatures.Count, Grid.Count);
         evaluation.ForEach(right.Series.Length, right.Cost, (i, worker) =>
         {
@@ -79,6 +80,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
 
         // The left side is looked at twice: where it hides what is on the right, and as output.
         var hiding = SignatureMap.Members(_signatures.Right, _signatures.Count);
+        evaluation.AddBytes((long)_signatures.Count * Grid.Count);
         _presence = new SignaturePresence(_signatures.Count, Grid.Count);
         _held = new Column?[left.Series.Length];
         evaluation.ForEach(left.Series.Length, left.Cost, (i, worker) =>

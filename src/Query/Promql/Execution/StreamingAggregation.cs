@@ -25,9 +25,9 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         for (var i = 0; i < accumulators.Length; i++)
         {
             accumulators[i] = newAccumulator(Grid.Count);
+            evaluation.AddBytes(accumulators[i].Bytes);
         }
 
-        evaluation.AddBytes(accumulators.Sum(a => a.Bytes));
         Accumulate(evaluation, groups, accumulators);
         Series = groups.Identities;
         _results = new Column[accumulators.Length];

@@ -43,8 +43,9 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         var most = (int)Math.Min(ks.Max(), Input.Series.Length);
         for (var i = 0; i < selections.Length; i++)
         {
-            selections[i] = new Selection(node.Aggregation, Grid.Count, Math.Min(most, members[i].Length));
-            evaluation.AddBytes(selections[i].Bytes);
+            var size = Math.Min(most, members[i].Length);
+            evaluation.AddBytes(Selection.BytesOf(Grid.Count, size));
+            selections[i] = new Selection(node.Aggregation, Grid.Count, size);
         }
 
         var held = evaluation.SamplesHeld;
@@ -134,7 +135,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         readonly int[] _counts = new int[steps];
         Histogram?[]? _histograms;
 
-        public long Bytes => 12L * steps * most;
+        public static long BytesOf(int steps, int most) => 4L * steps * ((3L * most) + 1);
 
         public void Offer(int step, int k, int series, Column column)
         {

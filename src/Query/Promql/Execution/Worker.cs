@@ -33,9 +33,8 @@ sealed class Worker(Evaluation evaluation)
             return column;
         }
 
-        column = new Column(steps);
-        Evaluation.AddBytes(column.Bytes);
-        return column;
+        Evaluation.AddBytes(Column.BytesOf(steps));
+        return new Column(steps);
     }
 
     public void Return(Column column)

@@ -60,6 +60,8 @@ public class PromqlEngineTests
     [InlineData("m_total", "samples", "--query.max-samples")]
     [InlineData("m_total", "series", "--query.max-series")]
     [InlineData("sum(m_total)", "bytes", "--query.max-bytes")]
+    [InlineData("sum(m_total)", "total bytes", "--query.max-total-bytes")]
+    [InlineData("count_values(\"v\", m_total)", "total bytes", "--query.max-total-bytes")]
     [InlineData("m_total", "length", "--query.max-query-length")]
     [InlineData("m_total", "steps", "--query.max-steps")]
     [InlineData("max_over_time(m_total[1h:1s])", "subquery", "--query.max-steps")]
@@ -70,6 +72,7 @@ public class PromqlEngineTests
             "samples" => new EngineOptions { MaxSamples = 5 },
             "series" => new EngineOptions { MaxSeries = 2 },
             "bytes" => new EngineOptions { MaxBytes = 500 },
+            "total bytes" => new EngineOptions { MaxTotalBytes = 2_000 },
             "length" => new EngineOptions { MaxQueryLength = 3 },
             "steps" => new EngineOptions { MaxSteps = 10 },
             _ => new EngineOptions { MaxSteps = 100 },
@@ -78,6 +81,16 @@ public class PromqlEngineTests
         var refused = await Assert.ThrowsAsync<LimitException>(
             () => engine.RangeAsync(s_data, new RangeQuery(query, 600_000, 1_200_000, 15_000), CancellationToken.None));
         Assert.Contains(flag, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Memory_is_given_back_when_a_query_is_over()
+    {
+        using var engine = new PromqlEngine(new EngineOptions { MaxTotalBytes = 100_000 });
+        for (var i = 0; i < 100; i++)
+        {
+            await engine.RangeAsync(s_data, new RangeQuery("sum(m_total)", 600_000, 1_200_000, 15_000), CancellationToken.None);
+        }
     }
 
     [Fact]
