@@ -81,6 +81,9 @@ public sealed record InstantQuery(string Text, long TimeMs)
 
     /// <summary>Keep samples for each step in the statistics.</summary>
     public bool PerStepStatistics { get; init; }
+
+    /// <summary>Watch each operator and tell what it did; costs some time.</summary>
+    public bool Explain { get; init; }
 }
 
 /// <param name="StartMs">First evaluation, Unix milliseconds.</param>
@@ -99,6 +102,9 @@ public sealed record RangeQuery(string Text, long StartMs, long EndMs, long Step
 
     /// <summary>Keep samples for each step in the statistics.</summary>
     public bool PerStepStatistics { get; init; }
+
+    /// <summary>Watch each operator and tell what it did; costs some time.</summary>
+    public bool Explain { get; init; }
 }
 
 /// <summary>A query that parses but can't be evaluated; the message is Prometheus's (<c>execution</c>, HTTP 422).</summary>

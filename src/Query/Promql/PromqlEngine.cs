@@ -42,6 +42,7 @@ public sealed class PromqlEngine : IDisposable
             LookbackMs = query.LookbackMs ?? Options.LookbackMs,
             MaxResolutionMs = query.MaxResolutionMs,
             PerStepStatistics = query.PerStepStatistics,
+            IsExplained = query.Explain,
         };
         return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
     }
@@ -66,6 +67,7 @@ public sealed class PromqlEngine : IDisposable
             LookbackMs = query.LookbackMs ?? Options.LookbackMs,
             MaxResolutionMs = query.MaxResolutionMs,
             PerStepStatistics = query.PerStepStatistics,
+            IsExplained = query.Explain,
         };
         return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
     }
@@ -142,6 +144,7 @@ public sealed class PromqlEngine : IDisposable
             Warnings = [.. evaluation.SourceWarnings.All(), .. warnings],
             Infos = [.. evaluation.SourceWarnings.Infos(), .. infos],
             Statistics = statistics,
+            Explanation = run.Top?.Explain(),
         };
     }
 
@@ -164,11 +167,16 @@ public sealed class PromqlEngine : IDisposable
 
     Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, Options);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, Options);
         var scope = new Scope(run.Grid, 1);
-        return plan is RangeNode or SubqueryNode
-            ? ResultAssembly.RangeAsync(plan, factory, scope, evaluation)
-            : ResultAssembly.SeriesAsync(factory.Build(plan, scope), evaluation);
+        if (plan is RangeNode or SubqueryNode)
+        {
+            return ResultAssembly.RangeAsync(plan, factory, scope, evaluation);
+        }
+
+        var top = factory.Build(plan, scope);
+        run.Top = top as Measured;
+        return ResultAssembly.SeriesAsync(top, evaluation);
     }
 
     static void Count(Evaluation evaluation, Run run, QueryStatistics statistics)
@@ -196,5 +204,10 @@ public sealed class PromqlEngine : IDisposable
         public required long MaxResolutionMs { get; init; }
 
         public required bool PerStepStatistics { get; init; }
+
+        public required bool IsExplained { get; init; }
+
+        /// <summary>The top of the operators; set when they are made, where the query is explained.</summary>
+        public Measured? Top { get; set; }
     }
 }

@@ -31,6 +31,9 @@ sealed class Evaluation(
     /// <summary>What the sources of the series had to say.</summary>
     public Warnings SourceWarnings { get; } = new();
 
+    /// <summary>Bytes held now for columns, accumulators and results.</summary>
+    public long Bytes => Volatile.Read(ref _bytes);
+
     public long PeakSamples => Volatile.Read(ref _peakSamples);
 
     public bool DelayedNameRemoval => Options.DelayedNameRemoval;

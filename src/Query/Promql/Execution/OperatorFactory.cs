@@ -7,7 +7,7 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
 /// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
-sealed class OperatorFactory(bool isRange, EngineOptions options)
+sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions options)
 {
     readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
 
@@ -16,17 +16,19 @@ sealed class OperatorFactory(bool isRange, EngineOptions options)
     {
         if (node is not AggregateNode)
         {
-            return Create(node, scope, function);
+            return Watched(node, scope, Create(node, scope, function));
         }
 
         var key = (PlanText.Of(node), scope);
         if (!_shared.TryGetValue(key, out var shared))
         {
-            _shared[key] = shared = Create(node, scope, function);
+            _shared[key] = shared = Watched(node, scope, Create(node, scope, function));
         }
 
         return shared;
     }
+
+    SeriesOperator Watched(PlanNode node, Scope scope, SeriesOperator created) => isExplained ? new Measured(node, created, scope) : created;
 
     SeriesOperator Create(PlanNode node, Scope scope, string? function)
     {

@@ -15,6 +15,43 @@ static class PlanText
         return text.ToString();
     }
 
+    /// <summary>A node without what it reads from, but with its selector where it reads one.</summary>
+    public static string Head(PlanNode node) => node switch
+    {
+        CallNode call when call.Arguments.FirstOrDefault(a => a is RangeNode) is { } range => $"{call.Function.Name}({Of(range)})",
+        CallNode call when call.Arguments.FirstOrDefault(a => a is SubqueryNode) is SubqueryNode subquery =>
+            string.Create(CultureInfo.InvariantCulture, $"{call.Function.Name}([{subquery.RangeMs}ms:{subquery.StepMs}ms])"),
+        CallNode call => call.Function.Name,
+        NegateNode => "negate",
+        StepInvariantNode => "once",
+        AggregateNode or BinaryNode => HeadOfOperation(node),
+        _ => Of(node),
+    };
+
+    static string HeadOfOperation(PlanNode node)
+    {
+        var text = new StringBuilder();
+        if (node is AggregateNode aggregate)
+        {
+            WriteHead(aggregate, text);
+        }
+        else if (node is BinaryNode binary)
+        {
+            WriteHead(binary, text);
+        }
+
+        return text.ToString().TrimEnd();
+    }
+
+    static void WriteHead(AggregateNode aggregate, StringBuilder text) => text.Append(aggregate.Aggregation)
+        .Append(aggregate.Without ? " without (" : " by (").AppendJoin(',', aggregate.Grouping.Select(GoText.Quote)).Append(") ");
+
+    static void WriteHead(BinaryNode binary, StringBuilder text)
+    {
+        text.Append(binary.Operator).Append(binary.ReturnBool ? " bool" : "");
+        WriteMatching(binary.Matching, text);
+    }
+
     static void Write(PlanNode node, StringBuilder text)
     {
         switch (node)
@@ -50,13 +87,11 @@ static class PlanText
                 WriteAll("once", [invariant.Inner], text);
                 break;
             case AggregateNode aggregate:
-                text.Append(aggregate.Aggregation).Append(aggregate.Without ? " without (" : " by (")
-                    .AppendJoin(',', aggregate.Grouping.Select(GoText.Quote)).Append(") ");
+                WriteHead(aggregate, text);
                 WriteAll("", aggregate.Parameter is null ? [aggregate.Inner] : [aggregate.Parameter, aggregate.Inner], text);
                 break;
             case BinaryNode binary:
-                text.Append(binary.Operator).Append(binary.ReturnBool ? " bool" : "");
-                WriteMatching(binary.Matching, text);
+                WriteHead(binary, text);
                 WriteAll("", [binary.Left, binary.Right], text);
                 break;
         }

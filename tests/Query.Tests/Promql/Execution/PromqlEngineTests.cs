@@ -121,7 +121,7 @@ public class PromqlEngineTests
     }
 
     [Theory]
-    [InlineData("quantile_over_time(0.5, max_over_time(vector(1)[3h:1s])[2h:1s])")]
+    [InlineData("quantile_over_time(0.5, stddev_over_time(vector(1)[12h:1s])[6h:1s])")]
     [InlineData("sum_over_time(sum_over_time((gauge @ 600)[12h:1s])[6h:1s])")]
     public async Task A_cancelled_query_stops_at_once_in_the_midst_of_computing(string query)
     {
@@ -162,6 +162,21 @@ public class PromqlEngineTests
         Assert.Single(source.Asked);
         Assert.Equal(3 * 6 * 20, result.Statistics.TotalSamples);
         Assert.All(result.Series[0].Values.ToArray(), v => Assert.Equal(1, v));
+    }
+
+    [Fact]
+    public async Task An_explained_query_tells_what_each_operator_did()
+    {
+        using var engine = new PromqlEngine(new EngineOptions());
+        var query = new RangeQuery("sum by (job) (rate(m_total[1m])) * 2 + vector(1)", 600_000, 660_000, 30_000) { Explain = true };
+        var sum = (await engine.RangeAsync(s_data, query, CancellationToken.None)).Explanation!;
+        Assert.Equal("Add OneToOne ignoring ()", sum.Operation);
+        Assert.Equal(["Mul", "once"], sum.Inputs.Select(i => i.Operation));
+        var aggregation = sum.Inputs[0].Inputs[0];
+        Assert.Equal(("Sum by (\"job\")", 2, 3), (aggregation.Operation, aggregation.Series, aggregation.Steps));
+        var rate = Assert.Single(aggregation.Inputs);
+        Assert.Equal(("rate({__name__=\"m_total\"}[60000ms])", 3, 9L), (rate.Operation, rate.Series, rate.Samples));
+        Assert.True(aggregation.Time >= rate.Time && aggregation.Bytes > 0);
     }
 
     [Fact]

@@ -1,0 +1,48 @@
+using System.Diagnostics;
+using Observe.Query.Promql.Planning;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>An operator that is watched, to explain a query: passes everything on and keeps count.</summary>
+sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : SeriesOperator(scope)
+{
+    long _samples;
+    long _ticks;
+    long _bytes;
+
+    public override long Cost => input.Cost;
+
+    public override bool MayFail => input.MayFail;
+
+    public override IEnumerable<SeriesOperator> Inputs => [input];
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        var started = Stopwatch.GetTimestamp();
+        input.Evaluate(series, column, worker);
+        Interlocked.Add(ref _ticks, Stopwatch.GetTimestamp() - started);
+        Interlocked.Add(ref _samples, column.SampleCount());
+    }
+
+    /// <summary>What was seen; to be asked for when the query is over.</summary>
+    public ExplainedOperator Explain() => new(
+        PlanText.Head(node),
+        Grid.Count,
+        Series.Length,
+        Volatile.Read(ref _samples),
+        Stopwatch.GetElapsedTime(0, Volatile.Read(ref _ticks)),
+        Volatile.Read(ref _bytes),
+        [.. Below(input).Select(measured => measured.Explain())]);
+
+    protected override async Task OpenCoreAsync(Evaluation evaluation)
+    {
+        var (started, bytes) = (Stopwatch.GetTimestamp(), evaluation.Bytes);
+        await input.OpenAsync(evaluation);
+        Series = input.Series;
+        _bytes = evaluation.Bytes - bytes;
+        Interlocked.Add(ref _ticks, Stopwatch.GetTimestamp() - started);
+    }
+
+    static IEnumerable<Measured> Below(SeriesOperator above) =>
+        above.Inputs.SelectMany(input => input is Measured measured ? [measured] : Below(input));
+}
