@@ -72,8 +72,8 @@ static class ScriptStorages
 
                 histograms = sample.Histogram is not null;
                 var result = sample.Histogram is { } histogram
-                    ? appender.Append(reference, sample.Timestamp, histogram)
-                    : appender.Append(reference, sample.Timestamp, sample.Value);
+                    ? appender.Append(reference, sample.Timestamp, histogram, sample.StartTimestamp)
+                    : appender.Append(reference, sample.Timestamp, sample.Value, sample.StartTimestamp);
                 if (result != AppendResult.Appended)
                 {
                     throw new InvalidDataException($"{one.Labels} at {sample.Timestamp}: {result}");

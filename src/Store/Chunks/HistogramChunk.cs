@@ -107,6 +107,8 @@ sealed class HistogramAppender
 
     public ChunkEncoding Encoding => _form.Encoding;
 
+    public bool HasStarts => _form.HasStarts;
+
     public int Count { get; private set; }
 
     public long MinTime { get; private set; }

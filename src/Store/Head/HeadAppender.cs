@@ -68,7 +68,8 @@ public sealed class HeadAppender : IDisposable
         return new SeriesRef(reference);
     }
 
-    public AppendResult Append(SeriesRef series, long timestamp, double value)
+    /// <param name="startTimestamp">When the counter started, Unix milliseconds; 0 where unknown.</param>
+    public AppendResult Append(SeriesRef series, long timestamp, double value, long startTimestamp = 0)
     {
         if (!_series.TryGetSlot(series.Value, out var slot))
         {
@@ -97,13 +98,14 @@ public sealed class HeadAppender : IDisposable
             Grow();
         }
 
-        _samples[_count++] = new WalSample(series.Value, timestamp, value);
+        _samples[_count++] = new WalSample(series.Value, timestamp, value, startTimestamp);
         return AppendResult.Appended;
     }
 
     /// <summary>The head keeps no reference to the histogram.</summary>
+    /// <param name="startTimestamp">When the histogram's counters started, Unix milliseconds; 0 where unknown.</param>
     /// <exception cref="ArgumentException">Spans and buckets do not match, or the schema is none.</exception>
-    public AppendResult Append(SeriesRef series, long timestamp, Histogram histogram)
+    public AppendResult Append(SeriesRef series, long timestamp, Histogram histogram, long startTimestamp = 0)
     {
         Validate(histogram);
         if (!_series.TryGetSlot(series.Value, out var slot))
@@ -129,7 +131,7 @@ public sealed class HeadAppender : IDisposable
             Take(ref found);
         }
 
-        _histograms.Add(new WalHistogram(series.Value, timestamp, histogram.Copy()));
+        _histograms.Add(new WalHistogram(series.Value, timestamp, histogram.Copy(), startTimestamp));
         return AppendResult.Appended;
     }
 
@@ -248,17 +250,7 @@ public sealed class HeadAppender : IDisposable
             _batch.Add(_record.Written);
         }
 
-        if (_histograms.Count > 0)
-        {
-            for (var type = WalRecordType.Histograms; type <= WalRecordType.CustomBucketsFloatHistograms; type++)
-            {
-                _record.Clear();
-                if (WalRecords.Histograms(_record, type, CollectionsMarshal.AsSpan(_histograms)))
-                {
-                    _batch.Add(_record.Written);
-                }
-            }
-        }
+        WalRecords.AddHistograms(_batch, _record, CollectionsMarshal.AsSpan(_histograms));
     }
 
     void Forget()

@@ -267,7 +267,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
                     continue;
                 }
 
-                Chunks.Append(ref series, slot, sample.Time, sample.Value);
+                Chunks.Append(ref series, slot, sample.Time, sample.Value, sample.Start);
             }
 
             floats++;
@@ -294,7 +294,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
                     continue;
                 }
 
-                Chunks.Append(ref series, slot, sample.Time, sample.Histogram);
+                Chunks.Append(ref series, slot, sample.Time, sample.Histogram, sample.Start);
             }
 
             histogramCount++;

@@ -157,7 +157,7 @@ sealed class HeadReplay : IDisposable
                 {
                     if (TryGetWorker(sample.Ref, sample.Time, out var slot, out var worker))
                     {
-                        worker.Add(new WalSample((ulong)slot, sample.Time, sample.Value));
+                        worker.Add(sample with { Ref = (ulong)slot });
                     }
                 }
 
@@ -170,7 +170,7 @@ sealed class HeadReplay : IDisposable
                 {
                     if (TryGetWorker(sample.Ref, sample.Time, out var slot, out var worker))
                     {
-                        worker.Add(new WalHistogram((ulong)slot, sample.Time, sample.Histogram));
+                        worker.Add(sample with { Ref = (ulong)slot });
                     }
                 }
 
@@ -288,7 +288,7 @@ sealed class HeadReplay : IDisposable
                 ref var series = ref _head.Series.At((int)sample.Ref);
                 if (sample.Time > series.MaxTime)
                 {
-                    _head.Chunks.Append(ref series, (int)sample.Ref, sample.Time, sample.Value);
+                    _head.Chunks.Append(ref series, (int)sample.Ref, sample.Time, sample.Value, sample.Start);
                     Note(sample.Time);
                 }
             }
@@ -303,7 +303,7 @@ sealed class HeadReplay : IDisposable
 
                 try
                 {
-                    _head.Chunks.Append(ref series, (int)histogram.Ref, histogram.Time, histogram.Histogram);
+                    _head.Chunks.Append(ref series, (int)histogram.Ref, histogram.Time, histogram.Histogram, histogram.Start);
                     Note(histogram.Time);
                 }
                 catch (Exception e) when (e is ArgumentException or InvalidOperationException or OverflowException)

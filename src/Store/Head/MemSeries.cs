@@ -63,6 +63,9 @@ enum SeriesFlags : byte
 
     /// <summary>It is on its way out: nothing is appended any more, and its labels get a new series.</summary>
     Dropped = 8,
+
+    /// <summary>The open chunk is one of floats with start timestamps.</summary>
+    StartTimestamps = 16,
 }
 
 /// <summary>A chunk that takes no more samples: where it is, and what it spans.</summary>

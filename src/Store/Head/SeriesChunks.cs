@@ -12,7 +12,8 @@ namespace Observe.Store.Head;
 /// </summary>
 /// <remarks>
 /// Chunks are cut where Prometheus cuts them: at 120 samples, spread evenly up to the end of the block's range once a quarter of them
-/// is there, never across that end, and at 1 KiB.
+/// is there, never across that end, and at 1 KiB. A sample with a start timestamp opens a chunk that has room for them, where none is open;
+/// samples without one then go into it too, until it is full.
 /// </remarks>
 sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
 {
@@ -30,6 +31,8 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     [ThreadStatic]
     static byte[]? _scratchChunk;
 
+    // By slot, as those of histograms: few series are in either, and a field for them would be in all.
+    readonly ConcurrentDictionary<int, Xor2Appender> _withStarts = new();
     readonly ConcurrentDictionary<int, HistogramAppender> _histograms = new();
     readonly Lock _closedLock = new();
     ClosedChunk[][] _closed = [];
@@ -69,13 +72,14 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     }
 
     /// <param name="time">After the newest sample's.</param>
-    public void Append(ref MemSeries series, int slot, long time, double value)
+    /// <param name="start">When the counter started, Unix milliseconds; 0 where unknown.</param>
+    public void Append(ref MemSeries series, int slot, long time, double value, long start)
     {
         if ((series.Flags & SeriesFlags.Histogram) != 0)
         {
             if (StaleMarker.IsStale(value) && _histograms.TryGetValue(slot, out var open))
             {
-                Append(ref series, slot, time, Stale(open));
+                Append(ref series, slot, time, Stale(open), start);
                 return;
             }
 
@@ -83,18 +87,29 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
             series.Flags &= ~SeriesFlags.Histogram;
         }
 
-        if (series.Open != 0)
+        if ((series.Flags & SeriesFlags.StartTimestamps) != 0)
         {
-            if (series.Xor.Count == XorChunk.TargetSamples / 4)
+            var open = _withStarts[slot];
+            if (!IsFull(ref series, time, open.Count, open.Length))
             {
-                series.NextAt = EndTime(series.OpenMinTime, series.MaxTime, series.NextAt);
+                open.Append(time, value, start);
+                series.Xor.Remember(value);
+                series.MaxTime = time;
+                return;
             }
 
-            if (time >= series.NextAt || series.Xor.Count >= 2 * XorChunk.TargetSamples
-                || series.OpenLength > XorChunk.MaxBytesBeforeAppend)
-            {
-                CloseFloat(ref series);
-            }
+            CloseFloatWithStart(ref series, slot);
+        }
+
+        if (series.Open != 0 && (IsFull(ref series, time, series.Xor.Count, series.OpenLength) || start != 0))
+        {
+            CloseFloat(ref series);
+        }
+
+        if (start != 0)
+        {
+            BeginWithStart(ref series, slot, time, value, start);
+            return;
         }
 
         if (series.Open == 0)
@@ -110,24 +125,29 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     }
 
     /// <param name="time">After the newest sample's.</param>
-    public void Append(ref MemSeries series, int slot, long time, Histogram histogram)
+    /// <param name="start">When the counter started, Unix milliseconds; 0 where unknown.</param>
+    public void Append(ref MemSeries series, int slot, long time, Histogram histogram, long start)
     {
         if (series.Open != 0)
         {
             CloseFloat(ref series);
         }
+        else if ((series.Flags & SeriesFlags.StartTimestamps) != 0)
+        {
+            CloseFloatWithStart(ref series, slot);
+        }
 
         var last = _histograms.GetValueOrDefault(slot);
-        if (last is null || time >= series.NextAt || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
-            || !last.TryAppend(time, histogram))
+        if (last is null || time >= series.NextAt || (start != 0 && !last.HasStarts) || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
+            || !last.TryAppend(time, histogram, start))
         {
             if (last is not null)
             {
                 CloseHistogram(ref series, slot);
             }
 
-            var open = new HistogramAppender(histogram, last);
-            if (!open.TryAppend(time, histogram))
+            var open = new HistogramAppender(histogram, last, hasStarts: start != 0);
+            if (!open.TryAppend(time, histogram, start))
             {
                 throw new InvalidOperationException("an empty chunk refuses a histogram");
             }
@@ -171,6 +191,11 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         if (_histograms.TryGetValue(slot, out var histograms))
         {
             return new Chunk(series.OpenMinTime, series.MaxTime, histograms.Encoding, histograms.Written.ToArray());
+        }
+
+        if ((series.Flags & SeriesFlags.StartTimestamps) != 0)
+        {
+            return new Chunk(series.OpenMinTime, series.MaxTime, ChunkEncoding.Xor2, _withStarts[slot].Written.ToArray());
         }
 
         if (series.Open == 0)
@@ -222,6 +247,8 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
             {
                 Interlocked.Decrement(ref _chunks);
                 _histograms.TryRemove(slot, out _);
+                _withStarts.TryRemove(slot, out _);
+                series.Flags &= ~SeriesFlags.StartTimestamps;
                 FreeOpen(ref series);
             }
             else
@@ -254,14 +281,26 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         return chunks <= 1 ? end : (long)(start + ((end - start) / Math.Floor(chunks)));
     }
 
+    /// <summary>Whether a sample of floats is to go into a new chunk.</summary>
+    static bool IsFull(ref MemSeries series, long time, int count, int length)
+    {
+        if (count == XorChunk.TargetSamples / 4)
+        {
+            series.NextAt = EndTime(series.OpenMinTime, series.MaxTime, series.NextAt);
+        }
+
+        return time >= series.NextAt || count >= 2 * XorChunk.TargetSamples || length > XorChunk.MaxBytesBeforeAppend;
+    }
+
     static Histogram Stale(HistogramAppender open) => new()
     {
-        IsInteger = open.Encoding == ChunkEncoding.Histogram,
+        IsInteger = HistogramForm.Of(open.Encoding).IsInteger,
         Sum = StaleMarker.Value,
     };
 
     bool IsOpen(in MemSeries series, int slot) =>
-        series.Open != 0 || ((series.Flags & SeriesFlags.Histogram) != 0 && _histograms.ContainsKey(slot));
+        series.Open != 0 || (series.Flags & SeriesFlags.StartTimestamps) != 0
+        || ((series.Flags & SeriesFlags.Histogram) != 0 && _histograms.ContainsKey(slot));
 
     bool IsLast(in MemSeries series, int slot, Histogram histogram)
     {
@@ -287,6 +326,17 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         Interlocked.Increment(ref _chunks);
         series.OpenMinTime = time;
         series.NextAt = RangeStart(time, rangeMs) + rangeMs;
+    }
+
+    void BeginWithStart(ref MemSeries series, int slot, long time, double value, long start)
+    {
+        var open = new Xor2Appender();
+        open.Append(time, value, start);
+        _withStarts[slot] = open;
+        series.Flags |= SeriesFlags.StartTimestamps;
+        series.Xor.Remember(value);
+        Begin(ref series, time);
+        series.MaxTime = time;
     }
 
     /// <summary>Encodes a sample in a buffer of its own, then puts its bytes behind those of the chunk.</summary>
@@ -350,6 +400,15 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         Gather(series, data);
         AddClosed(ref series, data, ChunkEncoding.Xor);
         FreeOpen(ref series);
+    }
+
+    void CloseFloatWithStart(ref MemSeries series, int slot)
+    {
+        series.Flags &= ~SeriesFlags.StartTimestamps;
+        if (_withStarts.TryRemove(slot, out var open))
+        {
+            AddClosed(ref series, open.Written, ChunkEncoding.Xor2);
+        }
     }
 
     void CloseHistogram(ref MemSeries series, int slot)

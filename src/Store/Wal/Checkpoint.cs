@@ -168,7 +168,7 @@ static class Checkpoint
                         histograms.Clear();
                         WalRecords.Histograms(reader.Record, histograms, reader.File, reader.Offset);
                         histograms.RemoveAll(h => h.Time < minTime || !keep(h.Ref));
-                        AddHistograms(batch, record, histograms);
+                        WalRecords.AddHistograms(batch, record, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(histograms));
                         break;
                     case WalRecordType.Metadata:
                         metadata.Clear();
@@ -213,18 +213,6 @@ static class Checkpoint
         {
             WalRecords.Samples(record, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(samples));
             batch.Add(record.Written);
-        }
-    }
-
-    static void AddHistograms(WalBatch batch, ByteWriter record, List<WalHistogram> histograms)
-    {
-        for (var type = WalRecordType.Histograms; type <= WalRecordType.CustomBucketsFloatHistograms; type++)
-        {
-            record.Clear();
-            if (WalRecords.Histograms(record, type, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(histograms)))
-            {
-                batch.Add(record.Written);
-            }
         }
     }
 

@@ -5,7 +5,32 @@ namespace Observe.Store.Wal;
 
 static partial class WalRecords
 {
-    /// <summary>The record type that a histogram goes into: one record holds histograms of one type.</summary>
+    /// <summary>
+    /// Adds the records of all histograms to a batch; of the version that knows start timestamps if a histogram has one, since not every
+    /// reader does.
+    /// </summary>
+    /// <param name="record">Room to work in.</param>
+    public static void AddHistograms(WalBatch batch, ByteWriter record, ReadOnlySpan<WalHistogram> histograms)
+    {
+        if (histograms.IsEmpty)
+        {
+            return;
+        }
+
+        var (type, last) = HaveStart(histograms)
+            ? (WalRecordType.HistogramsV2, WalRecordType.FloatHistogramsV2)
+            : (WalRecordType.Histograms, WalRecordType.CustomBucketsFloatHistograms);
+        for (; type <= last; type++)
+        {
+            record.Clear();
+            if (Histograms(record, type, histograms))
+            {
+                batch.Add(record.Written);
+            }
+        }
+    }
+
+    /// <summary>The record type that a histogram without a start timestamp goes into: one record holds histograms of one type.</summary>
     public static WalRecordType TypeOf(Histogram histogram) => (histogram.IsInteger, histogram.UsesCustomBuckets) switch
     {
         (true, false) => WalRecordType.Histograms,
@@ -17,10 +42,15 @@ static partial class WalRecords
     /// <summary>One record of those histograms that are of the type; false, and nothing written, when there is none.</summary>
     public static bool Histograms(ByteWriter record, WalRecordType type, ReadOnlySpan<WalHistogram> histograms)
     {
+        if (type >= WalRecordType.HistogramsV2)
+        {
+            return HistogramsWithStart(record, type, histograms);
+        }
+
         var first = true;
         ulong firstRef = 0;
         long firstTime = 0;
-        foreach (var (series, time, histogram) in histograms)
+        foreach (var (series, time, histogram, _) in histograms)
         {
             if (TypeOf(histogram) != type)
             {
@@ -43,7 +73,7 @@ static partial class WalRecords
         return !first;
     }
 
-    /// <summary>Histograms of any of the six types; start timestamps are skipped.</summary>
+    /// <summary>Histograms of any of the six types.</summary>
     /// <exception cref="CorruptionException"/>
     public static void Histograms(ReadOnlySpan<byte> record, List<WalHistogram> into, string source, long offset)
     {
@@ -67,22 +97,55 @@ static partial class WalRecords
 
                 return;
             case WalRecordType.HistogramsV2 or WalRecordType.FloatHistogramsV2:
-                var frame = new StartFrame(ref reader);
-                while (true)
+                var frame = new StartFrame();
+                while (!reader.AtEnd)
                 {
-                    into.Add(new WalHistogram(frame.Ref, frame.Time, Read(ref reader, integer)));
-                    if (reader.AtEnd)
-                    {
-                        return;
-                    }
-
-                    frame.Next(ref reader);
+                    frame.Read(ref reader);
+                    into.Add(new WalHistogram(frame.Ref, frame.Time, Read(ref reader, integer), frame.Start));
                 }
 
+                return;
             default:
                 reader.Fail($"a record of type {(byte)type} where histograms were expected");
                 return;
         }
+    }
+
+    static bool HaveStart(ReadOnlySpan<WalHistogram> histograms)
+    {
+        foreach (ref readonly var histogram in histograms)
+        {
+            if (histogram.Start != 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    static bool HistogramsWithStart(ByteWriter record, WalRecordType type, ReadOnlySpan<WalHistogram> histograms)
+    {
+        var any = false;
+        var frame = new StartFrame();
+        foreach (var (series, time, histogram, start) in histograms)
+        {
+            if (histogram.IsInteger != (type == WalRecordType.HistogramsV2))
+            {
+                continue;
+            }
+
+            if (!any)
+            {
+                any = true;
+                record.Byte((byte)type);
+            }
+
+            frame.Write(record, series, time, start);
+            Write(record, histogram);
+        }
+
+        return any;
     }
 
     static void Write(ByteWriter record, Histogram histogram)

@@ -24,10 +24,12 @@ enum WalRecordType : byte
 readonly record struct WalSeries(ulong Ref, Labels Labels);
 
 /// <param name="Time">Unix milliseconds.</param>
-readonly record struct WalSample(ulong Ref, long Time, double Value);
+/// <param name="Start">When the counter started, Unix milliseconds; 0 where unknown.</param>
+readonly record struct WalSample(ulong Ref, long Time, double Value, long Start = 0);
 
 /// <param name="Time">Unix milliseconds.</param>
-readonly record struct WalHistogram(ulong Ref, long Time, Histogram Histogram);
+/// <param name="Start">When the histogram's counters started, Unix milliseconds; 0 where unknown.</param>
+readonly record struct WalHistogram(ulong Ref, long Time, Histogram Histogram, long Start = 0);
 
 /// <param name="Type">Prometheus's number: 1 counter, 2 gauge, 3 histogram, 4 gauge histogram, 5 summary, 6 info, 7 state set.</param>
 readonly record struct WalMetadata(ulong Ref, byte Type, string Unit, string Help);
@@ -37,6 +39,7 @@ static partial class WalRecords
 {
     const byte NoStart = 0;
     const byte SameStart = 1;
+    const byte OtherStart = 2;
 
     /// <summary>Starts a record of series; <see cref="Add"/> as many as wanted.</summary>
     public static void BeginSeries(ByteWriter record) => record.Byte((byte)WalRecordType.Series);
@@ -61,8 +64,18 @@ static partial class WalRecords
         }
     }
 
+    /// <summary>One record; of the version that knows start timestamps if a sample has one, since not every reader does.</summary>
     public static void Samples(ByteWriter record, ReadOnlySpan<WalSample> samples)
     {
+        foreach (ref readonly var sample in samples)
+        {
+            if (sample.Start != 0)
+            {
+                SamplesWithStart(record, samples);
+                return;
+            }
+        }
+
         record.Byte((byte)WalRecordType.Samples);
         if (samples.IsEmpty)
         {
@@ -82,7 +95,7 @@ static partial class WalRecords
         }
     }
 
-    /// <summary>Samples of either version; start timestamps are skipped.</summary>
+    /// <summary>Samples of either version.</summary>
     /// <exception cref="CorruptionException"/>
     public static void Samples(ReadOnlySpan<byte> record, List<WalSample> into, string source, long offset)
     {
@@ -110,16 +123,11 @@ static partial class WalRecords
             reader.Fail($"a record of type {(byte)type} where samples were expected");
         }
 
-        var frame = new StartFrame(ref reader);
-        while (true)
+        var frame = new StartFrame();
+        while (!reader.AtEnd)
         {
-            into.Add(new WalSample(frame.Ref, frame.Time, reader.Double()));
-            if (reader.AtEnd)
-            {
-                return;
-            }
-
-            frame.Next(ref reader);
+            frame.Read(ref reader);
+            into.Add(new WalSample(frame.Ref, frame.Time, reader.Double(), frame.Start));
         }
     }
 
@@ -165,6 +173,17 @@ static partial class WalRecords
         }
     }
 
+    static void SamplesWithStart(ByteWriter record, ReadOnlySpan<WalSample> samples)
+    {
+        record.Byte((byte)WalRecordType.SamplesV2);
+        var frame = new StartFrame();
+        foreach (ref readonly var sample in samples)
+        {
+            frame.Write(record, sample.Ref, sample.Time, sample.Start);
+            record.Double(sample.Value);
+        }
+    }
+
     /// <summary>Labels as they lie in a record, which is how <see cref="Labels"/> holds them; sorted where another writer did not.</summary>
     static Labels ReadLabels(ReadOnlySpan<byte> record, ref ByteReader reader, LabelsBuilder builder)
     {
@@ -205,30 +224,62 @@ static partial class WalRecords
         }
     }
 
-    /// <summary>The running reference and time of the records that know start timestamps.</summary>
+    /// <summary>What stands before each sample in the records that know start timestamps: most of it relative to the one before.</summary>
     struct StartFrame
     {
-        readonly long _firstTime;
-
-        public StartFrame(ref ByteReader reader)
-        {
-            Ref = (ulong)reader.Varint();
-            Time = _firstTime = reader.Varint();
-            reader.Varint();
-        }
+        long _firstTime;
+        long _firstStart;
+        bool _begun;
 
         public ulong Ref { get; private set; }
 
         public long Time { get; private set; }
 
-        public void Next(ref ByteReader reader)
+        public long Start { get; private set; }
+
+        public void Read(ref ByteReader reader)
         {
+            if (!_begun)
+            {
+                _begun = true;
+                Ref = (ulong)reader.Varint();
+                Time = _firstTime = reader.Varint();
+                Start = _firstStart = reader.Varint();
+                return;
+            }
+
             Ref += (ulong)reader.Varint();
             Time = _firstTime + reader.Varint();
-            if (reader.Byte() is not (NoStart or SameStart))
+            Start = reader.Byte() switch
             {
-                reader.Varint();
+                NoStart => 0,
+                SameStart => Start,
+                _ => _firstStart + reader.Varint(),
+            };
+        }
+
+        public void Write(ByteWriter record, ulong series, long time, long start)
+        {
+            if (!_begun)
+            {
+                (_begun, _firstTime, _firstStart) = (true, time, start);
+                record.Varint((long)series);
+                record.Varint(time);
+                record.Varint(start);
             }
+            else
+            {
+                record.Varint((long)(series - Ref));
+                record.Varint(time - _firstTime);
+                var marker = start == 0 ? NoStart : start == Start ? SameStart : OtherStart;
+                record.Byte(marker);
+                if (marker == OtherStart)
+                {
+                    record.Varint(start - _firstStart);
+                }
+            }
+
+            (Ref, Start) = (series, start);
         }
     }
 }

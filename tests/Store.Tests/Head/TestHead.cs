@@ -70,7 +70,7 @@ sealed class TestHead
         return appender.Commit();
     }
 
-    /// <summary>Series and samples as text, a line each.</summary>
+    /// <summary>Series and samples as text, a line each; a start timestamp that is known follows an @.</summary>
     public static async Task<string> DumpAsync(IQuerier querier, long minTime = long.MinValue, long maxTime = long.MaxValue)
     {
         var lines = new List<string>();
@@ -83,9 +83,10 @@ sealed class TestHead
             {
                 for (var i = 0; i < batch.Count; i++)
                 {
-                    samples.Add(batch.Kind == SampleKind.Float
+                    var start = batch.HasStartTimestamps && batch.StartTimestamps[i] != 0 ? $"@{batch.StartTimestamps[i]}" : "";
+                    samples.Add((batch.Kind == SampleKind.Float
                         ? $"{batch.Timestamps[i]}={GoText.Float(batch.Values[i])}"
-                        : FormattableString.Invariant($"{batch.Timestamps[i]}=h{batch.Histograms[i].Count}/{(batch.Histograms[i].IsStale ? "stale" : batch.Histograms[i].Sum)}"));
+                        : FormattableString.Invariant($"{batch.Timestamps[i]}=h{batch.Histograms[i].Count}/{(batch.Histograms[i].IsStale ? "stale" : batch.Histograms[i].Sum)}")) + start);
                 }
             }
 

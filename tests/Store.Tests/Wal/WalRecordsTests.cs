@@ -10,14 +10,19 @@ public sealed class WalRecordsTests
 {
     static readonly Gen<WalSample> AnySample = Gen.Select(Gen.ULong, Gen.Long, Gen.Double, (series, time, value) => new WalSample(series, time, value));
 
+    static readonly Gen<WalSample> AnySampleWithStart = Gen.Select(
+        AnySample, Gen.OneOf(Gen.Const(0L), Gen.Long[1, 3], Gen.Long), (sample, start) => sample with { Start = start });
+
     [Fact]
-    public void Samples_come_back_as_they_were() => AnySample.List[1, 50].Sample(samples =>
+    public void Samples_come_back_as_they_were() => Gen.OneOf(AnySample.List[1, 50], AnySampleWithStart.List[1, 50]).Sample(samples =>
     {
         using var record = new ByteWriter();
         WalRecords.Samples(record, samples.ToArray());
         var read = new List<WalSample>();
         WalRecords.Samples(record.Written, read, "log", 0);
-        Assert.Equal(samples.Select(s => (s.Ref, s.Time, BitConverter.DoubleToInt64Bits(s.Value))), read.Select(s => (s.Ref, s.Time, BitConverter.DoubleToInt64Bits(s.Value))));
+        Assert.Equal((byte)(samples.Any(s => s.Start != 0) ? WalRecordType.SamplesV2 : WalRecordType.Samples), record.Written[0]);
+        Assert.Equal(samples.Select(Exact), read.Select(Exact));
+        static (ulong, long, long, long) Exact(WalSample s) => (s.Ref, s.Time, BitConverter.DoubleToInt64Bits(s.Value), s.Start);
     });
 
     [Fact]
@@ -92,8 +97,31 @@ public sealed class WalRecordsTests
         Assert.False(WalRecords.Histograms(record, WalRecordType.CustomBucketsHistograms, mixed));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Histograms_with_start_timestamps_are_in_one_record_whatever_their_buckets(bool integer)
+    {
+        var (exponential, custom) = (TestHistogram(integer, custom: false), TestHistogram(integer, custom: true));
+        WalHistogram[] histograms =
+        [
+            new(9, 1000, exponential), new(1, 1000, TestHistogram(!integer, custom: false), 5), new(4, 1500, custom, 900),
+            new(5, 1500, exponential, 900), new(5, 1600, exponential), new(7, 1700, custom, 800),
+        ];
+        using var record = new ByteWriter();
+        var type = integer ? WalRecordType.HistogramsV2 : WalRecordType.FloatHistogramsV2;
+        Assert.True(WalRecords.Histograms(record, type, histograms));
+        Assert.Equal((byte)type, record.Written[0]);
+        var read = new List<WalHistogram>();
+        WalRecords.Histograms(record.Written, read, "log", 0);
+        Assert.Equivalent(histograms.Where(h => h.Histogram.IsInteger == integer), read, strict: true);
+        record.Clear();
+        Assert.False(WalRecords.Histograms(record, type, [histograms[1]]));
+        Assert.Equal(0, record.Length);
+    }
+
     [Fact]
-    public void Samples_with_start_timestamps_are_read()
+    public void Samples_with_start_timestamps_have_the_bytes_of_the_format()
     {
         using var record = new ByteWriter();
         record.Byte((byte)WalRecordType.SamplesV2);
@@ -101,7 +129,7 @@ public sealed class WalRecordsTests
         record.Varint(1000);
         record.Varint(900);
         record.Double(1.5);
-        foreach (var (series, time, marker) in new[] { (1, 10, 0), (-3, 20, 1), (4, 30, 2) })
+        foreach (var (series, time, marker) in new[] { (1, 10, 0), (-3, 20, 2), (4, 30, 1) })
         {
             record.Varint(series);
             record.Varint(time);
@@ -116,7 +144,11 @@ public sealed class WalRecordsTests
 
         var read = new List<WalSample>();
         WalRecords.Samples(record.Written, read, "log", 0);
-        Assert.Equal([new(5, 1000, 1.5), new(6, 1010, 10), new(3, 1020, 20), new WalSample(7, 1030, 30)], read);
+        WalSample[] samples = [new(5, 1000, 1.5, 900), new(6, 1010, 10), new(3, 1020, 20, 850), new(7, 1030, 30, 850)];
+        Assert.Equal(samples, read);
+        using var written = new ByteWriter();
+        WalRecords.Samples(written, samples);
+        Assert.Equal(record.Written.ToArray(), written.Written.ToArray());
     }
 
     [Fact]
@@ -132,6 +164,12 @@ public sealed class WalRecordsTests
         record.Clear();
         WalRecords.Samples(record, [new(1, 2, 3), new(4, 5, 6)]);
         CheckDamage(record.Written.ToArray(), r => WalRecords.Samples(r, [], "log", 0));
+        record.Clear();
+        WalRecords.Samples(record, [new(1, 2, 3, 1), new(4, 5, 6), new(4, 7, 6, 2)]);
+        CheckDamage(record.Written.ToArray(), r => WalRecords.Samples(r, [], "log", 0));
+        record.Clear();
+        WalRecords.Histograms(record, WalRecordType.FloatHistogramsV2, [new(9, 1000, TestHistogram(false, true), 7)]);
+        CheckDamage(record.Written.ToArray(), r => WalRecords.Histograms(r, [], "log", 0));
         record.Clear();
         WalRecords.Metadata(record, [new(1, 1, "seconds", "How long.")]);
         CheckDamage(record.Written.ToArray(), r => WalRecords.Metadata(r, [], "log", 0));
