@@ -5,7 +5,7 @@ export DOTNET_NOLOGO = 1
 
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 
-.PHONY: help build ui page demo test bench-query fuzz-promql lint format peers clean
+.PHONY: help build ui page demo test bench-query fuzz-promql death lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ SEED ?= 1
 fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Observe, and print what differs
 	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
+
+death: ## send COUNT hostile queries, from SEED on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
+	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~QueriesOfDeathTests --logger 'console;verbosity=detailed'
+
+death: COUNT = 5000
 
 lint: ## check that the code is formatted
 	dotnet format Observe.sln --verify-no-changes --no-restore

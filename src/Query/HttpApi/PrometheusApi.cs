@@ -145,6 +145,7 @@ sealed partial class ApiRoutes
         QueryTimeoutException => ApiException.Timeout(e.Message),
         OperationCanceledException when http.RequestAborted.IsCancellationRequested => ApiException.Canceled("query was canceled in query execution"),
         OperationCanceledException => ApiException.Unavailable("the server is shutting down"),
+        OutOfMemoryException => ApiException.Unavailable("there is not enough memory for the query at the moment"),
         PartialResponseException => ApiException.Unavailable(e.Message),
         _ => ApiException.Internal(e.Message),
     };

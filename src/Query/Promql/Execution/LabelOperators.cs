@@ -1,10 +1,14 @@
 using Observe.Store.Model;
+using Observe.Store.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
 /// <summary><c>label_replace</c> and <c>label_join</c>: other labels, the same samples.</summary>
 sealed class Relabelling(SeriesOperator input, string target, Func<Labels, string?> value, Scope scope) : MappingOperator(input, scope)
 {
+    /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
+    const int MaxValueLength = 64 * 1024;
+
     public static Relabelling Replace(SeriesOperator input, string target, string replacement, string source, string pattern, Scope scope)
     {
         LabelRegex regex;
@@ -18,7 +22,12 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         }
 
         CheckName(target, "destination", "label_replace");
-        return new Relabelling(input, target, labels => regex.Expand(labels.Get(source), replacement), scope);
+        return new Relabelling(input, target, labels =>
+        {
+            var value = labels.Get(source);
+            CheckLength(replacement.Length + (replacement.Count('$') * (long)value.Length), "label_replace");
+            return regex.Expand(value, replacement);
+        }, scope);
     }
 
     public static Relabelling Join(SeriesOperator input, string target, string separator, string[] sources, Scope scope)
@@ -29,7 +38,12 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         }
 
         CheckName(target, "destination", "label_join");
-        return new Relabelling(input, target, labels => string.Join(separator, sources.Select(labels.Get)), scope);
+        return new Relabelling(input, target, labels =>
+        {
+            var values = Array.ConvertAll(sources, labels.Get);
+            CheckLength(values.Sum(v => (long)v.Length + separator.Length), "label_join");
+            return string.Join(separator, values);
+        }, scope);
     }
 
     protected override SeriesIdentity[] Identify(SeriesIdentity[] input, Evaluation evaluation)
@@ -37,18 +51,28 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         var builder = new LabelsBuilder();
         return Array.ConvertAll(input, series =>
         {
+            evaluation.CancellationToken.ThrowIfCancellationRequested();
             if (value(series.Labels) is not { } set)
             {
                 return series;
             }
 
             var labels = builder.Reset(series.Labels).Set(target, set).Build();
+            evaluation.AddBytes(labels.Encoded.Length);
             return new SeriesIdentity(labels, target != Labels.MetricName && series.DropName);
         });
     }
 
     protected override void Transform(int source, Column column, Worker worker)
     {
+    }
+
+    static void CheckLength(long length, string function)
+    {
+        if (length > MaxValueLength)
+        {
+            throw new LimitException($"{function} might make a label value of {length} characters, more than {MaxValueLength}");
+        }
     }
 
     static void CheckName(string name, string role, string function)

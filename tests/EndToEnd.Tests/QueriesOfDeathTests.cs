@@ -1,0 +1,161 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Observe.Store.Blocks;
+using Observe.Store.Model;
+using Observe.Testkit;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Observe.EndToEnd.Tests;
+
+/// <summary>
+/// Hostile queries at every role in one process with 512 MiB, while it scrapes. DEATH_QUERIES and DEATH_SEED make a campaign of it
+/// (<c>make death</c>).
+/// </summary>
+public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
+{
+    const int Series = 2000;
+    const int Clients = 4;
+    static readonly TimeSpan s_limit = TimeSpan.FromSeconds(1);
+
+    /// <summary>Beyond the limit: 100 ms, and what a busy machine adds in an ordinary run of the tests.</summary>
+    static readonly TimeSpan s_slack = TimeSpan.FromMilliseconds(Setting("DEATH_SLACK_MS", 15_000));
+
+    readonly string _folder = Checkout.NewFolder("death");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task No_query_harms_the_process_or_a_scrape()
+    {
+        var (seed, count) = (Setting("DEATH_SEED", 1), Setting("DEATH_QUERIES", 300));
+        await using var exporter = await LedgerExporter.StartAsync(Series);
+        await WriteHistoryAsync();
+        var config = Path.Combine(_folder, "observe.yml");
+        await File.WriteAllTextAsync(config, $$"""
+            global: { scrape_interval: 1s, scrape_timeout: 1s, external_labels: { cluster: death } }
+            scrape_configs:
+              - job_name: ledger
+                static_configs: [ {targets: ['{{exporter.Address}}'] } ]
+            """);
+        await using var observe = await ObserveProcess.StartAsync(
+            "all",
+            ["--config.file=" + config, "--data-dir=" + _folder, "--query.timeout=1s", "--enable-feature=promql-all"],
+            environment: ("DOTNET_GCHeapHardLimit", "0x20000000"));
+        await Eventually.TrueAsync(
+            async () => (await observe.QueryAsync("count(last_over_time(ledger{instance=\"before\"}[5h]))")).Any(r => r.Value == "2000"), TimeSpan.FromSeconds(60), "the history in the bucket");
+
+        var (began, firstScrape) = (TimeProvider.System.GetTimestamp(), exporter.Scrapes);
+        var answers = new ConcurrentBag<(HostileQuery Query, string Outcome, TimeSpan Took)>();
+        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = Clients }, async (i, _) =>
+        {
+            var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
+            var query = new HostileQueries(new Random((seed * 1_000_003) + i), now).Next();
+            var sent = TimeProvider.System.GetTimestamp();
+            answers.Add((query, await AskAsync(observe, query), TimeProvider.System.GetElapsedTime(sent)));
+        });
+
+        var elapsed = TimeProvider.System.GetElapsedTime(began);
+        Report(answers);
+        Assert.False(observe.Process.HasExited, observe.Process.Output);
+        await CheckScrapesAsync(observe, exporter, firstScrape, elapsed);
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"seed {seed}: {count} queries in {elapsed.TotalSeconds:F0} s, peak resident memory {Peak(observe.Process.Id)} MiB, {exporter.Scrapes - firstScrape} scrapes"));
+        Assert.Empty(answers.Where(a => a.Outcome.StartsWith("harm", StringComparison.Ordinal)).Select(a => $"{a.Outcome}: {HostileQueries.Describe(a.Query)}"));
+        Assert.Empty(answers.Where(a => a.Took > s_limit + s_slack).Select(a => $"{a.Took.TotalMilliseconds} ms: {HostileQueries.Describe(a.Query)}"));
+    }
+
+    void Report(ConcurrentBag<(HostileQuery Query, string Outcome, TimeSpan Took)> answers)
+    {
+        foreach (var kind in answers.GroupBy(a => a.Query.Kind).OrderBy(g => g.Key, StringComparer.Ordinal))
+        {
+            var times = kind.Select(a => a.Took.TotalMilliseconds).Order().ToArray();
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{kind.Key,-18} {kind.Count(),5}: {string.Join(", ", kind.GroupBy(a => a.Outcome).OrderByDescending(g => g.Count()).Take(8).Select(g => $"{g.Count()} × {g.Key}"))}; median {times[times.Length / 2]:F0} ms, most {times[^1]:F0} ms"));
+        }
+
+        foreach (var slow in answers.OrderByDescending(a => a.Took).Take(12))
+        {
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {slow.Took.TotalMilliseconds,6:F0} ms {slow.Outcome}: {HostileQueries.Describe(slow.Query)}"));
+        }
+
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"over limit + 100 ms: {answers.Count(a => a.Took > s_limit + TimeSpan.FromMilliseconds(100))}"));
+    }
+
+    static async Task<string> AskAsync(ObserveProcess observe, HostileQuery query)
+    {
+        static string Number(double value) => value.ToString("F3", CultureInfo.InvariantCulture);
+        var form = new Dictionary<string, string> { ["query"] = query.Text };
+        if (query.Step is { } step)
+        {
+            (form["start"], form["end"], form["step"]) = (Number(query.Start), Number(query.End), Number(step));
+        }
+        else
+        {
+            form["time"] = Number(query.End);
+        }
+
+        try
+        {
+            using var content = new FormUrlEncodedContent(form);
+            using var request = new HttpRequestMessage(HttpMethod.Post, query.Step is null ? "api/v1/query" : "api/v1/query_range") { Content = content };
+            using var response = await observe.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+            await using var body = await response.Content.ReadAsStreamAsync();
+            await body.CopyToAsync(Stream.Null);
+            return (int)response.StatusCode is 200 or 400 or 413 or 422 or 503 ? ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture) : $"harm {(int)response.StatusCode}";
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            return "harm " + e.Message;
+        }
+    }
+
+    /// <summary>Every scrape was made and kept: the values of a series are the scrapes' numbers, and follow one another.</summary>
+    static async Task CheckScrapesAsync(ObserveProcess observe, LedgerExporter exporter, int first, TimeSpan elapsed)
+    {
+        Assert.InRange(exporter.Scrapes - first, (int)elapsed.TotalSeconds - 2, (int)elapsed.TotalSeconds + 2);
+        var (kept, last) = (0, first);
+        var answer = await observe.GetAsync("api/v1/query?query=" + Uri.EscapeDataString("ledger{series=\"7\",instance!=\"before\"}[1h]"));
+        foreach (var sample in Assert.Single(answer["data"]!["result"]!.AsArray())!["values"]!.AsArray())
+        {
+            var value = int.Parse((string)sample![1]!, CultureInfo.InvariantCulture);
+            if (value > first)
+            {
+                Assert.Equal(last + 1, value);
+                (kept, last) = (kept + 1, value);
+            }
+        }
+
+        Assert.InRange(kept, (int)elapsed.TotalSeconds - 3, int.MaxValue);
+        Assert.Equal("1", Assert.Single(await observe.QueryAsync("min_over_time(up{job=\"ledger\"}[1h])")).Value);
+    }
+
+    /// <summary>Two hours before now, every 15 s, in the bucket.</summary>
+    async Task WriteHistoryAsync()
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        var end = (now.ToUnixTimeMilliseconds() / 3_600_000 * 3_600_000) - 3_600_000;
+        var start = end - 7_200_000;
+        var meta = new BlockMeta
+        {
+            Id = BlockId.New(now, new Random(1)),
+            MinTime = start,
+            MaxTime = end,
+            Thanos = new ThanosSection { Labels = new Dictionary<string, string> { ["cluster"] = "death" } },
+        };
+        var series = Enumerable.Range(0, Series).Select(i => new TestSeries(
+            Labels.Of([("__name__", "ledger"), ("instance", "before"), ("job", "ledger"), ("series", i.ToString(CultureInfo.InvariantCulture))]),
+            [.. Enumerable.Range(0, 480).Select(n => (start + (n * 15_000L), 1e6 + n))]));
+        await WrittenBlock.WriteAsync(Path.Combine(_folder, "bucket"), meta, [.. series]);
+    }
+
+    /// <summary>MiB.</summary>
+    static long Peak(int process) => File.Exists($"/proc/{process}/status")
+        ? long.Parse(File.ReadLines($"/proc/{process}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024
+        : 0;
+
+    static int Setting(string name, int standard) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out var value) ? value : standard;
+}
