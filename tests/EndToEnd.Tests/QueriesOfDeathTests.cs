@@ -28,12 +28,12 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task No_query_harms_the_process_or_a_scrape()
     {
-        var (seed, count) = (Setting("DEATH_SEED", 1), Setting("DEATH_QUERIES", 300));
+        var (seed, count) = (Setting("DEATH_SEED", 1), Setting("DEATH_QUERIES", 200));
         await using var exporter = await LedgerExporter.StartAsync(Series);
         await WriteHistoryAsync();
         var config = Path.Combine(_folder, "observe.yml");
         await File.WriteAllTextAsync(config, $$"""
-            global: { scrape_interval: 1s, scrape_timeout: 1s, external_labels: { cluster: death } }
+            global: { scrape_interval: 2s, scrape_timeout: 2s, external_labels: { cluster: death } }
             scrape_configs:
               - job_name: ledger
                 static_configs: [ {targets: ['{{exporter.Address}}'] } ]
@@ -52,7 +52,8 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
             var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
             var query = new HostileQueries(new Random((seed * 1_000_003) + i), now).Next();
             var sent = TimeProvider.System.GetTimestamp();
-            answers.Add((query, await AskAsync(observe, query), TimeProvider.System.GetElapsedTime(sent)));
+            var (outcome, answered) = await AskAsync(observe, query);
+            answers.Add((query, outcome, TimeProvider.System.GetElapsedTime(sent, answered)));
         });
 
         var elapsed = TimeProvider.System.GetElapsedTime(began);
@@ -84,7 +85,8 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"over limit + 100 ms: {answers.Count(a => a.Took > s_limit + TimeSpan.FromMilliseconds(100))}"));
     }
 
-    static async Task<string> AskAsync(ObserveProcess observe, HostileQuery query)
+    /// <summary>What came of it, and when: at the headers, since how long a long answer is on its way is another matter.</summary>
+    static async Task<(string Outcome, long Answered)> AskAsync(ObserveProcess observe, HostileQuery query)
     {
         static string Number(double value) => value.ToString("F3", CultureInfo.InvariantCulture);
         var form = new Dictionary<string, string> { ["query"] = query.Text };
@@ -102,20 +104,23 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
             using var content = new FormUrlEncodedContent(form);
             using var request = new HttpRequestMessage(HttpMethod.Post, query.Step is null ? "api/v1/query" : "api/v1/query_range") { Content = content };
             using var response = await observe.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+            var answered = TimeProvider.System.GetTimestamp();
             await using var body = await response.Content.ReadAsStreamAsync();
             await body.CopyToAsync(Stream.Null);
-            return (int)response.StatusCode is 200 or 400 or 413 or 422 or 503 ? ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture) : $"harm {(int)response.StatusCode}";
+            var status = ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture);
+            return (status is "200" or "400" or "413" or "422" or "503" ? status : "harm " + status, answered);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return "harm " + e.Message;
+            return ("harm " + e.Message, TimeProvider.System.GetTimestamp());
         }
     }
 
     /// <summary>Every scrape was made and kept: the values of a series are the scrapes' numbers, and follow one another.</summary>
     static async Task CheckScrapesAsync(ObserveProcess observe, LedgerExporter exporter, int first, TimeSpan elapsed)
     {
-        Assert.InRange(exporter.Scrapes - first, (int)elapsed.TotalSeconds - 2, (int)elapsed.TotalSeconds + 2);
+        var expected = (int)(elapsed.TotalSeconds / 2);
+        Assert.InRange(exporter.Scrapes - first, expected - 2, expected + 2);
         var (kept, last) = (0, first);
         var answer = await observe.GetAsync("api/v1/query?query=" + Uri.EscapeDataString("ledger{series=\"7\",instance!=\"before\"}[1h]"));
         foreach (var sample in Assert.Single(answer["data"]!["result"]!.AsArray())!["values"]!.AsArray())
@@ -128,7 +133,7 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
             }
         }
 
-        Assert.InRange(kept, (int)elapsed.TotalSeconds - 3, int.MaxValue);
+        Assert.InRange(kept, expected - 3, int.MaxValue);
         Assert.Equal("1", Assert.Single(await observe.QueryAsync("min_over_time(up{job=\"ledger\"}[1h])")).Value);
     }
 

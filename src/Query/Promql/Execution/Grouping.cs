@@ -6,12 +6,13 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>Which group of an aggregation each series belongs to. Groups are numbered in the order in which they first come.</summary>
 sealed class SeriesGroups
 {
-    public SeriesGroups(SeriesIdentity[] series, LabelProjection projection)
+    public SeriesGroups(SeriesIdentity[] series, LabelProjection projection, CancellationToken cancellationToken)
     {
         var numbering = new LabelNumbering();
         GroupOf = new int[series.Length];
         for (var i = 0; i < series.Length; i++)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             GroupOf[i] = numbering.Number(projection.Encode(series[i].Labels));
         }
 

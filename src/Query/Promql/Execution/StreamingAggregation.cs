@@ -19,7 +19,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
 
     protected override void Open(Evaluation evaluation)
     {
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node));
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation.CancellationToken);
         var held = evaluation.SamplesHeld;
         var accumulators = new Accumulator[groups.Count];
         for (var i = 0; i < accumulators.Length; i++)

@@ -37,7 +37,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         }
 
         CheckParameter(ks);
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node));
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation.CancellationToken);
         var members = groups.Members();
         var selections = new Selection[groups.Count];
         var most = (int)Math.Min(ks.Max(), Input.Series.Length);

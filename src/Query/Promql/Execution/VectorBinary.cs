@@ -67,6 +67,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     {
         await left.OpenAsync(evaluation);
         await right.OpenAsync(evaluation);
+        evaluation.CancellationToken.ThrowIfCancellationRequested();
         var labels = new MatchedLabels(_node.Operator, _matching, !evaluation.DelayedNameRemoval && _node.ReturnBool);
         var signatures = new SignatureMap(Many.Series, One.Series, _matching);
         var many = SignatureMap.Members(signatures.Left, signatures.Count);
