@@ -45,6 +45,8 @@ public sealed partial class FileBucket : IBucket
 
     public string Name => "file://" + _root;
 
+    public string? LocalPath(string key) => PathOf(key);
+
     public Task<Stream> GetAsync(string key, CancellationToken cancellationToken)
     {
         var path = PathOf(key);

@@ -40,6 +40,9 @@ public interface IBucket : IAsyncDisposable
     /// <summary>For messages: <c>s3://bucket/prefix</c> or <c>file:///folder</c>; without secrets.</summary>
     string Name { get; }
 
+    /// <summary>The file that is an object, whether it exists or not, where the store is a folder of this machine; null elsewhere.</summary>
+    string? LocalPath(string key) => null;
+
     /// <summary>The whole object; the caller disposes the stream.</summary>
     Task<Stream> GetAsync(string key, CancellationToken cancellationToken);
 

@@ -58,6 +58,8 @@ public sealed class MeteredBucket : IBucket
 
     public string Name => _inner.Name;
 
+    public string? LocalPath(string key) => _inner.LocalPath(key);
+
     public async Task<Stream> GetAsync(string key, CancellationToken cancellationToken)
     {
         var start = Begin("get");

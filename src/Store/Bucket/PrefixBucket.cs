@@ -18,6 +18,8 @@ public sealed class PrefixBucket : IBucket
 
     public string Name => _inner.Name.EndsWith('/') ? _inner.Name + _prefix[..^1] : $"{_inner.Name}/{_prefix[..^1]}";
 
+    public string? LocalPath(string key) => _inner.LocalPath(Full(key));
+
     public async Task<Stream> GetAsync(string key, CancellationToken cancellationToken)
     {
         try

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
@@ -210,7 +211,8 @@ sealed class ChunkSegmentReader : IDisposable
     }
 
     /// <summary>Chunks of a series, neighbours in one read. The chunks of one read share an array, which is the caller's.</summary>
-    public void Read(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks)
+    /// <param name="rented">Gets the arrays, taken from the shared pool, if given.</param>
+    public void Read(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, List<byte[]>? rented = null)
     {
         for (var from = 0; from < metas.Length;)
         {
@@ -220,7 +222,7 @@ sealed class ChunkSegmentReader : IDisposable
                 to++;
             }
 
-            ReadRun(metas[from..to], chunks[from..to]);
+            ReadRun(metas[from..to], chunks[from..to], rented);
             from = to;
         }
     }
@@ -233,11 +235,11 @@ sealed class ChunkSegmentReader : IDisposable
         }
     }
 
-    void ReadRun(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks)
+    void ReadRun(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, List<byte[]>? rented)
     {
         var start = ChunkSegments.Offset(metas[0].Ref);
         var length = ChunkSegments.Offset(metas[^1].Ref) - start + ReadAhead;
-        var bytes = ReadBytes(metas[0].Ref, length, out var path);
+        var bytes = ReadBytes(metas[0].Ref, length, rented, out var path);
         for (var i = 0; i < metas.Length; i++)
         {
             var at = (int)(ChunkSegments.Offset(metas[i].Ref) - start);
@@ -245,7 +247,7 @@ sealed class ChunkSegmentReader : IDisposable
             if (size > bytes.Length - at)
             {
                 // A chunk larger than what was read ahead: only the last of a run can be.
-                var own = ReadBytes(metas[i].Ref, size, out path);
+                var own = ReadBytes(metas[i].Ref, size, rented, out path);
                 chunks[i] = ChunkSegments.Parse(own, metas[i], path, out size);
                 if (size > own.Length)
                 {
@@ -255,7 +257,7 @@ sealed class ChunkSegmentReader : IDisposable
         }
     }
 
-    ReadOnlyMemory<byte> ReadBytes(ulong reference, long length, out string path)
+    ReadOnlyMemory<byte> ReadBytes(ulong reference, long length, List<byte[]>? rented, out string path)
     {
         var segment = ChunkSegments.Segment(reference);
         var offset = ChunkSegments.Offset(reference);
@@ -266,20 +268,22 @@ sealed class ChunkSegmentReader : IDisposable
         }
 
         (path, var file, var size) = _segments[segment];
-        var bytes = new byte[Math.Min(length, size - offset)];
+        var count = (int)Math.Min(length, size - offset);
+        var bytes = rented is null ? new byte[count] : ArrayPool<byte>.Shared.Rent(count);
+        rented?.Add(bytes);
         var read = 0;
-        while (read < bytes.Length)
+        while (read < count)
         {
-            var got = RandomAccess.Read(file, bytes.AsSpan(read), offset + read);
+            var got = RandomAccess.Read(file, bytes.AsSpan(read, count - read), offset + read);
             if (got == 0)
             {
-                return bytes.AsMemory(0, read);
+                break;
             }
 
             read += got;
         }
 
-        return bytes;
+        return bytes.AsMemory(0, read);
     }
 
     static void CheckHeader((string Path, SafeFileHandle File, long Size) segment)

@@ -20,11 +20,14 @@ sealed class ChunkSeriesIterator : ISampleIterator
     long _from;
     int _next;
     bool _ended;
+    IDisposable? _owner;
 
     /// <param name="chunks">Chunks whose data stays valid while this is read; in order of MinTime.</param>
     /// <param name="source">File or object, for error messages.</param>
-    public ChunkSeriesIterator(IReadOnlyList<Chunk> chunks, Aggregate aggregate, TimeRange range, string source)
+    /// <param name="owner">Of the chunks' data; disposed with this.</param>
+    public ChunkSeriesIterator(IReadOnlyList<Chunk> chunks, Aggregate aggregate, TimeRange range, string source, IDisposable? owner = null)
     {
+        _owner = owner;
         (_chunks, _aggregate, _range, _source, _from) = (chunks, aggregate, range, source, range.MinTime);
         if (aggregate == Aggregate.Counter && chunks.Any(c => c.Encoding == ChunkEncoding.Aggregates))
         {
@@ -75,7 +78,12 @@ sealed class ChunkSeriesIterator : ISampleIterator
 
     public void Seek(long timestamp) => _from = Math.Max(_from, timestamp);
 
-    public void Dispose() => _overlapping?.Dispose();
+    public void Dispose()
+    {
+        _overlapping?.Dispose();
+        _owner?.Dispose();
+        (_owner, _ended) = (null, true);
+    }
 
     /// <summary>Whether what is open has no sample left: asked when it gave none to a batch that holds some already.</summary>
     bool Exhausted()

@@ -29,7 +29,9 @@ sealed class BucketBlock : IDisposable
     readonly SemaphoreSlim _opening = new(1, 1);
     readonly UseCount _users;
     readonly Dictionary<string, long> _sizes = [];
+    readonly Lock _openingLocal = new();
     IndexHeader? _header;
+    LocalBlock? _local;
     bool _drop;
 
     /// <param name="directory">The block's own local folder, made when it is needed.</param>
@@ -100,6 +102,34 @@ sealed class BucketBlock : IDisposable
         }
     }
 
+    /// <summary>The block's own files, where the bucket is a folder of this machine.</summary>
+    /// <exception cref="ObjectNotFoundException">They are gone.</exception>
+    public LocalBlock? Local()
+    {
+        if (Volatile.Read(ref _local) is { } open)
+        {
+            return open;
+        }
+
+        var key = BucketBlocks.Key(Meta.Id, "index");
+        if (_bucket.LocalPath(key) is not { } path)
+        {
+            return null;
+        }
+
+        lock (_openingLocal)
+        {
+            try
+            {
+                return _local ??= LocalBlock.Open(Path.GetDirectoryName(path)!);
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                throw new ObjectNotFoundException(_bucket.Name, key, e);
+            }
+        }
+    }
+
     /// <summary>
     /// Series that match, in no particular order.
     /// </summary>
@@ -108,6 +138,11 @@ sealed class BucketBlock : IDisposable
     public async Task<List<BlockEntry>> EntriesAsync(
         IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
     {
+        if (Local() is { } local)
+        {
+            return local.Entries(matchers, range, withChunks, ExternalLabels, cancellationToken);
+        }
+
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
         var entries = new List<BlockEntry>();
@@ -279,7 +314,7 @@ sealed class BucketBlock : IDisposable
                 }
 
                 SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, labels, chunks);
-                ChunkMeta[] inside = chunks is null ? [] : [.. chunks.Where(c => c.MinTime <= range.MaxTime && c.MaxTime >= range.MinTime)];
+                var inside = chunks is null ? [] : Inside(chunks, range);
                 if (chunks is null || inside.Length > 0)
                 {
                     ExternalLabelMerge.Merge(labels.Written, ExternalLabels, merged);
@@ -289,6 +324,25 @@ sealed class BucketBlock : IDisposable
 
             wanted = larger;
         }
+    }
+
+    /// <summary>The chunks that have a part in a range.</summary>
+    public static ChunkMeta[] Inside(List<ChunkMeta> chunks, TimeRange range)
+    {
+        var (from, to) = (0, chunks.Count);
+        while (from < to && chunks[from].MaxTime < range.MinTime)
+        {
+            from++;
+        }
+
+        while (to > from && chunks[to - 1].MinTime > range.MaxTime)
+        {
+            to--;
+        }
+
+        var inside = new ChunkMeta[to - from];
+        chunks.CopyTo(from, inside, 0, to - from);
+        return inside;
     }
 
     async Task<long> SizeAsync(string path, CancellationToken cancellationToken)
@@ -312,6 +366,7 @@ sealed class BucketBlock : IDisposable
     void Close()
     {
         _header?.Dispose();
+        _local?.Dispose();
         _opening.Dispose();
         if (_drop && Directory.Exists(_directory))
         {

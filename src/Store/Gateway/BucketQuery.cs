@@ -385,6 +385,11 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             return [.. batch.Select(series => new BucketSeries(series.Labels, [], hints, store.Name))];
         }
 
+        if (batch.TrueForAll(series => IsLocal(series, sources)))
+        {
+            return batch.ConvertAll<Series>(series => OpenLocal(series, sources));
+        }
+
         var members = batch.SelectMany(series => series.Members).GroupBy(member => member.Source).ToList();
         var fetched = new ConcurrentDictionary<ChunkMeta[], Chunk[]>(ReferenceEqualityComparer.Instance);
         await Parallel.ForEachAsync(
@@ -409,6 +414,24 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             });
 
         return [.. batch.Select(series => Assemble(series, sources, fetched))];
+    }
+
+    // What lies on this machine, at one resolution, is read by whoever reads the series.
+    static bool IsLocal(MergedSeries series, List<Source> sources) => series.Members.TrueForAll(
+        member => sources[member.Source].Block.Local() is not null && sources[member.Source].Spans is [var span]
+            && span == sources[series.Members[0].Source].Spans[0]);
+
+    LocalSeries OpenLocal(MergedSeries series, List<Source> sources)
+    {
+        var parts = new LocalPart[series.Members.Count];
+        for (var i = 0; i < parts.Length; i++)
+        {
+            parts[i] = new LocalPart(sources[series.Members[i].Source].Block.Local()!, series.Members[i].Chunks);
+        }
+
+        Array.Sort(parts, static (a, b) => a.Chunks[0].MinTime.CompareTo(b.Chunks[0].MinTime));
+        return new LocalSeries(
+            series.Labels, parts, sources[series.Members[0].Source].Spans[0].Range.Intersect(hints.Range), hints.Aggregate, warnings);
     }
 
     BucketSeries Assemble(MergedSeries series, List<Source> sources, ConcurrentDictionary<ChunkMeta[], Chunk[]> fetched)

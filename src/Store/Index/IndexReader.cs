@@ -103,6 +103,9 @@ sealed class IndexReader : IDisposable
         /// <summary>Labels of the entry that was read last.</summary>
         public Labels Labels => Labels.FromEncoded(_labels.Written);
 
+        /// <summary>The same in the form of <see cref="Labels.Encoded"/>; valid until the next read.</summary>
+        public ReadOnlySpan<byte> EncodedLabels => _labels.Written;
+
         /// <summary>Chunks of the entry that was read last with chunks.</summary>
         public List<ChunkMeta> Chunks { get; } = [];
 

@@ -10,12 +10,17 @@ sealed class SymbolsReader : ISymbols
 {
     const int CachedGroups = 512;
 
+    /// <summary>Bytes of symbols that are all kept in memory, with the place of each.</summary>
+    const int Small = 4 << 20;
+
     readonly IndexFile _file;
     readonly int _version;
     readonly long _shift;
     readonly List<long> _groups = [];
     readonly long _end;
-    readonly Group?[] _cache = new Group?[CachedGroups];
+    readonly Group?[] _cache = [];
+    readonly byte[]? _all;
+    readonly int[] _places = [];
 
     sealed record Group(int Number, byte[] Bytes);
 
@@ -26,6 +31,26 @@ sealed class SymbolsReader : ISymbols
         (_file, _version, _shift) = (file, version, (indexPosition ?? position) - position);
         var reader = SequentialReader.OfSection(file, position);
         Count = reader.UInt32();
+        var length = file.ReadUInt32(position);
+        if (version > 1 && length <= Small && Count <= length)
+        {
+            _end = position + 4 + length;
+            _all = new byte[length];
+            _places = new int[Count + 1];
+            var at = 0;
+            for (uint i = 0; i < Count; i++)
+            {
+                var symbol = reader.LengthPrefixed();
+                symbol.CopyTo(_all.AsSpan(at));
+                _places[i + 1] = at += symbol.Length;
+            }
+
+            Array.Resize(ref _all, at);
+            reader.VerifyChecksum();
+            return;
+        }
+
+        _cache = new Group?[CachedGroups];
         for (uint i = 0; i < Count; i++)
         {
             if (i % IndexFormat.Sampling == 0)
@@ -58,6 +83,11 @@ sealed class SymbolsReader : ISymbols
         if (number >= Count)
         {
             CorruptionException.Throw(_file.Path, _end, $"there is no symbol {number} among {Count}");
+        }
+
+        if (_all is not null)
+        {
+            return _all.AsSpan(_places[number], _places[number + 1] - _places[number]);
         }
 
         var group = (int)(number / IndexFormat.Sampling);

@@ -39,7 +39,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         }
 
         // Replicas stay in the order of their labels, whichever source was quicker.
-        var ordered = gathered.OrderBy(s => s.Labels).ToList();
+        var ordered = IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
         var count = 0;
         for (var i = 0; i < ordered.Count;)
         {
@@ -70,6 +70,19 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
     public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
         string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
         source.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+    static bool IsOrdered(List<(Labels Labels, Series Series)> series)
+    {
+        for (var i = 1; i < series.Count; i++)
+        {
+            if (series[i - 1].Labels.CompareTo(series[i].Labels) > 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     static Labels Without(Labels labels, byte[][] names, LabelsBuilder builder)
     {
