@@ -134,7 +134,16 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     sealed class Lacks(FanoutOptions options, Warnings warnings, FanoutMetrics? metrics)
     {
         /// <summary>For the stores to tell theirs.</summary>
-        public Warnings Warnings { get; } = options.PartialResponse ? warnings : new Warnings();
+        public Warnings Warnings { get; } = options.PartialResponse ? warnings : new Warnings(Refuse);
+
+        // A store may find out as late as when its series are read.
+        static void Refuse(string warning)
+        {
+            if (warning != Warnings.Truncated)
+            {
+                throw new PartialResponseException(warning);
+            }
+        }
 
         public void Add(StoreState store, TimeRange range, Exception e)
         {

@@ -9,9 +9,10 @@ namespace Observe.Store.Gateway;
 
 /// <summary>
 /// A block of a bucket that is a folder of this machine: its index and chunks are read where they lie, when they are needed. The files
-/// stay open, and so readable when the block is deleted. Thread-safe.
+/// stay open as long as anything refers to this, so that series are readable when the block is deleted and its selection over: the
+/// handles' finalizers close them. Thread-safe.
 /// </summary>
-sealed class LocalBlock : IDisposable
+sealed class LocalBlock
 {
     LocalBlock(IndexReader index, ChunkSegmentReader chunks, string directory) => (Index, Chunks, Directory) = (index, chunks, directory);
 
@@ -56,12 +57,6 @@ sealed class LocalBlock : IDisposable
         }
 
         return entries;
-    }
-
-    public void Dispose()
-    {
-        Index.Dispose();
-        Chunks.Dispose();
     }
 }
 

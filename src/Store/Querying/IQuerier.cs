@@ -72,7 +72,8 @@ public abstract class Series(Labels labels)
 public sealed class LimitException(string message) : Exception(message);
 
 /// <summary>What an answer lacks or should say: collected from all sources of a query, each text once. Thread-safe.</summary>
-public sealed class Warnings
+/// <param name="told">Called with each warning, by whoever adds it; may throw where there is to be none.</param>
+public sealed class Warnings(Action<string>? told = null)
 {
     /// <summary>What a source says that stopped at <see cref="SelectHints.Limit"/>: the one warning that does not mean that something is missing.</summary>
     public const string Truncated = "results truncated due to limit";
@@ -98,6 +99,8 @@ public sealed class Warnings
         {
             _warnings.Add(warning);
         }
+
+        told?.Invoke(warning);
     }
 
     public void AddInfo(string info)

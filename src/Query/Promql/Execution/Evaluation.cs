@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using Observe.Query.Promql.Functions;
 using Observe.Store.Querying;
@@ -10,7 +9,8 @@ sealed class Evaluation(
     IQuerier querier, EngineOptions options, MemoryGate memory, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
-    readonly ConcurrentBag<Worker> _idle = [];
+    // Not a ConcurrentBag: what is left in one stays reachable from the threads that put it there, and workers refer to all of the query.
+    readonly Stack<Worker> _idle = [];
     readonly List<Worker> _workers = [];
     readonly List<SeriesSelection> _selections = [];
     long _bytes;
@@ -63,21 +63,25 @@ sealed class Evaluation(
 
     public Worker Rent()
     {
-        if (_idle.TryTake(out var worker))
-        {
-            return worker;
-        }
-
-        worker = new Worker(this);
         lock (_workers)
         {
-            _workers.Add(worker);
-        }
+            if (!_idle.TryPop(out var worker))
+            {
+                worker = new Worker(this);
+                _workers.Add(worker);
+            }
 
-        return worker;
+            return worker;
+        }
     }
 
-    public void Return(Worker worker) => _idle.Add(worker);
+    public void Return(Worker worker)
+    {
+        lock (_workers)
+        {
+            _idle.Push(worker);
+        }
+    }
 
     /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
     /// <param name="cost">About how many samples an index costs.</param>
