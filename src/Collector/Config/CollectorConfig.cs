@@ -12,9 +12,6 @@ public enum LabelConflict : byte
 
     /// <summary>The external label wins; the series' own value is lost.</summary>
     Overwrite,
-
-    /// <summary>The series keeps its own value, which then hides the external label.</summary>
-    Keep,
 }
 
 /// <summary>The <c>global</c> section, with defaults applied.</summary>

@@ -194,12 +194,7 @@ sealed class ConfigPrinter(bool reveal)
         Text("action", RelabelRule.Name(rule.Action));
     }
 
-    static string Name(LabelConflict conflict) => conflict switch
-    {
-        LabelConflict.Overwrite => "overwrite",
-        LabelConflict.Keep => "keep",
-        _ => "exported",
-    };
+    static string Name(LabelConflict conflict) => conflict == LabelConflict.Overwrite ? "overwrite" : "exported";
 
     static string WithoutPassword(Uri url) =>
         url.UserInfo.Length == 0 ? url.ToString() : $"{url.Scheme}://xxxxx@{url.Authority}{url.PathAndQuery}";

@@ -80,11 +80,6 @@ sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels 
     /// <summary>What becomes of labels that have the name of an external label. The external label itself is never stored in the series.</summary>
     void YieldToExternal(LabelsBuilder labels)
     {
-        if (onConflict == LabelConflict.Keep)
-        {
-            return;
-        }
-
         foreach (var label in external)
         {
             if (!labels.TryGet(label.Name, out var value))

@@ -108,7 +108,7 @@ public class CollectorConfigTests
     [InlineData(Global + "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pod}]}]", "observe.yml:2:32: kubernetes_sd_configs is not supported yet: targets come from static_configs and file_sd_configs")]
     [InlineData(Global + "rule_files: [a.yml]", "observe.yml:2:1: rule_files is not supported yet: the collector evaluates no rules")]
     [InlineData(Global + "remote_write: [{url: x}]", "observe.yml:2:1: remote_write is not supported yet: samples leave through the bucket only")]
-    [InlineData(Global + "cluster_label: {on_conflict: drop}", "observe.yml:2:30: on_conflict must be one of exported, overwrite, keep, not \"drop\"")]
+    [InlineData(Global + "cluster_label: {on_conflict: drop}", "observe.yml:2:30: on_conflict must be one of exported, overwrite, not \"drop\"")]
     [InlineData("global: [", "observe.yml:2:1: not valid YAML: ")]
     public void Each_fault_of_a_file_has_its_place(string text, string expected)
     {

@@ -10,7 +10,7 @@ public class ConfigPrinterTests
           scrape_interval: 15s
           external_labels: {cluster: prod, "weird:val": "a: b # c", quoted: "x\"y\n\\", tick: '''', yes: "no"}
           sample_limit: 9
-        cluster_label: {on_conflict: keep}
+        cluster_label: {on_conflict: overwrite}
         scrape_configs:
         - job_name: a
           honor_labels: true

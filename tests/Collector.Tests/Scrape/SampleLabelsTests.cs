@@ -48,7 +48,6 @@ public class SampleLabelsTests
     [InlineData(LabelConflict.Exported, """m{cluster="prod"}""", """{__name__="m", instance="h:1", job="j"}""")]
     [InlineData(LabelConflict.Exported, """m{cluster="dev",exported_cluster="x",replica="0"}""", """{__name__="m", exported_cluster="x", exported_exported_cluster="dev", instance="h:1", job="j"}""")]
     [InlineData(LabelConflict.Overwrite, """m{cluster="dev",replica="7"}""", """{__name__="m", instance="h:1", job="j"}""")]
-    [InlineData(LabelConflict.Keep, """m{cluster="dev"}""", """{__name__="m", cluster="dev", instance="h:1", job="j"}""")]
     [InlineData(LabelConflict.Exported, """m{}""", """{__name__="m", instance="h:1", job="j"}""")]
     public void Labels_of_an_external_labels_name_are_handled_as_configured(LabelConflict conflict, string line, string expected) =>
         Assert.Equal(expected, Of(line, s_honor, conflict));
