@@ -98,6 +98,10 @@ public sealed class PromqlEngine : IDisposable
                 _gate.Release();
             }
         }
+        catch (OutOfMemoryException)
+        {
+            throw new LimitException("query needs more memory than the process has left (--query.max-bytes)");
+        }
         catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             throw new QueryTimeoutException();

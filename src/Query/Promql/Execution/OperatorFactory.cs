@@ -171,6 +171,12 @@ sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions optio
         }
 
         var subquery = (SubqueryNode)range;
+        return new SubquerySource(subquery, scope.Grid, Inner(subquery, scope, 0));
+    }
+
+    /// <summary>What a subquery evaluates, at its own steps.</summary>
+    public SeriesOperator Inner(SubqueryNode subquery, Scope scope, int totalWeight)
+    {
         var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
         if (options.MaxSteps > 0 && grid.Count > options.MaxSteps)
         {
@@ -178,7 +184,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions optio
                 $"a subquery would be evaluated {grid.Count} times, more than {options.MaxSteps} (--query.max-steps)");
         }
 
-        return new SubquerySource(subquery, scope.Grid, Build(subquery.Inner, new Scope(grid, 0), null));
+        return Build(subquery.Inner, new Scope(grid, totalWeight), null);
     }
 
     SeriesOperator Timestamps(CallNode call, Scope scope)

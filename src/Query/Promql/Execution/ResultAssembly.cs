@@ -50,8 +50,7 @@ static class ResultAssembly
     {
         if (range is SubqueryNode subquery)
         {
-            var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
-            return await SeriesAsync(factory.Build(subquery.Inner, new Scope(grid, 1)), evaluation);
+            return await SeriesAsync(factory.Inner(subquery, scope, 1), evaluation);
         }
 
         var source = factory.Source(range, scope, null);

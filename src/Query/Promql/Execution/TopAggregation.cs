@@ -53,6 +53,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         SeriesBatches.ForEach(evaluation, Input, Grid, (series, column, worker) =>
         {
             var selection = selections[groups.GroupOf[series]];
+            worker.Work(column.Steps);
             for (var step = 0; step < column.Steps; step++)
             {
                 if (column.Presence[step] == Presence.Absent || (node.Aggregation != Aggregation.LimitK && ks[step] < 1))
@@ -102,6 +103,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         {
             for (var step = 0; step < Grid.Count; step++)
             {
+                evaluation.CancellationToken.ThrowIfCancellationRequested();
                 foreach (var (series, value, histogram) in selection.Ordered(step))
                 {
                     if (!outputOf.TryGetValue(series, out var column))
@@ -169,23 +171,17 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             var order = Enumerable.Range(at, _counts[step]).ToArray();
             if (aggregation != Aggregation.LimitK)
             {
-                SortStably(order);
+                Array.Sort(order, (a, b) => Compare(_values[a], _values[b]) is not 0 and var unequal ? unequal : a.CompareTo(b));
             }
 
             return order.Select(i => (_series[i], _values[i], _histograms?[i]));
         }
 
-        // Best first is the reverse of the heap's order; an insertion sort, since NaN is less than all, itself included.
-        void SortStably(int[] order)
-        {
-            for (var i = 1; i < order.Length; i++)
-            {
-                for (var j = i; j > 0 && Less(_values[order[j - 1]], _values[order[j]]); j--)
-                {
-                    (order[j], order[j - 1]) = (order[j - 1], order[j]);
-                }
-            }
-        }
+        // Best first, NaN last.
+        int Compare(double a, double b) =>
+            double.IsNaN(a) ? (double.IsNaN(b) ? 0 : 1)
+            : double.IsNaN(b) ? -1
+            : aggregation == Aggregation.TopK ? b.CompareTo(a) : a.CompareTo(b);
 
         void Put(int at, int series, Column column, int step)
         {

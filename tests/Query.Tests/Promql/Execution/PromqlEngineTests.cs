@@ -84,6 +84,14 @@ public class PromqlEngineTests
     }
 
     [Fact]
+    public async Task A_subquery_at_the_top_has_limits_too()
+    {
+        using var engine = new PromqlEngine(new EngineOptions());
+        await Assert.ThrowsAsync<LimitException>(
+            () => engine.InstantAsync(s_data, new InstantQuery("vector(1)[1000d:1ms]", 600_000), CancellationToken.None));
+    }
+
+    [Fact]
     public async Task Memory_is_given_back_when_a_query_is_over()
     {
         using var engine = new PromqlEngine(new EngineOptions { MaxTotalBytes = 100_000 });
