@@ -82,6 +82,15 @@ public sealed class ChildProcess : IAsyncDisposable
         throw new InvalidOperationException($"'{text}' did not come from {_process.StartInfo.FileName}:\n{Output}");
     }
 
+    /// <summary>Waits for its end; returns the exit code.</summary>
+    /// <exception cref="OperationCanceledException">It runs on.</exception>
+    public async Task<int> WaitAsync(TimeSpan limit)
+    {
+        using var timeout = new CancellationTokenSource(limit);
+        await _process.WaitForExitAsync(timeout.Token);
+        return _process.ExitCode;
+    }
+
     /// <summary>SIGKILL.</summary>
     public async Task KillAsync()
     {

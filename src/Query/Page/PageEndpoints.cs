@@ -23,9 +23,10 @@ public static class PageEndpoints
     /// <summary>Paths of the page's views; <c>graph</c> is where links in Prometheus's alerts point.</summary>
     static readonly string[] s_views = ["", "query", "graph", "fleet", "targets", "blocks", "alerts", "rules", "status"];
 
-    public static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints)
+    public static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints) => endpoints.MapPage(PageFiles.Of(typeof(PageEndpoints).Assembly));
+
+    internal static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints, PageFiles files)
     {
-        var files = new PageFiles(typeof(PageEndpoints).Assembly);
         foreach (var view in s_views)
         {
             endpoints.MapMethods("/" + view, ["GET", "HEAD"], http => ViewAsync(http, files.Index));

@@ -20,24 +20,31 @@ sealed class PageFiles
     const int CompressFromBytes = 1024;
     readonly Dictionary<string, Lazy<PageFile>> _files;
 
-    /// <param name="assembly">Resources named <c>page/PATH</c>.</param>
-    public PageFiles(Assembly assembly) => _files = assembly.GetManifestResourceNames()
-        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
-        .ToDictionary(
-            name => name[Prefix.Length..].Replace('\\', '/'),
-            name => new Lazy<PageFile>(() => Read(assembly, name)),
-            StringComparer.Ordinal);
+    /// <param name="files">By path; read when first asked for.</param>
+    public PageFiles(IEnumerable<(string Path, Func<byte[]> Read)> files) =>
+        _files = files.ToDictionary(f => f.Path, f => new Lazy<PageFile>(() => Prepare(f.Path, f.Read())), StringComparer.Ordinal);
+
+    /// <summary>An assembly's resources named <c>page/PATH</c>.</summary>
+    public static PageFiles Of(Assembly assembly) => new(
+        from name in assembly.GetManifestResourceNames()
+        where name.StartsWith(Prefix, StringComparison.Ordinal)
+        select (name[Prefix.Length..].Replace('\\', '/'), (Func<byte[]>)(() => Read(assembly, name))));
 
     /// <summary>Null when the assembly was built without it.</summary>
     public PageFile? Index => Find("index.html");
 
     public PageFile? Find(string path) => _files.TryGetValue(path, out var file) ? file.Value : null;
 
-    static PageFile Read(Assembly assembly, string name)
+    static byte[] Read(Assembly assembly, string name)
     {
         using var resource = assembly.GetManifestResourceStream(name)!;
         var content = new byte[resource.Length];
         resource.ReadExactly(content);
+        return content;
+    }
+
+    static PageFile Prepare(string path, byte[] content)
+    {
         using var packed = new MemoryStream();
         if (content.Length >= CompressFromBytes)
         {
@@ -46,16 +53,16 @@ sealed class PageFiles
         }
 
         return new PageFile(
-            ContentType(name),
+            ContentType(path),
             content,
             packed.Length > 0 && packed.Length < content.Length ? packed.ToArray() : null,
             $"\"{Convert.ToHexStringLower(SHA256.HashData(content).AsSpan(0, 12))}\"")
         {
-            IsHashed = name.Contains("assets", StringComparison.Ordinal),
+            IsHashed = path.StartsWith("assets/", StringComparison.Ordinal),
         };
     }
 
-    static string ContentType(string name) => Path.GetExtension(name) switch
+    static string ContentType(string path) => Path.GetExtension(path) switch
     {
         ".html" => "text/html; charset=utf-8",
         ".js" => "text/javascript; charset=utf-8",

@@ -127,7 +127,7 @@ export const targets: View = (main) => {
       lists.push(list)
       box.append(list.element)
       list.show(rows.length)
-      requestAnimationFrame(() => rows.length > 150 && list.show(rows.length))
+      requestAnimationFrame(() => rows.length > 40 && list.show(rows.length))
     }
     if (open) {
       show()

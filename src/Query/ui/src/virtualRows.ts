@@ -6,8 +6,8 @@ export interface VirtualRows {
   destroy: () => void
 }
 
-const plainRows = 150
-const spareRows = 10
+const plainRows = 40
+const spareRows = 4
 
 /**
  * A list of which only the rows in sight are made, once it is long; short lists are laid out as they are, with rows as tall as their text.

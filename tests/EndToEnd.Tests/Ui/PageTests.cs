@@ -1,0 +1,98 @@
+using System.Globalization;
+using Observe.Testkit;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Observe.EndToEnd.Tests.Ui;
+
+/// <summary>The page in a real browser; what is done there stands in src/Query/ui/tests. Without Node.js or Chromium there is nothing to do.</summary>
+public sealed class PageTests(ITestOutputHelper output) : IDisposable
+{
+    static readonly string s_ui = Path.Combine(Checkout.Root, "src", "Query", "ui");
+    readonly string _folder = Checkout.NewFolder("page");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task The_demo_is_explored_by_typing_clicking_and_dragging()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        await using var demo = await ObserveProcess.StartAsync("demo", ["--data-dir=" + _folder, "--demo.block-duration=20s"]);
+        await Eventually.TrueAsync(
+            async () => (await demo.QueryAsync("count by (cluster) (rate(http_requests_total[30s] offset 20s))")).Count == 3, TimeSpan.FromSeconds(60), "rates of three clusters");
+        await BrowseAsync("demo", demo.Url);
+    }
+
+    [Fact]
+    public async Task A_missing_cluster_is_named()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        var now = TimeProvider.System.GetUtcNow();
+        foreach (var (cluster, written) in new[] { ("dev", now), ("staging", now), ("prod", now.AddHours(-3)) })
+        {
+            var status = Path.Combine(_folder, "observe", "fleet", cluster, cluster + "-0.json");
+            Directory.CreateDirectory(Path.GetDirectoryName(status)!);
+            await File.WriteAllTextAsync(status, $$"""
+                {"version":1,"cluster":"{{cluster}}","collector":"{{cluster}}-0","instance":"i","labels":{"cluster":"{{cluster}}"},"programVersion":"0.1.0","configHash":"c0ffee00","startedAt":"{{written.AddDays(-1):O}}","writtenAt":"{{written:O}}","intervalMs":900000,"newestSample":{{written.ToUnixTimeMilliseconds()}},"targetsUp":3,"targetsDown":0,"series":100}
+                """);
+        }
+
+        // A port that nobody listens on: the system gave it, and it was given back.
+        var gone = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{ChildProcess.FreePort()}");
+        await using var query = await QueryAsync("--endpoint=" + gone);
+        await BrowseAsync("missing", query.Url, ("PAGE_MISSING", gone));
+    }
+
+    [Fact]
+    public async Task Where_there_is_nothing_the_page_says_so()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        await using var query = await QueryAsync();
+        await BrowseAsync("nothing", query.Url);
+    }
+
+    Task<ObserveProcess> QueryAsync(params string[] more) => ObserveProcess.StartAsync("query", [
+        $"--objstore.config={{type: FILESYSTEM, config: {{directory: '{_folder}'}}}}",
+        "--data-dir=" + Path.Combine(_folder, "cache"),
+        .. more,
+    ]);
+
+    bool CanBrowse()
+    {
+        var (ready, why) = (File.Exists(Path.Combine(s_ui, "dist", "index.html")), "the page was not built (make ui)");
+        if (ready && !(File.Exists("/usr/bin/chromium") && Directory.Exists(Path.Combine(s_ui, "node_modules", "playwright-core"))))
+        {
+            (ready, why) = (false, "there is no /usr/bin/chromium, or no playwright-core (npm ci in src/Query/ui)");
+        }
+
+        if (!ready)
+        {
+            output.WriteLine("nothing was tested: " + why);
+        }
+
+        return ready;
+    }
+
+    async Task BrowseAsync(string script, Uri url, params (string Name, string Value)[] environment)
+    {
+        await using var node = ChildProcess.Start(
+            "node",
+            ["--test", "--test-reporter=spec", Path.Combine(s_ui, "tests", script + ".test.mjs")],
+            [("PAGE_URL", url.AbsoluteUri), .. environment]);
+        var exitCode = await node.WaitAsync(TimeSpan.FromMinutes(5));
+        output.WriteLine(node.Output);
+        Assert.True(exitCode == 0, node.Output);
+    }
+}
