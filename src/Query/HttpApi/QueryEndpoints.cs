@@ -38,6 +38,7 @@ static partial class QueryEndpoints
             TimeoutMs = timeout,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
+            Explain = call.Parameters.Bool("explain", false),
         };
         var querier = call.Options.Querier(Fanout(call));
         await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.InstantAsync(querier, query, call.Cancelled));
@@ -78,6 +79,7 @@ static partial class QueryEndpoints
             TimeoutMs = timeout,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
+            Explain = call.Parameters.Bool("explain", false),
         };
         var querier = call.Options.Querier(Fanout(call));
         await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.RangeAsync(querier, query, call.Cancelled));

@@ -52,6 +52,11 @@ static class ResultWriter
             Statistics(json.Raw(",\"stats\":"u8), statistics);
         }
 
+        if (result.Explanation is { } explanation)
+        {
+            Explanation(json.Raw(",\"explanation\":"u8), explanation);
+        }
+
         json.Raw("}"u8);
     }
 
@@ -117,6 +122,24 @@ static class ResultWriter
         }
 
         json.Raw(first ? "}"u8 : "]}"u8);
+    }
+
+    /// <summary>An operator and its inputs; a plan is as deep as its query, which is limited.</summary>
+    static void Explanation(JsonText json, ExplainedOperator operation)
+    {
+        json.Raw("{\"operation\":"u8).Text(operation.Operation)
+            .Key("steps"u8).Number((long)operation.Steps)
+            .Key("series"u8).Number((long)operation.Series)
+            .Key("samples"u8).Number(operation.Samples)
+            .Key("seconds"u8).Number(operation.Time.TotalSeconds)
+            .Key("bytes"u8).Number(operation.Bytes)
+            .Raw(",\"inputs\":["u8);
+        for (var i = 0; i < operation.Inputs.Count; i++)
+        {
+            Explanation(i == 0 ? json : json.Raw(","u8), operation.Inputs[i]);
+        }
+
+        json.Raw("]}"u8);
     }
 
     static void Statistics(JsonText json, QueryStatistics statistics)

@@ -180,6 +180,19 @@ public sealed class PrometheusApiTests
     }
 
     [Fact]
+    public async Task A_query_is_explained_when_asked_for()
+    {
+        await using var api = await ServedApi.StartAsync(s_source);
+        using var plain = await Ask(api, "query?query=sum(m)&time=1000");
+        Assert.Null((await Json(plain))["data"]!["explanation"]);
+        using var explained = await Ask(api, "query_range?query=sum(m)&start=1000&end=1060&step=60&explain=true");
+        var top = (await Json(explained))["data"]!["explanation"]!;
+        Assert.Equal(1, top["series"]!.GetValue<int>());
+        Assert.Equal(2, top["steps"]!.GetValue<int>());
+        Assert.NotEmpty(top["inputs"]!.AsArray());
+    }
+
+    [Fact]
     public async Task Requests_are_counted_under_the_names_that_dashboards_know()
     {
         var registry = Metrics.NewCustomRegistry();
