@@ -1,4 +1,7 @@
 using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Observe.Testkit;
 using Xunit;
 using Xunit.Abstractions;
@@ -9,6 +12,7 @@ namespace Observe.EndToEnd.Tests.Ui;
 public sealed class PageTests(ITestOutputHelper output) : IDisposable
 {
     static readonly string s_ui = Path.Combine(Checkout.Root, "src", "Query", "ui");
+    static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     readonly string _folder = Checkout.NewFolder("page");
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -25,6 +29,26 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
         await Eventually.TrueAsync(
             async () => (await demo.QueryAsync("count by (cluster) (rate(http_requests_total[30s] offset 20s))")).Count == 3, TimeSpan.FromSeconds(60), "rates of three clusters");
         await BrowseAsync("demo", demo.Url);
+    }
+
+    [Fact]
+    public async Task Hostile_texts_are_shown_as_text()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        await using var exporter = FakeExporter.Start(Hostile(HostileTexts.All));
+        await using var all = await ScrapeAsync(exporter);
+        await Eventually.TrueAsync(
+            async () => (await all.GetAsync("api/v1/targets"))["data"]!["activeTargets"]![0]!["health"]!.ToString() != "unknown", TimeSpan.FromSeconds(30), "a scrape");
+        Assert.Equal("", (await all.GetAsync("api/v1/targets"))["data"]!["activeTargets"]![0]!["lastError"]!.ToString());
+        await Eventually.TrueAsync(
+            async () => (await all.QueryAsync("count(hostile)")) is [{ Value: var count }] && int.Parse(count, CultureInfo.InvariantCulture) == HostileTexts.All.Count,
+            TimeSpan.FromSeconds(30),
+            "every text is a label's value");
+        await BrowseAsync("hostile", all.Url, ("PAGE_STRINGS", JsonSerializer.Serialize(HostileTexts.All, s_plain)));
     }
 
     [Fact]
@@ -68,6 +92,39 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
         "--data-dir=" + Path.Combine(_folder, "cache"),
         .. more,
     ]);
+
+    async Task<ObserveProcess> ScrapeAsync(FakeExporter exporter)
+    {
+        var config = Path.Combine(_folder, "observe.yml");
+        await File.WriteAllTextAsync(config, $$"""
+            global: {scrape_interval: 1s, external_labels: {cluster: hostile} }
+            scrape_configs: [{job_name: exporter, static_configs: [{targets: ['{{exporter.Address}}'] } ] } ]
+            """);
+        return await ObserveProcess.StartAsync("all", ["--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data")]);
+    }
+
+    /// <summary>Each text as a label's value, as a metric's name and as a help text.</summary>
+    static FakeAnswer Hostile(IReadOnlyList<string> texts)
+    {
+        var body = new StringBuilder("# TYPE hostile gauge\n");
+        for (var i = 0; i < texts.Count; i++)
+        {
+            body.Append(CultureInfo.InvariantCulture, $"hostile{{text=\"{Escape(texts[i])}\"}} {i}\n");
+        }
+
+        for (var i = 0; i < texts.Count; i++)
+        {
+            body.Append(CultureInfo.InvariantCulture, $"# HELP hostile_{i} {Escape(texts[i])}\n# TYPE hostile_{i} gauge\nhostile_{i} {i}\n");
+            if (!texts[i].AsSpan().ContainsAny('\\', '"') && !texts[i].AsSpan().ContainsAnyInRange('\0', '\u001f'))
+            {
+                body.Append(CultureInfo.InvariantCulture, $"{{\"{Escape(texts[i])}\",kind=\"name\"}} {i}\n");
+            }
+        }
+
+        return new FakeAnswer { Body = Encoding.UTF8.GetBytes(body.ToString()), ContentType = "text/plain; version=1.0.0; escaping=allow-utf-8; charset=utf-8" };
+    }
+
+    static string Escape(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 
     bool CanBrowse()
     {

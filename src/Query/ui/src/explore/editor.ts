@@ -6,8 +6,9 @@ import { EditorState, Prec } from '@codemirror/state'
 import { drawSelection, EditorView, highlightSpecialChars, keymap, placeholder } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { PromQLExtension } from '@prometheus-io/codemirror-promql'
-import { ApiError, ask, root } from '../api'
+import { ApiError, ask } from '../api'
 import { element } from '../element'
+import { completion } from './completion'
 
 export interface Editor {
   element: HTMLElement
@@ -79,7 +80,7 @@ async function faults(view: EditorView): Promise<Diagnostic[]> {
 export function makeEditor(text: string, run: () => void): Editor {
   const host = element('div', { class: 'editor' })
   const shadow = host.attachShadow({ mode: 'open' })
-  const promql = new PromQLExtension().setComplete({ remote: { url: root, httpMethod: 'POST', cache: { maxAge: 60_000 } }, maxMetricsMetadata: 10_000 }).activateLinter(false)
+  const promql = new PromQLExtension().setComplete({ remote: completion, maxMetricsMetadata: 10_000 }).activateLinter(false)
   const view = new EditorView({
     root: shadow,
     parent: shadow,
