@@ -1,4 +1,5 @@
 using System.Buffers;
+using Observe.Store.Blocks;
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Index;
@@ -22,13 +23,22 @@ sealed class LocalBlock
 
     public string Directory { get; }
 
+    /// <exception cref="FileNotFoundException">The block is gone or about to be.</exception>
     /// <exception cref="CorruptionException">The index or a chunk file is damaged where it is read first.</exception>
     public static LocalBlock Open(string directory)
     {
         var index = new IndexReader(Path.Combine(directory, "index"));
         try
         {
-            return new LocalBlock(index, new ChunkSegmentReader(Path.Combine(directory, "chunks")), directory);
+            var chunks = new ChunkSegmentReader(Path.Combine(directory, "chunks"));
+            if (File.Exists(Path.Combine(directory, BlockMeta.FileName)))
+            {
+                return new LocalBlock(index, chunks, directory);
+            }
+
+            // The first thing that goes of a block: the others may have been gone already.
+            chunks.Dispose();
+            throw new FileNotFoundException($"{directory} is being deleted");
         }
         catch
         {

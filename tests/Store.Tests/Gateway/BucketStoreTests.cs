@@ -13,21 +13,28 @@ using MatchType = Observe.Store.Model.MatchType;
 
 namespace Observe.Store.Tests.Gateway;
 
-/// <summary>A bucket store over a bucket in memory.</summary>
-sealed class StoreFixture : IAsyncDisposable
+/// <summary>A bucket store over a bucket in memory, or one that is a folder.</summary>
+sealed class StoreFixture(bool local = false) : IAsyncDisposable
 {
+    FileBucket? _local;
+
     public string Folder { get; } = Checkout.NewFolder("bucket-store");
 
     public MemoryBucket Bucket { get; } = new(TimeProvider.System);
 
-    public BucketBlocks Blocks => new(Bucket);
+    /// <summary>The bucket in memory, or <see cref="LocalFolder"/>.</summary>
+    public IBucket Served => local ? _local ??= new FileBucket(LocalFolder, TimeProvider.System) : Bucket;
+
+    public string LocalFolder => Path.Combine(Folder, "bucket");
+
+    public BucketBlocks Blocks => new(Served);
 
     public CollectorRegistry Registry { get; } = Metrics.NewCustomRegistry();
 
     public BucketStore Open(Func<BucketStoreOptions, BucketStoreOptions>? with = null)
     {
         var options = new BucketStoreOptions { Directory = Path.Combine(Folder, "cache"), Time = TimeProvider.System };
-        return new BucketStore(Bucket, with?.Invoke(options) ?? options, new BucketStoreMetrics(Registry), NullLogger.Instance);
+        return new BucketStore(Served, with?.Invoke(options) ?? options, new BucketStoreMetrics(Registry), NullLogger.Instance);
     }
 
     public async Task<BlockMeta> AddAsync(int id, BlockMeta meta, params TestSeries[] series)
@@ -69,11 +76,22 @@ sealed class StoreFixture : IAsyncDisposable
 }
 
 /// <summary>The suite over series whose cluster is an external label and whose samples lie in two blocks each.</summary>
-public sealed class BucketStoreTests : QuerierSuite, IAsyncDisposable
+public class BucketStoreTests : QuerierSuite, IAsyncDisposable
 {
-    readonly StoreFixture _fixture = new();
+    readonly StoreFixture _fixture;
 
-    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
+    public BucketStoreTests()
+        : this(local: false)
+    {
+    }
+
+    protected BucketStoreTests(bool local) => _fixture = new StoreFixture(local);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _fixture.DisposeAsync();
+        GC.SuppressFinalize(this);
+    }
 
     protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series)
     {

@@ -1,0 +1,83 @@
+using Observe.Store.Model;
+using Observe.Store.Querying;
+using Observe.Store.Tests.Blocks;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Store.Tests.Gateway;
+
+/// <summary>The suite over a bucket that is a folder.</summary>
+public sealed class LocalBucketStoreTests() : BucketStoreTests(local: true);
+
+public sealed class LocalBlockTests : IAsyncDisposable
+{
+    readonly StoreFixture _fixture = new(local: true);
+
+    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
+
+    [Fact]
+    public async Task Series_stay_readable_when_their_block_is_deleted_and_their_selection_over()
+    {
+        await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 300));
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var held = new List<Series>();
+        await foreach (var series in store.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        {
+            held.Add(series);
+        }
+
+        await _fixture.Blocks.DeleteAsync(TestBlocks.Id(1), default);
+        await store.SyncAsync(default);
+        Assert.DoesNotContain(store.Blocks(), block => block.Excluded is null);
+        Assert.Equal(300, TestBlocks.Floats(Assert.Single(held)).Count);
+    }
+
+    [Fact]
+    public async Task A_damaged_chunk_is_left_out_and_told_when_its_series_is_read()
+    {
+        await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 300), Rising("b", 300));
+        var segment = Path.Combine(_fixture.LocalFolder, TestBlocks.Id(1).ToString(), "chunks", "000001");
+        var bytes = await File.ReadAllBytesAsync(segment);
+        bytes[20] ^= 1;
+        await File.WriteAllBytesAsync(segment, bytes);
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var warnings = new Warnings();
+        var read = await StoreFixture.ReadAsync(store, warnings: warnings);
+        Assert.Equal([180, 300], read.Select(series => series.Samples.Count).Order());
+        Assert.Contains("checksum mismatch", Assert.Single(warnings.All()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_read_late_is_told_to_whoever_refuses_it()
+    {
+        await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 300));
+        var segment = Path.Combine(_fixture.LocalFolder, TestBlocks.Id(1).ToString(), "chunks", "000001");
+        var bytes = await File.ReadAllBytesAsync(segment);
+        bytes[20] ^= 1;
+        await File.WriteAllBytesAsync(segment, bytes);
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        var refusing = new Warnings(warning => throw new InvalidOperationException(warning));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => StoreFixture.ReadAsync(store, warnings: refusing));
+    }
+
+    [Theory]
+    [InlineData("meta.json")]
+    [InlineData("index")]
+    public async Task A_block_that_is_being_deleted_is_told(string gone)
+    {
+        await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 10));
+        await _fixture.AddAsync(2, [("cluster", "prod")], Rising("a", 10));
+        await using var store = _fixture.Open();
+        await store.SyncAsync(default);
+        File.Delete(Path.Combine(_fixture.LocalFolder, TestBlocks.Id(1).ToString(), gone));
+        var warnings = new Warnings();
+        Assert.Single(await StoreFixture.ReadAsync(store, warnings: warnings));
+        Assert.Contains($"{TestBlocks.Id(1)} vanished", Assert.Single(warnings.All()), StringComparison.Ordinal);
+    }
+
+    static TestSeries Rising(string name, int samples) =>
+        new(Labels.Of(("__name__", name)), [.. Enumerable.Range(0, samples).Select(i => (i * 15_000L, (double)i))]);
+}
