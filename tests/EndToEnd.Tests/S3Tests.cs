@@ -49,6 +49,7 @@ public sealed class S3Tests(S3Server server) : IClassFixture<S3Server>, IDisposa
         // A scrape that took too long has no value; all others are there, the same for each series.
         var kept = (await query.QueryAsync("min(count_over_time(ledger[1h]))"))[0].Value;
         Assert.Equal(kept, (await query.QueryAsync("max(count_over_time(ledger[1h]))"))[0].Value);
+        Assert.Equal(kept, (await query.QueryAsync("sum(sum_over_time(up[1h]))"))[0].Value);
         Assert.InRange(int.Parse(kept, CultureInfo.InvariantCulture), exporter.Scrapes / 2, exporter.Scrapes);
     }
 
