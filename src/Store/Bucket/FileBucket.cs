@@ -240,7 +240,7 @@ public sealed partial class FileBucket : IBucket
             }
             catch (DirectoryNotFoundException)
             {
-                continue;
+                // gone with another delete
             }
             catch (IOException)
             {
@@ -248,7 +248,18 @@ public sealed partial class FileBucket : IBucket
             }
         }
 
-        DurableFile.SyncDirectory(Directory.Exists(folder) ? folder : _root);
+        // The lowest folder that stays; another delete may take it away before it is synced, then it is one further up.
+        for (; ; folder = Path.GetDirectoryName(folder)!)
+        {
+            try
+            {
+                DurableFile.SyncDirectory(folder);
+                return;
+            }
+            catch (DirectoryNotFoundException) when (folder.Length > _root.Length)
+            {
+            }
+        }
     }
 
     void DeleteAbandoned()

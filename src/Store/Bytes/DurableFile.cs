@@ -29,11 +29,17 @@ public static partial class DurableFile
     }
 
     /// <summary>Makes creations, renames and deletions in a directory durable.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such directory, or no longer.</exception>
     public static void SyncDirectory(string path)
     {
         var descriptor = Open(path, 0x80000 /* O_RDONLY | O_CLOEXEC */);
         if (descriptor < 0)
         {
+            if (Marshal.GetLastPInvokeError() == 2 /* ENOENT */)
+            {
+                throw new DirectoryNotFoundException($"open {path}: no such directory");
+            }
+
             ThrowLast("open", path);
         }
 
