@@ -35,36 +35,32 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     /// <summary>Series that a store may be ahead of the merge.</summary>
     const int Ahead = 1024;
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
         var lacks = new Lacks(options, warnings, metrics);
-        var asked = Asked(hints.Range, matchers, lacks);
-        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var streams = asked.Select(store => new StoreStream(store, hints, matchers, lacks, metrics, cancel.Token)).ToList();
-        try
-        {
-            IQuerier joined = new MergeQuerier(streams);
-            if (options.Deduplicate && options.ReplicaLabels.Count > 0)
-            {
-                joined = new DedupQuerier(joined, options.ReplicaLabels);
-            }
+        return new HeldSelection<StoreStreams>(
+            () => new StoreStreams(Asked(hints.Range, matchers, lacks), hints, matchers, lacks, metrics, cancellationToken),
+            streams => JoinAsync(streams.All, hints, matchers, lacks, cancellationToken),
+            streams => streams.DisposeAsync());
+    }
 
-            await foreach (var series in joined.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken))
-            {
-                yield return series;
-            }
-
-            lacks.Check();
-        }
-        finally
+    // The streams hold what series are read from, whatever becomes of the enumerators here.
+    async IAsyncEnumerable<Series> JoinAsync(
+        List<StoreStream> streams, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        IQuerier joined = new MergeQuerier(streams);
+        if (options.Deduplicate && options.ReplicaLabels.Count > 0)
         {
-            await cancel.CancelAsync();
-            foreach (var stream in streams)
-            {
-                await stream.EndAsync();
-            }
+            joined = new DedupQuerier(joined, options.ReplicaLabels);
         }
+
+        await foreach (var series in joined.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken))
+        {
+            yield return series;
+        }
+
+        lacks.Check();
     }
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
@@ -180,6 +176,32 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             {
                 warnings.AddInfo(info);
             }
+        }
+    }
+
+    /// <summary>All stores of a selection at work; disposing ends them.</summary>
+    sealed class StoreStreams : IAsyncDisposable
+    {
+        readonly CancellationTokenSource _cancel;
+
+        public StoreStreams(
+            List<StoreState> asked, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken)
+        {
+            _cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            All = asked.ConvertAll(store => new StoreStream(store, hints, matchers, lacks, metrics, _cancel.Token));
+        }
+
+        public List<StoreStream> All { get; }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _cancel.CancelAsync();
+            foreach (var stream in All)
+            {
+                await stream.EndAsync();
+            }
+
+            _cancel.Dispose();
         }
     }
 

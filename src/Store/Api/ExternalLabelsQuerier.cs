@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 using Observe.Store.Querying;
@@ -12,18 +11,22 @@ namespace Observe.Store.Api;
 /// <param name="external">Asked for each call, since a reload may change them.</param>
 public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external) : IQuerier
 {
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
         var labels = external();
-        if (Inner(matchers, labels) is not { } rest)
-        {
-            yield break;
-        }
+        return Inner(matchers, labels) is { } rest
+            ? new HeldSelection<IAsyncEnumerator<Series>>(
+                () => inner.SelectAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
+                all => LabelAsync(all, labels, hints, warnings),
+                all => all.DisposeAsync())
+            : AsyncEnumerable.Empty<Series>();
+    }
 
-        // With labels put between its own a series may sort elsewhere, so that all are gathered; they stay readable until the end.
+    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, Labels labels, SelectHints hints, Warnings warnings)
+    {
+        // With labels put between its own a series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
-        await using var all = inner.SelectAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
         var builder = new LabelsBuilder();
         while (await all.MoveNextAsync())
         {

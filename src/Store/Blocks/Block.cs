@@ -52,30 +52,33 @@ public sealed class Block : IQuerier, IDisposable
 
     public IAsyncEnumerable<Series> SelectAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable();
+        new HeldSelection<Block>(
+            () =>
+            {
+                ObjectDisposedException.ThrowIf(!TryTake(), this);
+                return this;
+            },
+            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            _ =>
+            {
+                Release();
+                return ValueTask.CompletedTask;
+            });
 
-    /// <summary>As <see cref="SelectAsync"/>, for readers that wait for nothing else.</summary>
+    /// <summary>As <see cref="SelectAsync"/>, for readers that wait for nothing else and keep the block open themselves.</summary>
     public IEnumerable<Series> Select(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(!_users.TryTake(), this);
-        try
+        var count = 0;
+        foreach (var (labels, chunks, deleted) in Entries(hints, matchers, withChunks: true, cancellationToken))
         {
-            var count = 0;
-            foreach (var (labels, chunks, deleted) in Entries(hints, matchers, withChunks: true, cancellationToken))
+            if (hints.Limit > 0 && count++ == hints.Limit)
             {
-                if (hints.Limit > 0 && count++ == hints.Limit)
-                {
-                    warnings.Add(Warnings.Truncated);
-                    yield break;
-                }
-
-                yield return new BlockSeries(this, labels, chunks, deleted, hints);
+                warnings.Add(Warnings.Truncated);
+                yield break;
             }
-        }
-        finally
-        {
-            _users.Release();
+
+            yield return new BlockSeries(this, labels, chunks, deleted, hints);
         }
     }
 
@@ -119,6 +122,11 @@ public sealed class Block : IQuerier, IDisposable
 
             return Limited([.. values.Order(Utf8Order.Instance)], hints, warnings);
         }));
+
+    /// <summary>Keeps it open until <see cref="Release"/>, disposed or not; false when it is closed already.</summary>
+    internal bool TryTake() => _users.TryTake();
+
+    internal void Release() => _users.Release();
 
     public void Dispose()
     {

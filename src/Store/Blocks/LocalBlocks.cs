@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Bytes;
 using Observe.Store.Model;
@@ -68,22 +67,24 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         }
     }
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        await foreach (var series in In(hints.Range).SelectAsync(hints, matchers, warnings, cancellationToken))
-        {
-            yield return series;
-        }
-    }
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<List<Block>>(
+            () => Take(hints.Range),
+            blocks => new MergeQuerier(blocks).SelectAsync(hints, matchers, warnings, cancellationToken),
+            blocks =>
+            {
+                LetGo(blocks);
+                return ValueTask.CompletedTask;
+            });
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        In(hints.Range).LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+        AskAsync(hints.Range, blocks => blocks.LabelNamesAsync(hints, matchers, warnings, cancellationToken));
 
     public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
         string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        In(hints.Range).LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+        AskAsync(hints.Range, blocks => blocks.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken));
 
     public void Dispose()
     {
@@ -98,7 +99,29 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         }
     }
 
-    MergeQuerier In(TimeRange range) => new([.. _blocks.Where(b => b.Meta.Range.Overlaps(range))]);
+    async ValueTask<IReadOnlyList<string>> AskAsync(TimeRange range, Func<MergeQuerier, ValueTask<IReadOnlyList<string>>> ask)
+    {
+        var blocks = Take(range);
+        try
+        {
+            return await ask(new MergeQuerier(blocks));
+        }
+        finally
+        {
+            LetGo(blocks);
+        }
+    }
+
+    /// <summary>The blocks of a range, which stay open until they are let go, removed or not.</summary>
+    List<Block> Take(TimeRange range)
+    {
+        lock (_lock)
+        {
+            return [.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryTake())];
+        }
+    }
+
+    static void LetGo(List<Block> blocks) => blocks.ForEach(block => block.Release());
 
     [LoggerMessage(LogLevel.Error, "a block can't be opened and is left alone")]
     static partial void LogUnreadable(ILogger logger, string block, Exception e);

@@ -366,6 +366,7 @@ sealed class BucketBlock : IDisposable
     void Close()
     {
         _header?.Dispose();
+        _local?.Dispose();
         _opening.Dispose();
         if (_drop && Directory.Exists(_directory))
         {

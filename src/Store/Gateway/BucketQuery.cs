@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Bytes;
@@ -15,7 +16,7 @@ sealed record BlockStream(Labels ExternalLabels, IReadOnlyList<BucketBlock> Bloc
 /// One selection from the blocks of a bucket, in two passes: the index of each block says which series match and where their chunks
 /// are; then series go out in batches, the chunks of a batch fetched together.
 /// </summary>
-sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, ByteBudget budget)
+sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, ByteBudget budget) : IDisposable
 {
     const int BatchSeries = 4_000;
     const int BatchChunks = 20_000;
@@ -35,10 +36,11 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
     sealed record MergedSeries(Labels Labels, List<Member> Members);
 
-    public async IAsyncEnumerable<Series> SelectAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var count = 0;
         Labels? last = null;
+        cancellationToken.ThrowIfCancellationRequested();
         while (true)
         {
             var sources = Plan();
@@ -167,7 +169,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
     }
 
-    public void Release()
+    /// <summary>Lets go of the blocks that were read, and of the budget.</summary>
+    public void Dispose()
     {
         foreach (var block in _held.Values)
         {
@@ -175,6 +178,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
 
         _held.Clear();
+        budget.Dispose();
     }
 
     List<Source> Plan()

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
@@ -119,24 +118,16 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     /// <summary>External labels of what is served, each set once.</summary>
     public IReadOnlyList<Labels> LabelSets() => [.. _state.Streams.Select(stream => stream.ExternalLabels)];
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        using var budget = Budget();
-        var query = new BucketQuery(this, hints, matchers, warnings, budget);
-        try
-        {
-            await foreach (var series in query.SelectAsync(cancellationToken))
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<BucketQuery>(
+            () => new BucketQuery(this, hints, matchers, warnings, Budget()),
+            query => query.SelectAsync(cancellationToken),
+            query =>
             {
-                yield return series;
-            }
-        }
-        finally
-        {
-            query.Release();
-        }
-    }
+                query.Dispose();
+                return ValueTask.CompletedTask;
+            });
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
@@ -237,22 +228,14 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         Action<Labels, HashSet<string>> fromLabels, CancellationToken cancellationToken)
     {
         var texts = new HashSet<string>();
-        using var budget = Budget();
-        var query = new BucketQuery(this, hints, matchers, warnings, budget);
-        try
+        using var query = new BucketQuery(this, hints, matchers, warnings, Budget());
+        if (matchers.Count > 0)
         {
-            if (matchers.Count > 0)
-            {
-                await query.VisitLabelsAsync(labels => fromLabels(labels, texts), cancellationToken);
-            }
-            else
-            {
-                await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), cancellationToken);
-            }
+            await query.VisitLabelsAsync(labels => fromLabels(labels, texts), cancellationToken);
         }
-        finally
+        else
         {
-            query.Release();
+            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), cancellationToken);
         }
 
         var sorted = texts.Order(Utf8Order.Instance).ToList();

@@ -10,10 +10,9 @@ namespace Observe.Store.Gateway;
 
 /// <summary>
 /// A block of a bucket that is a folder of this machine: its index and chunks are read where they lie, when they are needed. The files
-/// stay open as long as anything refers to this, so that series are readable when the block is deleted and its selection over: the
-/// handles' finalizers close them. Thread-safe.
+/// stay open until this is disposed, deleted or not. Thread-safe.
 /// </summary>
-sealed class LocalBlock
+sealed class LocalBlock : IDisposable
 {
     LocalBlock(IndexReader index, ChunkSegmentReader chunks, string directory) => (Index, Chunks, Directory) = (index, chunks, directory);
 
@@ -45,6 +44,12 @@ sealed class LocalBlock
             index.Dispose();
             throw;
         }
+    }
+
+    public void Dispose()
+    {
+        Index.Dispose();
+        Chunks.Dispose();
     }
 
     /// <summary>As <see cref="BucketBlock.EntriesAsync"/>.</summary>

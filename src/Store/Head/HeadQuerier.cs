@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
@@ -8,18 +7,16 @@ namespace Observe.Store.Head;
 
 public sealed partial class HeadBlock
 {
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        using var reader = _readers.Enter();
-        var selected = Select(hints, matchers, warnings, cancellationToken);
-        await ValueTask.CompletedTask;
-        foreach (var series in selected)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            yield return series;
-        }
-    }
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<ReaderGate.Reader>(
+            _readers.Enter,
+            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            reader =>
+            {
+                reader.Dispose();
+                return ValueTask.CompletedTask;
+            });
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
@@ -13,24 +12,19 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
 {
     static readonly HashSet<string> s_counterFunctions = ["rate", "irate", "increase", "resets", "xrate", "xincrease"];
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        replicaLabels.Count == 0
+            ? source.SelectAsync(hints, matchers, warnings, cancellationToken)
+            : new HeldSelection<IAsyncEnumerator<Series>>(
+                () => source.SelectAsync(hints with { Limit = 0 }, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
+                all => JoinAsync(all, hints, warnings),
+                all => all.DisposeAsync());
+
+    async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, SelectHints hints, Warnings warnings)
     {
-        // Without a label series may sort elsewhere, so that all are gathered; they stay readable until the end.
+        // Without a label series may sort elsewhere, so that all are gathered.
         var gathered = new List<(Labels Labels, Series Series)>();
-        await using var all = source
-            .SelectAsync(replicaLabels.Count == 0 ? hints : hints with { Limit = 0 }, matchers, warnings, cancellationToken)
-            .GetAsyncEnumerator(cancellationToken);
-        if (replicaLabels.Count == 0)
-        {
-            while (await all.MoveNextAsync())
-            {
-                yield return all.Current;
-            }
-
-            yield break;
-        }
-
         var names = replicaLabels.Select(Encoding.UTF8.GetBytes).ToArray();
         var builder = new LabelsBuilder();
         while (await all.MoveNextAsync())

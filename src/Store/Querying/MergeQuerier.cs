@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 
@@ -11,11 +10,16 @@ namespace Observe.Store.Querying;
 /// <remarks>An error of one querier is an error of the merge: who can do without one wraps it.</remarks>
 public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 {
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<SeriesSources>(
+            () => new SeriesSources(
+                [.. queriers.Select(q => q.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
+            sources => MergeAsync(sources, hints, warnings),
+            sources => sources.DisposeAsync());
+
+    static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, SelectHints hints, Warnings warnings)
     {
-        await using var sources = new SeriesSources(
-            [.. queriers.Select(q => q.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]);
         await sources.StartAsync();
         var equal = new List<Series>();
         for (var count = 0; await sources.NextAsync(equal); count++)

@@ -29,14 +29,39 @@ public sealed class BlockTests : QuerierSuite, IDisposable
         await using (var all = block.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator())
         {
             Assert.True(await all.MoveNextAsync());
+            var first = all.Current;
             block.Dispose();
             Directory.Delete(block.Directory, recursive: true);
-            Assert.Equal(samples, TestBlocks.Floats(all.Current));
             Assert.True(await all.MoveNextAsync());
-            Assert.Equal(samples, TestBlocks.Floats(all.Current));
+            var second = all.Current;
+            Assert.False(await all.MoveNextAsync());
+            Assert.Equal(samples, TestBlocks.Floats(first));
+            Assert.Equal(samples, TestBlocks.Floats(second));
         }
 
         Assert.Throws<ObjectDisposedException>(() => TestBlocks.Read(block));
+    }
+
+    [Fact]
+    public async Task A_block_that_is_removed_from_its_folder_is_readable_for_those_who_have_selected_from_it()
+    {
+        var samples = Enumerable.Range(0, 500).Select(i => ((long)i, (double)i)).ToArray();
+        using (await CreateAsync([Floats(Labels.Of(("a", "1")), samples)]) as Block)
+        {
+        }
+
+        using var blocks = new LocalBlocks(_folder, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var hints = new SelectHints { Range = TimeRange.All };
+        await using var all = blocks.SelectAsync(hints, [], new Warnings(), default).GetAsyncEnumerator();
+        Assert.True(await all.MoveNextAsync());
+        var only = all.Current;
+        Assert.False(await all.MoveNextAsync());
+        var path = Path.Combine(_folder, TestBlocks.Id(1).ToString());
+        blocks.Remove(path);
+        Directory.Delete(path, recursive: true);
+        Assert.Equal(samples, TestBlocks.Floats(only));
+        Assert.Equal([], await blocks.SelectAsync(hints, [], new Warnings(), default).ToListAsync());
+        Assert.Equal([], await blocks.LabelNamesAsync(hints, [], new Warnings(), default));
     }
 
     [Fact]

@@ -16,21 +16,24 @@ public sealed class LocalBlockTests : IAsyncDisposable
     public ValueTask DisposeAsync() => _fixture.DisposeAsync();
 
     [Fact]
-    public async Task Series_stay_readable_when_their_block_is_deleted_and_their_selection_over()
+    public async Task Series_stay_readable_when_their_block_is_deleted_until_their_enumerator_is_disposed()
     {
         await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 300));
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
+        var all = store.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
         var held = new List<Series>();
-        await foreach (var series in store.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        while (await all.MoveNextAsync())
         {
-            held.Add(series);
+            held.Add(all.Current);
         }
 
         await _fixture.Blocks.DeleteAsync(TestBlocks.Id(1), default);
         await store.SyncAsync(default);
         Assert.DoesNotContain(store.Blocks(), block => block.Excluded is null);
         Assert.Equal(300, TestBlocks.Floats(Assert.Single(held)).Count);
+        await all.DisposeAsync();
+        Assert.Throws<ObjectDisposedException>(() => TestBlocks.Floats(held[0]));
     }
 
     [Fact]

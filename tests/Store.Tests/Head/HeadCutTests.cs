@@ -190,6 +190,8 @@ public sealed class HeadCutTests : IAsyncLifetime
         TestHead.Append(head, "m", Samples(1_000, End));
         var selected = head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
         Assert.True(await selected.MoveNextAsync());
+        var series = selected.Current;
+        Assert.False(await selected.MoveNextAsync());
         var cutting = head.CutAsync(force: false, default);
         var batch = new SampleBatch(5_000);
         while (!Directory.EnumerateDirectories(_test.Directory).Any(d => BlockId.TryParse(Path.GetFileName(d), out _)))
@@ -197,7 +199,7 @@ public sealed class HeadCutTests : IAsyncLifetime
             await Task.Yield();
         }
 
-        using (var samples = selected.Current.Samples())
+        using (var samples = series.Samples())
         {
             Assert.True(samples.Read(batch));
             Assert.Equal(Samples(1_000, End).Length, batch.Count);
