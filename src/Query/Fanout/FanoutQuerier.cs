@@ -32,8 +32,9 @@ public sealed class PartialResponseException(string message) : IOException(messa
 /// </remarks>
 public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, FanoutMetrics? metrics = null) : IQuerier
 {
-    /// <summary>Series that a store may be ahead of the merge.</summary>
-    const int Ahead = 1024;
+    /// <summary>Series that go from a store to the merge at once, and how many times so many a store may be ahead.</summary>
+    const int BatchSeries = 256;
+    const int BatchesAhead = 4;
 
     public IAsyncEnumerable<Series> SelectAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
@@ -211,7 +212,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     /// </summary>
     sealed class StoreStream : IQuerier
     {
-        readonly Channel<Series> _series = Channel.CreateBounded<Series>(new BoundedChannelOptions(Ahead) { SingleReader = true, SingleWriter = true });
+        readonly Channel<List<Series>> _series = Channel.CreateBounded<List<Series>>(
+            new BoundedChannelOptions(BatchesAhead) { SingleReader = true, SingleWriter = true });
+
         readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
         readonly Task _pump;
 
@@ -219,9 +222,17 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken) =>
             _pump = Task.Run(() => PumpAsync(store, hints, matchers, lacks, metrics, cancellationToken), CancellationToken.None);
 
-        public IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            _series.Reader.ReadAllAsync(cancellationToken);
+        public async IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await foreach (var batch in _series.Reader.ReadAllAsync(cancellationToken))
+            {
+                foreach (var series in batch)
+                {
+                    yield return series;
+                }
+            }
+        }
 
         public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
             SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
@@ -245,10 +256,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             {
                 using (metrics is null ? null : Prometheus.TimerExtensions.NewTimer(metrics.StoreDuration))
                 {
-                    while (await all.MoveNextAsync())
-                    {
-                        await _series.Writer.WriteAsync(all.Current, cancellationToken);
-                    }
+                    await PassOnAsync(all, cancellationToken);
                 }
 
                 _series.Writer.Complete();
@@ -265,6 +273,37 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
             await _ended.Task;
             await all.DisposeAsync();
+        }
+
+        async Task PassOnAsync(IAsyncEnumerator<Series> all, CancellationToken cancellationToken)
+        {
+            var batch = new List<Series>();
+            while (true)
+            {
+                var next = all.MoveNextAsync();
+                bool moved;
+                if (next.IsCompleted && batch.Count < BatchSeries)
+                {
+                    moved = await next;
+                }
+                else
+                {
+                    // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
+                    var asked = next.AsTask();
+                    await Task.WhenAll(asked, _series.Writer.WriteAsync(batch, cancellationToken).AsTask());
+                    moved = await asked;
+                    batch = [];
+                }
+
+                if (!moved)
+                {
+                    break;
+                }
+
+                batch.Add(all.Current);
+            }
+
+            await _series.Writer.WriteAsync(batch, cancellationToken);
         }
 
         /// <summary>Null where the answer goes on without the store.</summary>

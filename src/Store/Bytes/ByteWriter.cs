@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Observe.Store.Bytes;
 
@@ -47,8 +48,20 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
     /// <summary>A uvarint length, then the bytes.</summary>
     public void LengthPrefixed(ReadOnlySpan<byte> bytes)
     {
-        UVarint((ulong)bytes.Length);
-        Raw(bytes);
+        Grow(bytes.Length + Bytes.Varint.MaxSize);
+        var room = _buffer.AsSpan(Length);
+        var size = 1;
+        if (bytes.Length < 0x80)
+        {
+            room[0] = (byte)bytes.Length;
+        }
+        else
+        {
+            size = Bytes.Varint.WriteUnsigned(room, (ulong)bytes.Length);
+        }
+
+        bytes.CopyTo(room[size..]);
+        Length += size + bytes.Length;
     }
 
     /// <summary>Zeroes up to the next multiple of <paramref name="alignment"/>.</summary>
@@ -91,11 +104,15 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
 
     void Grow(int count)
     {
-        if (_buffer.Length - Length >= count)
+        if (_buffer.Length - Length < count)
         {
-            return;
+            Enlarge(count);
         }
+    }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    void Enlarge(int count)
+    {
         var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer.Length * 2, Length + count));
         _buffer.AsSpan(0, Length).CopyTo(larger);
         ArrayPool<byte>.Shared.Return(_buffer);

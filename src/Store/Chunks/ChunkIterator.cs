@@ -41,6 +41,9 @@ abstract class ChunkIterator : ISampleIterator
     /// </summary>
     public abstract int Append(SampleBatch batch);
 
+    /// <summary>There is certainly no sample left; where that is not known without reading on it is false.</summary>
+    public virtual bool IsExhausted => false;
+
     public void Dispose()
     {
     }

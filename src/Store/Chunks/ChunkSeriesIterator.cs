@@ -93,10 +93,15 @@ sealed class ChunkSeriesIterator : ISampleIterator
             return _rest is null;
         }
 
+        if (_current!.IsExhausted)
+        {
+            return true;
+        }
+
         _rest ??= _spare ?? new SampleBatch();
         _rest.Count = 0;
         _rest.HasStartTimestamps = false;
-        if (_current!.Append(_rest) == 0)
+        if (_current.Append(_rest) == 0)
         {
             (_spare, _rest) = (_rest, null);
             return true;

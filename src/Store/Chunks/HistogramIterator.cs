@@ -32,6 +32,8 @@ sealed class HistogramIterator : ChunkIterator
         _starts = new StartTimestampReader(_form.HasStarts ? data.Span[2] : (byte)0);
     }
 
+    public override bool IsExhausted => _read == _count;
+
     public override int Append(SampleBatch batch)
     {
         if (_read == _count || !Accepts(batch, SampleKind.Histogram, _form.HasStarts))

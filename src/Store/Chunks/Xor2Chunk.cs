@@ -160,6 +160,8 @@ sealed class Xor2Iterator : ChunkIterator
         _starts = new StartTimestampReader(header);
     }
 
+    public override bool IsExhausted => _read == _count;
+
     public override int Append(SampleBatch batch)
     {
         if (_read == _count || !Accepts(batch, SampleKind.Float, _hasStarts))

@@ -316,6 +316,8 @@ sealed class XorIterator : ChunkIterator
         _decoder = new XorDecoder(XorChunk.Count(data.Span));
     }
 
+    public override bool IsExhausted => _decoder.Remaining == 0;
+
     public override int Append(SampleBatch batch)
     {
         if (_decoder.Remaining == 0 || !Accepts(batch, SampleKind.Float, startTimestamps: false))

@@ -7,9 +7,6 @@ using Observe.Store.Model;
 
 namespace Observe.Store.Gateway;
 
-/// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
-readonly record struct BlockEntry(Labels Labels, ChunkMeta[] Chunks);
-
 /// <summary>One block of the bucket. Nothing of it is read before the first query that needs it. Thread-safe.</summary>
 sealed class BucketBlock : IDisposable
 {
@@ -135,7 +132,8 @@ sealed class BucketBlock : IDisposable
     /// </summary>
     /// <param name="matchers">Without those on external labels.</param>
     /// <param name="withChunks">Also read where the chunks are; series without a chunk in the range are left out.</param>
-    public async Task<List<BlockEntry>> EntriesAsync(
+    /// <returns>The caller's, to be disposed.</returns>
+    public async Task<BlockEntries> EntriesAsync(
         IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
     {
         if (Local() is { } local)
@@ -145,14 +143,22 @@ sealed class BucketBlock : IDisposable
 
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
-        var entries = new List<BlockEntry>();
-        for (var from = 0; from < references.Length; from += SeriesBatch)
+        var entries = new BlockEntries(ExternalLabels, range);
+        try
         {
-            var batch = references.AsMemory(from, Math.Min(SeriesBatch, references.Length - from));
-            await SeriesAsync(header, batch, range, withChunks, entries, budget, cancellationToken);
-        }
+            for (var from = 0; from < references.Length; from += SeriesBatch)
+            {
+                var batch = references.AsMemory(from, Math.Min(SeriesBatch, references.Length - from));
+                await SeriesAsync(header, batch, withChunks, entries, budget, cancellationToken);
+            }
 
-        return entries;
+            return entries;
+        }
+        catch
+        {
+            entries.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Reads chunks; a damaged one is left out and told.</summary>
@@ -160,7 +166,7 @@ sealed class BucketBlock : IDisposable
     /// <param name="faults">Gets what is wrong with a chunk that is left out.</param>
     /// <returns>For each series its chunks, in arrays that live as long as they are referred to.</returns>
     public async Task<Chunk[][]> ChunksAsync(
-        IReadOnlyList<ChunkMeta[]> series, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+        IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
     {
         var sizes = Estimates(series);
         var chunks = series.Select(metas => new Chunk[metas.Length]).ToArray();
@@ -169,9 +175,9 @@ sealed class BucketBlock : IDisposable
         while (sizes.Count > 0)
         {
             var larger = new List<(int Series, int Chunk, long Size)>();
-            foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(series[s.Series][s.Chunk].Ref)))
+            foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(series[s.Series].Span[s.Chunk].Ref)))
             {
-                var wanted = segment.OrderBy(s => series[s.Series][s.Chunk].Ref).ToList();
+                var wanted = segment.OrderBy(s => series[s.Series].Span[s.Chunk].Ref).ToList();
                 await SegmentAsync(segment.Key, wanted, series, chunks, damaged, larger, faults, budget, cancellationToken);
             }
 
@@ -190,7 +196,7 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task SegmentAsync(
-        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ChunkMeta[]> series, Chunk[][] chunks, bool[][] damaged,
+        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Chunk[][] chunks, bool[][] damaged,
         List<(int Series, int Chunk, long Size)> larger, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
     {
         var file = segment + 1;
@@ -208,7 +214,7 @@ sealed class BucketBlock : IDisposable
 
         var ranges = wanted.Select(w =>
         {
-            var start = ChunkSegments.Offset(series[w.Series][w.Chunk].Ref);
+            var start = ChunkSegments.Offset(series[w.Series].Span[w.Chunk].Ref);
             return new ByteRange(start, start + w.Size);
         }).ToList();
         using var bytes = await _reader.ReadAsync(Meta.Id, file, size, ranges, budget, cancellationToken);
@@ -218,7 +224,7 @@ sealed class BucketBlock : IDisposable
             try
             {
                 var here = bytes.From(ranges[i].Start, long.MaxValue);
-                var chunk = ChunkSegments.Parse(here, series[s][c], bytes.Source, out var entry);
+                var chunk = ChunkSegments.Parse(here, series[s].Span[c], bytes.Source, out var entry);
                 if (entry > here.Length)
                 {
                     if (ranges[i].Start + entry > size)
@@ -242,14 +248,14 @@ sealed class BucketBlock : IDisposable
     }
 
     // Where the next chunk of the series follows closely, it tells the size.
-    List<(int Series, int Chunk, long Size)> Estimates(IReadOnlyList<ChunkMeta[]> series)
+    List<(int Series, int Chunk, long Size)> Estimates(IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series)
     {
         var known = Meta.Thanos?.IndexStats?.ChunkMaxSize is > 0 and <= MaxSize and var size ? size : 0;
         var most = known > 0 ? known : MaxSize;
         var estimates = new List<(int, int, long)>();
         for (var s = 0; s < series.Count; s++)
         {
-            var metas = series[s];
+            var metas = series[s].Span;
             for (var c = 0; c < metas.Length; c++)
             {
                 var distance = c + 1 < metas.Length && metas[c + 1].Ref > metas[c].Ref ? metas[c + 1].Ref - metas[c].Ref : ulong.MaxValue;
@@ -277,15 +283,13 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task SeriesAsync(
-        IndexHeader header, ReadOnlyMemory<uint> references, TimeRange range, bool withChunks, List<BlockEntry> entries, ByteBudget budget,
-        CancellationToken cancellationToken)
+        IndexHeader header, ReadOnlyMemory<uint> references, bool withChunks, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
     {
         var stats = Meta.Thanos?.IndexStats?.SeriesMaxSize is > 0 and <= MaxSize and var known ? known : SeriesSize;
         var alignment = header.IndexVersion == 1 ? 1L : IndexFormat.SeriesAlignment;
         var wanted = references.ToArray().Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
         var size = await SizeAsync("index", cancellationToken);
         using var labels = new ByteWriter();
-        using var merged = new ByteWriter();
         var chunks = withChunks ? new List<ChunkMeta>() : null;
         while (wanted.Count > 0)
         {
@@ -314,35 +318,11 @@ sealed class BucketBlock : IDisposable
                 }
 
                 SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, labels, chunks);
-                var inside = chunks is null ? [] : Inside(chunks, range);
-                if (chunks is null || inside.Length > 0)
-                {
-                    ExternalLabelMerge.Merge(labels.Written, ExternalLabels, merged);
-                    entries.Add(new BlockEntry(Labels.FromEncoded(merged.Written), inside));
-                }
+                entries.Add(labels.Written, chunks);
             }
 
             wanted = larger;
         }
-    }
-
-    /// <summary>The chunks that have a part in a range.</summary>
-    public static ChunkMeta[] Inside(List<ChunkMeta> chunks, TimeRange range)
-    {
-        var (from, to) = (0, chunks.Count);
-        while (from < to && chunks[from].MaxTime < range.MinTime)
-        {
-            from++;
-        }
-
-        while (to > from && chunks[to - 1].MinTime > range.MaxTime)
-        {
-            to--;
-        }
-
-        var inside = new ChunkMeta[to - from];
-        chunks.CopyTo(from, inside, 0, to - from);
-        return inside;
     }
 
     async Task<long> SizeAsync(string path, CancellationToken cancellationToken)
@@ -371,35 +351,6 @@ sealed class BucketBlock : IDisposable
         if (_drop && Directory.Exists(_directory))
         {
             Directory.Delete(_directory, recursive: true);
-        }
-    }
-}
-
-/// <summary>Labels of a series and of its block as one: where both have a name, the block's value stands.</summary>
-static class ExternalLabelMerge
-{
-    /// <param name="series">In the form of <see cref="Labels.Encoded"/>.</param>
-    /// <param name="merged">Cleared, then filled in the same form.</param>
-    public static void Merge(ReadOnlySpan<byte> series, Labels external, ByteWriter merged)
-    {
-        merged.Clear();
-        if (external.IsEmpty)
-        {
-            merged.Raw(series);
-            return;
-        }
-
-        var own = new Labels.Enumerator(series);
-        var others = external.GetEnumerator();
-        var (moreOwn, moreOthers) = (own.MoveNext(), others.MoveNext());
-        while (moreOwn || moreOthers)
-        {
-            var order = !moreOwn ? 1 : !moreOthers ? -1 : own.Current.Name.SequenceCompareTo(others.Current.Name);
-            var label = order < 0 ? own.Current : others.Current;
-            merged.LengthPrefixed(label.Name);
-            merged.LengthPrefixed(label.Value);
-            moreOwn = order > 0 ? moreOwn : own.MoveNext();
-            moreOthers = order < 0 ? moreOthers : others.MoveNext();
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Bytes;
@@ -23,6 +24,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
     readonly HashSet<BlockId> _gone = [];
     readonly Dictionary<BlockId, BucketBlock> _held = [];
+    readonly List<BlockEntries> _entries = [];
 
     /// <summary>A block of the selection.</summary>
     /// <param name="Matchers">Those that are not on external labels.</param>
@@ -32,9 +34,17 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
     }
 
-    readonly record struct Member(int Source, ChunkMeta[] Chunks);
+    /// <summary>Series that go out together.</summary>
+    sealed class SeriesBatch
+    {
+        /// <summary>Labels, and the number of the first member; the members end where the next series' begin.</summary>
+        public List<(Labels Labels, int First)> Series { get; } = [];
 
-    sealed record MergedSeries(Labels Labels, List<Member> Members);
+        public List<BlockMember> Members { get; } = [];
+
+        public ReadOnlySpan<BlockMember> MembersOf(int series) =>
+            CollectionsMarshal.AsSpan(Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
+    }
 
     public async IAsyncEnumerable<Series> SelectAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -45,16 +55,16 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         {
             var sources = Plan();
             var vanished = new ConcurrentBag<BlockId>();
-            var merged = Merge(await EntriesAsync(sources, withChunks: true, vanished, cancellationToken));
-            using var batches = Batches(merged, last).GetEnumerator();
+            var merge = new EntryMerge(await EntriesAsync(sources, withChunks: true, vanished, cancellationToken));
+            var after = last;
             // The next batch is on its way while this one is read.
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            var next = NextAsync(sources, batches, vanished, stop.Token);
+            var next = NextAsync(sources, merge, after, vanished, stop.Token);
             try
             {
                 while (await next is { } batch && vanished.IsEmpty)
                 {
-                    next = NextAsync(sources, batches, vanished, stop.Token);
+                    next = NextAsync(sources, merge, after, vanished, stop.Token);
                     foreach (var series in batch)
                     {
                         if (hints.Limit > 0 && count == hints.Limit)
@@ -91,9 +101,12 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         while (true)
         {
             var vanished = new ConcurrentBag<BlockId>();
-            foreach (var entry in (await EntriesAsync(Plan(), withChunks: false, vanished, cancellationToken)).SelectMany(entries => entries))
+            foreach (var entries in await EntriesAsync(Plan(), withChunks: false, vanished, cancellationToken))
             {
-                visit(entry.Labels);
+                for (var i = 0; i < entries.Count; i++)
+                {
+                    visit(entries[i].Labels);
+                }
             }
 
             if (vanished.IsEmpty)
@@ -178,6 +191,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
 
         _held.Clear();
+        _entries.ForEach(entries => entries.Dispose());
+        _entries.Clear();
         budget.Dispose();
     }
 
@@ -277,178 +292,165 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         return true;
     }
 
-    async Task<List<BlockEntry>[]> EntriesAsync(
+    async Task<BlockEntries[]> EntriesAsync(
         List<Source> sources, bool withChunks, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
-        var entries = new List<BlockEntry>[sources.Count];
+        var all = new BlockEntries[sources.Count];
         await Parallel.ForEachAsync(
             Enumerable.Range(0, sources.Count),
             new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
             async (i, token) =>
             {
-                entries[i] = [];
-                var (block, rest) = (sources[i].Block, sources[i].Matchers);
+                var (block, rest, range) = (sources[i].Block, sources[i].Matchers, sources[i].Hull.Intersect(hints.Range));
                 await TryAsync(
                     block,
                     async () =>
                     {
-                        var found = await block.EntriesAsync(rest, sources[i].Hull.Intersect(hints.Range), withChunks, budget, token);
-                        Sort(found);
-                        entries[i] = found;
+                        var entries = await block.EntriesAsync(rest, range, withChunks, budget, token);
+                        lock (_entries)
+                        {
+                            _entries.Add(entries);
+                        }
+
+                        entries.Sort();
+                        all[i] = entries;
                     },
                     vanished);
+                all[i] ??= new BlockEntries(Labels.Empty, range);
             });
-        return entries;
+        return all;
     }
 
-    // External labels may change the order of series: {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.
-    static void Sort(List<BlockEntry> entries)
+    static SeriesBatch? NextBatch(EntryMerge merge, Labels? after)
     {
-        for (var i = 1; i < entries.Count; i++)
-        {
-            if (entries[i - 1].Labels.CompareTo(entries[i].Labels) > 0)
-            {
-                entries.Sort((a, b) => a.Labels.CompareTo(b.Labels));
-                return;
-            }
-        }
-    }
-
-    static IEnumerable<MergedSeries> Merge(List<BlockEntry>[] lists)
-    {
-        var heads = new PriorityQueue<(int List, int At), Labels>();
-        for (var i = 0; i < lists.Length; i++)
-        {
-            if (lists[i].Count > 0)
-            {
-                heads.Enqueue((i, 0), lists[i][0].Labels);
-            }
-        }
-
-        MergedSeries? current = null;
-        while (heads.TryDequeue(out var head, out var labels))
-        {
-            if (current is null || current.Labels != labels)
-            {
-                if (current is not null)
-                {
-                    yield return current;
-                }
-
-                current = new MergedSeries(labels, []);
-            }
-
-            current.Members.Add(new Member(head.List, lists[head.List][head.At].Chunks));
-            if (head.At + 1 < lists[head.List].Count)
-            {
-                heads.Enqueue((head.List, head.At + 1), lists[head.List][head.At + 1].Labels);
-            }
-        }
-
-        if (current is not null)
-        {
-            yield return current;
-        }
-    }
-
-    static IEnumerable<List<MergedSeries>> Batches(IEnumerable<MergedSeries> merged, Labels? after)
-    {
-        var batch = new List<MergedSeries>();
+        var batch = new SeriesBatch();
         var chunks = 0;
-        foreach (var series in merged)
+        while (batch.Series.Count < BatchSeries && chunks < BatchChunks)
         {
-            if (after is { } last && series.Labels.CompareTo(last) <= 0)
+            var first = batch.Members.Count;
+            if (!merge.Next(out var labels, batch.Members))
             {
+                break;
+            }
+
+            if (after is { } last && labels.CompareTo(last) <= 0)
+            {
+                batch.Members.RemoveRange(first, batch.Members.Count - first);
                 continue;
             }
 
-            batch.Add(series);
-            chunks += series.Members.Sum(member => member.Chunks.Length);
-            if (batch.Count == BatchSeries || chunks >= BatchChunks)
+            batch.Series.Add((labels, first));
+            for (var i = first; i < batch.Members.Count; i++)
             {
-                yield return batch;
-                (batch, chunks) = ([], 0);
+                chunks += batch.Members[i].Chunks.Length;
             }
         }
 
-        if (batch.Count > 0)
-        {
-            yield return batch;
-        }
+        return batch.Series.Count > 0 ? batch : null;
     }
 
-    async Task<List<Series>?> NextAsync(
-        List<Source> sources, IEnumerator<List<MergedSeries>> batches, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
-        vanished.IsEmpty && batches.MoveNext() ? await FetchAsync(sources, batches.Current, vanished, cancellationToken) : null;
+    async Task<Series[]?> NextAsync(
+        List<Source> sources, EntryMerge merge, Labels? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
+        vanished.IsEmpty && NextBatch(merge, after) is { } batch ? await FetchAsync(sources, batch, vanished, cancellationToken) : null;
 
-    async Task<List<Series>> FetchAsync(
-        List<Source> sources, List<MergedSeries> batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+    async Task<Series[]> FetchAsync(List<Source> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
+        var series = new Series[batch.Series.Count];
         if (hints.SkipSamples)
         {
-            return [.. batch.Select(series => new BucketSeries(series.Labels, [], hints, store.Name))];
+            for (var i = 0; i < series.Length; i++)
+            {
+                series[i] = new BucketSeries(batch.Series[i].Labels, [], hints, store.Name);
+            }
+
+            return series;
         }
 
-        if (batch.TrueForAll(series => IsLocal(series, sources)))
+        if (OpenLocal(batch, sources, series))
         {
-            return batch.ConvertAll<Series>(series => OpenLocal(series, sources));
+            return series;
         }
 
-        var members = batch.SelectMany(series => series.Members).GroupBy(member => member.Source).ToList();
-        var fetched = new ConcurrentDictionary<ChunkMeta[], Chunk[]>(ReferenceEqualityComparer.Instance);
+        var members = Enumerable.Range(0, batch.Members.Count).GroupBy(member => batch.Members[member].Source).ToList();
+        var fetched = new Chunk[batch.Members.Count][];
         await Parallel.ForEachAsync(
             members,
             new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
             async (group, token) =>
             {
                 var block = sources[group.Key].Block;
-                var metas = group.Select(member => member.Chunks).ToList();
+                var numbers = group.ToList();
                 await TryAsync(
                     block,
                     async () =>
                     {
                         var chunks = await block.ChunksAsync(
-                            metas, fault => warnings.Add($"a chunk of block {block.Name} is left out: {fault.Message}"), budget, token);
-                        for (var i = 0; i < metas.Count; i++)
+                            numbers.ConvertAll(member => batch.Members[member].Chunks),
+                            fault => warnings.Add($"a chunk of block {block.Name} is left out: {fault.Message}"),
+                            budget,
+                            token);
+                        for (var i = 0; i < numbers.Count; i++)
                         {
-                            fetched[metas[i]] = chunks[i];
+                            fetched[numbers[i]] = chunks[i];
                         }
                     },
                     vanished);
             });
 
-        return [.. batch.Select(series => Assemble(series, sources, fetched))];
-    }
-
-    // What lies on this machine, at one resolution, is read by whoever reads the series.
-    static bool IsLocal(MergedSeries series, List<Source> sources) => series.Members.TrueForAll(
-        member => sources[member.Source].Block.Local() is not null && sources[member.Source].Spans is [var span]
-            && span == sources[series.Members[0].Source].Spans[0]);
-
-    LocalSeries OpenLocal(MergedSeries series, List<Source> sources)
-    {
-        var parts = new LocalPart[series.Members.Count];
-        for (var i = 0; i < parts.Length; i++)
+        for (var i = 0; i < series.Length; i++)
         {
-            parts[i] = new LocalPart(sources[series.Members[i].Source].Block.Local()!, series.Members[i].Chunks);
+            series[i] = Assemble(batch, i, sources, fetched);
         }
 
-        Array.Sort(parts, static (a, b) => a.Chunks[0].MinTime.CompareTo(b.Chunks[0].MinTime));
-        return new LocalSeries(
-            series.Labels, parts, sources[series.Members[0].Source].Spans[0].Range.Intersect(hints.Range), hints.Aggregate, warnings);
+        return series;
     }
 
-    BucketSeries Assemble(MergedSeries series, List<Source> sources, ConcurrentDictionary<ChunkMeta[], Chunk[]> fetched)
+    // What lies on this machine, at one resolution, is read by whoever reads the series; false when something of a batch is elsewhere.
+    bool OpenLocal(SeriesBatch batch, List<Source> sources, Series[] series)
     {
-        var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
-        foreach (var member in series.Members)
+        var parts = new LocalPart[batch.Members.Count];
+        var selections = new LocalSelection?[sources.Count];
+        for (var i = 0; i < series.Length; i++)
         {
-            if (!fetched.TryGetValue(member.Chunks, out var chunks))
+            var first = batch.Series[i].First;
+            var members = batch.MembersOf(i);
+            var span = sources[members[0].Source].Spans[0];
+            for (var m = 0; m < members.Length; m++)
+            {
+                var source = sources[members[m].Source];
+                if (source.Block.Local() is not { } local || source.Spans is not [var only] || only != span)
+                {
+                    return false;
+                }
+
+                parts[first + m] = new LocalPart(local, members[m].Chunks);
+            }
+
+            if (members.Length > 1)
+            {
+                parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
+            }
+
+            var selection = selections[members[0].Source] ??= new LocalSelection(span.Range.Intersect(hints.Range), hints.Aggregate, warnings);
+            series[i] = new LocalSeries(batch.Series[i].Labels, parts, first, members.Length, selection);
+        }
+
+        return true;
+    }
+
+    BucketSeries Assemble(SeriesBatch batch, int series, List<Source> sources, Chunk[]?[] fetched)
+    {
+        var (labels, first) = batch.Series[series];
+        var members = batch.MembersOf(series);
+        var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
+        for (var m = 0; m < members.Length; m++)
+        {
+            if (fetched[first + m] is not { } chunks)
             {
                 continue;
             }
 
-            foreach (var (order, range) in sources[member.Source].Spans)
+            foreach (var (order, range) in sources[members[m].Source].Spans)
             {
                 var inside = chunks.Where(c => c.MinTime <= range.MaxTime && c.MaxTime >= range.MinTime).ToList();
                 if (inside.Count > 0)
@@ -472,7 +474,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
 
         parts.Sort((a, b) => a.Range.MinTime.CompareTo(b.Range.MinTime));
-        return new BucketSeries(series.Labels, [.. parts.Where(part => part.Chunks.Length > 0)], hints, store.Name);
+        return new BucketSeries(labels, [.. parts.Where(part => part.Chunks.Length > 0)], hints, store.Name);
     }
 
     // What is left of a range that spans before it have not taken.

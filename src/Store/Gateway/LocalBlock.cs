@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.ExceptionServices;
 using Observe.Store.Blocks;
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
@@ -14,6 +15,9 @@ namespace Observe.Store.Gateway;
 /// </summary>
 sealed class LocalBlock : IDisposable
 {
+    /// <summary>So many at least for a core to take part.</summary>
+    const int SeriesOfStretch = 1_024;
+
     LocalBlock(IndexReader index, ChunkSegmentReader chunks, string directory) => (Index, Chunks, Directory) = (index, chunks, directory);
 
     public IndexReader Index { get; }
@@ -52,55 +56,105 @@ sealed class LocalBlock : IDisposable
         Chunks.Dispose();
     }
 
-    /// <summary>As <see cref="BucketBlock.EntriesAsync"/>.</summary>
-    public List<BlockEntry> Entries(
+    /// <summary>As <see cref="BucketBlock.EntriesAsync"/>; many are read on all cores.</summary>
+    public BlockEntries Entries(
         IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, Labels external, CancellationToken cancellationToken)
     {
-        var entries = new List<BlockEntry>();
-        using var reader = Index.Series();
-        using var merged = new ByteWriter();
-        for (var postings = Index.Select(matchers); postings.Next();)
+        var references = Index.Select(matchers).ToArray();
+        var stretches = new BlockEntries[Math.Clamp(references.Length / SeriesOfStretch, 1, Environment.ProcessorCount)];
+        for (var i = 0; i < stretches.Length; i++)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            reader.Read(postings.Current, withChunks);
-            var chunks = withChunks ? BucketBlock.Inside(reader.Chunks, range) : [];
-            if (!withChunks || chunks.Length > 0)
-            {
-                ExternalLabelMerge.Merge(reader.EncodedLabels, external, merged);
-                entries.Add(new BlockEntry(Labels.FromEncoded(merged.Written), chunks));
-            }
+            stretches[i] = new BlockEntries(external, range);
         }
 
-        return entries;
+        try
+        {
+            if (stretches.Length == 1)
+            {
+                Read(references, withChunks, stretches[0], cancellationToken);
+                return stretches[0];
+            }
+
+            Parallel.For(0, stretches.Length, i =>
+            {
+                var (from, to) = ((long)references.Length * i / stretches.Length, (long)references.Length * (i + 1) / stretches.Length);
+                Read(references.AsSpan((int)from, (int)(to - from)), withChunks, stretches[i], cancellationToken);
+            });
+            for (var i = 1; i < stretches.Length; i++)
+            {
+                stretches[0].Take(stretches[i]);
+            }
+
+            return stretches[0];
+        }
+        catch (Exception e)
+        {
+            Array.ForEach(stretches, stretch => stretch.Dispose());
+            if (e is AggregateException all)
+            {
+                ExceptionDispatchInfo.Throw(all.InnerExceptions[0]);
+            }
+
+            throw;
+        }
+    }
+
+    void Read(ReadOnlySpan<uint> references, bool withChunks, BlockEntries entries, CancellationToken cancellationToken)
+    {
+        using var reader = Index.Series();
+        foreach (var reference in references)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            reader.Read(reference, withChunks);
+            entries.Add(reader.EncodedLabels, withChunks ? reader.Chunks : null);
+        }
     }
 }
 
 /// <summary>Chunks of a series in one local block, in order of time.</summary>
-readonly record struct LocalPart(LocalBlock Block, ChunkMeta[] Chunks);
+readonly record struct LocalPart(LocalBlock Block, ReadOnlyMemory<ChunkMeta> Chunks);
+
+/// <summary>What all series of a selection out of local blocks have in common.</summary>
+/// <param name="Warnings">Told of chunks that are damaged, which are left out.</param>
+sealed record LocalSelection(TimeRange Range, Aggregate Aggregate, Warnings Warnings);
 
 /// <summary>A series out of local blocks; its chunks are read by each iterator, into buffers that go back when that is disposed.</summary>
-/// <param name="parts">In order of their first chunk; they may overlap.</param>
-/// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
-sealed class LocalSeries(Labels labels, LocalPart[] parts, TimeRange range, Aggregate aggregate, Warnings warnings) : Series(labels)
+/// <param name="parts">Of several series; those of this one are in order of their first chunk and may overlap.</param>
+sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart, int partCount, LocalSelection selection) : Series(labels)
 {
+    ReadOnlySpan<LocalPart> Parts => parts.AsSpan(firstPart, partCount);
+
     public override ISampleIterator Samples()
     {
-        var chunks = new RentedChunks(parts.Sum(part => part.Chunks.Length));
+        var chunks = new RentedChunks(ChunkCount());
         Read(chunks, chunks.Buffers);
-        return new ChunkSeriesIterator(chunks.Filled, aggregate, range, parts[0].Block.Directory, chunks);
+        return new ChunkSeriesIterator(chunks.Filled, selection.Aggregate, selection.Range, Parts[0].Block.Directory, chunks);
     }
 
     public override IEnumerable<Chunk>? Chunks()
     {
-        using var chunks = new RentedChunks(parts.Sum(part => part.Chunks.Length));
+        using var chunks = new RentedChunks(ChunkCount());
         Read(chunks, rented: null);
         return [.. chunks.Filled];
     }
 
+    int ChunkCount()
+    {
+        var count = 0;
+        foreach (ref readonly var part in Parts)
+        {
+            count += part.Chunks.Length;
+        }
+
+        return count;
+    }
+
     void Read(RentedChunks chunks, List<byte[]>? rented)
     {
-        foreach (var (block, metas) in parts)
+        foreach (ref readonly var part in Parts)
         {
+            var block = part.Block;
+            var metas = part.Chunks.Span;
             var room = chunks.Room(metas.Length);
             try
             {
@@ -116,7 +170,7 @@ sealed class LocalSeries(Labels labels, LocalPart[] parts, TimeRange range, Aggr
         chunks.Sort();
     }
 
-    void ReadOneByOne(LocalBlock block, ChunkMeta[] metas, RentedChunks chunks)
+    void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, RentedChunks chunks)
     {
         foreach (var meta in metas)
         {
@@ -127,7 +181,7 @@ sealed class LocalSeries(Labels labels, LocalPart[] parts, TimeRange range, Aggr
             }
             catch (CorruptionException e)
             {
-                warnings.Add($"a chunk of block {block.Directory} is left out: {e.Message}");
+                selection.Warnings.Add($"a chunk of block {block.Directory} is left out: {e.Message}");
             }
         }
     }

@@ -117,26 +117,30 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>Name by name and value by value in byte order; labels that are a prefix of the other's come first.</summary>
     public int CompareTo(Labels other)
     {
-        var a = GetEnumerator();
-        var b = other.GetEnumerator();
-        while (true)
+        var a = Encoded;
+        var b = other.Encoded;
+        var common = a.CommonPrefixLength(b);
+        if (common == a.Length || common == b.Length)
         {
-            var (moreA, moreB) = (a.MoveNext(), b.MoveNext());
-            if (!moreA || !moreB)
+            return a.Length.CompareTo(b.Length);
+        }
+
+        // The name or value in which they differ decides: goes from length to length up to it.
+        for (var at = 0; ;)
+        {
+            int lengthA = a[at], sizeA = 1, lengthB = b[at], sizeB = 1;
+            if ((lengthA | lengthB) >= 0x80)
             {
-                return moreA.CompareTo(moreB);
+                lengthA = (int)Varint.ReadUnsigned(a[at..], out sizeA);
+                lengthB = (int)Varint.ReadUnsigned(b[at..], out sizeB);
             }
 
-            var order = a.Current.Name.SequenceCompareTo(b.Current.Name);
-            if (order == 0)
+            if (common < at + sizeA + lengthA)
             {
-                order = a.Current.Value.SequenceCompareTo(b.Current.Value);
+                return a.Slice(at + sizeA, lengthA).SequenceCompareTo(b.Slice(at + sizeB, lengthB));
             }
 
-            if (order != 0)
-            {
-                return order;
-            }
+            at += sizeA + lengthA;
         }
     }
 
@@ -200,6 +204,9 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
         ReadOnlySpan<byte> _rest = encoded;
 
         public Label Current { get; private set; }
+
+        /// <summary>What comes after the current label, encoded.</summary>
+        public readonly ReadOnlySpan<byte> Rest => _rest;
 
         public bool MoveNext()
         {

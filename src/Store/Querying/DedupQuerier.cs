@@ -35,22 +35,24 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         // Replicas stay in the order of their labels, whichever source was quicker.
         var ordered = IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
         var count = 0;
-        for (var i = 0; i < ordered.Count;)
+        for (var i = 0; i < ordered.Count; count++)
         {
-            var end = i + 1;
-            while (end < ordered.Count && ordered[end].Labels == ordered[i].Labels)
-            {
-                end++;
-            }
-
-            if (hints.Limit > 0 && count++ == hints.Limit)
+            if (hints.Limit > 0 && count == hints.Limit)
             {
                 warnings.Add(Warnings.Truncated);
                 yield break;
             }
 
-            yield return new DedupSeries(ordered[i].Labels, [.. ordered[i..end].Select(s => s.Series)], Kind(ordered[i].Labels, hints));
-            i = end;
+            var first = i++;
+            var labels = ordered[first].Labels;
+            while (i < ordered.Count && ordered[i].Labels == labels)
+            {
+                i++;
+            }
+
+            yield return i - first == 1
+                ? new OnlyReplica(labels, ordered[first].Series)
+                : new DedupSeries(labels, [.. ordered[first..i].Select(s => s.Series)], Kind(labels, hints));
         }
     }
 
@@ -105,11 +107,15 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         : hints.Function is { } function && s_counterFunctions.Contains(function) ? DedupKind.Counter
         : DedupIterator.KindOf(labels);
 
+    sealed class OnlyReplica(Labels labels, Series series) : Series(labels)
+    {
+        public override ISampleIterator Samples() => series.Samples();
+
+        public override IEnumerable<Chunk>? Chunks() => series.Chunks();
+    }
+
     sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind) : Series(labels)
     {
-        public override ISampleIterator Samples() =>
-            replicas.Length == 1 ? replicas[0].Samples() : new DedupIterator([.. replicas.Select(r => r.Samples())], kind);
-
-        public override IEnumerable<Chunk>? Chunks() => replicas.Length == 1 ? replicas[0].Chunks() : null;
+        public override ISampleIterator Samples() => new DedupIterator([.. replicas.Select(r => r.Samples())], kind);
     }
 }

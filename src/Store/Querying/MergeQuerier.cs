@@ -12,7 +12,7 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 {
     public IAsyncEnumerable<Series> SelectAsync(
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        new HeldSelection<SeriesSources>(
+        queriers.Count == 1 ? queriers[0].SelectAsync(hints, matchers, warnings, cancellationToken) : new HeldSelection<SeriesSources>(
             () => new SeriesSources(
                 [.. queriers.Select(q => q.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
             sources => MergeAsync(sources, hints, warnings),

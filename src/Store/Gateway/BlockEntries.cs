@@ -1,0 +1,228 @@
+using System.Buffers;
+using Observe.Store.Bytes;
+using Observe.Store.Chunks;
+using Observe.Store.Model;
+
+namespace Observe.Store.Gateway;
+
+/// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
+/// <param name="Chunks">Valid until the <see cref="BlockEntries"/> that it came from are disposed.</param>
+readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks);
+
+/// <summary>
+/// Series of one block that match, in arrays of the shared pool: a selection has one of them for each block, however many series it
+/// has. Disposing gives the arrays back. Not thread-safe.
+/// </summary>
+/// <param name="external">Of the block; they win over labels of the same name.</param>
+/// <param name="range">Series without a chunk in it are left out.</param>
+sealed class BlockEntries(Labels external, TimeRange range) : IDisposable
+{
+    const int SlabSize = 1_024;
+
+    readonly List<ChunkMeta[]> _slabs = [];
+    readonly ByteWriter _merged = new();
+    BlockEntry[] _entries = [];
+    int _slabUsed;
+
+    public int Count { get; private set; }
+
+    public ref readonly BlockEntry this[int index] => ref _entries[index];
+
+    /// <param name="labels">In the form of <see cref="Labels.Encoded"/>; copied.</param>
+    /// <param name="chunks">In order of time; copied. Null adds the series without looking at its chunks.</param>
+    public void Add(ReadOnlySpan<byte> labels, List<ChunkMeta>? chunks)
+    {
+        var inside = ReadOnlyMemory<ChunkMeta>.Empty;
+        if (chunks is not null && (inside = Inside(chunks)).IsEmpty)
+        {
+            return;
+        }
+
+        ExternalLabelMerge.Merge(labels, external, _merged);
+        Room(1);
+        _entries[Count++] = new BlockEntry(Labels.FromEncoded(_merged.Written), inside);
+    }
+
+    /// <summary>Takes over what other entries of the same block have; they are empty then.</summary>
+    public void Take(BlockEntries others)
+    {
+        Room(others.Count);
+        others._entries.AsSpan(0, others.Count).CopyTo(_entries.AsSpan(Count));
+        Count += others.Count;
+        _slabs.AddRange(others._slabs);
+        _slabUsed = _slabs.Count == 0 ? 0 : _slabs[^1].Length;
+        others._slabs.Clear();
+        others.Dispose();
+    }
+
+    /// <summary>Into the order of labels: external ones may change it. {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.</summary>
+    public void Sort()
+    {
+        var entries = _entries.AsSpan(0, Count);
+        for (var i = 1; i < entries.Length; i++)
+        {
+            if (entries[i - 1].Labels.CompareTo(entries[i].Labels) > 0)
+            {
+                entries.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+                return;
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_entries.Length > 0)
+        {
+            ArrayPool<BlockEntry>.Shared.Return(_entries, clearArray: true);
+        }
+
+        foreach (var slab in _slabs)
+        {
+            ArrayPool<ChunkMeta>.Shared.Return(slab);
+        }
+
+        _slabs.Clear();
+        (_entries, Count) = ([], 0);
+        _merged.Dispose();
+    }
+
+    void Room(int count)
+    {
+        if (_entries.Length - Count >= count)
+        {
+            return;
+        }
+
+        var larger = ArrayPool<BlockEntry>.Shared.Rent(Math.Max(64, Math.Max(_entries.Length * 2, Count + count)));
+        _entries.AsSpan(0, Count).CopyTo(larger);
+        if (_entries.Length > 0)
+        {
+            ArrayPool<BlockEntry>.Shared.Return(_entries, clearArray: true);
+        }
+
+        _entries = larger;
+    }
+
+    ReadOnlyMemory<ChunkMeta> Inside(List<ChunkMeta> chunks)
+    {
+        var (from, to) = (0, chunks.Count);
+        while (from < to && chunks[from].MaxTime < range.MinTime)
+        {
+            from++;
+        }
+
+        while (to > from && chunks[to - 1].MinTime > range.MaxTime)
+        {
+            to--;
+        }
+
+        var count = to - from;
+        if (count == 0)
+        {
+            return default;
+        }
+
+        if (_slabs.Count == 0 || _slabs[^1].Length - _slabUsed < count)
+        {
+            _slabs.Add(ArrayPool<ChunkMeta>.Shared.Rent(Math.Max(count, SlabSize)));
+            _slabUsed = 0;
+        }
+
+        chunks.CopyTo(from, _slabs[^1], _slabUsed, count);
+        var inside = _slabs[^1].AsMemory(_slabUsed, count);
+        _slabUsed += count;
+        return inside;
+    }
+}
+
+/// <summary>Labels of a series and of its block as one: where both have a name, the block's value stands.</summary>
+static class ExternalLabelMerge
+{
+    /// <param name="series">In the form of <see cref="Labels.Encoded"/>.</param>
+    /// <param name="merged">Cleared, then filled in the same form.</param>
+    public static void Merge(ReadOnlySpan<byte> series, Labels external, ByteWriter merged)
+    {
+        merged.Clear();
+        var own = new Labels.Enumerator(series);
+        var moreOwn = own.MoveNext();
+        foreach (var other in external)
+        {
+            while (moreOwn)
+            {
+                var order = own.Current.Name.SequenceCompareTo(other.Name);
+                if (order > 0)
+                {
+                    break;
+                }
+
+                if (order < 0)
+                {
+                    merged.LengthPrefixed(own.Current.Name);
+                    merged.LengthPrefixed(own.Current.Value);
+                }
+
+                moreOwn = own.MoveNext();
+            }
+
+            merged.LengthPrefixed(other.Name);
+            merged.LengthPrefixed(other.Value);
+        }
+
+        if (moreOwn)
+        {
+            // From here on it is as it was.
+            merged.LengthPrefixed(own.Current.Name);
+            merged.LengthPrefixed(own.Current.Value);
+            merged.Raw(own.Rest);
+        }
+    }
+}
+
+/// <summary>The chunks of one series in one block of a selection.</summary>
+/// <param name="Source">The block's number in the selection.</param>
+readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks);
+
+/// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same labels are one series.</summary>
+sealed class EntryMerge
+{
+    readonly BlockEntries[] _blocks;
+    readonly int[] _at;
+    readonly PriorityQueue<int, Labels> _heads;
+
+    public EntryMerge(BlockEntries[] blocks)
+    {
+        (_blocks, _at, _heads) = (blocks, new int[blocks.Length], new PriorityQueue<int, Labels>(blocks.Length));
+        for (var i = 0; i < blocks.Length; i++)
+        {
+            if (blocks[i].Count > 0)
+            {
+                _heads.Enqueue(i, blocks[i][0].Labels);
+            }
+        }
+    }
+
+    /// <param name="members">Gets the series' members at its end.</param>
+    public bool Next(out Labels labels, List<BlockMember> members)
+    {
+        if (!_heads.TryPeek(out var source, out labels))
+        {
+            return false;
+        }
+
+        do
+        {
+            var (entries, at) = (_blocks[source], _at[source]++);
+            members.Add(new BlockMember(source, entries[at].Chunks));
+            if (at + 1 < entries.Count)
+            {
+                _heads.DequeueEnqueue(source, entries[at + 1].Labels);
+            }
+            else
+            {
+                _heads.Dequeue();
+            }
+        }
+        while (_heads.TryPeek(out source, out var next) && next == labels);
+        return true;
+    }
+}
