@@ -8,11 +8,11 @@ namespace Observe.Store.Chunks;
 /// </summary>
 sealed class ChunkSeriesIterator : ISampleIterator
 {
-    readonly IReadOnlyList<Chunk> _chunks;
     readonly Aggregate _aggregate;
     readonly TimeRange _range;
-    readonly string _source;
-    readonly XorIterator? _reused;
+    ArraySegment<Chunk> _chunks;
+    string _source = "";
+    XorIterator? _reused;
     OverlapIterator? _overlapping;
     ChunkIterator? _current;
     SampleBatch? _rest;
@@ -20,24 +20,25 @@ sealed class ChunkSeriesIterator : ISampleIterator
     long _from;
     int _next;
     bool _ended;
-    IDisposable? _owner;
 
     /// <param name="chunks">Chunks whose data stays valid while this is read; in order of MinTime.</param>
     /// <param name="source">File or object, for error messages.</param>
-    /// <param name="owner">Of the chunks' data; disposed with this.</param>
-    public ChunkSeriesIterator(IReadOnlyList<Chunk> chunks, Aggregate aggregate, TimeRange range, string source, IDisposable? owner = null)
+    public ChunkSeriesIterator(IReadOnlyList<Chunk> chunks, Aggregate aggregate, TimeRange range, string source)
+        : this(aggregate, range) => Reset(chunks as Chunk[] ?? [.. chunks], source);
+
+    /// <summary>Without chunks, to be <see cref="Reset"/>.</summary>
+    public ChunkSeriesIterator(Aggregate aggregate, TimeRange range) => (_aggregate, _range) = (aggregate, range);
+
+    /// <summary>Starts anew with other chunks, those of another series.</summary>
+    public void Reset(ArraySegment<Chunk> chunks, string source)
     {
-        _owner = owner;
-        (_chunks, _aggregate, _range, _source, _from) = (chunks, aggregate, range, source, range.MinTime);
-        if (aggregate == Aggregate.Counter && chunks.Any(c => c.Encoding == ChunkEncoding.Aggregates))
+        (_chunks, _source, _from, _next, _ended) = (chunks, source, _range.MinTime, 0, false);
+        (_current, _overlapping, _rest) = (null, null, null);
+        if (_aggregate == Aggregate.Counter && chunks.Any(c => c.Encoding == ChunkEncoding.Aggregates))
         {
             // A counter's value depends on all chunks before, so that none is skipped.
             _current = new CounterIterator(chunks, source, 0);
             _next = chunks.Count;
-        }
-        else if (chunks.Count > 0 && chunks[0].Encoding == ChunkEncoding.Xor && aggregate != Aggregate.Count)
-        {
-            _reused = new XorIterator(chunks[0].Data, source, 0);
         }
     }
 
@@ -81,8 +82,7 @@ sealed class ChunkSeriesIterator : ISampleIterator
     public void Dispose()
     {
         _overlapping?.Dispose();
-        _owner?.Dispose();
-        (_owner, _ended) = (null, true);
+        _ended = true;
     }
 
     /// <summary>Whether what is open has no sample left: asked when it gave none to a batch that holds some already.</summary>
@@ -147,9 +147,17 @@ sealed class ChunkSeriesIterator : ISampleIterator
         }
 
         var chunk = _chunks[first];
-        if (_reused is not null && chunk.Encoding == ChunkEncoding.Xor)
+        if (chunk.Encoding == ChunkEncoding.Xor && _aggregate != Aggregate.Count)
         {
-            _reused.Reset(chunk.Data, _source, 0);
+            if (_reused is null)
+            {
+                _reused = new XorIterator(chunk.Data, _source, 0);
+            }
+            else
+            {
+                _reused.Reset(chunk.Data, _source, 0);
+            }
+
             _current = _reused;
         }
         else

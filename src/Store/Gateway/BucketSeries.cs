@@ -24,7 +24,7 @@ sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, 
         {
             // Resets are counted from the first chunk on: only one iterator over all of them knows what went before.
             var all = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime);
-            return new ChunkSeriesIterator([.. parts.SelectMany(part => part.Chunks)], hints.Aggregate, all, source);
+            return new ChunkSeriesIterator(parts.SelectMany(part => part.Chunks).ToArray(), hints.Aggregate, all, source);
         }
 
         return new PartsIterator(parts, hints.Aggregate, source);

@@ -114,116 +114,149 @@ sealed class LocalBlock : IDisposable
 /// <summary>Chunks of a series in one local block, in order of time.</summary>
 readonly record struct LocalPart(LocalBlock Block, ReadOnlyMemory<ChunkMeta> Chunks);
 
-/// <summary>What all series of a selection out of local blocks have in common.</summary>
-/// <param name="Warnings">Told of chunks that are damaged, which are left out.</param>
-sealed record LocalSelection(TimeRange Range, Aggregate Aggregate, Warnings Warnings);
+/// <summary>What all series of a selection out of local blocks have in common. Thread-safe.</summary>
+/// <param name="range">Of the samples that are wanted.</param>
+/// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
+sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warnings)
+{
+    readonly Stack<LocalSamples> _free = [];
+
+    public Warnings Warnings => warnings;
+
+    /// <summary>An iterator over one of the series: one that was used before where there is one.</summary>
+    public LocalSamples Open(ReadOnlySpan<LocalPart> parts)
+    {
+        LocalSamples? samples;
+        lock (_free)
+        {
+            _free.TryPop(out samples);
+        }
+
+        samples ??= new LocalSamples(this, new ChunkSeriesIterator(aggregate, range));
+        samples.Open(parts);
+        return samples;
+    }
+
+    public void Return(LocalSamples samples)
+    {
+        lock (_free)
+        {
+            _free.Push(samples);
+        }
+    }
+}
 
 /// <summary>A series out of local blocks; its chunks are read by each iterator, into buffers that go back when that is disposed.</summary>
 /// <param name="parts">Of several series; those of this one are in order of their first chunk and may overlap.</param>
 sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart, int partCount, LocalSelection selection) : Series(labels)
 {
-    ReadOnlySpan<LocalPart> Parts => parts.AsSpan(firstPart, partCount);
-
-    public override ISampleIterator Samples()
-    {
-        var chunks = new RentedChunks(ChunkCount());
-        Read(chunks, chunks.Buffers);
-        return new ChunkSeriesIterator(chunks.Filled, selection.Aggregate, selection.Range, Parts[0].Block.Directory, chunks);
-    }
+    public override ISampleIterator Samples() => selection.Open(parts.AsSpan(firstPart, partCount));
 
     public override IEnumerable<Chunk>? Chunks()
     {
-        using var chunks = new RentedChunks(ChunkCount());
-        Read(chunks, rented: null);
-        return [.. chunks.Filled];
+        var chunks = new LocalChunks();
+        chunks.Read(parts.AsSpan(firstPart, partCount), selection.Warnings, rented: null);
+        return chunks.Filled;
+    }
+}
+
+/// <summary>The samples of one series after another: disposed, it goes back to its selection with all that it has allocated.</summary>
+sealed class LocalSamples(LocalSelection selection, ChunkSeriesIterator samples) : ISampleIterator
+{
+    readonly LocalChunks _chunks = new();
+    readonly List<byte[]> _buffers = [];
+    bool _isOpen;
+
+    public void Open(ReadOnlySpan<LocalPart> parts)
+    {
+        _isOpen = true;
+        _chunks.Read(parts, selection.Warnings, _buffers);
+        samples.Reset(_chunks.Filled, parts[0].Block.Directory);
     }
 
-    int ChunkCount()
+    public bool Read(SampleBatch batch) => _isOpen && samples.Read(batch);
+
+    public void Seek(long timestamp) => samples.Seek(timestamp);
+
+    public void Dispose()
+    {
+        if (!_isOpen)
+        {
+            return;
+        }
+
+        _isOpen = false;
+        samples.Dispose();
+        foreach (var buffer in _buffers)
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        _buffers.Clear();
+        selection.Return(this);
+    }
+}
+
+/// <summary>The chunks of one series in local blocks, in order of time. May be filled again.</summary>
+sealed class LocalChunks
+{
+    Chunk[] _chunks = [];
+    int _count;
+
+    public ArraySegment<Chunk> Filled => new(_chunks, 0, _count);
+
+    /// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
+    /// <param name="rented">Gets the buffers that the chunks lie in, taken from the shared pool; null to have arrays of their own.</param>
+    public void Read(ReadOnlySpan<LocalPart> parts, Warnings warnings, List<byte[]>? rented)
     {
         var count = 0;
-        foreach (ref readonly var part in Parts)
+        foreach (ref readonly var part in parts)
         {
             count += part.Chunks.Length;
         }
 
-        return count;
-    }
-
-    void Read(RentedChunks chunks, List<byte[]>? rented)
-    {
-        foreach (ref readonly var part in Parts)
+        if (_chunks.Length < count)
         {
-            var block = part.Block;
+            _chunks = new Chunk[count];
+        }
+
+        _count = 0;
+        foreach (ref readonly var part in parts)
+        {
             var metas = part.Chunks.Span;
-            var room = chunks.Room(metas.Length);
             try
             {
-                block.Chunks.Read(metas, room, rented);
-                chunks.Count += metas.Length;
+                part.Block.Chunks.Read(metas, _chunks.AsSpan(_count), rented);
+                _count += metas.Length;
             }
             catch (CorruptionException)
             {
-                ReadOneByOne(block, metas, chunks);
+                ReadOneByOne(part.Block, metas, warnings);
             }
         }
 
-        chunks.Sort();
+        for (var i = 1; i < _count; i++)
+        {
+            if (_chunks[i].MinTime < _chunks[i - 1].MinTime)
+            {
+                Filled.OrderBy(chunk => chunk.MinTime).ToArray().CopyTo(_chunks, 0);
+                return;
+            }
+        }
     }
 
-    void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, RentedChunks chunks)
+    void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, Warnings warnings)
     {
         foreach (var meta in metas)
         {
             try
             {
-                chunks.Room(1)[0] = block.Chunks.Read(meta);
-                chunks.Count++;
+                _chunks[_count] = block.Chunks.Read(meta);
+                _count++;
             }
             catch (CorruptionException e)
             {
-                selection.Warnings.Add($"a chunk of block {block.Directory} is left out: {e.Message}");
-            }
-        }
-    }
-
-    sealed class RentedChunks(int capacity) : IDisposable
-    {
-        readonly Chunk[] _chunks = ArrayPool<Chunk>.Shared.Rent(capacity);
-        bool _returned;
-
-        public int Count { get; set; }
-
-        public List<byte[]> Buffers { get; } = new(4);
-
-        public ArraySegment<Chunk> Filled => new(_chunks, 0, Count);
-
-        public Span<Chunk> Room(int count) => _chunks.AsSpan(Count, count);
-
-        public void Sort()
-        {
-            for (var i = 1; i < Count; i++)
-            {
-                if (_chunks[i].MinTime < _chunks[i - 1].MinTime)
-                {
-                    var sorted = Filled.OrderBy(chunk => chunk.MinTime).ToArray();
-                    sorted.CopyTo(_chunks, 0);
-                    return;
-                }
-            }
-        }
-
-        public void Dispose()
-        {
-            if (_returned)
-            {
-                return;
-            }
-
-            _returned = true;
-            ArrayPool<Chunk>.Shared.Return(_chunks, clearArray: true);
-            foreach (var buffer in Buffers)
-            {
-                ArrayPool<byte>.Shared.Return(buffer);
+                warnings.Add($"a chunk of block {block.Directory} is left out: {e.Message}");
             }
         }
     }

@@ -159,7 +159,7 @@ public sealed partial class HeadBlock
         public override IEnumerable<Chunk> Chunks() => Read();
 
         /// <exception cref="IOException">The reader took so long that its samples have left memory.</exception>
-        List<Chunk> Read()
+        Chunk[] Read()
         {
             var closed = new List<ClosedChunk>();
             Chunk open;
@@ -174,15 +174,15 @@ public sealed partial class HeadBlock
                 open = head.Chunks.Snapshot(series, slot, range, closed);
             }
 
-            var chunks = new List<Chunk>(closed.Count + 1);
-            foreach (var chunk in closed)
+            var chunks = new Chunk[closed.Count + (open.Data.IsEmpty ? 0 : 1)];
+            for (var i = 0; i < closed.Count; i++)
             {
-                chunks.Add(head.Chunks.Read(chunk));
+                chunks[i] = head.Chunks.Read(closed[i]);
             }
 
             if (!open.Data.IsEmpty)
             {
-                chunks.Add(open);
+                chunks[^1] = open;
             }
 
             return chunks;

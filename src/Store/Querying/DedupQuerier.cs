@@ -1,4 +1,3 @@
-using System.Text;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 
@@ -25,11 +24,10 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
     {
         // Without a label series may sort elsewhere, so that all are gathered.
         var gathered = new List<(Labels Labels, Series Series)>();
-        var names = replicaLabels.Select(Encoding.UTF8.GetBytes).ToArray();
-        var builder = new LabelsBuilder();
+        var projection = new LabelProjection(replicaLabels, keep: false);
         while (await all.MoveNextAsync())
         {
-            gathered.Add((Without(all.Current.Labels, names, builder), all.Current));
+            gathered.Add((projection.Project(all.Current.Labels), all.Current));
         }
 
         // Replicas stay in the order of their labels, whichever source was quicker.
@@ -78,28 +76,6 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         }
 
         return true;
-    }
-
-    static Labels Without(Labels labels, byte[][] names, LabelsBuilder builder)
-    {
-        var any = false;
-        foreach (var name in names)
-        {
-            any |= labels.TryGet(name, out _);
-        }
-
-        if (!any)
-        {
-            return labels;
-        }
-
-        builder.Reset(labels);
-        foreach (var name in names)
-        {
-            builder.Set(name, default);
-        }
-
-        return builder.Build();
     }
 
     static DedupKind Kind(Labels labels, SelectHints hints) =>
