@@ -25,8 +25,20 @@ export interface QueryData {
   result: Series[] | Sample
   stats?: {
     timings: Record<string, number>
-    samples: { totalQueryableSamples: number; samplesRead?: number; peakSamples: number }
+    samples: { totalQueryableSamples: number; totalQueryableSamplesPerStep?: [number, number][]; samplesRead?: number; peakSamples: number }
   }
+  explanation?: Explained
+}
+
+/** An operator of a query's plan and what it did; `seconds` and `bytes` include its inputs. */
+export interface Explained {
+  operation: string
+  steps: number
+  series: number
+  samples: number
+  seconds: number
+  bytes: number
+  inputs: Explained[]
 }
 
 export interface Answer<T> {

@@ -1,7 +1,7 @@
 // Against `observe query` with an endpoint that is gone and a bucket that knows a silent cluster.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { launch, open, overflow, sizes, until, views } from './browser.mjs'
+import { launch, open, overflow, settled, sizes, until, views } from './browser.mjs'
 
 let browser
 before(async () => {
@@ -35,7 +35,7 @@ test('a cluster that is missing stands first, with the reason, and an answer say
     await until(async () => (await page.locator('.badge.bad').count()) > 0, 'the store that is down')
     for (const view of views) {
       await goto(`/${view}`)
-      await page.waitForTimeout(500)
+      await settled(page)
       assert.ok((await overflow(page)) <= 0, view)
       if (process.env.PAGE_SHOTS) {
         await page.screenshot({ path: `${process.env.PAGE_SHOTS}/missing-${view}-${viewport.width}.png`, fullPage: true })

@@ -90,7 +90,7 @@ export function graph(all: Series[], options: GraphOptions): { element: HTMLElem
         focus: { alpha: 0.35 },
         scales: { x: { time: true, range: () => [start / 1000, options.end / 1000] } },
         axes: [
-          { ...axis, values: timeMarks },
+          { ...axis, values: timeMarks, space: (_, _axis, _from, _to, width) => (width < 500 ? 50 : 72) },
           { ...axis, size: 64, values: (_, marks) => marks.map(shortNumber) },
         ],
         series: [
