@@ -2,7 +2,10 @@ import { element } from './element'
 
 export interface VirtualRows {
   element: HTMLElement
+  /** From the first of so many rows on. */
   show: (count: number) => void
+  /** What is in sight, made again where it stands. */
+  redraw: () => void
   destroy: () => void
 }
 
@@ -59,6 +62,7 @@ export function virtualRows(rowHeight: number, makeRow: (index: number) => HTMLE
       box.scrollTop = 0
       draw(true)
     },
+    redraw: () => draw(true),
     destroy: () => resized.disconnect(),
   }
 }

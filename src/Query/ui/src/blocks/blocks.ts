@@ -5,16 +5,18 @@ import { empty } from '../notice'
 import { currentParameters, setParameters, type View } from '../router'
 import { formatTime, roughDuration } from '../time'
 import { resolutionClass, resolutionName, stateText, streamLanes } from './lanes'
-import { type Bucket, loadBucket, type Stream } from './streams'
+import { type Bucket, loadBucket } from './streams'
 
 /** The bucket's blocks by stream on one time axis; a block's meta.json on click. */
 export const blocks: View = (main) => {
   const parameters = currentParameters()
   let open = parameters.get('block') ?? ''
   let bucket: Bucket | null = null
+  let lanes: HTMLElement[] = []
+  const unmatched = empty('No block matches the filter.')
   const summary = element('span', { class: 'soft', role: 'status' })
   const body = element('div', {}, empty('Loading…'))
-  const search = element('input', { type: 'search', placeholder: 'Filter by labels or id', 'aria-label': 'Filter blocks by labels or id', value: parameters.get('search') ?? '', oninput: () => (save(false), bucket !== null && draw(bucket)) })
+  const search = element('input', { type: 'search', placeholder: 'Filter by labels or id', 'aria-label': 'Filter blocks by labels or id', value: parameters.get('search') ?? '', oninput: () => (save(false), narrow()) })
   const details = element('aside', { class: 'card block-details', 'aria-label': 'Block', tabindex: -1, hidden: true })
 
   function save(step: boolean): void {
@@ -31,8 +33,30 @@ export const blocks: View = (main) => {
   function choose(id: string): void {
     open = id
     save(true)
-    body.querySelectorAll('.block').forEach((rect) => rect.classList.toggle('chosen', (rect as SVGElement).dataset.id === id))
+    const before = body.querySelector<SVGElement>('.chosen')
+    before?.classList.remove('chosen')
+    if (id === '') {
+      before?.focus()
+    } else {
+      rectOf(id)?.classList.add('chosen')
+    }
     drawDetails()
+  }
+
+  function rectOf(id: string): SVGElement | null {
+    return body.querySelector<SVGElement>(`[data-id="${CSS.escape(id)}"]`)
+  }
+
+  /** Leaves the streams whose labels have the text, or that have a block whose id has it; other blocks of the latter fade. */
+  function narrow(): void {
+    const text = search.value.trim().toLowerCase()
+    bucket?.streams.forEach((stream, i) => {
+      const named = stream.name.toLowerCase().includes(text)
+      const matches = (id: string) => named || id.toLowerCase().includes(text)
+      lanes[i].hidden = !stream.blocks.some(({ meta }) => matches(meta.ulid))
+      lanes[i].querySelectorAll<SVGElement>('.block').forEach((rect) => rect.classList.toggle('faded', !matches(rect.dataset.id!)))
+    })
+    unmatched.hidden = lanes.length === 0 || lanes.some((lane) => !lane.hidden)
   }
 
   function drawDetails(): void {
@@ -70,18 +94,17 @@ export const blocks: View = (main) => {
     bucket = data
     const active = document.activeElement instanceof SVGElement ? document.activeElement.dataset.id : undefined
     summary.textContent = data.known ? `${plural(data.count, 'block')} in ${plural(data.streams.length, 'stream')}${data.marked > 0 ? `, ${data.marked} marked for deletion` : ''}` : ''
-    const shown = matching(data.streams, search.value.trim().toLowerCase())
+    lanes = data.streams.map((stream) => streamLanes(stream, data, open, choose))
     fill(
       body,
       data.faults.length > 0 && element('ul', { class: 'notices' }, ...data.faults.map(([id, state]) => element('li', { class: 'warning' }, element('b', {}, id), ' ', state.fault))),
       data.count === 0
         ? empty(data.known ? 'The bucket has no blocks yet: the first comes when a collector cuts its head.' : 'This process reads no bucket: it was started without --objstore.config.')
-        : shown.length === 0
-          ? empty('No block matches the filter.')
-          : element('div', {}, key(data), axis(data), ...shown.map((stream) => streamLanes(stream, data, open, choose))),
+        : element('div', {}, key(data), axis(data), ...lanes, unmatched),
     )
+    narrow()
     if (active !== undefined) {
-      body.querySelector<SVGElement>(`[data-id="${CSS.escape(active)}"]`)?.focus()
+      rectOf(active)?.focus()
     }
     drawDetails()
   }
@@ -89,17 +112,6 @@ export const blocks: View = (main) => {
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Blocks'), summary, element('span', { class: 'spring' }), search), element('div', { class: 'blocks-page' }, body, details))
   main.addEventListener('keydown', (e) => e.key === 'Escape' && open !== '' && choose(''))
   return live(30_000, body, loadBucket, draw)
-}
-
-/** Streams whose labels have a text, or that have a block whose id has it; of the latter only such blocks. */
-function matching(streams: Stream[], text: string): Stream[] {
-  return streams.flatMap((stream) => {
-    if (stream.name.toLowerCase().includes(text)) {
-      return [stream]
-    }
-    const blocks = stream.blocks.filter(({ meta }) => meta.ulid.toLowerCase().includes(text))
-    return blocks.length > 0 ? [{ ...stream, blocks }] : []
-  })
 }
 
 /** What the colours say: hues are resolutions, shades are levels. */

@@ -6,7 +6,7 @@ import { type Node, syntaxTree } from './syntaxTree'
 const deepestIndent = 16
 
 /** What a query's answer took: its plan with the cost of each operator, statistics, and how its text was understood. */
-export function explanation(tree: Node, data: QueryData): HTMLElement {
+export function explanation(tree: Node, data: Pick<QueryData, 'stats' | 'explanation'>): HTMLElement {
   const { explanation: top, stats } = data
   return element(
     'div',

@@ -1,13 +1,13 @@
-import { ask, type Answer, isAborted, type LabelSet, type Parameters, type QueryData, type Series } from '../api'
+import { ask, type Answer, isAborted, type Parameters, type QueryData } from '../api'
 import { element, fill } from '../element'
-import { formatSeries, groupNumber, parseValue, plural } from '../format'
+import { groupNumber, plural } from '../format'
 import { empty, failure, notices } from '../notice'
 import { type Editor, makeEditor } from './editor'
 import { explanation } from './explanation'
-import type { Exemplar } from './graph'
-import { heatMap } from './heatMap'
+import { loadExemplars } from './exemplars'
 import { isInstant, type PanelState, stepOf, type Tab } from './panelState'
 import { addToHistory, pastQueries } from './queryHistory'
+import { askRange, type RangeData } from './rangeAnswer'
 import { resultTable } from './resultTable'
 import { timeControls } from './timeControls'
 
@@ -143,8 +143,9 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
     return ask<QueryData>('query', { ...common(), ...more, time: state.end === null ? undefined : state.end / 1000 }, { post: true, signal })
   }
 
-  function overRange({ start, end, step }: { start: number; end: number; step: number }, signal: AbortSignal, more: Parameters = {}): Promise<Answer<QueryData>> {
-    return ask<QueryData>('query_range', { ...common(), ...more, start: start / 1000, end: end / 1000, step: step / 1000 }, { post: true, signal })
+  function overRange({ start, end, step }: { start: number; end: number; step: number }, signal: AbortSignal, more: Parameters = {}): Promise<Answer<RangeData>> {
+    const grid = { start, step, count: Math.floor((end - start) / step) + 1 }
+    return askRange({ ...common(), ...more, start: start / 1000, end: end / 1000, step: step / 1000 }, grid, signal)
   }
 
   async function tableOf(signal: AbortSignal): Promise<void> {
@@ -159,25 +160,22 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
 
   async function graphOf(signal: AbortSignal): Promise<void> {
     const { start, end, step } = span()
-    const [answer, found, { graph }] = await Promise.all([overRange({ start, end, step }, signal), exemplars(state.expression, start, end, signal), import('./graph')])
+    const [answer, exemplars, { heatMap, graph }] = await Promise.all([overRange({ start, end, step }, signal), loadExemplars(state.expression, start, end, signal), import('./pictures')])
     remark(answer)
-    const all = answer.data.result as Series[]
+    const histograms = answer.data.series.filter((s) => s.histograms !== undefined)
+    const floats = answer.data.series.filter((s) => s.values !== undefined)
+    const zoom = (from: number, to: number) => {
+      state.range = Math.max(1000, Math.round((to - from) / 1000) * 1000)
+      state.end = Math.round(to / 1000) * 1000
+      state.step = null
+      changed(true)
+      drawControls()
+      run()
+    }
     redraw = () => {
-      if (all.length === 0) {
-        show([empty('No series match in this range.')], null)
-        return
-      }
-      const histograms = all.filter((s) => s.histograms !== undefined)
-      const zoom = (from: number, to: number) => {
-        state.range = Math.max(1000, Math.round((to - from) / 1000) * 1000)
-        state.end = Math.round(to / 1000) * 1000
-        state.step = null
-        changed(true)
-        drawControls()
-        run()
-      }
-      const drawn = histograms.length > 0 ? heatMap(histograms, start, end, step) : graph(all, { start, end, step, stacked: state.stacked, zoom, exemplars: found })
-      show([drawn.element], drawn)
+      const span = { start, end, step, zoom }
+      const drawn = [histograms.length > 0 && heatMap(histograms, span), floats.length > 0 && graph(floats, span, state.stacked, exemplars)].filter((picture) => picture !== false)
+      show(drawn.length === 0 ? [empty('No series match in this range.')] : drawn.map((picture) => picture.element), { destroy: () => drawn.forEach((picture) => picture.destroy()) })
     }
     redraw()
   }
@@ -193,10 +191,12 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
     redraw()
   }
 
-  function remark(answer: Answer<QueryData>): void {
+  function remark(answer: Answer<QueryData | RangeData>): void {
     fill(remarks, notices(answer.warnings, answer.infos))
-    const { resultType, result, stats } = answer.data
-    const count = resultType === 'vector' || resultType === 'matrix' ? plural(result.length, 'series', 'series') : resultType
+    const { data } = answer
+    const { stats } = data
+    const series = 'series' in data ? data.series : data.resultType === 'vector' || data.resultType === 'matrix' ? data.result : null
+    const count = series === null ? (data as QueryData).resultType : plural(series.length, 'series', 'series')
     line.textContent = `${answer.warnings.length > 0 ? 'Incomplete · ' : ''}${count}${stats ? ` · ${groupNumber(stats.samples.totalQueryableSamples)} samples` : ''}`
   }
 
@@ -271,15 +271,5 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       shown?.destroy()
       editor.destroy()
     },
-  }
-}
-
-/** Exemplars of a query's series; none when there are none or they can't be had. */
-async function exemplars(query: string, start: number, end: number, signal: AbortSignal): Promise<Exemplar[]> {
-  try {
-    const answer = await ask<{ seriesLabels: LabelSet; exemplars: { labels: LabelSet; value: string; timestamp: number }[] }[]>('query_exemplars', { query, start: start / 1000, end: end / 1000 }, { post: true, signal })
-    return answer.data.flatMap((s) => s.exemplars.map((e) => ({ text: formatSeries(e.labels), time: e.timestamp * 1000, value: parseValue(e.value) })))
-  } catch {
-    return []
   }
 }
