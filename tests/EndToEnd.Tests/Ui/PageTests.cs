@@ -87,6 +87,33 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
         await BrowseAsync("nothing", query.Url);
     }
 
+    [Fact]
+    public async Task Native_histograms_exemplars_and_the_blocks_of_a_bucket_are_drawn()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        await PageBuckets.WriteHistogramsAsync(_folder, TimeProvider.System.GetUtcNow());
+        await using var query = await QueryAsync();
+        await BrowseAsync("bucket", query.Url);
+    }
+
+    /// <summary>How fast the page is with ten thousand series and a thousand blocks: figures for who asks (<c>make page-figures</c>).</summary>
+    [Fact]
+    public async Task Large_answers_are_measured()
+    {
+        if (Environment.GetEnvironmentVariable("PAGE_FIGURES") is null || !CanBrowse())
+        {
+            return;
+        }
+
+        await PageBuckets.WriteManyAsync(_folder, TimeProvider.System.GetUtcNow());
+        await using var query = await QueryAsync();
+        await BrowseAsync("figures", query.Url);
+    }
+
     Task<ObserveProcess> QueryAsync(params string[] more) => ObserveProcess.StartAsync("query", [
         $"--objstore.config={{type: FILESYSTEM, config: {{directory: '{_folder}'}}}}",
         "--data-dir=" + Path.Combine(_folder, "cache"),

@@ -66,6 +66,13 @@ export function overflow(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 }
 
+/** Keeps a picture of the page, where pictures are wanted. */
+export async function shot(page, name) {
+  if (process.env.PAGE_SHOTS) {
+    await page.screenshot({ path: `${process.env.PAGE_SHOTS}/${name}.png`, fullPage: true })
+  }
+}
+
 /** Types into the editor of a panel, as a person does. */
 export async function type(page, text, panel = 0) {
   const editor = page.locator('.panel').nth(panel).locator('.cm-content')

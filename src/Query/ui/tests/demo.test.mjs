@@ -1,7 +1,7 @@
 // Against `observe demo`: what a person does first.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accept, faintTexts, launch, open, overflow, settled, sizes, type, until, url, views } from './browser.mjs'
+import { accept, faintTexts, launch, open, overflow, settled, shot, sizes, type, until, url, views } from './browser.mjs'
 
 let browser
 before(async () => {
@@ -29,7 +29,7 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
   await type(page, 'sum by (cluster) (rate(http_requests_total[30s]))')
   await page.keyboard.press('Escape')
   await page.keyboard.press('Enter')
-  await page.locator('.plot canvas').waitFor()
+  await page.locator('.uplot').waitFor()
   await until(async () => (await page.locator('.legend-item').count()) === 3, 'three clusters in the legend')
 
   // A click shows one alone, a second one all; a text narrows.
@@ -103,7 +103,7 @@ test('queries are formatted, remembered, and faults are named where they are', a
 test('several panels stand in one address and share their crosshair', async () => {
   const { page, context, complaints, goto } = await open(browser)
   await goto('/query?g0.expr=up&g0.range_input=5m&g1.expr=scrape_samples_scraped&g1.range_input=5m')
-  await until(async () => (await page.locator('.plot canvas').count()) === 2, 'two graphs')
+  await until(async () => (await page.locator('.uplot').count()) === 2, 'two graphs')
   const box = await page.locator('.u-over').first().boundingBox()
   await page.mouse.move(box.x + box.width / 2, box.y + 50)
   const across = (i) => page.locator('.u-cursor-x').nth(i).evaluate((e) => e.style.transform)
@@ -163,9 +163,7 @@ test('every view fits both widths, in both themes, with enough contrast, a headi
           [...document.querySelectorAll('button, a, input, select')].filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML),
         )
         assert.deepEqual(nameless, [], at)
-        if (process.env.PAGE_SHOTS) {
-          await page.screenshot({ path: `${process.env.PAGE_SHOTS}/${view}-${viewport.width}-${colorScheme}.png`, fullPage: true })
-        }
+        await shot(page, `${view}-${viewport.width}-${colorScheme}`)
       }
       assert.deepEqual(complaints, [])
       await context.close()

@@ -1,7 +1,7 @@
 // Against `observe query` with an endpoint that is gone and a bucket that knows a silent cluster.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { launch, open, overflow, settled, sizes, until, views } from './browser.mjs'
+import { launch, open, overflow, settled, shot, sizes, until, views } from './browser.mjs'
 
 let browser
 before(async () => {
@@ -37,9 +37,7 @@ test('a cluster that is missing stands first, with the reason, and an answer say
       await goto(`/${view}`)
       await settled(page)
       assert.ok((await overflow(page)) <= 0, view)
-      if (process.env.PAGE_SHOTS) {
-        await page.screenshot({ path: `${process.env.PAGE_SHOTS}/missing-${view}-${viewport.width}.png`, fullPage: true })
-      }
+      await shot(page, `missing-${view}-${viewport.width}`)
     }
     assert.deepEqual(complaints, [])
     await context.close()
