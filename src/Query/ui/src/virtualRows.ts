@@ -12,6 +12,11 @@ export interface VirtualRows {
 const plainRows = 40
 const spareRows = 4
 
+/** Whether rows are to be taller, since their text has little room beside each other. */
+export function isNarrow(): boolean {
+  return innerWidth <= 820
+}
+
 /**
  * A list of which only the rows in sight are made, once it is long; short lists are laid out as they are, with rows as tall as their text.
  * @param rowHeight pixels of a row in a long list

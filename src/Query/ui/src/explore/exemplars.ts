@@ -15,7 +15,7 @@ export interface Exemplar {
   value: number
 }
 
-const radius = 4
+const radius = 5
 
 /** Exemplars of a query's series; none when there are none or they can't be had. */
 export async function loadExemplars(query: string, start: number, end: number, signal: AbortSignal): Promise<Exemplar[]> {
@@ -27,7 +27,7 @@ export async function loadExemplars(query: string, start: number, end: number, s
   }
 }
 
-/** Where a dot stands on a plot, in pixels of its canvas; one that is beyond the axis stands at its end. Null outside of the time shown. */
+/** Where a mark stands on a plot, in pixels of its canvas; one that is beyond the axis stands at its end. Null outside of the time shown. */
 function place(u: uPlot, exemplar: Exemplar): [number, number] | null {
   const { left, top, width, height } = u.bbox
   const x = u.valToPos(exemplar.time / 1000, 'x', true)
@@ -35,16 +35,22 @@ function place(u: uPlot, exemplar: Exemplar): [number, number] | null {
 }
 
 export function drawExemplars(u: uPlot, exemplars: Exemplar[]): void {
-  u.ctx.fillStyle = colour('accent')
+  u.ctx.fillStyle = colour('ink')
   u.ctx.strokeStyle = colour('card')
   u.ctx.lineWidth = 1.5 * devicePixelRatio
   for (const exemplar of exemplars) {
     const at = place(u, exemplar)
     if (at !== null) {
       u.ctx.beginPath()
-      u.ctx.arc(...at, radius * devicePixelRatio, 0, 2 * Math.PI)
-      u.ctx.fill()
+      const [x, y] = at
+      const size = radius * devicePixelRatio
+      u.ctx.moveTo(x, y - size)
+      u.ctx.lineTo(x + size, y)
+      u.ctx.lineTo(x, y + size)
+      u.ctx.lineTo(x - size, y)
+      u.ctx.closePath()
       u.ctx.stroke()
+      u.ctx.fill()
     }
   }
 }
@@ -84,7 +90,7 @@ function exemplarRow(exemplar: Exemplar): HTMLElement {
   return element(
     'div',
     { class: 'row', role: 'listitem' },
-    element('span', { class: 'series' }, seriesText(exemplar.labels), element('span', { class: 'soft' }, ' of '), seriesText(exemplar.series)),
+    element('span', { class: 'exemplar' }, seriesText(exemplar.labels), element('span', { class: 'soft' }, ' of '), seriesText(exemplar.series)),
     element('span', { class: 'value' }, `${exemplar.value} @ ${formatTime(exemplar.time)}`),
   )
 }

@@ -76,7 +76,7 @@ export function graph(all: RangeSeries[], span: PlotSpan, stacked: boolean, exem
   const measured = exemplars.length > 0 ? exemplarList(exemplars) : null
   const stop = keepWide(box, () => plot, draw)
   return {
-    element: element('div', { class: 'graph' }, box, readout, list.element, measured?.element),
+    element: element('div', { class: 'graph' }, readout, box, list.element, measured?.element),
     destroy: () => {
       stop()
       list.destroy()

@@ -24,7 +24,7 @@ export function heatMap(all: RangeSeries[], span: PlotSpan): { element: HTMLElem
   const box = element('div', { class: 'plot', role: 'img', 'aria-label': `Heat map of ${plural(all.length, 'histogram')}` })
   const readout = element('div', { class: 'readout', hidden: true })
   const key = element('span', { class: 'heat-key' }, '0', element('i', { 'aria-hidden': 'true' }), groupNumber(most))
-  const whole = element('div', { class: 'graph' }, element('div', { class: 'bar soft' }, `Observations a bucket, in ${plural(all.length, 'histogram')}`, key), element('div', { class: 'heat' }, box, readout))
+  const whole = element('div', { class: 'graph' }, element('div', { class: 'bar soft' }, `Observations a bucket, in ${plural(all.length, 'histogram')}`, key), element('div', { class: 'heat' }, readout, box))
   let plot: uPlot | null = null
 
   function draw(): void {

@@ -1,7 +1,7 @@
 import type { LabelSet } from '../api'
 import { element } from '../element'
 import { formatSeries, plural } from '../format'
-import { virtualRows } from '../virtualRows'
+import { isNarrow, virtualRows } from '../virtualRows'
 import { seriesColour } from './palette'
 import { seriesText } from './seriesText'
 
@@ -15,7 +15,7 @@ export function legend(labels: LabelSet[], show: (shown: number[]) => void): { e
   let hidden = new Set<number>()
   let listed = all
   let texts: string[] | null = null
-  const rows = virtualRows(24, (position) => row(listed[position]), 'Legend')
+  const rows = virtualRows(isNarrow() ? 42 : 24, (position) => row(listed[position]), 'Legend')
   const counted = element('span', { class: 'soft', role: 'status' })
   const filter = element('input', { type: 'search', placeholder: 'Filter by text', 'aria-label': 'Filter the graph by text', oninput: () => narrow() })
 

@@ -9,6 +9,7 @@ import { isInstant, type PanelState, stepOf, type Tab } from './panelState'
 import { addToHistory, pastQueries } from './queryHistory'
 import { askRange, type RangeData } from './rangeAnswer'
 import { resultTable } from './resultTable'
+import type { Node } from './syntaxTree'
 import { timeControls } from './timeControls'
 
 /** What all panels of a page ask for alike. */
@@ -182,12 +183,19 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
 
   async function explain(signal: AbortSignal): Promise<void> {
     const more = { explain: 'true', stats: 'all' }
-    const [tree, answer] = await Promise.all([
-      ask<{ type: string }>('parse_query', { query: state.expression }, { post: true, signal }),
-      isInstant(state) ? instant(signal, more) : overRange(span(), signal, more),
-    ])
-    remark(answer)
-    redraw = () => show([explanation(tree.data, answer.data)], null)
+    const asking = isInstant(state) ? instant(signal, more) : overRange(span(), signal, more)
+    const [tree, answer] = await Promise.allSettled([ask<Node>('parse_query', { query: state.expression }, { post: true, signal }), asking])
+    if (tree.status === 'rejected') {
+      throw tree.reason
+    }
+    if (answer.status === 'fulfilled') {
+      remark(answer.value)
+      redraw = () => show([explanation(tree.value.data, answer.value.data)], null)
+    } else {
+      signal.throwIfAborted()
+      fill(remarks, failure(answer.reason))
+      redraw = () => show([explanation(tree.value.data, {})], null)
+    }
     redraw()
   }
 

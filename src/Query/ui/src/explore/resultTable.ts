@@ -2,7 +2,7 @@ import type { NativeHistogram, QueryData, Sample, Series } from '../api'
 import { element, fill } from '../element'
 import { formatSeries, plural } from '../format'
 import { formatTime } from '../time'
-import { virtualRows } from '../virtualRows'
+import { isNarrow, virtualRows } from '../virtualRows'
 import { seriesText } from './seriesText'
 
 const shownValues = 50
@@ -21,7 +21,7 @@ export function resultTable(data: QueryData): { element: HTMLElement; destroy: (
     return { element: element('p', { class: 'empty' }, 'No series match at this time.'), destroy: () => undefined }
   }
   let shown = all
-  const list = virtualRows(30, (i) => row(shown[i]), 'Result')
+  const list = virtualRows(isNarrow() ? 66 : 30, (i) => row(shown[i]), 'Result')
   const counted = element('span', { class: 'soft', role: 'status' })
   let texts: string[] | null = null
   const filter = element('input', {

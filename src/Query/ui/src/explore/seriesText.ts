@@ -1,15 +1,13 @@
 import type { LabelSet } from '../api'
 import { element } from '../element'
-import { quote } from '../format'
-
-const legacyName = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
+import { legacyMetric, legacyName, quote } from '../format'
 
 /** A series' name and labels as coloured text. */
 export function seriesText(labels: LabelSet): HTMLElement {
   const text = element('span', { class: 'series' })
   const name = labels.__name__ ?? ''
   const entries = Object.entries(labels).filter(([label]) => label !== '__name__')
-  const quoted = name !== '' && !legacyName.test(name)
+  const quoted = name !== '' && !legacyMetric.test(name)
   if (name !== '' && !quoted) {
     text.append(element('b', {}, name))
   }

@@ -29,6 +29,7 @@ export function timePlot(box: HTMLElement, span: PlotSpan, y: { scale?: uPlot.Sc
       width: widthOf(box),
       height,
       legend: { show: false },
+      padding: [8, null, null, null],
       tzDate: (seconds) => (settings.utc ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
       cursor: {
         sync: { key: crosshair.key, scales: ['x', null] },

@@ -73,7 +73,7 @@ const lateAfter = 60_000
 export async function loadFleet(range: number, signal: AbortSignal): Promise<Fleet> {
   const step = Math.max(1000, Math.ceil(range / 120 / 1000) * 1000)
   const end = Math.floor(Date.now() / step) * step
-  const start = end - range
+  const start = end - Math.floor(range / step) * step
   const failed: string[] = []
   // Without an answer to one of the questions the others are still worth showing.
   const tolerate = (answer: Promise<Answer<QueryData>>): Promise<Answer<QueryData>> =>
