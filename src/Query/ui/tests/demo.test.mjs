@@ -104,10 +104,13 @@ test('several panels stand in one address and share their crosshair', async () =
   const { page, context, complaints, goto } = await open(browser)
   await goto('/query?g0.expr=up&g0.range_input=5m&g1.expr=scrape_samples_scraped&g1.range_input=5m')
   await until(async () => (await page.locator('.uplot').count()) === 2, 'two graphs')
-  const box = await page.locator('.u-over').first().boundingBox()
-  await page.mouse.move(box.x + box.width / 2, box.y + 50)
   const across = (i) => page.locator('.u-cursor-x').nth(i).evaluate((e) => e.style.transform)
-  await until(async () => (await across(0)) === (await across(1)) && (await across(1)) !== '', 'one crosshair for both')
+  await until(async () => {
+    const box = await page.locator('.u-over').first().boundingBox()
+    await page.mouse.move(box.x + box.width / 3, box.y + 50)
+    await page.mouse.move(box.x + box.width / 2, box.y + 50)
+    return (await across(0)) === (await across(1)) && (await across(1)) !== ''
+  }, 'one crosshair for both')
   await page.getByRole('button', { name: 'Add panel' }).click()
   assert.equal(await page.locator('.panel').count(), 3)
   assert.deepEqual(complaints, [])
