@@ -39,7 +39,7 @@ export function alertCard(alert: Alert): HTMLElement {
     'article',
     { class: 'card' },
     element('h2', {}, alertname ?? 'Alert', ' ', element('span', { class: alert.state === 'firing' ? 'badge bad' : 'badge neutral' }, alert.state)),
-    seriesText(labels),
+    Object.keys(labels).length > 0 && seriesText(labels),
     ...Object.entries(alert.annotations).map(([name, text]) => element('p', {}, element('span', { class: 'soft' }, name), ' ', text)),
     alert.activeAt !== undefined && element('p', { class: 'soft' }, `since ${formatTime(Date.parse(alert.activeAt))} (${ago(Date.parse(alert.activeAt))}), value ${alert.value}`),
   )

@@ -3,7 +3,7 @@ import { element } from '../element'
 import { formatSeries, plural } from '../format'
 import { isNarrow, virtualRows } from '../virtualRows'
 import { seriesColour } from './palette'
-import { seriesText } from './seriesText'
+import { commonLabels, commonText, seriesText } from './seriesText'
 
 /**
  * The series of a graph. A click shows one alone, a click with Ctrl, Meta or Shift (or the space bar) takes one away or back; a text
@@ -12,6 +12,7 @@ import { seriesText } from './seriesText'
  */
 export function legend(labels: LabelSet[], show: (shown: number[]) => void): { element: HTMLElement; destroy: () => void } {
   const all = [...labels.keys()]
+  const common = commonLabels(labels)
   let hidden = new Set<number>()
   let listed = all
   let texts: string[] | null = null
@@ -33,7 +34,7 @@ export function legend(labels: LabelSet[], show: (shown: number[]) => void): { e
           onclick: (e: MouseEvent) => toggle(i, e.ctrlKey || e.metaKey || e.shiftKey || e.detail === 0),
         },
         element('i', { class: 'swatch', style: { background: seriesColour(i) } }),
-        seriesText(labels[i]),
+        seriesText(labels[i], common),
       ),
     )
   }
@@ -62,7 +63,7 @@ export function legend(labels: LabelSet[], show: (shown: number[]) => void): { e
     show(listed)
   }
 
-  const whole = element('div', { class: 'legend' }, labels.length > 5 && element('div', { class: 'bar' }, filter, counted), rows.element)
+  const whole = element('div', { class: 'legend' }, labels.length > 5 && element('div', { class: 'bar' }, filter, counted), commonText(common), rows.element)
   requestAnimationFrame(() => rows.show(listed.length))
   return { element: whole, destroy: rows.destroy }
 }

@@ -127,11 +127,12 @@ export async function loadFleet(range: number, signal: AbortSignal): Promise<Fle
   for (const cluster of clusters.values()) {
     cluster.troubles = troubles(cluster, now)
   }
-  const warnings = [...failed, ...[up, newest, rate, timeline].flatMap((answer) => answer.warnings)]
+  // Of warnings that differ in their times only, the one that spans most.
+  const warnings = Map.groupBy([...failed, ...[timeline, up, newest, rate].flatMap((answer) => answer.warnings)], (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, ''))
   return {
     clusters: [...clusters.values()].sort((a, b) => b.troubles.length - a.troubles.length || a.name.localeCompare(b.name)),
     faults: status.data.faults,
-    warnings: [...new Set(warnings)],
+    warnings: [...warnings.values()].map(([text]) => text),
     now,
     start,
     end,
