@@ -87,6 +87,33 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
         await BrowseAsync("nothing", query.Url);
     }
 
+    [Fact]
+    public async Task Native_histograms_exemplars_and_the_blocks_of_a_bucket_are_drawn()
+    {
+        if (!CanBrowse())
+        {
+            return;
+        }
+
+        await PageBuckets.WriteHistogramsAsync(_folder, TimeProvider.System.GetUtcNow());
+        await using var query = await QueryAsync();
+        await BrowseAsync("bucket", query.Url);
+    }
+
+    /// <summary>How fast the page is with ten thousand series and a thousand blocks: figures for who asks (<c>make page-figures</c>).</summary>
+    [Fact]
+    public async Task Large_answers_are_measured()
+    {
+        if (Environment.GetEnvironmentVariable("PAGE_FIGURES") is null || !CanBrowse())
+        {
+            return;
+        }
+
+        await PageBuckets.WriteManyAsync(_folder, TimeProvider.System.GetUtcNow());
+        await using var query = await QueryAsync();
+        await BrowseAsync("figures", query.Url);
+    }
+
     Task<ObserveProcess> QueryAsync(params string[] more) => ObserveProcess.StartAsync("query", [
         $"--objstore.config={{type: FILESYSTEM, config: {{directory: '{_folder}'}}}}",
         "--data-dir=" + Path.Combine(_folder, "cache"),
@@ -97,13 +124,13 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     {
         var config = Path.Combine(_folder, "observe.yml");
         await File.WriteAllTextAsync(config, $$"""
-            global: {scrape_interval: 1s, external_labels: {cluster: hostile} }
-            scrape_configs: [{job_name: exporter, static_configs: [{targets: ['{{exporter.Address}}'] } ] } ]
+            global: {scrape_interval: 1s, external_labels: {cluster: hostile, team: '<img src=x onerror=window.hacked=true>'} }
+            scrape_configs: [{job_name: '<img src=x onerror=window.hacked=true>', static_configs: [{targets: ['{{exporter.Address}}'] } ] } ]
             """);
         return await ObserveProcess.StartAsync("all", ["--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data")]);
     }
 
-    /// <summary>Each text as a label's value, as a metric's name and as a help text.</summary>
+    /// <summary>Each text as a label's value, as a metric's name with a help text, and as a label's name.</summary>
     static FakeAnswer Hostile(IReadOnlyList<string> texts)
     {
         var body = new StringBuilder("# TYPE hostile gauge\n");
@@ -114,11 +141,15 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
 
         for (var i = 0; i < texts.Count; i++)
         {
-            body.Append(CultureInfo.InvariantCulture, $"# HELP hostile_{i} {Escape(texts[i])}\n# TYPE hostile_{i} gauge\nhostile_{i} {i}\n");
-            if (!texts[i].AsSpan().ContainsAny('\\', '"') && !texts[i].AsSpan().ContainsAnyInRange('\0', '\u001f'))
+            var text = Escape(texts[i]);
+            body.Append(CultureInfo.InvariantCulture, $"# HELP hostile_{i} {text}\n# TYPE hostile_{i} gauge\nhostile_{i} {i}\n");
+            if (text.Contains('\0', StringComparison.Ordinal))
             {
-                body.Append(CultureInfo.InvariantCulture, $"{{\"{Escape(texts[i])}\",kind=\"name\"}} {i}\n");
+                continue; // As in Prometheus, no name has it.
             }
+
+            body.Append(CultureInfo.InvariantCulture, $"# HELP \"{text}\" {text}\n# TYPE \"{text}\" gauge\n{{\"{text}\",kind=\"name\"}} {i}\n");
+            body.Append(CultureInfo.InvariantCulture, $"hostile_label{{\"{text}\"=\"{i}\"}} {i}\n");
         }
 
         return new FakeAnswer { Body = Encoding.UTF8.GetBytes(body.ToString()), ContentType = "text/plain; version=1.0.0; escaping=allow-utf-8; charset=utf-8" };

@@ -3,7 +3,7 @@ import { element, fill } from './element'
 import { seriesText } from './explore/seriesText'
 import { plural } from './format'
 import { live } from './live'
-import { empty, failure } from './notice'
+import { empty } from './notice'
 import { type View } from './router'
 import { ago, formatTime } from './time'
 
@@ -22,6 +22,7 @@ export const alerts: View = (main) => {
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Alerts'), summary), body)
   return live(
     15_000,
+    body,
     (signal) => ask<{ alerts: Alert[] }>('alerts', {}, { signal }),
     ({ data }) => {
       const firing = data.alerts.filter((a) => a.state === 'firing').length
@@ -29,7 +30,6 @@ export const alerts: View = (main) => {
       const sorted = data.alerts.toSorted((a, b) => a.state.localeCompare(b.state))
       fill(body, data.alerts.length === 0 ? empty('No alert is pending or firing. Observe evaluates no alerting rules itself: the rules in dashboards/ and deploy/ run in Grafana or Prometheus.') : null, ...sorted.map(alertCard))
     },
-    (e) => fill(body, failure(e)),
   )
 }
 
@@ -39,7 +39,7 @@ export function alertCard(alert: Alert): HTMLElement {
     'article',
     { class: 'card' },
     element('h2', {}, alertname ?? 'Alert', ' ', element('span', { class: alert.state === 'firing' ? 'badge bad' : 'badge neutral' }, alert.state)),
-    seriesText(labels),
+    Object.keys(labels).length > 0 && seriesText(labels),
     ...Object.entries(alert.annotations).map(([name, text]) => element('p', {}, element('span', { class: 'soft' }, name), ' ', text)),
     alert.activeAt !== undefined && element('p', { class: 'soft' }, `since ${formatTime(Date.parse(alert.activeAt))} (${ago(Date.parse(alert.activeAt))}), value ${alert.value}`),
   )

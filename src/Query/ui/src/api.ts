@@ -25,8 +25,20 @@ export interface QueryData {
   result: Series[] | Sample
   stats?: {
     timings: Record<string, number>
-    samples: { totalQueryableSamples: number; samplesRead?: number; peakSamples: number }
+    samples: { totalQueryableSamples: number; totalQueryableSamplesPerStep?: [number, number][]; samplesRead?: number; peakSamples: number }
   }
+  explanation?: Explained
+}
+
+/** An operator of a query's plan and what it did; `seconds` and `bytes` include its inputs. */
+export interface Explained {
+  operation: string
+  steps: number
+  series: number
+  samples: number
+  seconds: number
+  bytes: number
+  inputs: Explained[]
 }
 
 export interface Answer<T> {
@@ -50,8 +62,28 @@ export const root = new URL('.', location.href).pathname.replace(/\/$/, '')
 
 export type Parameters = Record<string, string | number | undefined>
 
+interface Asking {
+  post?: boolean
+  signal?: AbortSignal
+}
+
+/** What the API sends, whatever became of the question. */
+export interface Body<T> {
+  status?: string
+  data?: T
+  warnings?: string[]
+  infos?: string[]
+  errorType?: string
+  error?: string
+}
+
 /** Asks `api/v1/PATH`; a query goes as a form, since it may be long. */
-export async function ask<T>(path: string, parameters: Parameters = {}, options: { post?: boolean; signal?: AbortSignal } = {}): Promise<Answer<T>> {
+export async function ask<T>(path: string, parameters: Parameters = {}, options: Asking = {}): Promise<Answer<T>> {
+  return answerOf(await read(path, parameters, options, (response) => response.json() as Promise<Body<T>>))
+}
+
+/** Asks, and reads what comes back. */
+export async function read<T>(path: string, parameters: Parameters, options: Asking, take: (response: Response) => Promise<T>): Promise<T> {
   const form = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined && value !== '') {
@@ -65,22 +97,24 @@ export async function ask<T>(path: string, parameters: Parameters = {}, options:
       ? await fetch(url, { method: 'POST', body: form, signal: options.signal })
       : await fetch(form.size > 0 ? `${url}?${form}` : url, { signal: options.signal })
   } catch (e) {
-    if (e instanceof DOMException && e.name === 'AbortError') {
+    if (isAborted(e)) {
       throw e
     }
     throw new ApiError('unreachable', 'the server does not answer')
   }
-  let body: { status?: string; data?: T; warnings?: string[]; infos?: string[]; errorType?: string; error?: string }
   try {
-    body = await response.json()
+    return await take(response)
   } catch (e) {
-    if (e instanceof DOMException && e.name === 'AbortError') {
+    if (isAborted(e)) {
       throw e
     }
     throw new ApiError('bad_response', `the server answered ${response.status} ${response.statusText}`)
   }
+}
+
+export function answerOf<T>(body: Body<T>): Answer<T> {
   if (body.status !== 'success') {
-    throw new ApiError(body.errorType ?? 'unknown', body.error ?? `the server answered ${response.status}`)
+    throw new ApiError(body.errorType ?? 'unknown', body.error ?? 'the server gave no answer')
   }
   return { data: body.data as T, warnings: body.warnings ?? [], infos: body.infos ?? [] }
 }

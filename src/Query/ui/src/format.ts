@@ -1,7 +1,9 @@
 import type { LabelSet } from './api'
 
-const legacyName = /^[a-zA-Z_][a-zA-Z0-9_]*$/
-const legacyMetric = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
+/** Names of labels that need no quotes. */
+export const legacyName = /^[a-zA-Z_][a-zA-Z0-9_]*$/
+/** The same of metrics. */
+export const legacyMetric = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 
 /** A PromQL string literal. */
 export function quote(text: string): string {

@@ -4,7 +4,7 @@ import { element, fill } from './element'
 import { seriesText } from './explore/seriesText'
 import { plural } from './format'
 import { live } from './live'
-import { empty, failure } from './notice'
+import { empty } from './notice'
 import { addressOf, type View } from './router'
 import { ago, formatDuration } from './time'
 
@@ -35,12 +35,12 @@ export const rules: View = (main) => {
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Rules'), summary), body)
   return live(
     30_000,
+    body,
     (signal) => ask<{ groups: Group[] }>('rules', {}, { signal }),
     ({ data }) => {
       summary.textContent = data.groups.length === 0 ? '' : plural(data.groups.length, 'group')
       fill(body, data.groups.length === 0 ? empty('No rules are loaded. Observe evaluates none itself; those of other systems stand where they run.') : null, ...data.groups.map(groupCard))
     },
-    (e) => fill(body, failure(e)),
   )
 }
 

@@ -1,8 +1,8 @@
 import { ask } from './api'
 import { element, fill } from './element'
-import { groupNumber } from './format'
+import { formatBytes, groupNumber } from './format'
 import { live } from './live'
-import { empty, failure } from './notice'
+import { empty } from './notice'
 import { type View } from './router'
 import { ago, formatTime } from './time'
 
@@ -36,6 +36,7 @@ export const status: View = (main) => {
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Status')), body)
   return live(
     30_000,
+    body,
     async (signal) => {
       const get = async <T>(path: string) => (await ask<T>(path, {}, { signal })).data
       const [build, runtime, tsdb, stores, flags, config] = await Promise.all([
@@ -52,15 +53,19 @@ export const status: View = (main) => {
       const open = new Set([...body.querySelectorAll<HTMLDetailsElement>('details[open]')].map((d) => d.dataset.part))
       fill(
         body,
-        card('Build', facts(labelled(data.build, { goVersion: 'runtime' }))),
-        card('Runtime', facts(labelled(data.runtime, { goroutineCount: 'threads', GOMAXPROCS: 'processors', GOMEMLIMIT: 'memory limit' }))),
+        element(
+          'div',
+          { class: 'stack' },
+          card('Build', facts(labelled(data.build, { goVersion: 'runtime' }))),
+          card('Head', facts({ series: data.tsdb.headStats.numSeries, 'label pairs': data.tsdb.headStats.numLabelPairs, chunks: data.tsdb.headStats.chunkCount })),
+        ),
+        card('Runtime', facts(labelled({ ...data.runtime, GOMEMLIMIT: formatBytes(Number(data.runtime.GOMEMLIMIT)) }, { goroutineCount: 'threads', GOMAXPROCS: 'processors', GOMEMLIMIT: 'memory limit' }))),
         card('Stores', stores(data.stores)),
         card('Cardinality', cardinality(data.tsdb)),
         folded('Flags', facts(data.flags), open),
         folded('Configuration', data.config.yaml === '' ? empty('This process has no configuration file.') : element('pre', { tabindex: 0 }, data.config.yaml), open),
       )
     },
-    (e) => fill(body, failure(e)),
   )
 }
 
@@ -115,7 +120,7 @@ function stores(components: Record<string, Store[]>): HTMLElement {
             element('th', { scope: 'row' }, store.name),
             element('td', {}, component),
             element('td', {}, store.lastError === null ? element('span', { class: 'badge good' }, 'up') : element('span', {}, element('span', { class: 'badge bad' }, 'down'), ' ', store.lastError)),
-            element('td', {}, store.labelSets.map((set) => Object.entries(set).map(([name, value]) => `${name}=${value}`).join(' ')).join(', ') || '–'),
+            element('td', { class: 'wide' }, store.labelSets.map((set) => Object.entries(set).map(([name, value]) => `${name}=${value}`).join(' ')).join(', ') || '–'),
             element('td', {}, store.minTime > store.maxTime ? '–' : time(store.minTime, 'the beginning')),
             element('td', {}, store.minTime > store.maxTime ? '–' : time(store.maxTime, 'now')),
           ),
@@ -135,15 +140,10 @@ function cardinality(tsdb: Tsdb): HTMLElement {
     )
   return element(
     'div',
-    {},
-    facts({ 'series in the head': tsdb.headStats.numSeries, 'label pairs': tsdb.headStats.numLabelPairs, chunks: tsdb.headStats.chunkCount }),
-    element(
-      'div',
-      { class: 'cardinality' },
-      list('Series by metric', tsdb.seriesCountByMetricName),
-      list('Values by label', tsdb.labelValueCountByLabelName),
-      list('Bytes by label', tsdb.memoryInBytesByLabelName),
-      list('Series by label pair', tsdb.seriesCountByLabelValuePair),
-    ),
+    { class: 'cardinality' },
+    list('Series by metric', tsdb.seriesCountByMetricName),
+    list('Values by label', tsdb.labelValueCountByLabelName),
+    list('Bytes by label', tsdb.memoryInBytesByLabelName),
+    list('Series by label pair', tsdb.seriesCountByLabelValuePair),
   )
 }

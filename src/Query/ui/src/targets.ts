@@ -2,7 +2,7 @@ import { ask, type LabelSet, type QueryData, type Series } from './api'
 import { element, fill } from './element'
 import { formatSeries, plural } from './format'
 import { live } from './live'
-import { empty, failure, notices } from './notice'
+import { empty, notices } from './notice'
 import { currentParameters, setParameters, type View } from './router'
 import { ago, formatTime, roughDuration } from './time'
 import { virtualRows, type VirtualRows } from './virtualRows'
@@ -138,6 +138,7 @@ export const targets: View = (main) => {
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Targets'), summary, element('span', { class: 'spring' }), search, health), body)
   const end = live(
     15_000,
+    body,
     load,
     (data) => {
       known = data
@@ -146,7 +147,6 @@ export const targets: View = (main) => {
         draw()
       }
     },
-    (e) => fill(body, failure(e)),
   )
   return () => {
     end()

@@ -2,12 +2,20 @@ import { element } from './element'
 
 export interface VirtualRows {
   element: HTMLElement
+  /** From the first of so many rows on. */
   show: (count: number) => void
+  /** What is in sight, made again where it stands. */
+  redraw: () => void
   destroy: () => void
 }
 
 const plainRows = 40
 const spareRows = 4
+
+/** Whether rows are to be taller, since their text has little room beside each other. */
+export function isNarrow(): boolean {
+  return innerWidth <= 820
+}
 
 /**
  * A list of which only the rows in sight are made, once it is long; short lists are laid out as they are, with rows as tall as their text.
@@ -59,6 +67,7 @@ export function virtualRows(rowHeight: number, makeRow: (index: number) => HTMLE
       box.scrollTop = 0
       draw(true)
     },
+    redraw: () => draw(true),
     destroy: () => resized.disconnect(),
   }
 }

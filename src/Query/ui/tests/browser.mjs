@@ -51,14 +51,26 @@ export async function until(look, what, limit = 30_000) {
     if (last) {
       return last
     }
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await new Promise((resolve) => setTimeout(resolve, 50))
   }
   assert.fail(`${what}: not within ${limit} ms; last seen: ${JSON.stringify(last)}`)
+}
+
+/** Waits until a view shows what it asked for. */
+export function settled(page) {
+  return until(() => page.evaluate(() => document.querySelector('main h1') !== null && document.querySelector('[aria-busy]') === null), 'an answer to what the page asked')
 }
 
 /** Pixels by which the document is wider than the window. */
 export function overflow(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+}
+
+/** Keeps a picture of the page, where pictures are wanted. */
+export async function shot(page, name) {
+  if (process.env.PAGE_SHOTS) {
+    await page.screenshot({ path: `${process.env.PAGE_SHOTS}/${name}.png`, fullPage: true })
+  }
 }
 
 /** Types into the editor of a panel, as a person does. */
@@ -68,6 +80,14 @@ export async function type(page, text, panel = 0) {
   await page.keyboard.press('Control+A')
   await page.keyboard.press('Delete')
   await page.keyboard.type(text, { delay: 15 })
+}
+
+/** Takes the first of what the editor offers. A list that came up this very moment does not take Enter yet. */
+export function accept(page, expected) {
+  return until(async () => {
+    await page.keyboard.press('Enter')
+    return (await page.locator('.cm-content').textContent()) === expected
+  }, `${expected} in the editor`)
 }
 
 /** Texts whose contrast with what is behind them is under 4.5, or 3 where they are large. */

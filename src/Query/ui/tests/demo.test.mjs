@@ -1,7 +1,7 @@
 // Against `observe demo`: what a person does first.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { faintTexts, launch, open, overflow, sizes, type, until, url, views } from './browser.mjs'
+import { accept, faintTexts, launch, open, overflow, settled, shot, sizes, type, until, url, views } from './browser.mjs'
 
 let browser
 before(async () => {
@@ -17,20 +17,19 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
   await type(page, 'http_requests_to')
   const list = page.locator('.cm-tooltip-autocomplete li')
   await until(async () => (await list.allTextContents()).some((t) => t.includes('http_requests_total')), 'the metric is offered')
-  await page.keyboard.press('Enter')
-  assert.equal(await page.locator('.cm-content').textContent(), 'http_requests_total')
+  await accept(page, 'http_requests_total')
 
   // Labels and their values come from the API as well.
   await page.keyboard.type('{clu', { delay: 30 })
   await until(async () => (await list.allTextContents()).some((t) => t.startsWith('cluster')), 'the label is offered')
-  await page.keyboard.press('Enter')
+  await accept(page, 'http_requests_total{cluster}')
   await page.keyboard.type('="', { delay: 30 })
   await until(async () => (await list.allTextContents()).some((t) => t.includes('prod')), 'the value is offered')
   await page.keyboard.press('Escape')
   await type(page, 'sum by (cluster) (rate(http_requests_total[30s]))')
   await page.keyboard.press('Escape')
   await page.keyboard.press('Enter')
-  await page.locator('.plot canvas').waitFor()
+  await page.locator('.uplot').waitFor()
   await until(async () => (await page.locator('.legend-item').count()) === 3, 'three clusters in the legend')
 
   // A click shows one alone, a second one all; a text narrows.
@@ -63,6 +62,17 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
 
   await page.getByRole('tab', { name: 'Explain' }).click()
   await until(async () => (await page.locator('.tree').textContent()).includes('sum by (cluster)'), 'the tree')
+  const plan = page.locator('.plan tbody tr')
+  assert.match(await plan.first().textContent(), /^Sum by \("cluster"\)/)
+  assert.match(await plan.nth(1).textContent(), /^rate\(.*http_requests_total.* ms$/)
+  assert.match(await page.locator('.explanation').textContent(), /Samples read/)
+
+  // What is explained is what was shown before: now the table's question, then the graph's.
+  assert.equal(new URL(page.url()).searchParams.get('g0.explain'), 'table')
+  assert.equal(await plan.first().locator('td').nth(1).textContent(), '1')
+  await page.getByRole('tab', { name: 'Graph' }).click()
+  await page.getByRole('tab', { name: 'Explain' }).click()
+  await until(async () => Number(await plan.first().locator('td').nth(1).textContent()) > 1, 'the steps of a graph')
   assert.deepEqual(complaints, [])
   await context.close()
 })
@@ -93,11 +103,14 @@ test('queries are formatted, remembered, and faults are named where they are', a
 test('several panels stand in one address and share their crosshair', async () => {
   const { page, context, complaints, goto } = await open(browser)
   await goto('/query?g0.expr=up&g0.range_input=5m&g1.expr=scrape_samples_scraped&g1.range_input=5m')
-  await until(async () => (await page.locator('.plot canvas').count()) === 2, 'two graphs')
-  const box = await page.locator('.u-over').first().boundingBox()
-  await page.mouse.move(box.x + box.width / 2, box.y + 50)
+  await until(async () => (await page.locator('.uplot').count()) === 2, 'two graphs')
   const across = (i) => page.locator('.u-cursor-x').nth(i).evaluate((e) => e.style.transform)
-  await until(async () => (await across(0)) === (await across(1)) && (await across(1)) !== '', 'one crosshair for both')
+  await until(async () => {
+    const box = await page.locator('.u-over').first().boundingBox()
+    await page.mouse.move(box.x + box.width / 3, box.y + 50)
+    await page.mouse.move(box.x + box.width / 2, box.y + 50)
+    return (await across(0)) === (await across(1)) && (await across(1)) !== ''
+  }, 'one crosshair for both')
   await page.getByRole('button', { name: 'Add panel' }).click()
   assert.equal(await page.locator('.panel').count(), 3)
   assert.deepEqual(complaints, [])
@@ -117,11 +130,10 @@ test('fleet, targets and blocks show three clusters', async () => {
   await page.getByRole('searchbox').fill('')
   await until(async () => (await page.locator('.pool').count()) > pools.length, 'all pools')
 
-  await goto('/blocks')
   await until(
     async () => {
-      await page.reload()
-      await page.waitForTimeout(500)
+      await goto('/blocks')
+      await settled(page)
       return (await page.locator('.block').count()) >= 3
     },
     'blocks of three clusters',
@@ -142,7 +154,7 @@ test('every view fits both widths, in both themes, with enough contrast, a headi
       const { page, context, complaints, goto } = await open(browser, { viewport, colorScheme })
       for (const view of views) {
         await goto(view === 'query' ? '/query?g0.expr=up&g0.tab=table' : `/${view}`)
-        await page.waitForTimeout(700)
+        await settled(page)
         const at = `${view} at ${viewport.width}, ${colorScheme}`
         assert.ok((await overflow(page)) <= 0, `${at} is wider than the window`)
         assert.deepEqual(await faintTexts(page), [], at)
@@ -154,9 +166,7 @@ test('every view fits both widths, in both themes, with enough contrast, a headi
           [...document.querySelectorAll('button, a, input, select')].filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML),
         )
         assert.deepEqual(nameless, [], at)
-        if (process.env.PAGE_SHOTS) {
-          await page.screenshot({ path: `${process.env.PAGE_SHOTS}/${view}-${viewport.width}-${colorScheme}.png`, fullPage: true })
-        }
+        await shot(page, `${view}-${viewport.width}-${colorScheme}`)
       }
       assert.deepEqual(complaints, [])
       await context.close()

@@ -1,9 +1,10 @@
 // Against `observe all`, which scrapes an exporter whose every text is made by somebody with bad intent.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { launch, open, overflow, sizes, type, until, views } from './browser.mjs'
+import { launch, open, overflow, settled, shot, sizes, type, until, views } from './browser.mjs'
 
 const strings = JSON.parse(process.env.PAGE_STRINGS)
+const names = strings.filter((text) => !text.includes('\0'))
 let browser
 before(async () => {
   browser = await launch()
@@ -21,16 +22,24 @@ function traces(page) {
 
 /** The texts of all series: of a long table only rows in sight are in the document. */
 async function allRows(page) {
-  const texts = new Set()
-  const box = page.locator('.result .rows-box')
-  for (let top = 0; top <= (await box.evaluate((e) => e.scrollHeight)); top += 250) {
-    await box.evaluate((e, to) => (e.scrollTop = to), top)
-    await page.waitForTimeout(60)
-    for (const text of await page.locator('.result .row .series').allTextContents()) {
-      texts.add(text)
+  await settled(page)
+  return page.locator('.result .rows-box').evaluate(async (box) => {
+    const picture = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    const texts = new Set()
+    for (let top = 0; top <= box.scrollHeight; top += box.clientHeight) {
+      box.scrollTop = top
+      await picture()
+      box.querySelectorAll('.row .series').forEach((row) => texts.add(row.textContent))
     }
+    return [...texts].join('\n')
+  })
+}
+
+/** So many of a list at a time. */
+function* parts(list, size) {
+  for (let i = 0; i < list.length; i += size) {
+    yield list.slice(i, i + size)
   }
-  return [...texts].join('\n')
 }
 
 for (const viewport of sizes) {
@@ -57,41 +66,62 @@ for (const viewport of sizes) {
     await page.locator('.tree').waitFor()
     await check('the tree')
 
-    // As metric names, of which the editor offers a list with their help texts.
-    await goto('/query?g0.expr=' + encodeURIComponent('{kind="name"}') + '&g0.tab=table')
-    await until(async () => (await count()) >= strings.filter((text) => !/["\\\u0000-\u001f]/.test(text)).length, 'a row a name')
-    await check('names')
+    // As names of metrics and of labels, in a table, a legend and a tree.
+    for (const [what, expression] of Object.entries({ names: '{kind="name"}', labels: 'hostile_label' })) {
+      await goto(`/query?g0.tab=table&g0.range_input=1m&g0.expr=${encodeURIComponent(expression)}`)
+      await until(async () => (await count()) === names.length, `a row of ${what} a string`)
+      const rows = await allRows(page)
+      for (const text of names) {
+        assert.ok(rows.includes(/^[a-zA-Z_]\w*$/.test(text) ? text : JSON.stringify(text)), `${what} not shown as they are: ${JSON.stringify(text)}`)
+      }
+      await check(`the table of ${what}`)
+      await page.getByRole('tab', { name: 'Graph' }).click()
+      await page.locator('.legend-item').first().waitFor()
+      await check(`the graph of ${what}`)
+    }
+    for (const some of parts(names, 10)) {
+      const expression = some.map((text) => `{${JSON.stringify(text)}}`).join(' or ') + ` + on (${some.map((text) => JSON.stringify(text)).join(', ')}) hostile`
+      await goto(`/query?g0.tab=explain&g0.expr=${encodeURIComponent(expression)}`)
+      await page.locator('.tree').waitFor()
+      await check('the tree of names')
+    }
+
+    // The editor offers them, with their help texts.
+    await goto('/query')
     await type(page, 'host')
     const offered = page.locator('.cm-tooltip-autocomplete')
     await until(async () => ((await offered.count()) > 0 ? (await offered.textContent()).includes('hostile') : false), 'an offer')
-    for (let i = 0; i < 5; i++) {
+    await until(async () => {
       await page.keyboard.press('ArrowDown')
-    }
-    await page.waitForTimeout(300)
+      return (await page.locator('.cm-completionInfo').count()) > 0
+    }, 'a help text')
     await check('the offer')
-    const inside = await page.evaluate(() => document.querySelector('.editor').shadowRoot.querySelectorAll('script, img, iframe').length)
+    const inside = await page.evaluate(() => document.querySelector('.editor > div').shadowRoot.querySelectorAll('script, img, iframe').length)
     assert.equal(inside, 0)
 
-    // As the name in an address, as an error's text, and on every other view.
-    for (const text of strings.slice(0, 30)) {
-      await goto('/query?g0.tab=table&g0.expr=' + encodeURIComponent(text))
-      await page.waitForTimeout(50)
-      await check(`address ${JSON.stringify(text)}`)
+    // As queries in an address, with the errors that most of them are; and on every other view.
+    for (const some of parts(strings, 40)) {
+      await goto('/query?' + new URLSearchParams(some.flatMap((text, i) => [[`g${i}.expr`, text], [`g${i}.tab`, 'table']])))
+      await until(async () => (await page.locator('.panel').count()) === some.length, 'a panel a string')
+      await settled(page)
+      await check('queries of an address')
     }
     for (const view of views) {
       await goto(`/${view}?search=${encodeURIComponent('<img src=x onerror=hacked=true>')}`)
-      await page.waitForTimeout(600)
+      await settled(page)
       await check(view)
     }
     await goto('/targets')
     await page.locator('.pool').first().waitFor()
-    await page.waitForTimeout(300)
+    assert.match(await page.locator('.pool').first().textContent(), /<img src=x onerror=window\.hacked=true>/)
     await check('targets')
-    if (process.env.PAGE_SHOTS) {
-      await goto('/query?g0.expr=hostile&g0.tab=table&g0.range_input=1m')
-      await page.waitForTimeout(800)
-      await page.screenshot({ path: `${process.env.PAGE_SHOTS}/hostile-${viewport.width}.png`, fullPage: true })
-    }
+    await goto('/fleet?open=hostile')
+    await page.locator('.collectors tbody tr').first().waitFor()
+    assert.match(await page.locator('.cluster').first().textContent(), /<img src=x onerror=window\.hacked=true>/)
+    await check('the fleet')
+    await goto('/query?g0.expr=hostile&g0.tab=table&g0.range_input=1m')
+    await settled(page)
+    await shot(page, `hostile-${viewport.width}`)
     assert.deepEqual(complaints, [])
     await context.close()
   })

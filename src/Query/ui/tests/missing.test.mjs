@@ -1,7 +1,7 @@
 // Against `observe query` with an endpoint that is gone and a bucket that knows a silent cluster.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { launch, open, overflow, sizes, until, views } from './browser.mjs'
+import { launch, open, overflow, settled, shot, sizes, until, views } from './browser.mjs'
 
 let browser
 before(async () => {
@@ -20,6 +20,13 @@ test('a cluster that is missing stands first, with the reason, and an answer say
     assert.equal(await page.locator('.cluster.troubled').count(), 1)
     assert.ok((await overflow(page)) <= 0)
 
+    // What the bucket says is shown also where queries fail.
+    await page.route('**/api/v1/query', (route) => route.abort())
+    await goto('/fleet')
+    await until(async () => /the server does not answer/.test((await page.locator('.notices').allTextContents()).join()), 'the failure of the queries')
+    assert.equal(await page.locator('.cluster').count(), 3)
+    await page.unroute('**/api/v1/query')
+
     await goto('/query?g0.expr=up&g0.tab=table')
     await until(async () => (await page.locator('.notices .warning').count()) > 0, 'a warning')
     assert.match(await page.locator('.notices').textContent(), new RegExp(process.env.PAGE_MISSING))
@@ -35,11 +42,9 @@ test('a cluster that is missing stands first, with the reason, and an answer say
     await until(async () => (await page.locator('.badge.bad').count()) > 0, 'the store that is down')
     for (const view of views) {
       await goto(`/${view}`)
-      await page.waitForTimeout(500)
+      await settled(page)
       assert.ok((await overflow(page)) <= 0, view)
-      if (process.env.PAGE_SHOTS) {
-        await page.screenshot({ path: `${process.env.PAGE_SHOTS}/missing-${view}-${viewport.width}.png`, fullPage: true })
-      }
+      await shot(page, `missing-${view}-${viewport.width}`)
     }
     assert.deepEqual(complaints, [])
     await context.close()

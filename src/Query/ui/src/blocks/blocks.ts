@@ -1,26 +1,62 @@
 import { element, fill, svg } from '../element'
 import { formatBytes, groupNumber, plural } from '../format'
 import { live } from '../live'
-import { empty, failure } from '../notice'
+import { empty } from '../notice'
 import { currentParameters, setParameters, type View } from '../router'
-import { formatDuration, formatTime, roughDuration } from '../time'
-import { type Block, type Bucket, loadBucket, type Stream } from './streams'
-
-const laneHeight = 14
+import { formatTime, roughDuration } from '../time'
+import { resolutionClass, resolutionName, stateText, streamLanes } from './lanes'
+import { type Bucket, loadBucket } from './streams'
 
 /** The bucket's blocks by stream on one time axis; a block's meta.json on click. */
 export const blocks: View = (main) => {
-  let open = currentParameters().get('block') ?? ''
+  const parameters = currentParameters()
+  let open = parameters.get('block') ?? ''
   let bucket: Bucket | null = null
+  let lanes: HTMLElement[] = []
+  const unmatched = empty('No block matches the filter.')
   const summary = element('span', { class: 'soft', role: 'status' })
   const body = element('div', {}, empty('Loading…'))
+  const search = element('input', { type: 'search', placeholder: 'Filter by labels or id', 'aria-label': 'Filter blocks by labels or id', value: parameters.get('search') ?? '', oninput: () => (save(false), narrow()) })
   const details = element('aside', { class: 'card block-details', 'aria-label': 'Block', tabindex: -1, hidden: true })
+
+  function save(step: boolean): void {
+    const next = new URLSearchParams()
+    if (search.value !== '') {
+      next.set('search', search.value)
+    }
+    if (open !== '') {
+      next.set('block', open)
+    }
+    setParameters(next, step)
+  }
 
   function choose(id: string): void {
     open = id
-    setParameters(new URLSearchParams(id === '' ? {} : { block: id }), true)
-    body.querySelectorAll('.block').forEach((rect) => rect.classList.toggle('chosen', (rect as SVGElement).dataset.id === id))
+    save(true)
+    const before = body.querySelector<SVGElement>('.chosen')
+    before?.classList.remove('chosen')
+    if (id === '') {
+      before?.focus()
+    } else {
+      rectOf(id)?.classList.add('chosen')
+    }
     drawDetails()
+  }
+
+  function rectOf(id: string): SVGElement | null {
+    return body.querySelector<SVGElement>(`[data-id="${CSS.escape(id)}"]`)
+  }
+
+  /** Leaves the streams whose labels have the text, or that have a block whose id has it; other blocks of the latter fade. */
+  function narrow(): void {
+    const text = search.value.trim().toLowerCase()
+    bucket?.streams.forEach((stream, i) => {
+      const named = stream.name.toLowerCase().includes(text)
+      const matches = (id: string) => named || id.toLowerCase().includes(text)
+      lanes[i].hidden = !stream.blocks.some(({ meta }) => matches(meta.ulid))
+      lanes[i].querySelectorAll<SVGElement>('.block').forEach((rect) => rect.classList.toggle('faded', !matches(rect.dataset.id!)))
+    })
+    unmatched.hidden = lanes.length === 0 || lanes.some((lane) => !lane.hidden)
   }
 
   function drawDetails(): void {
@@ -33,7 +69,7 @@ export const blocks: View = (main) => {
       fill(details, element('div', { class: 'bar' }, element('h2', {}, open), close()), empty('The bucket has no such block (any more).'))
       return
     }
-    const { meta, state } = block
+    const { meta } = block
     const facts: [string, string][] = [
       ['Span', `${formatTime(meta.minTime)} to ${formatTime(meta.maxTime)} (${roughDuration(meta.maxTime - meta.minTime)})`],
       ['Level', String(meta.compaction.level)],
@@ -41,7 +77,7 @@ export const blocks: View = (main) => {
       ['Series', groupNumber(meta.stats.numSeries ?? 0)],
       ['Samples', groupNumber(meta.stats.numSamples ?? 0)],
       ['Size', formatBytes(block.bytes)],
-      ['State', state === null ? 'served' : stateText(block)],
+      ['State', stateText(block)],
     ]
     fill(
       details,
@@ -58,101 +94,39 @@ export const blocks: View = (main) => {
     bucket = data
     const active = document.activeElement instanceof SVGElement ? document.activeElement.dataset.id : undefined
     summary.textContent = data.known ? `${plural(data.count, 'block')} in ${plural(data.streams.length, 'stream')}${data.marked > 0 ? `, ${data.marked} marked for deletion` : ''}` : ''
+    lanes = data.streams.map((stream) => streamLanes(stream, data, open, choose))
     fill(
       body,
       data.faults.length > 0 && element('ul', { class: 'notices' }, ...data.faults.map(([id, state]) => element('li', { class: 'warning' }, element('b', {}, id), ' ', state.fault))),
       data.count === 0
         ? empty(data.known ? 'The bucket has no blocks yet: the first comes when a collector cuts its head.' : 'This process reads no bucket: it was started without --objstore.config.')
-        : element('div', {}, key(data), axis(data), ...data.streams.map((stream) => lane(stream, data))),
+        : element('div', {}, key(data), axis(data), ...lanes, unmatched),
     )
+    narrow()
     if (active !== undefined) {
-      body.querySelector<SVGElement>(`[data-id="${CSS.escape(active)}"]`)?.focus()
+      rectOf(active)?.focus()
     }
     drawDetails()
   }
 
-  function lane(stream: Stream, data: Bucket): HTMLElement {
-    const across = (time: number) => (1000 * (time - data.from)) / Math.max(1, data.to - data.from)
-    const height = stream.lanes * laneHeight
-    const picture = svg('svg', { class: 'blocks', viewBox: `0 0 1000 ${height}`, preserveAspectRatio: 'none', role: 'group', 'aria-label': `Blocks of ${stream.name}` })
-    picture.style.height = `${height}px`
-    for (const [from, to] of stream.holes) {
-      picture.append(svg('rect', { class: 'hole', x: across(from), y: 0, width: across(to) - across(from), height }, svg('title', {}, `nothing from ${formatTime(from)} to ${formatTime(to)}`)))
-    }
-    stream.blocks.forEach((block, i) => {
-      const { meta } = block
-      const text = `${meta.ulid}, level ${meta.compaction.level}, ${formatTime(meta.minTime)}, ${roughDuration(meta.maxTime - meta.minTime)}${block.state === null ? '' : `, ${stateText(block)}`}`
-      picture.append(
-        svg(
-          'rect',
-          {
-            class: `block level${Math.min(4, meta.compaction.level)}${block.state === null ? '' : ' marked'}${meta.ulid === open ? ' chosen' : ''}`,
-            x: across(meta.minTime),
-            y: block.lane * laneHeight + 1,
-            width: Math.max(1.5, across(meta.maxTime) - across(meta.minTime)),
-            height: laneHeight - 2,
-            tabindex: i === 0 ? 0 : -1,
-            role: 'button',
-            'aria-label': text,
-            'data-id': meta.ulid,
-          },
-          svg('title', {}, text),
-        ),
-      )
-    })
-    const of = (e: Event) => (e.target instanceof Element ? e.target.closest<SVGElement>('.block') : null)
-    picture.addEventListener('click', (e) => {
-      const id = of(e)?.dataset.id
-      if (id !== undefined) {
-        choose(id)
-      }
-    })
-    picture.addEventListener('keydown', (e) => {
-      const rect = of(e)
-      if (rect === null) {
-        return
-      }
-      const all = [...picture.querySelectorAll<SVGElement>('.block')]
-      const to = { ArrowRight: all[all.indexOf(rect) + 1], ArrowLeft: all[all.indexOf(rect) - 1], Home: all[0], End: all.at(-1) }[e.key]
-      if (to !== undefined) {
-        e.preventDefault()
-        to.focus()
-      } else if (e.key === 'Enter' || e.key === ' ') {
-        e.preventDefault()
-        choose(rect.dataset.id!)
-      }
-    })
-    return element(
-      'section',
-      { class: 'stream', 'aria-label': stream.name },
-      element(
-        'div',
-        { class: 'stream-name' },
-        element('b', {}, stream.name),
-        element('span', { class: 'badge neutral' }, resolutionName(stream.resolution)),
-        element('span', { class: 'soft' }, [plural(stream.blocks.length, 'block'), formatBytes(stream.bytes), stream.overlaps > 0 && plural(stream.overlaps, 'overlap'), stream.holes.length > 0 && plural(stream.holes.length, 'hole')].filter(Boolean).join(' · ')),
-      ),
-      picture,
-    )
-  }
-
-  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Blocks'), summary), element('div', { class: 'blocks-page' }, body, details))
-  return live(30_000, loadBucket, draw, (e) => fill(body, failure(e)))
+  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Blocks'), summary, element('span', { class: 'spring' }), search), element('div', { class: 'blocks-page' }, body, details))
+  main.addEventListener('keydown', (e) => e.key === 'Escape' && open !== '' && choose(''))
+  return live(30_000, body, loadBucket, draw)
 }
 
-function stateText(block: Block): string {
-  const { state } = block
-  return [state!.deletionTime > 0 && `marked for deletion at ${formatTime(state!.deletionTime)}`, state!.excluded !== '' && `not served: ${state!.excluded}`].filter(Boolean).join(', ')
-}
-
-function resolutionName(milliseconds: number): string {
-  return milliseconds === 0 ? 'raw' : formatDuration(milliseconds)
-}
-
+/** What the colours say: hues are resolutions, shades are levels. */
 function key(data: Bucket): HTMLElement {
   const levels = [...new Set(data.streams.flatMap((s) => s.blocks.map((b) => Math.min(4, b.meta.compaction.level))))].sort()
+  const resolutions = [...new Set(data.streams.map((s) => s.resolution))].sort((a, b) => a - b)
   const entry = (kind: string, text: string) => element('span', { class: 'key' }, svg('svg', { width: 14, height: 10, 'aria-hidden': 'true' }, svg('rect', { class: kind, width: 14, height: 10 })), text)
-  return element('div', { class: 'bar keys' }, ...levels.map((level) => entry(`block level${level}`, level === 4 ? 'level 4 and more' : `level ${level}`)), entry('block marked', 'marked or not served'), entry('hole', 'nothing there'))
+  return element(
+    'div',
+    { class: 'bar keys' },
+    ...resolutions.map((resolution) => entry(`block level2 ${resolutionClass(resolution)}`, resolutionName(resolution))),
+    ...levels.map((level) => entry(`block level${level}`, level === 4 ? 'level 4 and more' : `level ${level}`)),
+    entry('block marked', 'marked or not served'),
+    entry('hole', 'nothing there'),
+  )
 }
 
 function axis(data: Bucket): HTMLElement {

@@ -1,6 +1,6 @@
 import type { PrometheusClient } from '@prometheus-io/codemirror-promql'
 import { ask, type LabelSet } from '../api'
-import { formatSeries } from '../format'
+import { formatSeries, legacyName } from '../format'
 
 type Metadata = Awaited<ReturnType<PrometheusClient['metricMetadata']>>
 
@@ -31,10 +31,15 @@ function of(metric: string | undefined): Record<string, string | number> {
   return metric ? { 'match[]': formatSeries({ __name__: metric }), start, limit: most } : { start, limit: most }
 }
 
+/** A label's name as a part of an address: what a slash or a dot would change is in Prometheus's escaping of values. */
+function escapeName(name: string): string {
+  return legacyName.test(name) ? name : `U__${[...name].map((c, i) => (c === '_' ? '__' : (i === 0 ? /[a-zA-Z]/ : /[a-zA-Z0-9]/).test(c) ? c : `_${c.codePointAt(0)!.toString(16)}_`)).join('')}`
+}
+
 /** What the editor offers, from the API. */
 export const completion: PrometheusClient = {
   labelNames: (metric) => once('labels', of(metric), []),
-  labelValues: (label, metric) => once(`label/${encodeURIComponent(label)}/values`, of(metric), []),
+  labelValues: (label, metric) => once(`label/${escapeName(label)}/values`, of(metric), []),
   metricNames: () => once('label/__name__/values', of(undefined), []),
   // A metric may be called `constructor`: what is looked up by its name must have no names of its own.
   metricMetadata: async () => Object.assign(Object.create(null), await once('metadata', { limit: most, limit_per_metric: 3 }, {})) as Metadata,

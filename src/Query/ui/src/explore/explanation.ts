@@ -1,83 +1,90 @@
-import type { QueryData } from '../api'
+import type { Explained, QueryData } from '../api'
 import { element } from '../element'
-import { formatSeries, groupNumber } from '../format'
-import { formatDuration } from '../time'
+import { formatBytes, groupNumber } from '../format'
+import { type Node, syntaxTree } from './syntaxTree'
 
-interface Matcher {
-  name: string
-  type: string
-  value: string
+const deepestIndent = 16
+
+/** What a query's answer took: its plan with the cost of each operator, statistics, and how its text was understood. */
+export function explanation(tree: Node, data: Pick<QueryData, 'stats' | 'explanation'>): HTMLElement {
+  const { explanation: top, stats } = data
+  return element(
+    'div',
+    { class: 'explanation' },
+    top !== undefined && plan(top),
+    element(
+      'div',
+      { class: 'explanation-parts' },
+      stats !== undefined && element('section', {}, element('h3', {}, 'Statistics'), statistics(stats)),
+      element('section', {}, element('h3', {}, 'Expression'), syntaxTree(tree)),
+    ),
+  )
 }
 
-/** A node as `parse_query` gives it. */
-interface Node {
-  type: string
-  [key: string]: unknown
+/** Operators from the top, each under the one that it feeds; time and memory are an operator's own, without its inputs. */
+function plan(top: Explained): HTMLElement {
+  const rows: { operator: Explained; depth: number; own: number; bytes: number }[] = []
+  const walk = (operator: Explained, depth: number) => {
+    const without = (of: (o: Explained) => number) => Math.max(0, operator.inputs.reduce((rest, input) => rest - of(input), of(operator)))
+    rows.push({ operator, depth, own: without((o) => o.seconds), bytes: without((o) => o.bytes) })
+    operator.inputs.forEach((input) => walk(input, depth + 1))
+  }
+  walk(top, 0)
+  const total = rows.reduce((sum, { own }) => sum + own, 0)
+  return element(
+    'section',
+    {},
+    element('h3', {}, 'Plan'),
+    element(
+      'div',
+      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Plan' },
+      element(
+        'table',
+        { class: 'plan' },
+        element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'Operation'), ...['Series', 'Steps', 'Samples', 'Memory', 'Time'].map((name) => element('th', { scope: 'col', class: 'number' }, name)))),
+        element(
+          'tbody',
+          {},
+          ...rows.map(({ operator, depth, own, bytes }) =>
+            element(
+              'tr',
+              {},
+              element('th', { scope: 'row' }, element('div', { class: 'operation', style: { paddingLeft: `${Math.min(depth, deepestIndent)}em` } }, element('code', {}, operator.operation))),
+              ...[groupNumber(operator.series), groupNumber(operator.steps), groupNumber(operator.samples), formatBytes(bytes)].map((text) => element('td', { class: 'number' }, text)),
+              element('td', { class: 'number' }, milliseconds(own), meter(total === 0 ? 0 : own / total)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
 }
 
-const children = ['expr', 'param', 'lhs', 'rhs'] as const
-
-/** How a query is understood, as a tree, and what its answer took. */
-export function explanation(tree: Node, stats: QueryData['stats']): HTMLElement {
-  return element('div', { class: 'explanation' }, stats !== undefined && statistics(stats), element('h3', {}, 'Expression'), element('ul', { class: 'tree' }, branch(tree)))
+function meter(share: number): HTMLElement {
+  return element('div', { class: 'share', 'aria-hidden': 'true' }, element('i', { style: { width: `${Math.round(100 * share)}%` } }))
 }
 
-function statistics(stats: NonNullable<QueryData['stats']>): HTMLElement {
-  const rows: [string, string][] = [
-    ['Samples looked at', groupNumber(stats.samples.totalQueryableSamples)],
-    ['Samples at once, at most', groupNumber(stats.samples.peakSamples)],
-    ...Object.entries(stats.timings).map(([name, seconds]): [string, string] => [timings[name] ?? name, `${groupNumber(seconds * 1000)} ms`]),
-  ]
-  return element('div', {}, element('h3', {}, 'Statistics'), element('dl', { class: 'facts' }, ...rows.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)])))
+function milliseconds(seconds: number): string {
+  return `${groupNumber(seconds * 1000)} ms`
 }
 
 const timings: Record<string, string> = {
+  execTotalTime: 'In all',
+  execQueueTime: 'Waiting for its turn',
   evalTotalTime: 'Evaluation',
-  resultSortTime: 'Sorting',
   queryPreparationTime: 'Finding series',
   innerEvalTime: 'Computing',
-  execQueueTime: 'Waiting for its turn',
-  execTotalTime: 'In all',
+  resultSortTime: 'Sorting',
 }
 
-function branch(node: Node): HTMLElement {
-  const below = [...children.map((name) => node[name]), ...((node.args as unknown[]) ?? [])].filter((child): child is Node => typeof child === 'object' && child !== null && 'type' in child)
-  return element('li', {}, element('span', { class: 'node-type' }, kind(node)), ' ', element('code', {}, detail(node)), below.length > 0 && element('ul', {}, ...below.map(branch)))
-}
-
-function kind(node: Node): string {
-  return node.type.replace(/([A-Z])/g, ' $1').trim().toLowerCase()
-}
-
-function detail(node: Node): string {
-  switch (node.type) {
-    case 'vectorSelector':
-      return selector(node)
-    case 'matrixSelector':
-      return `${selector(node)}[${formatDuration(Number(node.range ?? 0))}]`
-    case 'aggregation': {
-      const grouping = (node.grouping as string[]) ?? []
-      return `${node.op}${node.without === true ? ` without (${grouping.join(', ')})` : grouping.length > 0 ? ` by (${grouping.join(', ')})` : ''}`
-    }
-    case 'call':
-      return String((node.func as { name?: string } | undefined)?.name ?? '')
-    case 'binaryExpr':
-    case 'unaryExpr':
-      return String(node.op)
-    case 'numberLiteral':
-    case 'stringLiteral':
-      return String(node.val)
-    case 'subquery':
-      return `[${formatDuration(Number(node.range ?? 0))}:${Number(node.step ?? 0) > 0 ? formatDuration(Number(node.step)) : ''}]`
-    default:
-      return ''
-  }
-}
-
-function selector(node: Node): string {
-  const matchers = ((node.matchers as Matcher[]) ?? []).filter((m) => m.name !== '__name__' || m.type !== '=')
-  const offset = Number(node.offset ?? 0)
-  const name = String(node.name ?? '')
-  const text = matchers.length === 0 ? name || formatSeries({}) : `${name}{${matchers.map((m) => m.name + m.type + JSON.stringify(m.value)).join(', ')}}`
-  return text + (offset !== 0 ? ` offset ${formatDuration(offset)}` : '')
+function statistics(stats: NonNullable<QueryData['stats']>): HTMLElement {
+  const { totalQueryableSamples, samplesRead, peakSamples, totalQueryableSamplesPerStep: perStep } = stats.samples
+  const rows: [string, string | undefined][] = [
+    ...Object.entries(timings).map(([name, text]): [string, string | undefined] => [text, stats.timings[name] === undefined ? undefined : milliseconds(stats.timings[name])]),
+    ['Samples looked at', groupNumber(totalQueryableSamples)],
+    ['Samples read', samplesRead === undefined ? undefined : groupNumber(samplesRead)],
+    ['Samples at once, at most', groupNumber(peakSamples)],
+    ['Samples a step, at most', perStep === undefined ? undefined : groupNumber(perStep.reduce((most, [, count]) => Math.max(most, count), 0))],
+  ]
+  return element('dl', { class: 'facts' }, ...rows.filter(([, value]) => value !== undefined).flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]))
 }

@@ -1,8 +1,9 @@
 import { element, fill } from '../element'
 import { currentParameters, setParameters, type View } from '../router'
 import { onSettings } from '../settings'
-import { check, type Choices, makePanel, type Panel } from './panel'
+import { type Choices, makePanel, type Panel } from './panel'
 import { newPanel, type PanelState, readPanels, writePanels } from './panelState'
+import { check } from './timeControls'
 
 const refreshes: [string, number][] = [
   ['Off', 0],
@@ -82,7 +83,7 @@ export const explore: View = (main) => {
     main,
     element(
       'div',
-      { class: 'bar page-bar' },
+      { class: 'bar page-bar explore-bar' },
       element('h1', {}, 'Explore'),
       element('span', { class: 'spring' }),
       element('label', { class: 'check', title: 'Merge what replicas of one cluster measured twice' }, check(choices.dedup, (on) => ((choices.dedup = on), save(true), runAll())), 'Deduplicate'),

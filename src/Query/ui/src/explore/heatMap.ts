@@ -1,90 +1,107 @@
-import type { NativeHistogram, Series } from '../api'
+import uPlot from 'uplot'
+import type { NativeHistogram } from '../api'
 import { element } from '../element'
-import { parseValue, shortNumber } from '../format'
-import { formatTime } from '../time'
+import { groupNumber, parseValue, plural, shortNumber } from '../format'
 import { colour } from './palette'
+import type { RangeSeries } from './rangeAnswer'
+import { keepWide, type PlotSpan, stepTimes, timePlot, timeText } from './timePlot'
 
-const height = 320
-const margin = { left: 64, bottom: 24, top: 8, right: 8 }
+const mostMarks = 14
 
 interface Cell {
-  column: number
   low: number
   high: number
   count: number
 }
 
 /** Native histograms over time: steps across, buckets upwards (each boundary a line, so that exponential ones stand evenly), counts as colour. */
-export function heatMap(all: Series[], start: number, end: number, step: number): { element: HTMLElement; destroy: () => void } {
-  const cells = sum(all, start, step)
-  const bounds = [...new Set(cells.flatMap((c) => [c.low, c.high]))].sort((a, b) => a - b)
+export function heatMap(all: RangeSeries[], span: PlotSpan): { element: HTMLElement; destroy: () => void } {
+  const times = stepTimes(span)
+  const columns = sum(all, span, times.length)
+  const bounds = [...new Set(columns.flatMap((cells) => cells.flatMap((c) => [c.low, c.high])))].sort((a, b) => a - b)
   const rank = new Map(bounds.map((bound, i) => [bound, i]))
-  const columns = Math.floor((end - start) / step) + 1
-  const most = cells.reduce((top, c) => Math.max(top, c.count), 0)
-  const canvas = element('canvas', { class: 'heat', role: 'img', 'aria-label': `Heat map of ${all.length} histograms` })
+  const most = columns.reduce((top, cells) => cells.reduce((t, c) => Math.max(t, c.count), top), 0)
+  const box = element('div', { class: 'plot', role: 'img', 'aria-label': `Heat map of ${plural(all.length, 'histogram')}` })
   const readout = element('div', { class: 'readout', hidden: true })
-  const whole = element('div', { class: 'graph' }, element('p', { class: 'soft' }, `Observations a bucket, the sum of ${all.length} histogram series`), canvas, readout)
-
-  const across = (column: number) => margin.left + ((canvas.clientWidth - margin.left - margin.right) * column) / columns
-  const up = (i: number) => height - margin.bottom - ((height - margin.bottom - margin.top) * i) / Math.max(1, bounds.length - 1)
+  const key = element('span', { class: 'heat-key' }, '0', element('i', { 'aria-hidden': 'true' }), groupNumber(most))
+  const whole = element('div', { class: 'graph' }, element('div', { class: 'bar soft' }, `Observations a bucket, in ${plural(all.length, 'histogram')}`, key), element('div', { class: 'heat' }, readout, box))
+  let plot: uPlot | null = null
 
   function draw(): void {
-    const scale = devicePixelRatio
-    canvas.width = canvas.clientWidth * scale
-    canvas.height = height * scale
-    const pen = canvas.getContext('2d')!
-    pen.scale(scale, scale)
-    const heat = colour('accent')
-    for (const cell of cells) {
-      pen.globalAlpha = 0.12 + 0.88 * Math.sqrt(cell.count / most)
-      pen.fillStyle = heat
-      const [top, bottom] = [up(rank.get(cell.high)!), up(rank.get(cell.low)!)]
-      pen.fillRect(across(cell.column), top, Math.max(1, across(cell.column + 1) - across(cell.column)), Math.max(1, bottom - top))
-    }
-    pen.globalAlpha = 1
-    pen.fillStyle = colour('ink-soft')
-    pen.font = '12px system-ui, sans-serif'
-    pen.textAlign = 'right'
-    pen.textBaseline = 'middle'
-    const every = Math.max(1, Math.ceil(bounds.length / 14))
-    bounds.forEach((bound, i) => i % every === 0 && pen.fillText(shortNumber(bound), margin.left - 6, up(i)))
-    pen.textBaseline = 'alphabetic'
-    const marks = Math.max(2, Math.floor(canvas.clientWidth / 180))
-    for (let i = 0; i <= marks; i++) {
-      pen.textAlign = i === 0 ? 'left' : i === marks ? 'right' : 'center'
-      pen.fillText(formatTime(Math.round((start + ((end - start) * i) / marks) / 1000) * 1000).slice(5, 16), across((columns * i) / marks), height - 6)
+    const marks = Math.ceil(bounds.length / mostMarks)
+    plot = timePlot(
+      box,
+      span,
+      {
+        scale: { range: () => [0, Math.max(1, bounds.length - 1)] },
+        axis: { splits: () => bounds.map((_, i) => i).filter((i) => i % marks === 0), values: (_, ranks) => ranks.map((i) => shortNumber(bounds[i])), grid: { show: false } },
+      },
+      [{ paths: () => null, points: { show: false } }],
+      [times, times.map(() => 0)],
+      { drawClear: [paint], setCursor: [show] },
+    )
+  }
+
+  function paint(u: uPlot): void {
+    const { ctx, bbox } = u
+    const half = span.step / 2000
+    ctx.save()
+    ctx.beginPath()
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height)
+    ctx.clip()
+    ctx.fillStyle = colour('accent')
+    columns.forEach((cells, i) => {
+      const left = Math.round(u.valToPos(times[i] - half, 'x', true))
+      const width = Math.max(1, Math.round(u.valToPos(times[i] + half, 'x', true)) - left)
+      for (const { low, high, count } of cells) {
+        const [top, bottom] = [u.valToPos(rank.get(high)!, 'y', true), u.valToPos(rank.get(low)!, 'y', true)].map(Math.round)
+        ctx.globalAlpha = 0.1 + 0.9 * Math.sqrt(count / most)
+        ctx.fillRect(left, top, width, Math.max(1, bottom - top))
+      }
+    })
+    ctx.restore()
+  }
+
+  function show(u: uPlot): void {
+    const { idx, top = -1 } = u.cursor
+    const height = top < 0 ? NaN : u.posToVal(top, 'y')
+    const cell = idx === null || idx === undefined ? undefined : columns[idx].find((c) => rank.get(c.low)! <= height && height < rank.get(c.high)!)
+    readout.hidden = cell === undefined
+    if (cell !== undefined) {
+      readout.replaceChildren(element('b', {}, groupNumber(cell.count)), ` from ${shortNumber(cell.low)} to ${shortNumber(cell.high)} at ${timeText(times[idx!])}`)
     }
   }
 
-  canvas.addEventListener('mousemove', (e) => {
-    const column = Math.floor(((e.offsetX - margin.left) / (canvas.clientWidth - margin.left - margin.right)) * columns)
-    const hit = cells.find((c) => c.column === column && up(rank.get(c.high)!) <= e.offsetY && up(rank.get(c.low)!) >= e.offsetY)
-    readout.hidden = hit === undefined
-    readout.textContent = hit === undefined ? '' : `${shortNumber(hit.count)} in (${shortNumber(hit.low)}, ${shortNumber(hit.high)}] at ${formatTime(start + column * step)}`
-  })
-  canvas.addEventListener('mouseleave', () => (readout.hidden = true))
-  const resized = new ResizeObserver(draw)
-  resized.observe(canvas)
-  return { element: whole, destroy: () => resized.disconnect() }
+  const stop = keepWide(box, () => plot, draw)
+  return {
+    element: whole,
+    destroy: () => {
+      stop()
+      plot?.destroy()
+    },
+  }
 }
 
-function sum(all: Series[], start: number, step: number): Cell[] {
-  const cells = new Map<string, Cell>()
-  const add = (column: number, histogram: NativeHistogram) => {
-    for (const [, low, high, count] of histogram.buckets ?? []) {
-      const key = `${column} ${low} ${high}`
-      const cell = cells.get(key)
+/** The buckets of all histograms at each step, those with the same bounds added up. */
+function sum(all: RangeSeries[], { start, step }: PlotSpan, count: number): Cell[][] {
+  const columns = Array.from({ length: count }, () => new Map<string, Cell>())
+  const add = (column: Map<string, Cell>, histogram: NativeHistogram) => {
+    for (const [, low, high, counted] of histogram.buckets ?? []) {
+      const cell = column.get(`${low} ${high}`)
       if (cell === undefined) {
-        cells.set(key, { column, low: parseValue(low), high: parseValue(high), count: parseValue(count) })
+        column.set(`${low} ${high}`, { low: parseValue(low), high: parseValue(high), count: parseValue(counted) })
       } else {
-        cell.count += parseValue(count)
+        cell.count += parseValue(counted)
       }
     }
   }
   for (const series of all) {
     for (const [time, histogram] of series.histograms ?? []) {
-      add(Math.round((time * 1000 - start) / step), histogram)
+      const column = columns[Math.round((time * 1000 - start) / step)]
+      if (column !== undefined) {
+        add(column, histogram)
+      }
     }
   }
-  return [...cells.values()]
+  return columns.map((column) => [...column.values()])
 }

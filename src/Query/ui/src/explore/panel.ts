@@ -1,15 +1,16 @@
-import { ask, type Answer, isAborted, type LabelSet, type QueryData, type Series } from '../api'
+import { ask, type Answer, isAborted, type Parameters, type QueryData } from '../api'
 import { element, fill } from '../element'
-import { formatSeries, groupNumber, parseValue, plural } from '../format'
+import { groupNumber, plural } from '../format'
 import { empty, failure, notices } from '../notice'
-import { formatDuration, formatTime, parseDuration, parseTime } from '../time'
 import { type Editor, makeEditor } from './editor'
 import { explanation } from './explanation'
-import { type Exemplar, graph } from './graph'
-import { heatMap } from './heatMap'
-import { type PanelState, ranges, stepOf, type Tab } from './panelState'
+import { loadExemplars } from './exemplars'
+import { isInstant, type PanelState, stepOf, type Tab } from './panelState'
 import { addToHistory, pastQueries } from './queryHistory'
+import { askRange, type RangeData } from './rangeAnswer'
 import { resultTable } from './resultTable'
+import type { Node } from './syntaxTree'
+import { timeControls } from './timeControls'
 
 /** What all panels of a page ask for alike. */
 export interface Choices {
@@ -41,7 +42,7 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
   const editor: Editor = makeEditor(state.expression, () => submit())
   const result = element('div', { class: 'result', role: 'tabpanel', id: `${id}-result`, 'aria-live': 'off' })
   const remarks = element('div', { class: 'remarks' })
-  const line = element('span', { class: 'soft', role: 'status' })
+  const line = element('span', { class: 'soft answer', role: 'status' })
   const controls = element('div', { class: 'bar controls' })
   const pending = element('div', { class: 'pending', 'aria-hidden': 'true' })
   let request: AbortController | null = null
@@ -70,6 +71,9 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
   )
 
   function select(tab: Tab): void {
+    if (tab === 'explain' && state.tab !== 'explain') {
+      state.explainsTable = state.tab === 'table'
+    }
     state.tab = tab
     changed(true)
     drawControls()
@@ -90,79 +94,12 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       tabButtons[i].setAttribute('aria-selected', String(tab === state.tab))
       tabButtons[i].tabIndex = tab === state.tab ? 0 : -1
     })
-    const move = (by: number) => {
-      state.end = (state.end ?? Date.now()) + by
-      update()
-    }
     const update = () => {
       changed(true)
       drawControls()
       run()
     }
-    const end = element('input', {
-      class: 'time',
-      placeholder: 'now',
-      'aria-label': state.tab === 'graph' ? 'End time' : 'Time',
-      title: 'YYYY-MM-DD hh:mm:ss, or empty for now',
-      value: state.end === null ? '' : formatTime(state.end),
-      onchange: () => {
-        const text = end.value.trim()
-        const time = text === '' || text === 'now' ? null : parseTime(text)
-        end.setAttribute('aria-invalid', String(time === null && text !== '' && text !== 'now'))
-        if (time !== null || text === '' || text === 'now') {
-          state.end = time
-          update()
-        }
-      },
-    })
-    const button = (text: string, label: string, act: () => void) => element('button', { type: 'button', 'aria-label': label, title: label, onclick: act }, text)
-    if (state.tab !== 'graph') {
-      const jump = Math.min(state.range, 3_600_000)
-      fill(controls, button('◀', `${formatDuration(jump)} earlier`, () => move(-jump)), end, button('▶', `${formatDuration(jump)} later`, () => move(jump)), state.end !== null && button('Now', 'Back to now', () => ((state.end = null), update())))
-      return
-    }
-    const range = duration('Range', formatDuration(state.range), (length) => {
-      if (length !== null && length > 0) {
-        state.range = length
-        update()
-      }
-    })
-    const step = duration('Step', state.step === null ? '' : formatDuration(state.step), (length) => {
-      state.step = length
-      update()
-    })
-    step.placeholder = formatDuration(stepOf({ ...state, step: null }))
-    const nextRange = (larger: boolean) => {
-      const next = larger ? ranges.find((r) => r > state.range) : ranges.findLast((r) => r < state.range)
-      if (next !== undefined) {
-        state.range = next
-        update()
-      }
-    }
-    fill(
-      controls,
-      element('span', { class: 'group' }, button('−', 'Shorter range', () => nextRange(false)), range, button('+', 'Longer range', () => nextRange(true))),
-      element('span', { class: 'group' }, button('◀', 'Earlier', () => move(-state.range / 2)), end, button('▶', 'Later', () => move(state.range / 2)), state.end !== null && button('Now', 'Back to now', () => ((state.end = null), update()))),
-      element('label', { class: 'group' }, element('span', { class: 'soft' }, 'Step'), step),
-      element('label', { class: 'check' }, check(state.stacked, (on) => ((state.stacked = on), changed(true), redraw())), 'Stacked'),
-    )
-  }
-
-  function duration(label: string, value: string, take: (length: number | null) => void): HTMLInputElement {
-    const input: HTMLInputElement = element('input', {
-      class: 'duration',
-      'aria-label': label,
-      value,
-      onchange: () => {
-        const length = input.value.trim() === '' ? null : parseDuration(input.value)
-        const bad = input.value.trim() !== '' && (length === null || length === 0)
-        input.setAttribute('aria-invalid', String(bad))
-        if (!bad) {
-          take(length)
-        }
-      },
-    })
-    return input
+    fill(controls, ...timeControls(state, update, () => (changed(true), redraw())))
   }
 
   async function run(quiet = false): Promise<void> {
@@ -175,6 +112,7 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       return
     }
     pending.classList.add('on')
+    result.setAttribute('aria-busy', 'true')
     const began = performance.now()
     try {
       await (state.tab === 'graph' ? graphOf(own.signal) : state.tab === 'table' ? tableOf(own.signal) : explain(own.signal))
@@ -190,12 +128,29 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       line.textContent = ''
     }
     pending.classList.remove('on')
+    result.removeAttribute('aria-busy')
   }
 
   const common = () => ({ query: state.expression, stats: 'true', dedup: String(choices.dedup), partial_response: String(choices.partial) })
 
+  /** Of a graph, in milliseconds; its ends are multiples of its step. */
+  function span(): { start: number; end: number; step: number } {
+    const step = stepOf(state)
+    const end = Math.floor((state.end ?? Date.now()) / step) * step
+    return { start: end - Math.floor(state.range / step) * step, end, step }
+  }
+
+  function instant(signal: AbortSignal, more: Parameters = {}): Promise<Answer<QueryData>> {
+    return ask<QueryData>('query', { ...common(), ...more, time: state.end === null ? undefined : state.end / 1000 }, { post: true, signal })
+  }
+
+  function overRange({ start, end, step }: { start: number; end: number; step: number }, signal: AbortSignal, more: Parameters = {}): Promise<Answer<RangeData>> {
+    const grid = { start, step, count: Math.floor((end - start) / step) + 1 }
+    return askRange({ ...common(), ...more, start: start / 1000, end: end / 1000, step: step / 1000 }, grid, signal)
+  }
+
   async function tableOf(signal: AbortSignal): Promise<void> {
-    const answer = await ask<QueryData>('query', { ...common(), time: state.end === null ? undefined : state.end / 1000 }, { post: true, signal })
+    const answer = await instant(signal)
     remark(answer)
     redraw = () => {
       const table = resultTable(answer.data)
@@ -205,50 +160,51 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
   }
 
   async function graphOf(signal: AbortSignal): Promise<void> {
-    const step = stepOf(state)
-    const end = Math.floor((state.end ?? Date.now()) / step) * step
-    const start = end - Math.floor(state.range / step) * step
-    const span = { start: start / 1000, end: end / 1000 }
-    const [answer, found] = await Promise.all([
-      ask<QueryData>('query_range', { ...common(), ...span, step: step / 1000 }, { post: true, signal }),
-      exemplars(state.expression, span, signal),
-    ])
+    const { start, end, step } = span()
+    const [answer, exemplars, { heatMap, graph }] = await Promise.all([overRange({ start, end, step }, signal), loadExemplars(state.expression, start, end, signal), import('./pictures')])
     remark(answer)
-    const all = answer.data.result as Series[]
+    const histograms = answer.data.series.filter((s) => s.histograms !== undefined)
+    const floats = answer.data.series.filter((s) => s.values !== undefined)
+    const zoom = (from: number, to: number) => {
+      state.range = Math.max(1000, Math.round((to - from) / 1000) * 1000)
+      state.end = Math.round(to / 1000) * 1000
+      state.step = null
+      changed(true)
+      drawControls()
+      run()
+    }
     redraw = () => {
-      if (all.length === 0) {
-        show([empty('No series match in this range.')], null)
-        return
-      }
-      const histograms = all.filter((s) => s.histograms !== undefined)
-      const zoom = (from: number, to: number) => {
-        state.range = Math.max(1000, Math.round((to - from) / 1000) * 1000)
-        state.end = Math.round(to / 1000) * 1000
-        state.step = null
-        changed(true)
-        drawControls()
-        run()
-      }
-      const drawn = histograms.length > 0 ? heatMap(histograms, start, end, step) : graph(all, { start, end, step, stacked: state.stacked, zoom, exemplars: found })
-      show([drawn.element], drawn)
+      const span = { start, end, step, zoom }
+      const drawn = [histograms.length > 0 && heatMap(histograms, span), floats.length > 0 && graph(floats, span, state.stacked, exemplars)].filter((picture) => picture !== false)
+      show(drawn.length === 0 ? [empty('No series match in this range.')] : drawn.map((picture) => picture.element), { destroy: () => drawn.forEach((picture) => picture.destroy()) })
     }
     redraw()
   }
 
   async function explain(signal: AbortSignal): Promise<void> {
-    const [tree, answer] = await Promise.all([
-      ask<{ type: string }>('parse_query', { query: state.expression }, { post: true, signal }),
-      ask<QueryData>('query', { ...common(), time: state.end === null ? undefined : state.end / 1000 }, { post: true, signal }),
-    ])
-    remark(answer)
-    redraw = () => show([explanation(tree.data, answer.data.stats)], null)
+    const more = { explain: 'true', stats: 'all' }
+    const asking = isInstant(state) ? instant(signal, more) : overRange(span(), signal, more)
+    const [tree, answer] = await Promise.allSettled([ask<Node>('parse_query', { query: state.expression }, { post: true, signal }), asking])
+    if (tree.status === 'rejected') {
+      throw tree.reason
+    }
+    if (answer.status === 'fulfilled') {
+      remark(answer.value)
+      redraw = () => show([explanation(tree.value.data, answer.value.data)], null)
+    } else {
+      signal.throwIfAborted()
+      fill(remarks, failure(answer.reason))
+      redraw = () => show([explanation(tree.value.data, {})], null)
+    }
     redraw()
   }
 
-  function remark(answer: Answer<QueryData>): void {
+  function remark(answer: Answer<QueryData | RangeData>): void {
     fill(remarks, notices(answer.warnings, answer.infos))
-    const { resultType, result, stats } = answer.data
-    const count = resultType === 'vector' || resultType === 'matrix' ? plural(result.length, 'series', 'series') : resultType
+    const { data } = answer
+    const { stats } = data
+    const series = 'series' in data ? data.series : data.resultType === 'vector' || data.resultType === 'matrix' ? data.result : null
+    const count = series === null ? (data as QueryData).resultType : plural(series.length, 'series', 'series')
     line.textContent = `${answer.warnings.length > 0 ? 'Incomplete · ' : ''}${count}${stats ? ` · ${groupNumber(stats.samples.totalQueryableSamples)} samples` : ''}`
   }
 
@@ -300,7 +256,7 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'How the answer is shown' }, ...tabButtons),
       line,
       element('span', { class: 'spring' }),
-      element('span', { class: 'actions' }, action('Format', format), action('History', openHistory), action('Remove', remove)),
+      element('span', { class: 'actions' }, action('Format', format), action('History', openHistory), action('Remove', remove, 'remove')),
     ),
     controls,
     pending,
@@ -323,21 +279,5 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
       shown?.destroy()
       editor.destroy()
     },
-  }
-}
-
-export function check(on: boolean, take: (on: boolean) => void): HTMLInputElement {
-  const box: HTMLInputElement = element('input', { type: 'checkbox', onchange: () => take(box.checked) })
-  box.checked = on
-  return box
-}
-
-/** Exemplars of a query's series; none when there are none or they can't be had. */
-async function exemplars(query: string, span: { start: number; end: number }, signal: AbortSignal): Promise<Exemplar[]> {
-  try {
-    const answer = await ask<{ seriesLabels: LabelSet; exemplars: { labels: LabelSet; value: string; timestamp: number }[] }[]>('query_exemplars', { query, ...span }, { post: true, signal })
-    return answer.data.flatMap((s) => s.exemplars.map((e) => ({ text: formatSeries(e.labels), time: e.timestamp * 1000, value: parseValue(e.value) })))
-  } catch {
-    return []
   }
 }

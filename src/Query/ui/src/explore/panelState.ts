@@ -12,10 +12,17 @@ export interface PanelState {
   /** Null: chosen by the range. */
   step: number | null
   stacked: boolean
+  /** Whether it is the table's question that is explained, not the graph's. */
+  explainsTable: boolean
+}
+
+/** Whether one moment is asked for, and not a range. */
+export function isInstant(panel: PanelState): boolean {
+  return panel.tab === 'table' || (panel.tab === 'explain' && panel.explainsTable)
 }
 
 export function newPanel(): PanelState {
-  return { expression: '', tab: 'graph', range: 3_600_000, end: null, step: null, stacked: false }
+  return { expression: '', tab: 'graph', range: 3_600_000, end: null, step: null, stacked: false, explainsTable: false }
 }
 
 /** Panels as in Prometheus's addresses: `g0.expr`, `g0.tab`, `g0.range_input`, `g0.end_input`, `g0.step_input`; times there are UTC. */
@@ -30,6 +37,7 @@ export function readPanels(parameters: URLSearchParams): PanelState[] {
     panel.end = readTime(get('end_input') || get('moment_input'))
     panel.step = parseDuration(get('step_input')) || null
     panel.stacked = get('stacked') === '1' || get('display_mode') === 'stacked'
+    panel.explainsTable = get('explain') === 'table'
     panels.push(panel)
   }
   return panels
@@ -49,6 +57,9 @@ export function writePanels(panels: PanelState[], parameters: URLSearchParams): 
     if (panel.stacked) {
       parameters.set(`g${i}.stacked`, '1')
     }
+    if (panel.tab === 'explain' && panel.explainsTable) {
+      parameters.set(`g${i}.explain`, 'table')
+    }
   })
 }
 
@@ -63,4 +74,3 @@ export function stepOf(panel: PanelState): number {
 }
 
 export const ranges = [60_000, 300_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000, 2 * 86_400_000, 7 * 86_400_000, 14 * 86_400_000, 28 * 86_400_000, 56 * 86_400_000, 365 * 86_400_000]
-

@@ -1,9 +1,9 @@
-import type { NativeHistogram, QueryData, Sample, Series } from '../api'
+import type { LabelSet, NativeHistogram, QueryData, Sample, Series } from '../api'
 import { element, fill } from '../element'
 import { formatSeries, plural } from '../format'
 import { formatTime } from '../time'
-import { virtualRows } from '../virtualRows'
-import { seriesText } from './seriesText'
+import { isNarrow, virtualRows } from '../virtualRows'
+import { commonLabels, commonText, seriesText } from './seriesText'
 
 const shownValues = 50
 
@@ -21,7 +21,8 @@ export function resultTable(data: QueryData): { element: HTMLElement; destroy: (
     return { element: element('p', { class: 'empty' }, 'No series match at this time.'), destroy: () => undefined }
   }
   let shown = all
-  const list = virtualRows(30, (i) => row(shown[i]), 'Result')
+  const common = commonLabels(all.map((series) => series.metric))
+  const list = virtualRows(isNarrow() ? 66 : 30, (i) => row(shown[i], common), 'Result')
   const counted = element('span', { class: 'soft', role: 'status' })
   let texts: string[] | null = null
   const filter = element('input', {
@@ -39,14 +40,14 @@ export function resultTable(data: QueryData): { element: HTMLElement; destroy: (
     counted.textContent = shown.length === all.length ? '' : `${plural(shown.length, 'series', 'series')} of ${all.length}`
     list.show(shown.length)
   }
-  const whole = element('div', { class: 'result-table' }, all.length > 10 && element('div', { class: 'bar' }, filter, counted), list.element)
+  const whole = element('div', { class: 'result-table' }, all.length > 10 && element('div', { class: 'bar' }, filter, counted), commonText(common), list.element)
   // Once it stands in the document, and has a height.
   requestAnimationFrame(draw)
   return { element: whole, destroy: list.destroy }
 }
 
-function row(series: Series): HTMLElement {
-  const labels = seriesText(series.metric)
+function row(series: Series, common: LabelSet): HTMLElement {
+  const labels = seriesText(series.metric, common)
   labels.title = formatSeries(series.metric)
   const made = element('div', { class: 'row', role: 'listitem' }, labels)
   if (series.histogram) {

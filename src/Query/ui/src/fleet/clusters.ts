@@ -1,4 +1,4 @@
-import { ask, type QueryData, type Series } from '../api'
+import { type Answer, ApiError, ask, type QueryData, type Series } from '../api'
 import { parseValue } from '../format'
 
 export interface Collector {
@@ -60,7 +60,9 @@ export interface Fleet {
   faults: string[]
   warnings: string[]
   now: number
+  /** Of the timeline; both are steps. */
   start: number
+  end: number
   step: number
   bucket: boolean
 }
@@ -71,14 +73,24 @@ const lateAfter = 60_000
 export async function loadFleet(range: number, signal: AbortSignal): Promise<Fleet> {
   const step = Math.max(1000, Math.ceil(range / 120 / 1000) * 1000)
   const end = Math.floor(Date.now() / step) * step
-  const start = end - range
-  const query = (text: string) => ask<QueryData>('query', { query: text }, { post: true, signal })
+  const start = end - Math.floor(range / step) * step
+  const failed: string[] = []
+  // Without an answer to one of the questions the others are still worth showing.
+  const tolerate = (answer: Promise<Answer<QueryData>>): Promise<Answer<QueryData>> =>
+    answer.catch((e: unknown) => {
+      if (!(e instanceof ApiError)) {
+        throw e
+      }
+      failed.push(e.message)
+      return { data: { resultType: 'vector', result: [] }, warnings: [], infos: [] }
+    })
+  const query = (text: string) => tolerate(ask<QueryData>('query', { query: text }, { post: true, signal }))
   const [status, up, newest, rate, timeline] = await Promise.all([
     ask<FleetStatus>('status/fleet', {}, { signal }),
     query('count_values by (cluster) ("up", up)'),
     query('max by (cluster) (timestamp(up))'),
     query('sum by (cluster) (sum_over_time(scrape_samples_post_metric_relabeling[1m])) / 60'),
-    ask<QueryData>('query_range', { query: `count by (cluster) (count_over_time(up[${Math.max(15, step / 1000)}s]))`, start: start / 1000, end: end / 1000, step: step / 1000 }, { post: true, signal }),
+    tolerate(ask<QueryData>('query_range', { query: `count by (cluster) (count_over_time(up[${Math.max(15, step / 1000)}s]))`, start: start / 1000, end: end / 1000, step: step / 1000 }, { post: true, signal })),
   ])
   const clusters = new Map<string, Cluster>()
   const of = (name: string) => {
@@ -115,13 +127,15 @@ export async function loadFleet(range: number, signal: AbortSignal): Promise<Fle
   for (const cluster of clusters.values()) {
     cluster.troubles = troubles(cluster, now)
   }
-  const warnings = [up, newest, rate, timeline].flatMap((answer) => answer.warnings)
+  // Of warnings that differ in their times only, the one that spans most.
+  const warnings = Map.groupBy([...failed, ...[timeline, up, newest, rate].flatMap((answer) => answer.warnings)], (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, ''))
   return {
     clusters: [...clusters.values()].sort((a, b) => b.troubles.length - a.troubles.length || a.name.localeCompare(b.name)),
     faults: status.data.faults,
-    warnings: [...new Set(warnings)],
+    warnings: [...warnings.values()].map(([text]) => text),
     now,
     start,
+    end,
     step,
     bucket: status.data.bucket,
   }

@@ -1,11 +1,11 @@
 import { element, fill } from '../element'
 import { groupNumber, plural, shortNumber } from '../format'
 import { live } from '../live'
-import { empty, failure, notices } from '../notice'
+import { empty, notices } from '../notice'
 import { addressOf, currentParameters, setParameters, type View } from '../router'
 import { ago, formatDuration, formatTime, parseDuration, roughDuration } from '../time'
 import { type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
-import { timeline } from './timeline'
+import { timeline, timelineKey } from './timeline'
 
 const spans = ['15m', '1h', '6h', '1d', '7d']
 
@@ -46,7 +46,7 @@ export const fleet: View = (main) => {
       notices([...data.faults, ...data.warnings], []),
       data.clusters.length === 0
         ? empty('No cluster has written yet. A collector is started with ', element('code', {}, 'observe collector --config.file=… --objstore.config-file=…'), '.')
-        : element('div', { class: 'clusters', role: 'list' }, ...data.clusters.map((cluster) => row(cluster, data))),
+        : element('div', {}, timelineKey(data), element('div', { role: 'list' }, ...data.clusters.map((cluster) => row(cluster, data)))),
     )
     if (active !== undefined) {
       body.querySelectorAll<HTMLElement>('[data-cluster]').forEach((button) => button.dataset.cluster === active && button.focus())
@@ -92,17 +92,22 @@ export const fleet: View = (main) => {
         figure('Series', cluster.series === null ? '–' : groupNumber(cluster.series)),
         figure('Samples/s', cluster.samplesPerSecond === null ? '–' : shortNumber(cluster.samplesPerSecond)),
         figure('Version', cluster.versions.join(', ') || '–'),
+        element(
+          'div',
+          { class: 'links' },
+          element('a', { href: addressOf('query', new URLSearchParams({ 'g0.expr': `up${selector}`, 'g0.tab': 'table' })) }, 'Explore'),
+          element('a', { href: addressOf('targets', new URLSearchParams({ search: cluster.name })) }, 'Targets'),
+        ),
       ),
       bad && element('p', { class: 'troubles' }, cluster.troubles.join(' · ')),
       timeline(cluster, data),
-      element('p', { class: 'links' }, element('a', { href: addressOf('query', new URLSearchParams({ 'g0.expr': `up${selector}`, 'g0.tab': 'table' })) }, 'Explore'), element('a', { href: addressOf('targets', new URLSearchParams({ search: cluster.name })) }, 'Targets')),
       details,
     )
   }
 
   function start(): void {
     end()
-    end = live(10_000, (signal) => loadFleet(range, signal), show, (e) => fill(body, failure(e)))
+    end = live(10_000, body, (signal) => loadFleet(range, signal), show)
   }
 
   fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Fleet'), summary, element('span', { class: 'spring' }), element('label', { class: 'group' }, element('span', { class: 'soft' }, 'Timeline'), span)), body)
@@ -119,10 +124,11 @@ function members(cluster: Cluster, data: Fleet): HTMLElement {
     return empty(data.bucket ? 'The bucket has no word of its collectors.' : 'What collectors say of themselves stands in the bucket; this process reads none.')
   }
   const head = ['Collector', 'State', 'Newest sample', 'Targets', 'Series', 'In the bucket until', 'Not shipped', 'Version', 'Configuration']
+  const column = (name: string) => element('th', { scope: 'col', class: name === 'Series' ? 'number' : undefined }, name)
   return element(
     'div',
     { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `Collectors of ${cluster.name}` },
-    element('table', {}, element('thead', {}, element('tr', {}, ...head.map((name) => element('th', { scope: 'col' }, name)))), element('tbody', {}, ...cluster.collectors.map((collector) => member(collector, cluster, data)))),
+    element('table', {}, element('thead', {}, element('tr', {}, ...head.map(column))), element('tbody', {}, ...cluster.collectors.map((collector) => member(collector, cluster, data)))),
   )
 }
 
