@@ -99,6 +99,9 @@ sealed class BucketBlock : IDisposable
         }
     }
 
+    /// <summary>The bucket is a folder of this machine.</summary>
+    public bool IsLocal => _bucket.LocalPath(BucketBlocks.Key(Meta.Id, "index")) is not null;
+
     /// <summary>The block's own files, where the bucket is a folder of this machine.</summary>
     /// <exception cref="ObjectNotFoundException">They are gone.</exception>
     public LocalBlock? Local()

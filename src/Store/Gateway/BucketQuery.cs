@@ -296,29 +296,42 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         List<Source> sources, bool withChunks, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         var all = new BlockEntries[sources.Count];
-        await Parallel.ForEachAsync(
-            Enumerable.Range(0, sources.Count),
-            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
-            async (i, token) =>
+        if (sources.TrueForAll(source => source.Block.IsLocal))
+        {
+            // Each is read on all cores, and none waits for anything.
+            for (var i = 0; i < all.Length; i++)
             {
-                var (block, rest, range) = (sources[i].Block, sources[i].Matchers, sources[i].Hull.Intersect(hints.Range));
-                await TryAsync(
-                    block,
-                    async () =>
-                    {
-                        var entries = await block.EntriesAsync(rest, range, withChunks, budget, token);
-                        lock (_entries)
-                        {
-                            _entries.Add(entries);
-                        }
+                await ReadAsync(i, cancellationToken);
+            }
 
-                        entries.Sort();
-                        all[i] = entries;
-                    },
-                    vanished);
-                all[i] ??= new BlockEntries(Labels.Empty, range);
-            });
+            return all;
+        }
+
+        await Parallel.ForEachAsync(
+            Enumerable.Range(0, all.Length),
+            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+            async (i, token) => await ReadAsync(i, token));
         return all;
+
+        async Task ReadAsync(int i, CancellationToken token)
+        {
+            var (block, rest, range) = (sources[i].Block, sources[i].Matchers, sources[i].Hull.Intersect(hints.Range));
+            await TryAsync(
+                block,
+                async () =>
+                {
+                    var entries = await block.EntriesAsync(rest, range, withChunks, budget, token);
+                    lock (_entries)
+                    {
+                        _entries.Add(entries);
+                    }
+
+                    entries.Sort();
+                    all[i] = entries;
+                },
+                vanished);
+            all[i] ??= new BlockEntries(Labels.Empty, range);
+        }
     }
 
     static SeriesBatch? NextBatch(EntryMerge merge, Labels? after)

@@ -106,41 +106,20 @@ static class RateFunctions
     /// <param name="toZero">How many sampled intervals before the first sample a counter was zero; NaN where that does not matter.</param>
     static double Factor(Window window, ReadOnlySpan<long> times, long start, double toZero, bool isRate)
     {
-        var (firstTime, lastTime) = (times[0], times[^1]);
-        var toStart = (firstTime - window.RangeStart) / 1000.0;
-        var toEnd = (window.RangeEnd - lastTime) / 1000.0;
-        var sampled = (lastTime - firstTime) / 1000.0;
-        var average = times.Length > 1 ? sampled / (times.Length - 1) : 0;
-
-        // A bound is near when another sample could have been expected before it; a series that begins or ends further away
-        // is taken to do so half an interval beyond its samples.
-        var threshold = average * 1.1;
-        if (start != 0)
+        var geometry = window.Geometry;
+        if (!geometry.Fits(window, times, start))
         {
-            toStart = 0;
-            sampled = (lastTime - start) / 1000.0;
-        }
-        else
-        {
-            if (toStart >= threshold)
-            {
-                toStart = average / 2;
-            }
-
-            var durationToZero = sampled * toZero;
-            if (durationToZero < toStart)
-            {
-                toStart = durationToZero;
-            }
+            window.Geometry = geometry = new WindowGeometry(window, times, start);
         }
 
-        if (toEnd >= threshold)
+        var durationToZero = geometry.Sampled * toZero;
+        if (start == 0 && durationToZero < geometry.ToStart)
         {
-            toEnd = average / 2;
+            var factor = geometry.Sampled == 0 ? 1 : (geometry.Sampled + durationToZero + geometry.ToEnd) / geometry.Sampled;
+            return isRate ? factor / (window.RangeMs / 1000.0) : factor;
         }
 
-        var factor = sampled == 0 ? 1 : (sampled + toStart + toEnd) / sampled;
-        return isRate ? factor / (window.RangeMs / 1000.0) : factor;
+        return isRate ? geometry.RateFactor : geometry.Factor;
     }
 
     static Point OfHistograms(Window window, bool isCounter, bool isRate)

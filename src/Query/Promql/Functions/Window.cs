@@ -46,6 +46,9 @@ sealed class Window
     /// <summary>The time of the step.</summary>
     public long Time { get; set; }
 
+    /// <summary>Of the step before, for <see cref="RateFunctions"/>.</summary>
+    public WindowGeometry Geometry { get; set; }
+
     public bool Anchored { get; set; }
 
     public bool Smoothed { get; set; }
