@@ -51,6 +51,7 @@ sealed class SeriesMerge
         var part = worker.RentColumn(column.Steps);
         foreach (var source in _sources[output])
         {
+            worker.Work(part.Steps);
             part.Clear();
             evaluateSource(source, part, worker);
             if (_strict && !part.IsEmpty && !column.IsEmpty)

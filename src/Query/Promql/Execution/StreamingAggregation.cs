@@ -24,6 +24,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         var accumulators = new Accumulator[groups.Count];
         for (var i = 0; i < accumulators.Length; i++)
         {
+            evaluation.CancellationToken.ThrowIfCancellationRequested();
             accumulators[i] = newAccumulator(Grid.Count);
             evaluation.AddBytes(accumulators[i].Bytes);
         }
@@ -36,6 +37,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         long samples = 0;
         for (var i = 0; i < accumulators.Length; i++)
         {
+            worker.Work(Grid.Count);
             _results[i] = worker.RentColumn(Grid.Count);
             accumulators[i].Finish(_results[i], site);
             evaluation.AddBytes(-accumulators[i].Bytes);
