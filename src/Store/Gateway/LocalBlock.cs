@@ -54,7 +54,7 @@ sealed class LocalBlock
         var entries = new List<BlockEntry>();
         using var reader = Index.Series();
         using var merged = new ByteWriter();
-        for (var postings = Index.Select(matchers); postings.Next();)
+        for (var postings = Index.Select(matchers, cancellationToken); postings.Next();)
         {
             cancellationToken.ThrowIfCancellationRequested();
             reader.Read(postings.Current, withChunks);
