@@ -149,6 +149,7 @@ public sealed class PromqlEngine : IDisposable
             Infos = [.. evaluation.SourceWarnings.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
+            Memory = evaluation.KeepResult(),
         };
     }
 

@@ -14,6 +14,7 @@ sealed class Evaluation(
     readonly List<Worker> _workers = [];
     readonly List<SeriesSelection> _selections = [];
     long _bytes;
+    long _resultBytes;
     long _series;
     long _samples;
     long _peakSamples;
@@ -139,6 +140,21 @@ sealed class Evaluation(
         }
     }
 
+    /// <summary>As <see cref="AddBytes"/>, for what the result keeps after the evaluation.</summary>
+    public void AddResultBytes(long bytes)
+    {
+        AddBytes(bytes);
+        Interlocked.Add(ref _resultBytes, bytes);
+    }
+
+    /// <summary>Makes the result the holder of its bytes: they stay taken until that is disposed.</summary>
+    public IDisposable KeepResult()
+    {
+        var kept = Interlocked.Exchange(ref _resultBytes, 0);
+        Interlocked.Add(ref _bytes, -kept);
+        return new Kept(memory, kept);
+    }
+
     /// <summary>Takes note of samples that Prometheus would hold from now on; negative where it would let them go.</summary>
     /// <param name="transient">Samples of the window at hand, which count for the moment only.</param>
     public void HoldSamples(long count, long transient = 0)
@@ -182,5 +198,11 @@ sealed class Evaluation(
         }
 
         memory.Take(-Interlocked.Exchange(ref _bytes, 0));
+    }
+    sealed class Kept(MemoryGate memory, long bytes) : IDisposable
+    {
+        long _bytes = bytes;
+
+        public void Dispose() => memory.Take(-Interlocked.Exchange(ref _bytes, 0));
     }
 }
