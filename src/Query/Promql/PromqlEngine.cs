@@ -12,12 +12,14 @@ public sealed class PromqlEngine : IDisposable
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
     readonly MemoryGate _memory;
+    readonly QueryThreads _threads;
 
     public PromqlEngine(EngineOptions options)
     {
         Options = options;
         _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
         _memory = new MemoryGate(options.MaxTotalBytes);
+        _threads = new QueryThreads(options.MaxConcurrency > 0 ? options.MaxConcurrency + Environment.ProcessorCount : int.MaxValue);
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -72,7 +74,11 @@ public sealed class PromqlEngine : IDisposable
         return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
     }
 
-    public void Dispose() => _gate.Dispose();
+    public void Dispose()
+    {
+        _gate.Dispose();
+        _threads.Dispose();
+    }
 
     async Task<QueryResult> EvaluateAsync(Run run, long? timeoutMs, CancellationToken cancellationToken)
     {
@@ -89,7 +95,7 @@ public sealed class PromqlEngine : IDisposable
             try
             {
                 var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await EvaluateAsync(run, statistics, either.Token);
+                var result = await _threads.RunAsync(() => EvaluateAsync(run, statistics, either.Token), either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }

@@ -112,7 +112,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             var headers = new ConcurrentDictionary<BucketBlock, IndexHeader>();
             await Parallel.ForEachAsync(
                 Plan().Select(source => source.Block),
-                new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+                Parallelism(cancellationToken),
                 async (block, token) => await TryAsync(block, async () => headers[block] = await block.HeaderAsync(token), vanished));
             foreach (var (block, header) in headers)
             {
@@ -134,6 +134,14 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             await ReplaceAsync(vanished, cancellationToken);
         }
     }
+
+    // On the threads of whoever asks: much of it computes.
+    ParallelOptions Parallelism(CancellationToken cancellationToken) => new()
+    {
+        MaxDegreeOfParallelism = store.Options.Concurrency,
+        TaskScheduler = TaskScheduler.Current,
+        CancellationToken = cancellationToken,
+    };
 
     // A block that can't be read is told of and left out, or noted as vanished.
     async Task TryAsync(BucketBlock block, Func<Task> read, ConcurrentBag<BlockId> vanished)
@@ -279,7 +287,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         var entries = new List<BlockEntry>[sources.Count];
         await Parallel.ForEachAsync(
             Enumerable.Range(0, sources.Count),
-            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+            Parallelism(cancellationToken),
             async (i, token) =>
             {
                 entries[i] = [];
@@ -394,7 +402,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         var fetched = new ConcurrentDictionary<ChunkMeta[], Chunk[]>(ReferenceEqualityComparer.Instance);
         await Parallel.ForEachAsync(
             members,
-            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+            Parallelism(cancellationToken),
             async (group, token) =>
             {
                 var block = sources[group.Key].Block;

@@ -29,6 +29,9 @@ sealed class Evaluation(
 
     public CancellationToken CancellationToken { get; } = cancellationToken;
 
+    /// <summary>To be held while series are asked for, so that a query of hundreds of selectors does not ask all its sources for all of them at once.</summary>
+    public SemaphoreSlim Selecting { get; } = new(16);
+
     /// <summary>What the sources of the series had to say.</summary>
     public Warnings SourceWarnings { get; } = new();
 
@@ -106,7 +109,12 @@ sealed class Evaluation(
             Parallel.For(
                 0,
                 count,
-                new ParallelOptions { CancellationToken = CancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount },
+                new ParallelOptions
+                {
+                    CancellationToken = CancellationToken,
+                    MaxDegreeOfParallelism = Environment.ProcessorCount,
+                    TaskScheduler = TaskScheduler.Current,
+                },
                 Rent,
                 (i, _, worker) =>
                 {

@@ -21,6 +21,19 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     async Task<Series[]> LoadAsync()
     {
+        await evaluation.Selecting.WaitAsync(evaluation.CancellationToken);
+        try
+        {
+            return await ReadAsync();
+        }
+        finally
+        {
+            evaluation.Selecting.Release();
+        }
+    }
+
+    async Task<Series[]> ReadAsync()
+    {
         var series = new List<Series>();
         _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)
             .GetAsyncEnumerator(evaluation.CancellationToken);
