@@ -2,6 +2,7 @@ using System.Text;
 using Observe.Query.Promql.Execution;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
 using Observe.Store.Querying;
 
 namespace Observe.Query.Promql;
@@ -85,6 +86,8 @@ public sealed class PromqlEngine : IDisposable
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
         var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
+        var deadline = limit == long.MaxValue ? long.MaxValue : started + (long)(limit / 1000.0 * clock.TimestampFrequency);
+        var where = "query queue";
         using var timeout = limit == long.MaxValue
             ? new CancellationTokenSource()
             : new CancellationTokenSource(TimeSpan.FromMilliseconds(limit), clock);
@@ -92,10 +95,11 @@ public sealed class PromqlEngine : IDisposable
         try
         {
             await _gate.WaitAsync(either.Token);
+            where = "expression evaluation";
             try
             {
                 var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await _threads.RunAsync(() => EvaluateAsync(run, statistics, either.Token), either.Token);
+                var result = await _threads.RunAsync(() => EvaluateAsync(run, statistics, deadline, either.Token), either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }
@@ -106,15 +110,17 @@ public sealed class PromqlEngine : IDisposable
         }
         catch (OutOfMemoryException)
         {
-            throw new LimitException("query needs more memory than the process has left (--query.max-bytes)");
+            throw new LimitException(
+                $"query needs more memory than the process has left; one may hold {Options.MaxBytes} bytes (--query.max-bytes), all together {Options.MaxTotalBytes} (--query.max-total-bytes)");
         }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && (timeout.IsCancellationRequested || clock.GetTimestamp() > deadline))
         {
-            throw new QueryTimeoutException();
+            var whose = limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout";
+            throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(TimeSpan.FromMilliseconds(limit))} ({whose})");
         }
     }
 
-    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
     {
         var started = Options.Clock.GetTimestamp();
         var plan = Plan(run);
@@ -122,9 +128,10 @@ public sealed class PromqlEngine : IDisposable
 
         await using var evaluation = new Evaluation(run.Querier, Options, _memory, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
         {
+            Deadline = deadline,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };
-        cancellationToken.ThrowIfCancellationRequested();
+        evaluation.ThrowIfOver();
         var series = plan is TextNode ? [] : await SeriesAsync(plan, run, evaluation);
         statistics.InnerEvalTime = Options.Clock.GetElapsedTime(started) - statistics.QueryPreparationTime;
         var type = run.IsRange ? ResultType.Matrix : plan.Type switch

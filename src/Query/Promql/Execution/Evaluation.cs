@@ -29,6 +29,9 @@ sealed class Evaluation(
 
     public CancellationToken CancellationToken { get; } = cancellationToken;
 
+    /// <summary>Its last moment, in the clock's timestamps.</summary>
+    public required long Deadline { get; init; }
+
     /// <summary>To be held while series are asked for, so that a query of hundreds of selectors does not ask all its sources for all of them at once.</summary>
     public SemaphoreSlim Selecting { get; } = new(16);
 
@@ -87,6 +90,16 @@ sealed class Evaluation(
         }
     }
 
+    /// <summary>Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too.</summary>
+    public void ThrowIfOver()
+    {
+        CancellationToken.ThrowIfCancellationRequested();
+        if (Options.Clock.GetTimestamp() > Deadline)
+        {
+            throw new OperationCanceledException("the query's time is up");
+        }
+    }
+
     /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
     /// <param name="cost">About how many samples an index costs.</param>
     public void ForEach(int count, long cost, Action<int, Worker> body)
@@ -96,7 +109,7 @@ sealed class Evaluation(
             var worker = Rent();
             for (var i = 0; i < count; i++)
             {
-                CancellationToken.ThrowIfCancellationRequested();
+                ThrowIfOver();
                 body(i, worker);
             }
 
@@ -118,6 +131,7 @@ sealed class Evaluation(
                 Rent,
                 (i, _, worker) =>
                 {
+                    ThrowIfOver();
                     body(i, worker);
                     return worker;
                 },

@@ -7,7 +7,7 @@ namespace Observe.Query.Promql.Execution;
 sealed class Relabelling(SeriesOperator input, string target, Func<Labels, string?> value, Scope scope) : MappingOperator(input, scope)
 {
     /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
-    const int MaxValueLength = 64 * 1024;
+    const int MaxValueLength = 16 * 1024;
 
     public static Relabelling Replace(SeriesOperator input, string target, string replacement, string source, string pattern, Scope scope)
     {
@@ -51,7 +51,7 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         var builder = new LabelsBuilder();
         return Array.ConvertAll(input, series =>
         {
-            evaluation.CancellationToken.ThrowIfCancellationRequested();
+            evaluation.ThrowIfOver();
             if (value(series.Labels) is not { } set)
             {
                 return series;
@@ -71,7 +71,7 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
     {
         if (length > MaxValueLength)
         {
-            throw new LimitException($"{function} might make a label value of {length} characters, more than {MaxValueLength}");
+            throw new LimitException($"{function} might make a label value of {length} characters, more than {MaxValueLength}, which no flag raises");
         }
     }
 

@@ -71,7 +71,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     {
         await left.OpenAsync(evaluation);
         await right.OpenAsync(evaluation);
-        evaluation.CancellationToken.ThrowIfCancellationRequested();
+        evaluation.ThrowIfOver();
         var labels = new MatchedLabels(_node.Operator, _matching, !evaluation.DelayedNameRemoval && _node.ReturnBool);
         var signatures = new SignatureMap(Many.Series, One.Series, _matching);
         var many = SignatureMap.Members(signatures.Left, signatures.Count);
@@ -101,7 +101,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             evaluation.AddBytes(PairBytes * many[signature].Length * one[signature].Length);
             foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
             {
-                evaluation.CancellationToken.ThrowIfCancellationRequested();
+                evaluation.ThrowIfOver();
                 var output = outputs.Number(result.Encoded);
                 if (output == users.Count)
                 {

@@ -72,7 +72,7 @@ sealed class Worker(Evaluation evaluation)
         if (_sinceCheck >= CheckEvery)
         {
             _sinceCheck = 0;
-            Evaluation.CancellationToken.ThrowIfCancellationRequested();
+            Evaluation.ThrowIfOver();
         }
     }
 

@@ -109,7 +109,7 @@ public class PromqlEngineTests
         var query = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0) { TimeoutMs = 1_000 }, CancellationToken.None);
         clock.Advance(TimeSpan.FromMilliseconds(1_000));
         var stopped = await Assert.ThrowsAsync<QueryTimeoutException>(() => query);
-        Assert.Equal("query timed out in expression evaluation", stopped.Message);
+        Assert.Equal("query timed out in expression evaluation after 1s (the request's timeout)", stopped.Message);
     }
 
     [Fact]
