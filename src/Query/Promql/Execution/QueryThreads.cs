@@ -2,7 +2,8 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>
 /// The threads that queries compute on. The thread pool has about as many threads as there are cores: sockets, timers and scrapes, which
-/// live there, would wait behind every query, and a query would not learn that its time is up. Here the operating system shares the cores.
+/// live there, would wait behind every query, and a query would not learn that its time is up. Here the operating system shares the cores
+/// among the queries, each with as many threads as there are cores.
 /// </summary>
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
 sealed class QueryThreads(int most) : TaskScheduler, IDisposable
@@ -14,9 +15,12 @@ sealed class QueryThreads(int most) : TaskScheduler, IDisposable
 
     public override int MaximumConcurrencyLevel => most;
 
-    /// <summary>Runs it here, and what follows its awaits as well.</summary>
-    public Task<T> RunAsync<T>(Func<Task<T>> work, CancellationToken cancellationToken) =>
-        Task.Factory.StartNew(work, cancellationToken, TaskCreationOptions.DenyChildAttach, this).Unwrap();
+    /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
+    public Task<T> RunAsync<T>(Func<Task<T>> query, CancellationToken cancellationToken)
+    {
+        var share = new ConcurrentExclusiveSchedulerPair(this, Environment.ProcessorCount).ConcurrentScheduler;
+        return Task.Factory.StartNew(query, cancellationToken, TaskCreationOptions.DenyChildAttach, share).Unwrap();
+    }
 
     /// <summary>Threads end when nothing is left to do.</summary>
     public void Dispose()

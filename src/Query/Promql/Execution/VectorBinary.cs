@@ -102,7 +102,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
             {
                 evaluation.ThrowIfOver();
-                var output = outputs.Number(result.Encoded);
+                var output = outputs.Number(result);
                 if (output == users.Count)
                 {
                     users.Add(0);
