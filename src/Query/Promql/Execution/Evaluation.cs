@@ -9,6 +9,8 @@ sealed class Evaluation(
     IQuerier querier, EngineOptions options, MemoryGate memory, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
+    readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+
     // Not a ConcurrentBag: what is left in one stays reachable from the threads that put it there, and workers refer to all of the query.
     readonly Stack<Worker> _idle = [];
     readonly List<Worker> _workers = [];
@@ -27,13 +29,13 @@ sealed class Evaluation(
 
     public long MaxResolutionMs { get; } = maxResolutionMs;
 
-    public CancellationToken CancellationToken { get; } = cancellationToken;
+    /// <summary>Cancelled when the query is to stop, and when it is over.</summary>
+    public CancellationToken CancellationToken => _stop.Token;
 
     /// <summary>Its last moment, in the clock's timestamps.</summary>
     public required long Deadline { get; init; }
 
-    /// <summary>To be held while series are asked for, so that a query of hundreds of selectors does not ask all its sources for all of them at once.</summary>
-    public SemaphoreSlim Selecting { get; } = new(16);
+    public Prefetch Prefetch { get; } = new(16);
 
     /// <summary>What the sources of the series had to say.</summary>
     public Warnings SourceWarnings { get; } = new();
@@ -214,13 +216,17 @@ sealed class Evaluation(
 
     public async ValueTask DisposeAsync()
     {
+        await _stop.CancelAsync();
+        await Prefetch.DisposeAsync();
         foreach (var selection in _selections)
         {
             await selection.DisposeAsync();
         }
 
         memory.Take(-Interlocked.Exchange(ref _bytes, 0));
+        _stop.Dispose();
     }
+
     sealed class Kept(MemoryGate memory, long bytes) : IDisposable
     {
         long _bytes = bytes;

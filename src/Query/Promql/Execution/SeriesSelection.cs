@@ -9,6 +9,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
     const int SeriesBytes = 256;
 
+    readonly Lock _lock = new();
     Task<Series[]>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
@@ -17,22 +18,15 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     public IReadOnlyList<Matcher> Matchers { get; } = matchers;
 
     /// <summary>The series; readable until this is disposed.</summary>
-    public Task<Series[]> SeriesAsync() => _loading ??= LoadAsync();
-
-    async Task<Series[]> LoadAsync()
+    public Task<Series[]> SeriesAsync()
     {
-        await evaluation.Selecting.WaitAsync(evaluation.CancellationToken);
-        try
+        lock (_lock)
         {
-            return await ReadAsync();
-        }
-        finally
-        {
-            evaluation.Selecting.Release();
+            return _loading ??= LoadAsync();
         }
     }
 
-    async Task<Series[]> ReadAsync()
+    async Task<Series[]> LoadAsync()
     {
         var series = new List<Series>();
         _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)

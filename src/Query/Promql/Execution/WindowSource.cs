@@ -56,7 +56,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
 
     public override long Cost => grid.Count + ((Times.Last - Times.First + RangeMs) / 15_000);
 
-    public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
+    public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
     public override async Task OpenAsync(Evaluation evaluation)
     {
