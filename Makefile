@@ -41,8 +41,8 @@ fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Obs
 	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
 
-death: ## send COUNT hostile queries, from SEED on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
-	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
+death: ## send COUNT hostile queries, of SEED from number FIRST on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
+	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_FIRST=$(FIRST) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~QueriesOfDeathTests --logger 'console;verbosity=detailed'
 
 death: COUNT = 5000

@@ -207,7 +207,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     }
 
     /// <summary>
-    /// The series of one store, read ahead of the merge by a task of its own. The store's enumerator stays open until the end, since
+    /// The series of one store, read ahead of the merge by a task of its own, where the query itself computes. The store's enumerator stays open until the end, since
     /// series are readable for as long.
     /// </summary>
     sealed class StoreStream : IQuerier
@@ -220,7 +220,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
         public StoreStream(
             StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken) =>
-            _pump = Task.Run(() => PumpAsync(store, hints, matchers, lacks, metrics, cancellationToken), CancellationToken.None);
+            _pump = Task.Factory.StartNew(
+                () => PumpAsync(store, hints, matchers, lacks, metrics, cancellationToken),
+                CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
 
         public async IAsyncEnumerable<Series> SelectAsync(
             SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)

@@ -75,6 +75,9 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
         }
 
         await SendAsync();
+
+        // Where a reader is fast, a long answer is written in one go: let others have the thread in between.
+        await Task.Yield();
     }
 
     public async ValueTask DisposeAsync()

@@ -111,6 +111,7 @@ static partial class QueryEndpoints
             }
         }
 
+        using var held = result;
         var warnings = result.Warnings;
         if (limit > 0 && result.Series.Count > limit)
         {

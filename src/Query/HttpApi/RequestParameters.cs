@@ -31,6 +31,12 @@ sealed class RequestParameters
             return new RequestParameters(null, request.Query);
         }
 
+        // Refused at once, and the rest read and dropped by the server: a client that is cut off while it sends never sees the answer.
+        if (request.ContentLength > maxBodyBytes)
+        {
+            throw ApiException.BadData($"error parsing form values: the body has {request.ContentLength} bytes, more than {maxBodyBytes}");
+        }
+
         if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
             size.MaxRequestBodySize = maxBodyBytes;

@@ -115,4 +115,4 @@ public sealed class QueryException(string message) : Exception(message)
 }
 
 /// <summary>A query that took longer than it may (<c>timeout</c>, HTTP 503).</summary>
-public sealed class QueryTimeoutException(string where = "expression evaluation") : Exception($"query timed out in {where}");
+public sealed class QueryTimeoutException(string message) : Exception(message);

@@ -2,6 +2,7 @@ using System.Text;
 using Observe.Query.Promql.Execution;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
+using Observe.Store.Model;
 using Observe.Store.Querying;
 
 namespace Observe.Query.Promql;
@@ -12,12 +13,14 @@ public sealed class PromqlEngine : IDisposable
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
     readonly MemoryGate _memory;
+    readonly QueryThreads _threads;
 
     public PromqlEngine(EngineOptions options)
     {
         Options = options;
         _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
         _memory = new MemoryGate(options.MaxTotalBytes);
+        _threads = new QueryThreads(options.MaxConcurrency > 0 ? options.MaxConcurrency + Environment.ProcessorCount : int.MaxValue);
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -72,13 +75,19 @@ public sealed class PromqlEngine : IDisposable
         return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
     }
 
-    public void Dispose() => _gate.Dispose();
+    public void Dispose()
+    {
+        _gate.Dispose();
+        _threads.Dispose();
+    }
 
     async Task<QueryResult> EvaluateAsync(Run run, long? timeoutMs, CancellationToken cancellationToken)
     {
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
         var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
+        var deadline = limit == long.MaxValue ? long.MaxValue : started + (long)(limit / 1000.0 * clock.TimestampFrequency);
+        var where = "query queue";
         using var timeout = limit == long.MaxValue
             ? new CancellationTokenSource()
             : new CancellationTokenSource(TimeSpan.FromMilliseconds(limit), clock);
@@ -86,10 +95,11 @@ public sealed class PromqlEngine : IDisposable
         try
         {
             await _gate.WaitAsync(either.Token);
+            where = "expression evaluation";
             try
             {
                 var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await EvaluateAsync(run, statistics, either.Token);
+                var result = await _threads.RunAsync(() => EvaluateAsync(run, statistics, deadline, either.Token), either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }
@@ -100,25 +110,28 @@ public sealed class PromqlEngine : IDisposable
         }
         catch (OutOfMemoryException)
         {
-            throw new LimitException("query needs more memory than the process has left (--query.max-bytes)");
+            throw new LimitException(
+                $"query needs more memory than the process has left; one may hold {Options.MaxBytes} bytes (--query.max-bytes), all together {Options.MaxTotalBytes} (--query.max-total-bytes)");
         }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && (timeout.IsCancellationRequested || clock.GetTimestamp() > deadline))
         {
-            throw new QueryTimeoutException();
+            var whose = limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout";
+            throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(TimeSpan.FromMilliseconds(limit))} ({whose})");
         }
     }
 
-    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
     {
         var started = Options.Clock.GetTimestamp();
-        var plan = Plan(run);
+        var plan = Plan(run, cancellationToken);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
         await using var evaluation = new Evaluation(run.Querier, Options, _memory, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
         {
+            Deadline = deadline,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };
-        cancellationToken.ThrowIfCancellationRequested();
+        evaluation.ThrowIfOver();
         var series = plan is TextNode ? [] : await SeriesAsync(plan, run, evaluation);
         statistics.InnerEvalTime = Options.Clock.GetElapsedTime(started) - statistics.QueryPreparationTime;
         var type = run.IsRange ? ResultType.Matrix : plan.Type switch
@@ -149,17 +162,18 @@ public sealed class PromqlEngine : IDisposable
             Infos = [.. evaluation.SourceWarnings.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
+            Memory = evaluation.KeepResult(),
         };
     }
 
-    PlanNode Plan(Run run)
+    PlanNode Plan(Run run, CancellationToken cancellationToken)
     {
         if (Options.MaxQueryLength > 0 && Encoding.UTF8.GetByteCount(run.Text) > Options.MaxQueryLength)
         {
             throw new LimitException($"query is longer than {Options.MaxQueryLength} bytes (--query.max-query-length)");
         }
 
-        var expression = PromqlParser.Parse(run.Text, _parserOptions);
+        var expression = PromqlParser.Parse(run.Text, _parserOptions, cancellationToken);
         if (run.IsRange && expression.Type is not (ExprType.Scalar or ExprType.Vector))
         {
             var type = expression.Type == ExprType.Matrix ? "range vector" : "string";
@@ -169,9 +183,9 @@ public sealed class PromqlEngine : IDisposable
         return Planner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
     }
 
-    Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
+    static Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, run.IsExplained, Options);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, evaluation);
         var scope = new Scope(run.Grid, 1);
         if (plan is RangeNode or SubqueryNode)
         {

@@ -10,8 +10,8 @@ public enum ResultType : byte
     Matrix,
 }
 
-/// <summary>The answer to a query. Immutable once given; what it holds is the reader's.</summary>
-public sealed class QueryResult
+/// <summary>The answer to a query. Immutable once given. Its memory counts as the queries' until it is disposed: when it has been passed on.</summary>
+public sealed class QueryResult : IDisposable
 {
     public required ResultType Type { get; init; }
 
@@ -36,6 +36,10 @@ public sealed class QueryResult
 
     /// <summary>The operators that computed it, from the top; null unless asked for.</summary>
     public ExplainedOperator? Explanation { get; init; }
+
+    internal IDisposable? Memory { get; init; }
+
+    public void Dispose() => Memory?.Dispose();
 }
 
 /// <summary>One operator of a query that was explained, with what it did, its inputs included.</summary>

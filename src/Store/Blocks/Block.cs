@@ -146,7 +146,7 @@ public sealed class Block : IQuerier, IDisposable
         }
 
         using var reader = _index.Series();
-        for (var postings = _index.Select(matchers); postings.Next();)
+        for (var postings = _index.Select(matchers, cancellationToken); postings.Next();)
         {
             cancellationToken.ThrowIfCancellationRequested();
             reader.Read(postings.Current, withChunks);

@@ -272,7 +272,7 @@ sealed class BucketBlock : IDisposable
     async Task<uint[]> PostingsAsync(
         IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken)
     {
-        var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers);
+        var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers, cancellationToken);
         if (plan.IsEmpty)
         {
             return [];
@@ -282,7 +282,8 @@ sealed class BucketBlock : IDisposable
             .Select(list => new ByteRange(list.Start, list.End)).OrderBy(range => range.Start).ToList();
         var size = await SizeAsync("index", cancellationToken);
         using var bytes = await _reader.ReadAsync(Meta.Id, 0, size, ranges, budget, cancellationToken);
-        return plan.Evaluate(list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start)).ToArray();
+        return plan.Evaluate(
+            list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start), cancellationToken).ToArray();
     }
 
     async Task SeriesAsync(

@@ -127,7 +127,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             var headers = new ConcurrentDictionary<BucketBlock, IndexHeader>();
             await Parallel.ForEachAsync(
                 Plan().Select(source => source.Block),
-                new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+                Parallelism(cancellationToken),
                 async (block, token) => await TryAsync(block, async () => headers[block] = await block.HeaderAsync(token), vanished));
             foreach (var (block, header) in headers)
             {
@@ -149,6 +149,14 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             await ReplaceAsync(vanished, cancellationToken);
         }
     }
+
+    // On the threads of whoever asks: much of it computes.
+    ParallelOptions Parallelism(CancellationToken cancellationToken) => new()
+    {
+        MaxDegreeOfParallelism = store.Options.Concurrency,
+        TaskScheduler = TaskScheduler.Current,
+        CancellationToken = cancellationToken,
+    };
 
     // A block that can't be read is told of and left out, or noted as vanished.
     async Task TryAsync(BucketBlock block, Func<Task> read, ConcurrentBag<BlockId> vanished)
@@ -309,7 +317,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
         await Parallel.ForEachAsync(
             Enumerable.Range(0, all.Length),
-            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+            Parallelism(cancellationToken),
             async (i, token) => await ReadAsync(i, token));
         return all;
 
@@ -388,7 +396,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         var fetched = new Chunk[batch.Members.Count][];
         await Parallel.ForEachAsync(
             members,
-            new ParallelOptions { MaxDegreeOfParallelism = store.Options.Concurrency, CancellationToken = cancellationToken },
+            Parallelism(cancellationToken),
             async (group, token) =>
             {
                 var block = sources[group.Key].Block;

@@ -7,6 +7,8 @@ sealed class BytePool(long limit)
 {
     long _taken;
 
+    public long Limit => limit;
+
     public bool TryTake(long bytes)
     {
         if (Interlocked.Add(ref _taken, bytes) <= limit)
@@ -50,7 +52,7 @@ sealed class ByteBudget(BytePool pool, long limit, BucketStoreMetrics metrics) :
         if (!pool.TryTake(bytes))
         {
             metrics.QueriesDropped.WithLabels("memory").Inc();
-            throw new LimitException("the queries under way hold as much memory as the store may use (--chunk-pool-size); try again later");
+            throw new LimitException($"the queries under way hold as much memory as the store may use, {pool.Limit} bytes (--chunk-pool-size); try again later");
         }
 
         Interlocked.Add(ref _held, bytes);

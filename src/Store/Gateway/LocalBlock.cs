@@ -60,7 +60,7 @@ sealed class LocalBlock : IDisposable
     public BlockEntries Entries(
         IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, Labels external, CancellationToken cancellationToken)
     {
-        var references = Index.Select(matchers).ToArray();
+        var references = Index.Select(matchers, cancellationToken).ToArray();
         var stretches = new BlockEntries[Math.Clamp(references.Length / SeriesOfStretch, 1, Environment.ProcessorCount)];
         for (var i = 0; i < stretches.Length; i++)
         {
@@ -75,7 +75,8 @@ sealed class LocalBlock : IDisposable
                 return stretches[0];
             }
 
-            Parallel.For(0, stretches.Length, i =>
+            // On the threads of whoever asks.
+            Parallel.For(0, stretches.Length, new ParallelOptions { TaskScheduler = TaskScheduler.Current }, i =>
             {
                 var (from, to) = ((long)references.Length * i / stretches.Length, (long)references.Length * (i + 1) / stretches.Length);
                 Read(references.AsSpan((int)from, (int)(to - from)), withChunks, stretches[i], cancellationToken);

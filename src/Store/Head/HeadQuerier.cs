@@ -89,7 +89,7 @@ public sealed partial class HeadBlock
 
     IEnumerable<Labels> MatchingLabels(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
     {
-        foreach (var reference in Series.Postings.Select(matchers).ToArray())
+        foreach (var reference in Series.Postings.Select(matchers, cancellationToken).ToArray())
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (Series.TryGetLabels(reference, out var labels))
@@ -102,7 +102,7 @@ public sealed partial class HeadBlock
     List<HeadSeries> Select(SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var references = Series.Postings.Select(matchers).ToArray();
+        var references = Series.Postings.Select(matchers, cancellationToken).ToArray();
         var seen = new List<(uint Ref, int Slot, long MaxTime)>(references.Length);
         TimeRange range;
 

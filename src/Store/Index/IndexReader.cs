@@ -71,7 +71,8 @@ sealed class IndexReader : IDisposable
     }
 
     /// <summary>References of the series that match, in order of their labels.</summary>
-    public Postings Select(IReadOnlyList<Matcher> matchers) => PostingsPlan<PostingsRange>.Of(Lists, matchers).Evaluate(Postings);
+    public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
+        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Evaluate(Postings, cancellationToken);
 
     /// <summary>Reads a list and checks it.</summary>
     public Postings Postings(PostingsRange range)

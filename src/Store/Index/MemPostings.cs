@@ -110,8 +110,8 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
     }
 
     /// <summary>References of the series that match, rising; some may have been deleted meanwhile.</summary>
-    public Postings Select(IReadOnlyList<Matcher> matchers) =>
-        PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers).Evaluate(Postings.Of);
+    public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
+        PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers, cancellationToken).Evaluate(Postings.Of, cancellationToken);
 
     public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
     {

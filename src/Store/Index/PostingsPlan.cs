@@ -44,7 +44,7 @@ sealed class PostingsPlan<TList>
     /// A series matches when each matcher holds for its value, "" where it lacks the label. So a matcher that "" fails asks for one
     /// of the values that it accepts; one that "" passes takes away the values that it refuses. No matchers: all series.
     /// </summary>
-    public static PostingsPlan<TList> Of(ILabelIndex<TList> index, IReadOnlyList<Matcher> matchers)
+    public static PostingsPlan<TList> Of(ILabelIndex<TList> index, IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
     {
         var plan = new PostingsPlan<TList>();
         foreach (var matcher in matchers)
@@ -56,12 +56,12 @@ sealed class PostingsPlan<TList>
 
             if (matcher.MatchesEmpty)
             {
-                Select(index, matcher, accepted: false, plan._excluded);
+                Select(index, matcher, accepted: false, plan._excluded, cancellationToken);
                 continue;
             }
 
             var lists = new List<TList>();
-            Select(index, matcher, accepted: true, lists);
+            Select(index, matcher, accepted: true, lists, cancellationToken);
             if (lists.Count == 0)
             {
                 plan.IsEmpty = true;
@@ -82,7 +82,7 @@ sealed class PostingsPlan<TList>
     }
 
     /// <param name="open">The postings of a list.</param>
-    public Postings Evaluate(Func<TList, Postings> open)
+    public Postings Evaluate(Func<TList, Postings> open, CancellationToken cancellationToken)
     {
         if (IsEmpty)
         {
@@ -90,11 +90,17 @@ sealed class PostingsPlan<TList>
         }
 
         // Few lists tend to be few series: let them lead the intersection.
-        var required = _required.OrderBy(lists => lists.Count).Select(lists => Postings.Merge([.. lists.Select(open)])).ToList();
-        return Postings.Without(Postings.Intersect(required), Postings.Merge([.. _excluded.Select(open)]));
+        var required = _required.OrderBy(lists => lists.Count).Select(lists => Merged(lists)).ToList();
+        return Postings.Without(Postings.Intersect(required), Merged(_excluded));
+
+        Postings Merged(List<TList> lists)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return Postings.Merge([.. lists.Select(open)]);
+        }
     }
 
-    static void Select(ILabelIndex<TList> index, Matcher matcher, bool accepted, List<TList> lists)
+    static void Select(ILabelIndex<TList> index, Matcher matcher, bool accepted, List<TList> lists, CancellationToken cancellationToken)
     {
         var name = Encoding.UTF8.GetBytes(matcher.Name);
         var negative = matcher.Type is MatchType.NotEqual or MatchType.NotRegex;
@@ -103,6 +109,7 @@ sealed class PostingsPlan<TList>
         {
             foreach (var value in values.Distinct(StringComparer.Ordinal))
             {
+                cancellationToken.ThrowIfCancellationRequested();
                 if (value.Length > 0 && index.TryGet(name, Encoding.UTF8.GetBytes(value), out var list))
                 {
                     lists.Add(list);
@@ -115,6 +122,7 @@ sealed class PostingsPlan<TList>
         var prefix = matcher.Regex is not null && negative != accepted ? Encoding.UTF8.GetBytes(matcher.Regex.Prefix) : [];
         index.Visit(name, prefix, (value, list) =>
         {
+            cancellationToken.ThrowIfCancellationRequested();
             if (!value.IsEmpty && matcher.Matches(value) == accepted)
             {
                 lists.Add(list);

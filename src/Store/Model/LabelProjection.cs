@@ -86,17 +86,16 @@ public sealed class LabelNumbering
     public IReadOnlyList<Labels> Labels => _labels;
 
     /// <param name="encoded">Labels as they are encoded; copied where they are new.</param>
-    public int Number(ReadOnlySpan<byte> encoded)
-    {
-        if (!_byBytes.TryGetValue(encoded, out var number))
-        {
-            number = _labels.Count;
-            var labels = Model.Labels.FromEncoded(encoded);
-            _labels.Add(labels);
-            _numbers.Add(labels, number);
-        }
+    public int Number(ReadOnlySpan<byte> encoded) =>
+        _byBytes.TryGetValue(encoded, out var number) ? number : Add(Model.Labels.FromEncoded(encoded));
 
-        return number;
+    public int Number(Labels labels) => _numbers.TryGetValue(labels, out var number) ? number : Add(labels);
+
+    int Add(Labels labels)
+    {
+        _labels.Add(labels);
+        _numbers.Add(labels, _labels.Count - 1);
+        return _labels.Count - 1;
     }
 
     sealed class EncodedComparer : IEqualityComparer<Labels>, IAlternateEqualityComparer<ReadOnlySpan<byte>, Labels>

@@ -9,11 +9,14 @@ sealed class Evaluation(
     IQuerier querier, EngineOptions options, MemoryGate memory, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
+    readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+
     // Not a ConcurrentBag: what is left in one stays reachable from the threads that put it there, and workers refer to all of the query.
     readonly Stack<Worker> _idle = [];
     readonly List<Worker> _workers = [];
     readonly List<SeriesSelection> _selections = [];
     long _bytes;
+    long _resultBytes;
     long _series;
     long _samples;
     long _peakSamples;
@@ -26,7 +29,13 @@ sealed class Evaluation(
 
     public long MaxResolutionMs { get; } = maxResolutionMs;
 
-    public CancellationToken CancellationToken { get; } = cancellationToken;
+    /// <summary>Cancelled when the query is to stop, and when it is over.</summary>
+    public CancellationToken CancellationToken => _stop.Token;
+
+    /// <summary>Its last moment, in the clock's timestamps.</summary>
+    public required long Deadline { get; init; }
+
+    public Prefetch Prefetch { get; } = new(16);
 
     /// <summary>What the sources of the series had to say.</summary>
     public Warnings SourceWarnings { get; } = new();
@@ -83,6 +92,16 @@ sealed class Evaluation(
         }
     }
 
+    /// <summary>Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too.</summary>
+    public void ThrowIfOver()
+    {
+        CancellationToken.ThrowIfCancellationRequested();
+        if (Options.Clock.GetTimestamp() > Deadline)
+        {
+            throw new OperationCanceledException("the query's time is up");
+        }
+    }
+
     /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
     /// <param name="cost">About how many samples an index costs.</param>
     public void ForEach(int count, long cost, Action<int, Worker> body)
@@ -92,7 +111,7 @@ sealed class Evaluation(
             var worker = Rent();
             for (var i = 0; i < count; i++)
             {
-                CancellationToken.ThrowIfCancellationRequested();
+                ThrowIfOver();
                 body(i, worker);
             }
 
@@ -105,10 +124,16 @@ sealed class Evaluation(
             Parallel.For(
                 0,
                 count,
-                new ParallelOptions { CancellationToken = CancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount },
+                new ParallelOptions
+                {
+                    CancellationToken = CancellationToken,
+                    MaxDegreeOfParallelism = Environment.ProcessorCount,
+                    TaskScheduler = TaskScheduler.Current,
+                },
                 Rent,
                 (i, _, worker) =>
                 {
+                    ThrowIfOver();
                     body(i, worker);
                     return worker;
                 },
@@ -137,6 +162,21 @@ sealed class Evaluation(
         {
             throw new LimitException($"query would hold more than {Options.MaxBytes} bytes of intermediate results (--query.max-bytes)");
         }
+    }
+
+    /// <summary>As <see cref="AddBytes"/>, for what the result keeps after the evaluation.</summary>
+    public void AddResultBytes(long bytes)
+    {
+        AddBytes(bytes);
+        Interlocked.Add(ref _resultBytes, bytes);
+    }
+
+    /// <summary>Makes the result the holder of its bytes: they stay taken until that is disposed.</summary>
+    public IDisposable KeepResult()
+    {
+        var kept = Interlocked.Exchange(ref _resultBytes, 0);
+        Interlocked.Add(ref _bytes, -kept);
+        return new Kept(memory, kept);
     }
 
     /// <summary>Takes note of samples that Prometheus would hold from now on; negative where it would let them go.</summary>
@@ -176,11 +216,21 @@ sealed class Evaluation(
 
     public async ValueTask DisposeAsync()
     {
+        await _stop.CancelAsync();
+        await Prefetch.DisposeAsync();
         foreach (var selection in _selections)
         {
             await selection.DisposeAsync();
         }
 
         memory.Take(-Interlocked.Exchange(ref _bytes, 0));
+        _stop.Dispose();
+    }
+
+    sealed class Kept(MemoryGate memory, long bytes) : IDisposable
+    {
+        long _bytes = bytes;
+
+        public void Dispose() => memory.Take(-Interlocked.Exchange(ref _bytes, 0));
     }
 }

@@ -6,13 +6,13 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>Which group of an aggregation each series belongs to. Groups are numbered in the order in which they first come.</summary>
 sealed class SeriesGroups
 {
-    public SeriesGroups(SeriesIdentity[] series, LabelProjection projection, CancellationToken cancellationToken)
+    public SeriesGroups(SeriesIdentity[] series, LabelProjection projection, Evaluation evaluation)
     {
         var numbering = new LabelNumbering();
         GroupOf = new int[series.Length];
         for (var i = 0; i < series.Length; i++)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            evaluation.ThrowIfOver();
             GroupOf[i] = numbering.Number(projection.Encode(series[i].Labels));
         }
 

@@ -68,7 +68,7 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
             }
         }
 
-        _merge = new SeriesMerge(NameRemoval.Apply([.. identities], evaluation.DelayedNameRemoval));
+        _merge = new SeriesMerge(NameRemoval.Apply([.. identities], evaluation.DelayedNameRemoval), evaluation);
         Series = _merge.Outputs;
     }
 

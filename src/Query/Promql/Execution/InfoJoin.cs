@@ -229,7 +229,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
 
     Column Output(SeriesIdentity identity, Worker worker)
     {
-        var number = _outputs.Number(identity.Labels.Encoded);
+        var number = _outputs.Number(identity.Labels);
         if (number == _columns.Count)
         {
             _columns.Add(worker.RentColumn(Grid.Count));

@@ -27,7 +27,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
     Series[] _series = [];
     long _lookback;
 
-    public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
+    public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
     public override void Evaluate(int series, Column column, Worker worker)
     {

@@ -12,7 +12,7 @@ abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperato
     protected sealed override void Open(Evaluation evaluation)
     {
         Prepare(evaluation);
-        _merge = new SeriesMerge(Identify(Input.Series, evaluation));
+        _merge = new SeriesMerge(Identify(Input.Series, evaluation), evaluation);
         Series = _merge.Outputs;
     }
 

@@ -2,7 +2,7 @@ using Observe.Store.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>What all queries of an engine hold together. Thread-safe.</summary>
+/// <summary>What all queries of an engine hold together, results on their way to the reader included. Thread-safe.</summary>
 sealed class MemoryGate(long limit)
 {
     long _held;

@@ -37,7 +37,7 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
         }
 
         evaluation.Return(worker);
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation.CancellationToken);
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation);
         SetGroups(groups.Identities, groups.Members());
     }
 

@@ -62,7 +62,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
             return;
         }
 
-        _merge = new SeriesMerge(NameRemoval.Apply(source.Series, evaluation.DelayedNameRemoval), strict: true);
+        _merge = new SeriesMerge(NameRemoval.Apply(source.Series, evaluation.DelayedNameRemoval), evaluation, strict: true);
         Series = _merge.Outputs;
     }
 

@@ -12,7 +12,7 @@ static class ResultAssembly
     {
         root.Prefetch(evaluation);
         await root.OpenAsync(evaluation);
-        var merge = evaluation.DelayedNameRemoval ? new SeriesMerge(NameRemoval.Finish(root.Series)) : null;
+        var merge = evaluation.DelayedNameRemoval ? new SeriesMerge(NameRemoval.Finish(root.Series), evaluation) : null;
         var identities = merge?.Outputs ?? root.Series;
         var grid = root.Grid;
         var times = new long[grid.Count];
@@ -36,7 +36,7 @@ static class ResultAssembly
 
             if (!column.IsEmpty)
             {
-                evaluation.AddBytes(Column.BytesOf(column.Steps));
+                evaluation.AddResultBytes(ResultBytes(identities[i].Labels, column.SampleCount()));
                 results[i] = Result(identities[i].Labels, column, times);
             }
 
@@ -62,16 +62,16 @@ static class ResultAssembly
             window.Clear();
             window.TracksStarts = false;
             window.Labels = source.Series[i].Labels;
+            var end = source.Times.First;
             using (var feed = source.Feed(i, window, worker))
             {
-                var end = source.Times.First;
                 var lookback = source.Anchored || source.Smoothed ? evaluation.LookbackMs : 0;
                 feed.Slide(end - source.RangeMs - lookback, end + (source.Smoothed ? lookback : 0));
-                results[i] = Result(window, source, end);
             }
 
             var samples = window.SampleCount(SampleSize.Of);
-            evaluation.AddBytes(16 * samples);
+            evaluation.AddResultBytes(ResultBytes(window.Labels, samples));
+            results[i] = Result(window, source, end);
             worker.CountTotal(scope, samples);
             worker.CountAtStep(scope, 0, samples);
             worker.CountRead(samples);
@@ -80,6 +80,9 @@ static class ResultAssembly
         });
         return [.. results.OfType<ResultSeries>()];
     }
+
+    /// <summary>Bytes of a series of a result.</summary>
+    static long ResultBytes(Labels labels, long samples) => 128 + labels.Encoded.Length + (16 * samples);
 
     static ResultSeries? Result(Window window, WindowSource source, long end)
     {

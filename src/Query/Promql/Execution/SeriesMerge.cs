@@ -10,7 +10,7 @@ sealed class SeriesMerge
 
     /// <param name="identities">What each source series becomes.</param>
     /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
-    public SeriesMerge(IReadOnlyList<SeriesIdentity> identities, bool strict = false)
+    public SeriesMerge(IReadOnlyList<SeriesIdentity> identities, Evaluation evaluation, bool strict = false)
     {
         _strict = strict;
         var numbering = new LabelNumbering();
@@ -18,7 +18,8 @@ sealed class SeriesMerge
         var sources = new List<List<int>>();
         for (var i = 0; i < identities.Count; i++)
         {
-            var number = numbering.Number(identities[i].Labels.Encoded);
+            evaluation.ThrowIfOver();
+            var number = numbering.Number(identities[i].Labels);
             if (number == outputs.Count)
             {
                 outputs.Add(identities[i]);
@@ -51,6 +52,7 @@ sealed class SeriesMerge
         var part = worker.RentColumn(column.Steps);
         foreach (var source in _sources[output])
         {
+            worker.Work(part.Steps);
             part.Clear();
             evaluateSource(source, part, worker);
             if (_strict && !part.IsEmpty && !column.IsEmpty)

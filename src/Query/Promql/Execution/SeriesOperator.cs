@@ -103,7 +103,7 @@ abstract class UnaryOperator(SeriesOperator input, Scope scope) : SeriesOperator
     protected override async Task OpenCoreAsync(Evaluation evaluation)
     {
         await Input.OpenAsync(evaluation);
-        evaluation.CancellationToken.ThrowIfCancellationRequested();
+        evaluation.ThrowIfOver();
         Open(evaluation);
     }
 

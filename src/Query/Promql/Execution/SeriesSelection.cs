@@ -9,6 +9,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
     const int SeriesBytes = 256;
 
+    readonly Lock _lock = new();
     Task<Series[]>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
@@ -17,7 +18,13 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     public IReadOnlyList<Matcher> Matchers { get; } = matchers;
 
     /// <summary>The series; readable until this is disposed.</summary>
-    public Task<Series[]> SeriesAsync() => _loading ??= LoadAsync();
+    public Task<Series[]> SeriesAsync()
+    {
+        lock (_lock)
+        {
+            return _loading ??= LoadAsync();
+        }
+    }
 
     async Task<Series[]> LoadAsync()
     {

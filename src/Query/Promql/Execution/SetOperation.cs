@@ -75,7 +75,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
         await left.OpenAsync(evaluation);
         await right.OpenAsync(evaluation);
         _signatures = new SignatureMap(left.Series, right.Series, node.Matching!);
-        _merge = new SeriesMerge([.. left.Series, .. right.Series]);
+        _merge = new SeriesMerge([.. left.Series, .. right.Series], evaluation);
         Series = _merge.Outputs;
 
         // The left side is looked at twice: where it hides what is on the right, and as output.

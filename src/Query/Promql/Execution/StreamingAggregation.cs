@@ -19,11 +19,12 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
 
     protected override void Open(Evaluation evaluation)
     {
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation.CancellationToken);
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation);
         var held = evaluation.SamplesHeld;
         var accumulators = new Accumulator[groups.Count];
         for (var i = 0; i < accumulators.Length; i++)
         {
+            evaluation.ThrowIfOver();
             accumulators[i] = newAccumulator(Grid.Count);
             evaluation.AddBytes(accumulators[i].Bytes);
         }
@@ -36,6 +37,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         long samples = 0;
         for (var i = 0; i < accumulators.Length; i++)
         {
+            worker.Work(Grid.Count);
             _results[i] = worker.RentColumn(Grid.Count);
             accumulators[i].Finish(_results[i], site);
             evaluation.AddBytes(-accumulators[i].Bytes);

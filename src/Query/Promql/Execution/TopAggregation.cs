@@ -37,7 +37,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         }
 
         CheckParameter(ks);
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation.CancellationToken);
+        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation);
         var members = groups.Members();
         var selections = new Selection[groups.Count];
         var most = (int)Math.Min(ks.Max(), Input.Series.Length);
@@ -103,7 +103,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         {
             for (var step = 0; step < Grid.Count; step++)
             {
-                evaluation.CancellationToken.ThrowIfCancellationRequested();
+                evaluation.ThrowIfOver();
                 foreach (var (series, value, histogram) in selection.Ordered(step))
                 {
                     if (!outputOf.TryGetValue(series, out var column))

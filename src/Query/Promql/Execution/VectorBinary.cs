@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
@@ -13,6 +14,9 @@ namespace Observe.Query.Promql.Execution;
 /// </remarks>
 sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
 {
+    /// <summary>What a pair of series takes until it is known which output it gives: its place in two lists.</summary>
+    const long PairBytes = 2 * sizeof(int);
+
     readonly BinaryNode _node = node;
     readonly VectorMatching _matching = node.Matching!;
     readonly bool _swapped = node.Matching!.Cardinality == MatchCardinality.OneToMany;
@@ -67,7 +71,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     {
         await left.OpenAsync(evaluation);
         await right.OpenAsync(evaluation);
-        evaluation.CancellationToken.ThrowIfCancellationRequested();
+        evaluation.ThrowIfOver();
         var labels = new MatchedLabels(_node.Operator, _matching, !evaluation.DelayedNameRemoval && _node.ReturnBool);
         var signatures = new SignatureMap(Many.Series, One.Series, _matching);
         var many = SignatureMap.Members(signatures.Left, signatures.Count);
@@ -94,10 +98,11 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var users = new List<int>();
         for (var signature = 0; signature < signatures.Count; signature++)
         {
-            evaluation.CancellationToken.ThrowIfCancellationRequested();
+            evaluation.AddBytes(PairBytes * many[signature].Length * one[signature].Length);
             foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
             {
-                var output = outputs.Number(result.Encoded);
+                evaluation.ThrowIfOver();
+                var output = outputs.Number(result);
                 if (output == users.Count)
                 {
                     users.Add(0);
@@ -158,17 +163,16 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
                 _groups.Add(new MatchGroup(this));
             }
 
-            _groups[group].Add(new MatchSignature(signatures.Labels(signature), many[signature], one[signature]), labels);
+            _groups[group].Add(new MatchSignature(many[signature], one[signature]), ofSignature[signature] ?? []);
             foreach (var output in ofSignature[signature] ?? [])
             {
                 if (_route[output] == int.MinValue)
                 {
                     _route[output] = ~_grouped.Count;
-                    _grouped.Add((group, _groups[group].Output(outputs.Labels[output])));
+                    _grouped.Add((group, _groups[group].Output(output)));
                 }
             }
         }
-
     }
 
     /// <summary>
@@ -191,6 +195,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             Array.Fill(seen, -1);
             foreach (var series in one[signature])
             {
+                worker.Work(seen.Length);
                 column.Clear();
                 One.Evaluate(series, column, worker);
                 for (var step = 0; step < seen.Length; step++)
@@ -312,22 +317,25 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     readonly record struct Pair(int Many, int One);
 
-    internal readonly record struct MatchSignature(Labels Labels, int[] Many, int[] One);
+    internal readonly record struct MatchSignature(int[] Many, int[] One);
 
     /// <summary>Signatures that are computed together, since they share series or outputs.</summary>
     internal sealed class MatchGroup(VectorBinary binary)
     {
         readonly List<(MatchSignature Signature, int[] Outputs)> _signatures = [];
-        readonly LabelNumbering _outputs = new();
+        readonly Dictionary<int, int> _outputs = [];
         readonly Lock _lock = new();
         Column[]? _columns;
 
-        /// <summary>The number within the group of the output with these labels.</summary>
-        public int Output(Labels labels) => _outputs.Number(labels.Encoded);
+        /// <summary>The number within the group of one of the operation's outputs.</summary>
+        public int Output(int output)
+        {
+            ref var number = ref CollectionsMarshal.GetValueRefOrAddDefault(_outputs, output, out var known);
+            return known ? number : number = _outputs.Count - 1;
+        }
 
-        public void Add(MatchSignature signature, MatchedLabels labels) => _signatures.Add((
-            signature,
-            [.. binary.Results(signature.Labels, signature.Many, signature.One, labels).Select(Output)]));
+        /// <param name="outputs">The operation's outputs of all pairs, in the order in which <see cref="Results"/> has them.</param>
+        public void Add(MatchSignature signature, List<int> outputs) => _signatures.Add((signature, [.. outputs.Select(Output)]));
 
         public void Evaluate(int output, Column column, Worker worker)
         {
@@ -341,7 +349,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
         Column[] Compute(Worker worker)
         {
-            var outputs = new Column[_outputs.Labels.Count];
+            var outputs = new Column[_outputs.Count];
             for (var i = 0; i < outputs.Length; i++)
             {
                 outputs[i] = worker.RentColumn(binary.Grid.Count);

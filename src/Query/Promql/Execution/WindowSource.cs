@@ -56,7 +56,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
 
     public override long Cost => grid.Count + ((Times.Last - Times.First + RangeMs) / 15_000);
 
-    public override void Prefetch(Evaluation evaluation) => _ = Select(evaluation).SeriesAsync();
+    public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
     public override async Task OpenAsync(Evaluation evaluation)
     {
@@ -113,6 +113,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
                 if (!_ended)
                 {
                     window.Load(_batch);
+                    worker.Count(window);
                     worker.Work(_batch.Count);
                 }
             }
@@ -167,6 +168,9 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
     {
         var column = worker.RentColumn(inner.Grid.Count);
         inner.Evaluate(series, column, worker);
+        worker.Work(column.Steps);
+        window.Reserve(column.Floats);
+        worker.Count(window);
         for (var step = 0; step < column.Steps; step++)
         {
             if (column.Presence[step] == Presence.Float)

@@ -51,6 +51,16 @@ sealed class Worker(Evaluation evaluation)
 
     public void Return(Window window) => _windows.Push(window);
 
+    /// <summary>To be called when a window may have grown.</summary>
+    public void Count(Window window)
+    {
+        if (window.Bytes > window.CountedBytes)
+        {
+            Evaluation.AddBytes(window.Bytes - window.CountedBytes);
+            window.CountedBytes = window.Bytes;
+        }
+    }
+
     public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : new SampleBatch();
 
     public void Return(SampleBatch batch) => _batches.Push(batch);
@@ -62,7 +72,7 @@ sealed class Worker(Evaluation evaluation)
         if (_sinceCheck >= CheckEvery)
         {
             _sinceCheck = 0;
-            Evaluation.CancellationToken.ThrowIfCancellationRequested();
+            Evaluation.ThrowIfOver();
         }
     }
 

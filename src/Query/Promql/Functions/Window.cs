@@ -76,6 +76,12 @@ sealed class Window
     /// <summary>The newest loaded sample's time; long.MinValue where none was.</summary>
     public long LoadedTo { get; private set; }
 
+    /// <summary>What its buffers take; they grow, and never shrink.</summary>
+    public long Bytes => _floats.Bytes + _histograms.Bytes;
+
+    /// <summary>For who counts the memory: what was counted of <see cref="Bytes"/>.</summary>
+    public long CountedBytes { get; set; }
+
     /// <summary>Sizes of the histograms within the window plus its floats, as Prometheus counts samples.</summary>
     public long SampleCount(Func<Histogram, int> size)
     {
@@ -160,6 +166,9 @@ sealed class Window
 
         _floats.Loaded = at;
     }
+
+    /// <summary>Makes room for floats that are about to be loaded one by one.</summary>
+    public void Reserve(int floats) => Shift(_floats.Reserve(floats, TracksStarts));
 
     public void Load(long time, double value)
     {
@@ -274,6 +283,8 @@ sealed class Window
         public int Entered { get; private set; }
 
         public int Count => _end - First;
+
+        public long Bytes => 8L * (TimeBuffer.Length + Buffer.Length + StartBuffer.Length);
 
         public long[] TimeBuffer { get; private set; } = new long[512];
 

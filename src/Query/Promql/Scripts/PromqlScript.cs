@@ -122,7 +122,7 @@ public sealed partial class PromqlScript
         List<(string Query, long TimeMs)> variants = [(command.Query, command.TimeMs)];
         try
         {
-            variants.AddRange(AtVariants.Of(PromqlParser.Parse(command.Query, ParserOptions), command.TimeMs));
+            variants.AddRange(AtVariants.Of(PromqlParser.Parse(command.Query, ParserOptions, cancellationToken), command.TimeMs));
         }
         catch (ParseException)
         {
@@ -144,6 +144,7 @@ public sealed partial class PromqlScript
     {
         var query = new RangeQuery(command.Query, command.StartMs, command.EndMs, command.StepMs);
         var (result, failure) = await TryAsync(() => engine.RangeAsync(querier, query, cancellationToken));
+        using var held = result;
         return CheckFailure(command, failure) is { Decided: true } decided
             ? decided.Fault
             : CheckAnnotations(command, result!) ?? ResultComparison.Compare(command, result!);
@@ -153,6 +154,7 @@ public sealed partial class PromqlScript
         PromqlEngine engine, IQuerier querier, EvalCommand command, string query, long time, CancellationToken cancellationToken)
     {
         var (result, failure) = await TryAsync(() => engine.InstantAsync(querier, new InstantQuery(query, time), cancellationToken));
+        using var held = result;
         if (CheckFailure(command, failure) is { Decided: true } decided)
         {
             return decided.Fault;
@@ -170,6 +172,7 @@ public sealed partial class PromqlScript
 
         var range = new RangeQuery(query, time - 60_000, time + 60_000, 60_000);
         (var matrix, failure) = await TryAsync(() => engine.RangeAsync(querier, range, cancellationToken));
+        using var heldMatrix = matrix;
         if (failure is not null)
         {
             return $"as a range query: {failure}";

@@ -212,9 +212,10 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
     {
         try
         {
-            return Answer.Of(times.IsInstant
+            using var result = times.IsInstant
                 ? await _engine.InstantAsync(querier, new InstantQuery(query, times.Start), CancellationToken.None)
-                : await _engine.RangeAsync(querier, new RangeQuery(query, times.Start, times.End, times.Step), CancellationToken.None));
+                : await _engine.RangeAsync(querier, new RangeQuery(query, times.Start, times.End, times.Step), CancellationToken.None);
+            return Answer.Of(result);
         }
         catch (Exception e) when (e is ParseException or QueryException or LimitException)
         {

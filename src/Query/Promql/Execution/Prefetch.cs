@@ -1,0 +1,52 @@
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>
+/// Asks for the series of selectors before they are needed, some at a time: a query of hundreds of selectors is not to ask all its sources
+/// for all of them at once, and one that is stopped is to have little under way.
+/// </summary>
+/// <param name="most">Selectors at a time.</param>
+sealed class Prefetch(int most) : IAsyncDisposable
+{
+    readonly Queue<SeriesSelection> _waiting = new();
+    readonly List<Task> _loops = [];
+
+    public void Add(SeriesSelection selection)
+    {
+        lock (_waiting)
+        {
+            _waiting.Enqueue(selection);
+            if (_loops.Count < most)
+            {
+                _loops.Add(LoadAsync());
+            }
+        }
+    }
+
+    /// <summary>Asks for nothing more, and waits until nothing is under way.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_waiting)
+        {
+            _waiting.Clear();
+        }
+
+        await Task.WhenAll(_loops);
+    }
+
+    async Task LoadAsync()
+    {
+        while (Next() is { } selection)
+        {
+            // Whoever needs the series sees what is wrong with them.
+            await ((Task)selection.SeriesAsync()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        }
+    }
+
+    SeriesSelection? Next()
+    {
+        lock (_waiting)
+        {
+            return _waiting.TryDequeue(out var next) ? next : null;
+        }
+    }
+}
