@@ -92,21 +92,32 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var outputs = new LabelNumbering();
         var ofSignature = new List<int>[signatures.Count];
         var users = new List<int>();
-        for (var signature = 0; signature < signatures.Count; signature++)
+        void Add(int signature, Labels result)
+        {
+            var output = outputs.Number(result.Encoded);
+            if (output == users.Count)
+            {
+                users.Add(0);
+                evaluation.AddBytes(result.Encoded.Length + 64);
+            }
+
+            users[output]++;
+            (ofSignature[signature] ??= []).Add(output);
+        }
+
+        for (var m = 0; m < signatures.Left.Length; m++)
         {
             evaluation.CancellationToken.ThrowIfCancellationRequested();
-            foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
+            var signature = signatures.Left[m];
+            foreach (var result in ResultsOfMany(signatures.Labels(signature), m, one[signature], labels))
             {
-                var output = outputs.Number(result.Encoded);
-                if (output == users.Count)
-                {
-                    users.Add(0);
-                    evaluation.AddBytes(result.Encoded.Length + 64);
-                }
-
-                users[output]++;
-                (ofSignature[signature] ??= []).Add(output);
+                Add(signature, result);
             }
+        }
+
+        for (var o = 0; FillOfMany is not null && o < signatures.Right.Length; o++)
+        {
+            Add(signatures.Right[o], ResultOfOne(signatures.Labels(signatures.Right[o]), o, labels));
         }
 
         Series = new SeriesIdentity[users.Count];
@@ -168,7 +179,6 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
                 }
             }
         }
-
     }
 
     /// <summary>
@@ -226,26 +236,21 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             + ";many-to-many matching not allowed: matching labels must be unique on one side");
     }
 
-    IEnumerable<Labels> Results(Labels signature, int[] many, int[] one, MatchedLabels labels)
+    /// <summary>What a series of the many side may become: with each of the one side, then with what stands in for them.</summary>
+    IEnumerable<Labels> ResultsOfMany(Labels signature, int many, int[] one, MatchedLabels labels)
     {
-        foreach (var m in many)
+        foreach (var o in one)
         {
-            foreach (var o in one)
-            {
-                yield return labels.Of(Many.Series[m].Labels, One.Series[o].Labels);
-            }
-
-            if (FillOfOne is not null)
-            {
-                yield return labels.Of(Many.Series[m].Labels, signature);
-            }
+            yield return labels.Of(Many.Series[many].Labels, One.Series[o].Labels);
         }
 
-        for (var i = 0; FillOfMany is not null && i < one.Length; i++)
+        if (FillOfOne is not null)
         {
-            yield return labels.Of(signature, One.Series[one[i]].Labels);
+            yield return labels.Of(Many.Series[many].Labels, signature);
         }
     }
+
+    Labels ResultOfOne(Labels signature, int one, MatchedLabels labels) => labels.Of(signature, One.Series[one].Labels);
 
     /// <summary>What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.</summary>
     double? FillOfMany => _matching.FillLeft;
@@ -327,7 +332,10 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
         public void Add(MatchSignature signature, MatchedLabels labels) => _signatures.Add((
             signature,
-            [.. binary.Results(signature.Labels, signature.Many, signature.One, labels).Select(Output)]));
+            [
+                .. signature.Many.SelectMany(m => binary.ResultsOfMany(signature.Labels, m, signature.One, labels)).Select(Output),
+                .. binary.FillOfMany is null ? [] : signature.One.Select(o => Output(binary.ResultOfOne(signature.Labels, o, labels))),
+            ]));
 
         public void Evaluate(int output, Column column, Worker worker)
         {
