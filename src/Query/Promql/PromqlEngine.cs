@@ -89,7 +89,7 @@ public sealed class PromqlEngine : IDisposable
             try
             {
                 var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await EvaluateAsync(run, statistics, either.Token);
+                var result = await EvaluateOnceOrTwiceAsync(run, statistics, either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }
@@ -105,6 +105,18 @@ public sealed class PromqlEngine : IDisposable
         catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             throw new QueryTimeoutException();
+        }
+    }
+
+    async Task<QueryResult> EvaluateOnceOrTwiceAsync(Run run, QueryStatistics statistics, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await EvaluateAsync(run, statistics, cancellationToken);
+        }
+        catch (NativeWithBoundException)
+        {
+            return await EvaluateAsync(run with { ExpectsNativeWithBound = true }, statistics, cancellationToken);
         }
     }
 
@@ -171,7 +183,7 @@ public sealed class PromqlEngine : IDisposable
 
     Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, run.IsExplained, Options);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, run.ExpectsNativeWithBound, Options);
         var scope = new Scope(run.Grid, 1);
         if (plan is RangeNode or SubqueryNode)
         {
@@ -210,6 +222,8 @@ public sealed class PromqlEngine : IDisposable
         public required bool PerStepStatistics { get; init; }
 
         public required bool IsExplained { get; init; }
+
+        public bool ExpectsNativeWithBound { get; init; }
 
         /// <summary>The top of the operators; set when they are made, where the query is explained.</summary>
         public Measured? Top { get; set; }

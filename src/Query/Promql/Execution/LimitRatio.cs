@@ -46,7 +46,7 @@ sealed class LimitRatio(AggregateNode node, SeriesOperator input, SeriesOperator
         }
 
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start, node.Position.End);
         if (_ratios.Max() is > 1 and var largest)
         {
             site.InvalidRatio(largest, 1);

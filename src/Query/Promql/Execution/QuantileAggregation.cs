@@ -43,18 +43,18 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
     {
         _quantiles = Scalars.Values(parameter, evaluation);
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start, node.Position.End);
         if (Array.Exists(_quantiles, double.IsNaN))
         {
             site.InvalidQuantile(double.NaN);
         }
 
-        if (_quantiles.Where(q => !double.IsNaN(q)).DefaultIfEmpty(0).Max() is > 1 and var largest)
+        if (_quantiles.Aggregate(GoMath.Max) is > 1 and var largest)
         {
             site.InvalidQuantile(largest);
         }
 
-        if (_quantiles.Where(q => !double.IsNaN(q)).DefaultIfEmpty(0).Min() is < 0 and var least)
+        if (_quantiles.Aggregate(GoMath.Min) is < 0 and var least)
         {
             site.InvalidQuantile(least);
         }
@@ -87,7 +87,7 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
                 }
                 else if (member.Presence[step] == Presence.Histogram)
                 {
-                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start).HistogramIgnoredInAggregation("quantile");
+                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End).HistogramIgnoredInAggregation("quantile");
                 }
             }
 

@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Execution;
@@ -7,7 +8,7 @@ namespace Observe.Query.Promql.Execution;
 delegate bool ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
 
 /// <summary><c>sort</c> and its kin: elements in another order, in an instant query; in a range query a warning that it has no effect.</summary>
-sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, int position, Scope scope, bool isRange) : UnaryOperator(input, scope)
+sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, Position position, Scope scope, bool isRange) : UnaryOperator(input, scope)
 {
     Column[] _held = [];
 
@@ -55,7 +56,7 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
         if (isRange)
         {
             var worker = evaluation.Rent();
-            new AnnotationSite(worker.Annotations, position).SortInRangeQuery();
+            new AnnotationSite(worker.Annotations, position.Start, position.End).SortInRangeQuery();
             evaluation.Return(worker);
         }
         else if (Grid.IsSingle)

@@ -32,7 +32,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         Series = [.. order.Select(group => groups.Identities[group])];
         _results = new Column[order.Count];
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End);
         long samples = 0;
         for (var i = 0; i < _results.Length; i++)
         {
@@ -68,7 +68,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
             var slices = steps >= 64 && (long)count * steps > 8192 ? Environment.ProcessorCount : 1;
             evaluation.ForEach(slices, (long)count * steps, (slice, worker) =>
             {
-                var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+                var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End);
                 var (from, to) = ((int)((long)steps * slice / slices), (int)((long)steps * (slice + 1) / slices));
                 for (var i = 0; i < count; i++)
                 {

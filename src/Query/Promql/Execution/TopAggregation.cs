@@ -32,7 +32,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         var ks = Scalars.Values(parameter, evaluation);
         if (ks.All(k => k < 1))
         {
-            FindErrors(Input, Enumerable.Range(0, Input.Series.Length), evaluation);
+            SeriesBatches.ForEach(evaluation, Input, Grid, static (_, _, _) => { });
             return;
         }
 
@@ -49,7 +49,6 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         }
 
         var held = evaluation.SamplesHeld;
-        var site = node.Position.Start;
         var order = new List<Selection>(selections.Length);
         var isSeen = new bool[selections.Length];
         SeriesBatches.ForEach(evaluation, Input, Grid, (series, column, worker) =>
@@ -72,7 +71,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
 
                 if (column.Presence[step] == Presence.Histogram && node.Aggregation != Aggregation.LimitK)
                 {
-                    new AnnotationSite(worker.Annotations, site).HistogramIgnoredInAggregation(
+                    new AnnotationSite(worker.Annotations, node.Position.Start, node.Position.End).HistogramIgnoredInAggregation(
                         node.Aggregation == Aggregation.TopK ? "topk" : "bottomk");
                     continue;
                 }

@@ -270,7 +270,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             return;
         }
 
-        var site = new AnnotationSite(worker.Annotations, _node.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, _node.Position.Start, _node.Position.End);
         for (var step = 0; step < column.Steps; step++)
         {
             if (column.Presence[step] == Presence.Absent)
@@ -367,7 +367,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         {
             var many = Evaluated(binary.Many, signature.Many, worker);
             var one = Evaluated(binary.One, signature.One, worker);
-            var site = new AnnotationSite(worker.Annotations, binary._node.Position.Start);
+            var site = new AnnotationSite(worker.Annotations, binary._node.Position.Start, binary._node.Position.End);
             var inserted = new HashSet<int>();
             for (var step = 0; step < binary.Grid.Count; step++)
             {
