@@ -182,6 +182,6 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
     [GeneratedRegex(@"</|>/|@|\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*:|offset\s*[-+]?\s*\(|ignoring\s*\(\s*\)|[^\x00-\x7f]|\b(fill|fill_left|fill_right|anchored|smoothed|range|step|start|end|max_of|min_of|first_over_time|ts_of_first_over_time|histogram_quantiles|start_timestamp)\b", RegexOptions.IgnoreCase)]
     private static partial Regex NewerText();
 
-    [GeneratedRegex("unexpected colon|unexpected error|in subquery|in offset|unclosed left bracket|duration expression|expected ':'")]
+    [GeneratedRegex("bool modifier can only|unexpected colon|unexpected error|in subquery|in offset|unclosed left bracket|duration expression|expected ':'")]
     private static partial Regex NewerAnswer();
 }

@@ -66,8 +66,11 @@ public partial class ParserFuzzTests
                 var expr = PromqlParser.Parse(text, ParserOptions.Everything);
                 var (line, pretty) = (expr.ToString(), Printer.Pretty(expr));
                 best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
-                CheckRoundTrip(expr, line);
-                CheckRoundTrip(expr, pretty);
+                if (!NoFixedPoint().IsMatch(text) && !NoFixedPoint().IsMatch(line))
+                {
+                    CheckRoundTrip(expr, line);
+                    CheckRoundTrip(expr, pretty);
+                }
             }
             catch (ParseException e)
             {
@@ -89,6 +92,10 @@ public partial class ParserFuzzTests
                 CheckRoundTrip(expr, Printer.Pretty(expr));
             },
             iter: 3_000 * Effort);
+
+    /// <summary>What Prometheus too prints as text that means something else: signs before infinities and in offsets.</summary>
+    [GeneratedRegex(@"Inf\s*\^|offset\s*[-+]\s*[-+]")]
+    private static partial Regex NoFixedPoint();
 
     /// <summary>The printer sorts matchers, so the trees are compared by their print and by the size of all that they say.</summary>
     static void CheckRoundTrip(Expr expr, string text)
