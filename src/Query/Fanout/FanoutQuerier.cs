@@ -207,8 +207,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     }
 
     /// <summary>
-    /// The series of one store, read ahead of the merge by a task of its own, where the query itself computes. The store's enumerator stays open until the end, since
-    /// series are readable for as long.
+    /// The series of one store, read ahead of the merge by a task of its own, where the query itself computes. The store's enumerator stays
+    /// open until the end, since series are readable for as long.
     /// </summary>
     sealed class StoreStream : IQuerier
     {
@@ -280,29 +280,38 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         async Task PassOnAsync(IAsyncEnumerator<Series> all, CancellationToken cancellationToken)
         {
             var batch = new List<Series>();
-            while (true)
+            try
             {
-                var next = all.MoveNextAsync();
-                bool moved;
-                if (next.IsCompleted && batch.Count < BatchSeries)
+                while (true)
                 {
-                    moved = await next;
-                }
-                else
-                {
-                    // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
-                    var asked = next.AsTask();
-                    await Task.WhenAll(asked, _series.Writer.WriteAsync(batch, cancellationToken).AsTask());
-                    moved = await asked;
-                    batch = [];
-                }
+                    var next = all.MoveNextAsync();
+                    bool moved;
+                    if (next.IsCompleted && batch.Count < BatchSeries)
+                    {
+                        moved = await next;
+                    }
+                    else
+                    {
+                        // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
+                        var (asked, here) = (next.AsTask(), batch);
+                        batch = [];
+                        await Task.WhenAll(asked, _series.Writer.WriteAsync(here, cancellationToken).AsTask());
+                        moved = await asked;
+                    }
 
-                if (!moved)
-                {
-                    break;
-                }
+                    if (!moved)
+                    {
+                        break;
+                    }
 
-                batch.Add(all.Current);
+                    batch.Add(all.Current);
+                }
+            }
+            catch (IOException)
+            {
+                // What the store gave before it failed counts.
+                await _series.Writer.WriteAsync(batch, cancellationToken);
+                throw;
             }
 
             await _series.Writer.WriteAsync(batch, cancellationToken);

@@ -99,7 +99,7 @@ public sealed class PromqlEngine : IDisposable
             try
             {
                 var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await _threads.RunAsync(() => EvaluateAsync(run, statistics, deadline, either.Token), either.Token);
+                var result = await _threads.RunAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }
@@ -117,6 +117,18 @@ public sealed class PromqlEngine : IDisposable
         {
             var whose = limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout";
             throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(TimeSpan.FromMilliseconds(limit))} ({whose})");
+        }
+    }
+
+    async Task<QueryResult> EvaluateOnceOrTwiceAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await EvaluateAsync(run, statistics, deadline, cancellationToken);
+        }
+        catch (NativeWithBoundException)
+        {
+            return await EvaluateAsync(run with { ExpectsNativeWithBound = true }, statistics, deadline, cancellationToken);
         }
     }
 
@@ -185,7 +197,7 @@ public sealed class PromqlEngine : IDisposable
 
     static Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, run.IsExplained, evaluation);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, run.ExpectsNativeWithBound, evaluation);
         var scope = new Scope(run.Grid, 1);
         if (plan is RangeNode or SubqueryNode)
         {
@@ -224,6 +236,8 @@ public sealed class PromqlEngine : IDisposable
         public required bool PerStepStatistics { get; init; }
 
         public required bool IsExplained { get; init; }
+
+        public bool ExpectsNativeWithBound { get; init; }
 
         /// <summary>The top of the operators; set when they are made, where the query is explained.</summary>
         public Measured? Top { get; set; }

@@ -6,7 +6,13 @@ namespace Observe.Store.Model;
 /// <summary>Builds <see cref="Labels"/>: sets and deletes labels in any order. Reusable through <see cref="Reset"/>; not thread-safe.</summary>
 public sealed class LabelsBuilder
 {
-    readonly List<(byte[] Name, byte[] Value)> _labels = [];
+    // Names and values in the order in which they came; what was replaced stays until the next reset.
+    byte[] _bytes = new byte[256];
+    int _used;
+    readonly List<Entry> _labels = [];
+
+    /// <summary>Where a label lies in the bytes.</summary>
+    readonly record struct Entry(int Name, int NameLength, int Value, int ValueLength);
 
     public LabelsBuilder()
     {
@@ -19,9 +25,10 @@ public sealed class LabelsBuilder
     public LabelsBuilder Reset(Labels labels = default)
     {
         _labels.Clear();
+        _used = 0;
         foreach (var label in labels)
         {
-            _labels.Add((label.Name.ToArray(), label.Value.ToArray()));
+            AppendSorted(label.Name, label.Value);
         }
 
         return this;
@@ -42,11 +49,11 @@ public sealed class LabelsBuilder
         }
         else if (found)
         {
-            _labels[index] = (_labels[index].Name, value.ToArray());
+            _labels[index] = _labels[index] with { Value = Append(value), ValueLength = value.Length };
         }
         else
         {
-            _labels.Insert(index, (name.ToArray(), value.ToArray()));
+            _labels.Insert(index, new Entry(Append(name), name.Length, Append(value), value.Length));
         }
 
         return this;
@@ -59,23 +66,32 @@ public sealed class LabelsBuilder
 
     public bool Has(string name) => Find(Encoding.UTF8.GetBytes(name)).Found;
 
+    /// <param name="value">Good until the builder is changed.</param>
     public bool TryGet(ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
     {
         var (index, found) = Find(name);
-        value = found ? _labels[index].Value : default;
+        value = found ? Value(_labels[index]) : default;
         return found;
     }
 
     /// <summary>Names and values as they stand, sorted by name; a copy, so that the builder may be changed meanwhile.</summary>
-    public IReadOnlyList<KeyValuePair<string, string>> ToList() =>
-        [.. _labels.Select(l => KeyValuePair.Create(Encoding.UTF8.GetString(l.Name), Encoding.UTF8.GetString(l.Value)))];
+    public IReadOnlyList<KeyValuePair<string, string>> ToList()
+    {
+        var list = new List<KeyValuePair<string, string>>(_labels.Count);
+        foreach (var label in _labels)
+        {
+            list.Add(KeyValuePair.Create(Encoding.UTF8.GetString(Name(label)), Encoding.UTF8.GetString(Value(label))));
+        }
+
+        return list;
+    }
 
     public Labels Build()
     {
         var size = 0;
-        foreach (var (name, value) in _labels)
+        foreach (var label in _labels)
         {
-            size += Varint.SizeUnsigned((ulong)name.Length) + name.Length + Varint.SizeUnsigned((ulong)value.Length) + value.Length;
+            size += Varint.SizeUnsigned((ulong)label.NameLength) + label.NameLength + Varint.SizeUnsigned((ulong)label.ValueLength) + label.ValueLength;
         }
 
         if (size == 0)
@@ -85,27 +101,46 @@ public sealed class LabelsBuilder
 
         var encoded = new byte[size];
         var at = 0;
-        foreach (var (name, value) in _labels)
+        foreach (var label in _labels)
         {
-            at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)name.Length);
-            name.CopyTo(encoded, at);
-            at += name.Length;
-            at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)value.Length);
-            value.CopyTo(encoded, at);
-            at += value.Length;
+            at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)label.NameLength);
+            Name(label).CopyTo(encoded.AsSpan(at));
+            at += label.NameLength;
+            at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)label.ValueLength);
+            Value(label).CopyTo(encoded.AsSpan(at));
+            at += label.ValueLength;
         }
 
         return new Labels(encoded);
     }
 
     /// <summary>Adds a label that sorts after all that are there.</summary>
-    internal void AppendSorted(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => _labels.Add((name.ToArray(), value.ToArray()));
+    internal void AppendSorted(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) =>
+        _labels.Add(new Entry(Append(name), name.Length, Append(value), value.Length));
+
+    ReadOnlySpan<byte> Name(Entry label) => _bytes.AsSpan(label.Name, label.NameLength);
+
+    ReadOnlySpan<byte> Value(Entry label) => _bytes.AsSpan(label.Value, label.ValueLength);
+
+    /// <summary>Where the bytes lie from now on; they may be the builder's own.</summary>
+    int Append(ReadOnlySpan<byte> bytes)
+    {
+        if (_bytes.Length - _used < bytes.Length)
+        {
+            Array.Resize(ref _bytes, Math.Max(_bytes.Length * 2, _used + bytes.Length));
+        }
+
+        var at = _used;
+        bytes.CopyTo(_bytes.AsSpan(at));
+        _used += bytes.Length;
+        return at;
+    }
 
     (int Index, bool Found) Find(ReadOnlySpan<byte> name)
     {
         for (var i = 0; i < _labels.Count; i++)
         {
-            var order = name.SequenceCompareTo(_labels[i].Name);
+            var order = name.SequenceCompareTo(Name(_labels[i]));
             if (order <= 0)
             {
                 return (i, order == 0);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Execution;
@@ -16,11 +17,15 @@ interface IHistogramQuestion
 /// <c>histogram_quantile</c>, <c>histogram_fraction</c> and <c>histogram_quantiles</c>: native histograms one by one, classic ones put
 /// together of the series that differ in <c>le</c> only.
 /// </summary>
-sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, HistogramQuestions> questions, SeriesOperator[] arguments, int position, Scope scope)
+/// <param name="expectsNative">Series with a label <c>le</c> may be native histograms; if they are while this is false, <see cref="NativeWithBoundException"/> says so.</param>
+sealed class HistogramVectorFunction(
+    SeriesOperator input, Func<Evaluation, HistogramQuestions> questions, SeriesOperator[] arguments, Position position, bool expectsNative, Scope scope)
     : UnaryOperator(input, scope)
 {
     readonly List<HistogramGroup> _groups = [];
+    readonly LabelNumbering _numbering = new();
     HistogramQuestions? _questions;
+    Column[]? _held;
     SeriesMerge? _merge;
     bool _namesInAnnotations;
 
@@ -44,17 +49,15 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
     {
         _questions = questions(evaluation);
         _namesInAnnotations = evaluation.DelayedNameRemoval;
-        var projection = new LabelProjection(["le"], keep: false);
-        var numbering = new LabelNumbering();
-        for (var i = 0; i < Input.Series.Length; i++)
+        if (Grid.IsSingle)
         {
-            var number = numbering.Number(projection.Encode(Input.Series[i].Labels));
-            if (number == _groups.Count)
-            {
-                _groups.Add(new HistogramGroup(numbering.Labels[number]));
-            }
-
-            _groups[number].Add(i, Input.Series[i].Labels);
+            GroupPresent(evaluation);
+        }
+        else
+        {
+            int[] all = [.. Enumerable.Range(0, Input.Series.Length)];
+            Group(all, isNative: false);
+            Group(all.Where(i => expectsNative && Input.Series[i].Labels.Has("le")), isNative: true);
         }
 
         var identities = new List<SeriesIdentity>();
@@ -72,13 +75,45 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
         Series = _merge.Outputs;
     }
 
+    /// <summary>At a single step native histograms come first, and what has no sample has no place.</summary>
+    void GroupPresent(Evaluation evaluation)
+    {
+        var held = SingleStep.Evaluate(Input, evaluation);
+        _held = held;
+        var all = Enumerable.Range(0, held.Length);
+        Group(all.Where(i => held[i].Histograms > 0), isNative: true);
+        Group(all.Where(i => held[i].Floats > 0), isNative: false);
+    }
+
+    /// <param name="isNative">As native histograms, to which <c>le</c> is a label like others.</param>
+    void Group(IEnumerable<int> series, bool isNative)
+    {
+        var projection = new LabelProjection(["le"], keep: false);
+        foreach (var i in series)
+        {
+            var labels = Input.Series[i].Labels;
+            var number = _numbering.Number(isNative ? labels.Encoded : projection.Encode(labels));
+            if (number == _groups.Count)
+            {
+                _groups.Add(new HistogramGroup(_numbering.Labels[number]));
+            }
+
+            _groups[number].Add(i, labels);
+        }
+    }
+
     void EvaluateSource(int source, Column column, Worker worker)
     {
         var group = _groups[source % _groups.Count];
         var question = _questions!.All[source / _groups.Count];
-        var site = new AnnotationSite(worker.Annotations, position);
+        var site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         var columns = group.Members.ConvertAll(member =>
         {
+            if (_held is not null)
+            {
+                return _held[member.Series];
+            }
+
             var rented = worker.RentColumn(column.Steps);
             Input.Evaluate(member.Series, rented, worker);
             return rented;
@@ -102,7 +137,10 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
         }
 
         worker.Work(column.Steps * columns.Count);
-        columns.ForEach(worker.Return);
+        if (_held is null)
+        {
+            columns.ForEach(worker.Return);
+        }
     }
 
     /// <summary>The classic buckets and the native histogram that a group has at a step.</summary>
@@ -113,7 +151,7 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
         for (var i = 0; i < columns.Count; i++)
         {
             var member = group.Members[i];
-            if (columns[i].Presence[step] == Presence.Float)
+            if (columns[i].Presence[step] == Presence.Float && !group.IsNative)
             {
                 if (member.Bound is { } bound)
                 {
@@ -126,12 +164,14 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
             }
             else if (columns[i].Presence[step] == Presence.Histogram)
             {
-                if (member.Labels != group.Labels)
+                if (member.Labels == group.Labels)
                 {
-                    throw new QueryException("a native histogram with a label le in a function over histograms is not supported yet");
+                    native = columns[i].Histogram(step);
                 }
-
-                native = columns[i].Histogram(step);
+                else if (!expectsNative)
+                {
+                    throw new NativeWithBoundException();
+                }
             }
         }
 
@@ -145,6 +185,9 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
     {
         public Labels Labels { get; } = labels;
 
+        /// <summary>The label <c>le</c> is one of the histogram's.</summary>
+        public bool IsNative { get; } = labels.Has("le");
+
         public List<(int Series, Labels Labels, double? Bound)> Members { get; } = [];
 
         public void Add(int series, Labels labels) => Members.Add((series, labels, BoundOf(labels)));
@@ -152,6 +195,9 @@ sealed class HistogramVectorFunction(SeriesOperator input, Func<Evaluation, Hist
         static double? BoundOf(Labels labels) => GoFloat.TryParse(labels.Get("le"), out var bound) ? bound : null;
     }
 }
+
+/// <summary>A native histogram was found that has a label <c>le</c>, as if it were a bucket: outputs for such are missing. The query is to be executed again with them.</summary>
+sealed class NativeWithBoundException() : Exception("a native histogram has a label le");
 
 /// <summary>The questions of one call.</summary>
 /// <param name="All">One for each output of a histogram.</param>

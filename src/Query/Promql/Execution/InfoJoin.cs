@@ -82,6 +82,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
             : TimeOf(subquery.Inner),
         StepInvariantNode invariant => TimeOf(invariant.Inner),
         NegateNode negate => TimeOf(negate.Inner),
+        PlusNode plus => TimeOf(plus.Inner),
         CallNode call => call.Arguments.Select(TimeOf).FirstOrDefault(t => t is not null),
         AggregateNode aggregate => TimeOf(aggregate.Inner) ?? (aggregate.Parameter is null ? null : TimeOf(aggregate.Parameter)),
         BinaryNode binary => TimeOf(binary.Left) ?? TimeOf(binary.Right),

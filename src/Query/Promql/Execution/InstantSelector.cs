@@ -23,6 +23,9 @@ enum SampleAspect : byte
 sealed class InstantSelector(SelectorNode node, Scope scope, string? function, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
 {
     readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
+
+    // Where @ holds for the first step only, later steps find no samples that the first could not have found.
+    readonly long _latest = node is { AtFirstStep: true, AtMs: { } at } ? at - node.OffsetMs : long.MaxValue;
     SeriesSelection? _selection;
     Series[] _series = [];
     long _lookback;
@@ -48,7 +51,8 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
         {
             for (var step = 0; step < column.Steps; step++)
             {
-                if (cursor.TryFind(_times.Reference(step)))
+                var reference = _times.Reference(step);
+                if (cursor.TryFind(Math.Min(reference, _latest)) && cursor.Time > reference - _lookback)
                 {
                     Put(series, column, step, cursor);
                 }

@@ -13,6 +13,7 @@ abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperato
     {
         Prepare(evaluation);
         _merge = new SeriesMerge(Identify(Input.Series, evaluation), evaluation);
+        _merge.Settle(Grid, evaluation, Input.Cost, EvaluateSource);
         Series = _merge.Outputs;
     }
 

@@ -7,7 +7,8 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
 /// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
-sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluation)
+/// <param name="expectsNativeWithBound">See <see cref="NativeWithBoundException"/>.</param>
+sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeWithBound, Evaluation evaluation)
 {
     readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
 
@@ -46,6 +47,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
             NegateNode { Inner.Type: ExprType.Scalar } negate =>
                 new ScalarCombination(ScalarOperator.Constant(0, scope), Build(negate.Inner, scope), scope, static (_, value) => -value),
             NegateNode negate => new Negation(Build(negate.Inner, scope), scope),
+            PlusNode plus => Build(plus.Inner, scope, function),
             StepInvariantNode invariant => Invariant(invariant, scope, function),
             AggregateNode aggregate => Aggregate(aggregate, scope),
             BinaryNode binary => Binary(binary, scope),
@@ -117,12 +119,12 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
             "pi" => ScalarOperator.Constant(Math.PI, scope),
             "scalar" => new OnlyElement(Build(arguments[0], scope, name), scope),
             "sort" or "sort_desc" => new Sorting(
-                Build(arguments[0], scope, name), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position.Start, scope, IsRange(scope)),
+                Build(arguments[0], scope, name), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position, scope, IsRange(scope)),
             "sort_by_label" or "sort_by_label_desc" => new Sorting(
                 Build(arguments[0], scope, name),
                 Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], name == "sort_by_label_desc"),
                 dropsHistograms: false,
-                call.Position.Start,
+                call.Position,
                 scope,
                 IsRange(scope)),
             "start_timestamp" or "timestamp" => Timestamps(call, scope),
@@ -156,7 +158,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
         var name = call.Function.Name;
         var kernel = RangeFunctions.Find(name) ?? throw NotSupported($"{name}() of a range");
         var arguments = call.Arguments.Where(a => a != range).Select(a => Build(a, scope)).ToArray();
-        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, PositionOf(call.Arguments[0]), scope);
+        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, new Position(PositionOf(call.Arguments[0]), call.Position.End), scope);
         return name == "absent_over_time" ? new Absence(function, Absence.MatchersOf(range), dropsName: true, scope) : function;
     }
 
@@ -193,7 +195,10 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
         var starts = call.Function.Name == "start_timestamp";
         if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.Options.StartTimestamps))
         {
-            return new Nameless(new InstantSelector(selector, scope, call.Function.Name, starts ? SampleAspect.StartTime : SampleAspect.Time), scope);
+            return new Nameless(
+                new InstantSelector(
+                    selector with { AtFirstStep = false }, scope, call.Function.Name, starts ? SampleAspect.StartTime : SampleAspect.Time),
+                scope);
         }
 
         return new StepTimes(Build(call.Arguments[0], scope, call.Function.Name), starts, scope);
@@ -217,7 +222,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
 
                 for (var i = 0; i < values.Length; i++)
                 {
-                    WarnOfQuantiles(values[i], scalars[i].Position.Start, evaluation);
+                    WarnOfQuantiles(values[i], new Position(scalars[i].Position.Start, call.Position.End), evaluation);
                 }
 
                 return name == "histogram_quantile"
@@ -226,14 +231,15 @@ sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluati
                         [.. values.Select(v => new QuantileQuestion(v))], Text(arguments[1]), [.. values.Select(v => OpenMetricsFloat(v[0]))]);
             },
             operators,
-            vector.Position.Start,
+            new Position(vector.Position.Start, call.Position.End),
+            expectsNativeWithBound,
             scope);
     }
 
-    static void WarnOfQuantiles(double[] quantiles, int position, Evaluation evaluation)
+    static void WarnOfQuantiles(double[] quantiles, Position position, Evaluation evaluation)
     {
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, position);
+        var site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         foreach (var quantile in quantiles.Where(q => double.IsNaN(q) || q is < 0 or > 1).Distinct())
         {
             site.InvalidQuantile(quantile);

@@ -3,12 +3,35 @@ using Observe.Query.Promql.Planning;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary><c>quantile</c>: over the floats of a group at each step.</summary>
-sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : GroupedOperator(input, scope)
+/// <summary><c>quantile</c>: over the floats of a group at each step. All series of a group are needed at once, when the group is asked for.</summary>
+sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)
 {
     double[] _quantiles = [];
+    int[][] _members = [];
+    Column[]? _held;
+
+    public override long Cost => Input.Cost * 4;
 
     public override IEnumerable<SeriesOperator> Inputs => [Input, parameter];
+
+    public override void Evaluate(int series, Column column, Worker worker)
+    {
+        var members = _members[series];
+        if (_held is not null)
+        {
+            Compute(Array.ConvertAll(members, i => _held[i]), column, worker);
+            return;
+        }
+
+        var columns = Array.ConvertAll(members, i =>
+        {
+            var member = worker.RentColumn(Grid.Count);
+            Input.Evaluate(i, member, worker);
+            return member;
+        });
+        Compute(columns, column, worker);
+        Array.ForEach(columns, worker.Return);
+    }
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)
     {
@@ -20,28 +43,37 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
     {
         _quantiles = Scalars.Values(parameter, evaluation);
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Parameter!.Position.Start, node.Position.End);
         if (Array.Exists(_quantiles, double.IsNaN))
         {
             site.InvalidQuantile(double.NaN);
         }
 
-        if (_quantiles.Where(q => !double.IsNaN(q)).DefaultIfEmpty(0).Max() is > 1 and var largest)
+        if (_quantiles.Aggregate(GoMath.Max) is > 1 and var largest)
         {
             site.InvalidQuantile(largest);
         }
 
-        if (_quantiles.Where(q => !double.IsNaN(q)).DefaultIfEmpty(0).Min() is < 0 and var least)
+        if (_quantiles.Aggregate(GoMath.Min) is < 0 and var least)
         {
             site.InvalidQuantile(least);
         }
 
         evaluation.Return(worker);
-        var groups = new SeriesGroups(Input.Series, SeriesGroups.Projection(node), evaluation);
-        SetGroups(groups.Identities, groups.Members());
+        var members = Enumerable.Range(0, Input.Series.Length).ToArray();
+        if (Grid.IsSingle)
+        {
+            _held = SingleStep.Evaluate(Input, evaluation);
+            members = Array.FindAll(members, i => !_held[i].IsEmpty);
+        }
+
+        var groups = new SeriesGroups(
+            Array.ConvertAll(members, i => Input.Series[i]), SeriesGroups.Projection(node), evaluation);
+        Series = groups.Identities;
+        _members = Array.ConvertAll(groups.Members(), group => Array.ConvertAll(group, i => members[i]));
     }
 
-    protected override void Compute(int group, int[] members, Column[] columns, Column column, Worker worker)
+    void Compute(Column[] columns, Column column, Worker worker)
     {
         var values = new double[columns.Length];
         for (var step = 0; step < column.Steps; step++)
@@ -55,7 +87,7 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
                 }
                 else if (member.Presence[step] == Presence.Histogram)
                 {
-                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start).HistogramIgnoredInAggregation("quantile");
+                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End).HistogramIgnoredInAggregation("quantile");
                 }
             }
 

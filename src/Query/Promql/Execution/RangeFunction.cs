@@ -1,10 +1,11 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
-sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, int position, Scope scope) : SeriesOperator(scope)
+sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope) : SeriesOperator(scope)
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 
@@ -86,7 +87,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         window.Labels = source.Series[series].Labels;
         window.TracksStarts = _tracksStarts;
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
-        window.Site = new AnnotationSite(worker.Annotations, position);
+        window.Site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         if (window.Arguments.Length != _arguments.Length)
         {
             window.Arguments = new double[_arguments.Length];
@@ -126,7 +127,9 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
                 continue;
             }
 
-            (window.RangeStart, window.RangeEnd, window.Time) = (end - source.RangeMs, end, Grid.Time(step));
+            // The samples are fixed, the range they are extrapolated to is not; it shows in an aggregation's parameter only.
+            var moved = isFixed ? Grid.Time(step) - Grid.Start : 0;
+            (window.RangeStart, window.RangeEnd, window.Time) = (end - source.RangeMs + moved, end + moved, Grid.Time(step));
             for (var i = 0; i < _arguments.Length; i++)
             {
                 window.Arguments[i] = _arguments[i][step];

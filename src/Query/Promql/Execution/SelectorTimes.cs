@@ -6,7 +6,9 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>When a selector looks, for each step of a grid.</summary>
 readonly record struct SelectorTimes(StepGrid Grid, long OffsetMs, long? AtMs)
 {
-    public static SelectorTimes Of(SelectorNode selector, StepGrid grid) => new(grid, selector.OffsetMs, selector.AtMs);
+    public static SelectorTimes Of(SelectorNode selector, StepGrid grid) => selector is { AtFirstStep: true, AtMs: { } at }
+        ? new(grid, selector.OffsetMs + grid.Start - at, null)
+        : new(grid, selector.OffsetMs, selector.AtMs);
 
     /// <summary>It looks at one and the same time at each step.</summary>
     public bool IsFixed => AtMs is not null;

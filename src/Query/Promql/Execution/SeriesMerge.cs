@@ -5,13 +5,16 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>Which series become which output, where an operation changes labels: those that end up with the same labels become one.</summary>
 sealed class SeriesMerge
 {
+    readonly IReadOnlyList<SeriesIdentity> _identities;
     readonly int[][]? _sources;
     readonly bool _strict;
+    Column[]? _held;
 
     /// <param name="identities">What each source series becomes.</param>
     /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
     public SeriesMerge(IReadOnlyList<SeriesIdentity> identities, Evaluation evaluation, bool strict = false)
     {
+        _identities = identities;
         _strict = strict;
         var numbering = new LabelNumbering();
         var outputs = new List<SeriesIdentity>(identities.Count);
@@ -35,14 +38,46 @@ sealed class SeriesMerge
         _sources = Outputs.Length == identities.Count ? null : [.. sources.Select(s => s.ToArray())];
     }
 
-    public SeriesIdentity[] Outputs { get; }
+    public SeriesIdentity[] Outputs { get; private set; }
 
     /// <summary>Some series do end up with the same labels.</summary>
     public bool IsNeeded => _sources is not null;
 
+    /// <summary>At a single step the outputs come in the order of those sources that have a sample: these are evaluated now, where it matters.</summary>
+    public void Settle(StepGrid grid, Evaluation evaluation, long cost, Action<int, Column, Worker> evaluateSource)
+    {
+        if (!IsNeeded || !grid.IsSingle)
+        {
+            return;
+        }
+
+        var columns = new Column[_identities.Count];
+        evaluation.ForEach(columns.Length, cost, (i, worker) => evaluateSource(i, columns[i] = worker.RentColumn(1), worker));
+        int[] present = [.. Enumerable.Range(0, columns.Length).Where(i => !columns[i].IsEmpty)];
+        var numbering = new LabelNumbering();
+        foreach (var i in present)
+        {
+            numbering.Number(_identities[i].Labels.Encoded);
+        }
+
+        if (numbering.Labels.Count < present.Length)
+        {
+            ThrowSameLabels();
+        }
+
+        Outputs = Array.ConvertAll(present, i => _identities[i]);
+        _held = Array.ConvertAll(present, i => columns[i]);
+    }
+
     /// <summary>Evaluates an output of the sources that it is made of.</summary>
     public void Evaluate(int output, Column column, Worker worker, Action<int, Column, Worker> evaluateSource)
     {
+        if (_held is not null)
+        {
+            column.CopyFrom(_held[output]);
+            return;
+        }
+
         if (_sources is null || _sources[output] is [var only] && Only(only, out output))
         {
             evaluateSource(output, column, worker);

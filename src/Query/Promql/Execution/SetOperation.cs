@@ -76,7 +76,6 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
         await right.OpenAsync(evaluation);
         _signatures = new SignatureMap(left.Series, right.Series, node.Matching!);
         _merge = new SeriesMerge([.. left.Series, .. right.Series], evaluation);
-        Series = _merge.Outputs;
 
         // The left side is looked at twice: where it hides what is on the right, and as output.
         var hiding = SignatureMap.Members(_signatures.Right, _signatures.Count);
@@ -93,6 +92,8 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
                 _held[i] = column;
             }
         });
+        _merge.Settle(Grid, evaluation, right.Cost, EvaluateSource);
+        Series = _merge.Outputs;
     }
 
     void EvaluateSource(int source, Column column, Worker worker)

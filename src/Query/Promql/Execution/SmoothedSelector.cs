@@ -20,7 +20,7 @@ sealed class SmoothedSelector(SelectorNode node, Scope scope, string? function) 
         window.Clear();
         window.Labels = Series[series].Labels;
         window.TracksStarts = false;
-        window.Site = new AnnotationSite(worker.Annotations, node.Position.Start);
+        window.Site = new AnnotationSite(worker.Annotations, node.Position.Start, node.Position.End);
         using (var feed = _source.Feed(series, window, worker))
         {
             for (var step = 0; step < column.Steps; step++)

@@ -1,21 +1,20 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>By what the elements of an instant vector are sorted.</summary>
-delegate int ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
+/// <summary>Whether an element of an instant vector comes before another.</summary>
+delegate bool ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
 
 /// <summary><c>sort</c> and its kin: elements in another order, in an instant query; in a range query a warning that it has no effect.</summary>
-sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, int position, Scope scope, bool isRange) : UnaryOperator(input, scope)
+sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, Position position, Scope scope, bool isRange) : UnaryOperator(input, scope)
 {
-    int[] _sources = [];
+    Column[] _held = [];
 
-    /// <summary>By value, NaN last.</summary>
+    /// <summary>By value, NaN last: before which anything comes, another NaN too.</summary>
     public static ElementOrder ByValue(bool descending) => (_, left, _, right) =>
-        double.IsNaN(left) ? double.IsNaN(right) ? 0 : 1
-        : double.IsNaN(right) ? -1
-        : descending ? right.CompareTo(left) : left.CompareTo(right);
+        double.IsNaN(right) || (descending ? right < left : right > left);
 
     /// <summary>By some labels in natural order, then by all.</summary>
     public static ElementOrder ByLabels(string[] labels, bool descending) => (left, _, right, _) =>
@@ -25,17 +24,23 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
             var (a, b) = (left.Labels.Get(label), right.Labels.Get(label));
             if (a != b)
             {
-                return NaturalOrder.IsLess(a, b) == descending ? 1 : -1;
+                return NaturalOrder.IsLess(a, b) != descending;
             }
         }
 
         var order = left.Labels.CompareTo(right.Labels);
-        return descending ? -order : order;
+        return descending ? order > 0 : order < 0;
     };
 
     public override void Evaluate(int series, Column column, Worker worker)
     {
-        Input.Evaluate(_sources[series], column, worker);
+        if (Grid.IsSingle)
+        {
+            column.CopyFrom(_held[series]);
+            return;
+        }
+
+        Input.Evaluate(series, column, worker);
         for (var step = 0; dropsHistograms && column.Histograms > 0 && step < column.Steps; step++)
         {
             if (column.Presence[step] == Presence.Histogram)
@@ -47,29 +52,26 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
 
     protected override void Open(Evaluation evaluation)
     {
-        _sources = [.. Enumerable.Range(0, Input.Series.Length)];
+        Series = Input.Series;
         if (isRange)
         {
             var worker = evaluation.Rent();
-            new AnnotationSite(worker.Annotations, position).SortInRangeQuery();
+            new AnnotationSite(worker.Annotations, position.Start, position.End).SortInRangeQuery();
             evaluation.Return(worker);
         }
         else if (Grid.IsSingle)
         {
-            var values = new double[_sources.Length];
-            var present = new bool[_sources.Length];
-            evaluation.ForEach(_sources.Length, Input.Cost, (i, worker) =>
-            {
-                var column = worker.RentColumn(1);
-                Input.Evaluate(i, column, worker);
-                (values[i], present[i]) = (column.Values[0], !column.IsEmpty);
-                worker.Return(column);
-            });
-            _sources = [.. _sources.Where(i => present[i])
-                .Order(Comparer<int>.Create((a, b) => order(Input.Series[a], values[a], Input.Series[b], values[b])))];
+            Sort(evaluation);
         }
+    }
 
-        Series = Array.ConvertAll(_sources, i => Input.Series[i]);
+    void Sort(Evaluation evaluation)
+    {
+        var columns = SingleStep.Evaluate(Input, evaluation);
+        int[] sources = [.. Enumerable.Range(0, columns.Length).Where(i => columns[i].Floats > 0 || (!dropsHistograms && !columns[i].IsEmpty))];
+        GoSort<int>.Sort(sources, (a, b) => order(Input.Series[a], columns[a].Values[0], Input.Series[b], columns[b].Values[0]));
+        Series = Array.ConvertAll(sources, i => Input.Series[i]);
+        _held = Array.ConvertAll(sources, i => columns[i]);
     }
 }
 

@@ -29,34 +29,48 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
             evaluation.AddBytes(accumulators[i].Bytes);
         }
 
-        Accumulate(evaluation, groups, accumulators);
-        Series = groups.Identities;
-        _results = new Column[accumulators.Length];
+        var order = Accumulate(evaluation, groups, accumulators);
+        Series = [.. order.Select(group => groups.Identities[group])];
+        _results = new Column[order.Count];
         var worker = evaluation.Rent();
-        var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End);
         long samples = 0;
-        for (var i = 0; i < accumulators.Length; i++)
+        for (var i = 0; i < _results.Length; i++)
         {
             worker.Work(Grid.Count);
             _results[i] = worker.RentColumn(Grid.Count);
-            accumulators[i].Finish(_results[i], site);
-            evaluation.AddBytes(-accumulators[i].Bytes);
+            accumulators[order[i]].Finish(_results[i], site);
             samples += _results[i].SampleCount();
         }
+
+        evaluation.AddBytes(-accumulators.Sum(a => a.Bytes));
 
         evaluation.Return(worker);
         evaluation.HoldSamples(held + samples - evaluation.SamplesHeld);
     }
 
-    void Accumulate(Evaluation evaluation, SeriesGroups groups, Accumulator[] accumulators)
+    /// <summary>Returns the groups that have any samples, in the order in which they first have one, as Prometheus numbers them.</summary>
+    List<int> Accumulate(Evaluation evaluation, SeriesGroups groups, Accumulator[] accumulators)
     {
         var steps = Grid.Count;
+        var order = new List<int>();
+        var isSeen = new bool[groups.Count];
         SeriesBatches.ForEachBatch(evaluation, Input, Grid, (first, columns, count) =>
         {
+            for (var i = 0; i < count; i++)
+            {
+                var group = groups.GroupOf[first + i];
+                if (!columns[i].IsEmpty && !isSeen[group])
+                {
+                    isSeen[group] = true;
+                    order.Add(group);
+                }
+            }
+
             var slices = steps >= 64 && (long)count * steps > 8192 ? Environment.ProcessorCount : 1;
             evaluation.ForEach(slices, (long)count * steps, (slice, worker) =>
             {
-                var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start);
+                var site = new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End);
                 var (from, to) = ((int)((long)steps * slice / slices), (int)((long)steps * (slice + 1) / slices));
                 for (var i = 0; i < count; i++)
                 {
@@ -67,5 +81,6 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
                 }
             });
         });
+        return order;
     }
 }

@@ -32,7 +32,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         var ks = Scalars.Values(parameter, evaluation);
         if (ks.All(k => k < 1))
         {
-            FindErrors(Input, Enumerable.Range(0, Input.Series.Length), evaluation);
+            SeriesBatches.ForEach(evaluation, Input, Grid, static (_, _, _) => { });
             return;
         }
 
@@ -49,10 +49,18 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         }
 
         var held = evaluation.SamplesHeld;
-        var site = node.Position.Start;
+        var order = new List<Selection>(selections.Length);
+        var isSeen = new bool[selections.Length];
         SeriesBatches.ForEach(evaluation, Input, Grid, (series, column, worker) =>
         {
-            var selection = selections[groups.GroupOf[series]];
+            var group = groups.GroupOf[series];
+            var selection = selections[group];
+            if (!isSeen[group])
+            {
+                isSeen[group] = true;
+                order.Add(selection);
+            }
+
             worker.Work(column.Steps);
             for (var step = 0; step < column.Steps; step++)
             {
@@ -63,7 +71,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
 
                 if (column.Presence[step] == Presence.Histogram && node.Aggregation != Aggregation.LimitK)
                 {
-                    new AnnotationSite(worker.Annotations, site).HistogramIgnoredInAggregation(
+                    new AnnotationSite(worker.Annotations, node.Position.Start, node.Position.End).HistogramIgnoredInAggregation(
                         node.Aggregation == Aggregation.TopK ? "topk" : "bottomk");
                     continue;
                 }
@@ -71,7 +79,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
                 selection.Offer(step, (int)Math.Min(ks[step], Input.Series.Length), series, column);
             }
         });
-        Collect(evaluation, selections);
+        Collect(evaluation, order);
         evaluation.HoldSamples(held + _outputs.Sum(o => o.SampleCount()) - evaluation.SamplesHeld);
     }
 
@@ -93,7 +101,8 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         }
     }
 
-    void Collect(Evaluation evaluation, Selection[] selections)
+    /// <param name="selections">In the order in which their groups have samples.</param>
+    void Collect(Evaluation evaluation, IEnumerable<Selection> selections)
     {
         var outputs = new List<Column>();
         var identities = new List<SeriesIdentity>();
@@ -147,10 +156,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             {
                 _counts[step]++;
                 Put(at + count, series, column, step);
-                if (aggregation != Aggregation.LimitK)
-                {
-                    Up(at, count);
-                }
+                Up(at, count);
             }
             else if (aggregation != Aggregation.LimitK && count > 0)
             {
@@ -164,36 +170,35 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             }
         }
 
-        /// <summary>Best first.</summary>
+        /// <summary>Best first; of <c>limitk</c> as they lie in the heap.</summary>
         public IEnumerable<(int Series, double Value, Histogram? Histogram)> Ordered(int step)
         {
             var at = step * most;
             var order = Enumerable.Range(at, _counts[step]).ToArray();
             if (aggregation != Aggregation.LimitK)
             {
-                Array.Sort(order, (a, b) => Compare(_values[a], _values[b]) is not 0 and var unequal ? unequal : a.CompareTo(b));
+                GoSort<int>.Sort(order, (a, b) => Less(_values[b], _values[a]));
             }
 
             return order.Select(i => (_series[i], _values[i], _histograms?[i]));
         }
 
-        // Best first, NaN last.
-        int Compare(double a, double b) =>
-            double.IsNaN(a) ? (double.IsNaN(b) ? 0 : 1)
-            : double.IsNaN(b) ? -1
-            : aggregation == Aggregation.TopK ? b.CompareTo(a) : a.CompareTo(b);
-
         void Put(int at, int series, Column column, int step)
         {
-            (_values[at], _series[at]) = (column.Values[step], series);
+            _series[at] = series;
             if (column.Presence[step] == Presence.Histogram)
             {
+                _values[at] = 0;
                 _histograms ??= new Histogram?[_values.Length];
                 _histograms[at] = column.Histogram(step);
             }
+            else
+            {
+                _values[at] = column.Values[step];
+            }
         }
 
-        bool Less(double a, double b) => double.IsNaN(a) || (aggregation == Aggregation.TopK ? a < b : a > b);
+        bool Less(double a, double b) => double.IsNaN(a) || (aggregation == Aggregation.BottomK ? a > b : a < b);
 
         void Up(int at, int child)
         {
@@ -240,6 +245,10 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         {
             (_values[a], _values[b]) = (_values[b], _values[a]);
             (_series[a], _series[b]) = (_series[b], _series[a]);
+            if (_histograms is not null)
+            {
+                (_histograms[a], _histograms[b]) = (_histograms[b], _histograms[a]);
+            }
         }
     }
 }

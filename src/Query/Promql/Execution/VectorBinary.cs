@@ -96,22 +96,33 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         var outputs = new LabelNumbering();
         var ofSignature = new List<int>[signatures.Count];
         var users = new List<int>();
-        for (var signature = 0; signature < signatures.Count; signature++)
+        void Add(int signature, Labels result)
         {
-            evaluation.AddBytes(PairBytes * many[signature].Length * one[signature].Length);
-            foreach (var result in Results(signatures.Labels(signature), many[signature], one[signature], labels))
+            var output = outputs.Number(result.Encoded);
+            if (output == users.Count)
+            {
+                users.Add(0);
+                evaluation.AddBytes(result.Encoded.Length + 64);
+            }
+
+            users[output]++;
+            (ofSignature[signature] ??= []).Add(output);
+        }
+
+        for (var m = 0; m < signatures.Left.Length; m++)
+        {
+            var signature = signatures.Left[m];
+            evaluation.AddBytes(PairBytes * one[signature].Length);
+            foreach (var result in ResultsOfMany(signatures.Labels(signature), m, one[signature], labels))
             {
                 evaluation.ThrowIfOver();
-                var output = outputs.Number(result);
-                if (output == users.Count)
-                {
-                    users.Add(0);
-                    evaluation.AddBytes(result.Encoded.Length + 64);
-                }
-
-                users[output]++;
-                (ofSignature[signature] ??= []).Add(output);
+                Add(signature, result);
             }
+        }
+
+        for (var o = 0; FillOfMany is not null && o < signatures.Right.Length; o++)
+        {
+            Add(signatures.Right[o], ResultOfOne(signatures.Labels(signatures.Right[o]), o, labels));
         }
 
         Series = new SeriesIdentity[users.Count];
@@ -231,26 +242,21 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             + ";many-to-many matching not allowed: matching labels must be unique on one side");
     }
 
-    IEnumerable<Labels> Results(Labels signature, int[] many, int[] one, MatchedLabels labels)
+    /// <summary>What a series of the many side may become: with each of the one side, then with what stands in for them.</summary>
+    IEnumerable<Labels> ResultsOfMany(Labels signature, int many, int[] one, MatchedLabels labels)
     {
-        foreach (var m in many)
+        foreach (var o in one)
         {
-            foreach (var o in one)
-            {
-                yield return labels.Of(Many.Series[m].Labels, One.Series[o].Labels);
-            }
-
-            if (FillOfOne is not null)
-            {
-                yield return labels.Of(Many.Series[m].Labels, signature);
-            }
+            yield return labels.Of(Many.Series[many].Labels, One.Series[o].Labels);
         }
 
-        for (var i = 0; FillOfMany is not null && i < one.Length; i++)
+        if (FillOfOne is not null)
         {
-            yield return labels.Of(signature, One.Series[one[i]].Labels);
+            yield return labels.Of(Many.Series[many].Labels, signature);
         }
     }
+
+    Labels ResultOfOne(Labels signature, int one, MatchedLabels labels) => labels.Of(signature, One.Series[one].Labels);
 
     /// <summary>What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.</summary>
     double? FillOfMany => _matching.FillLeft;
@@ -270,7 +276,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             return;
         }
 
-        var site = new AnnotationSite(worker.Annotations, _node.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, _node.Position.Start, _node.Position.End);
         for (var step = 0; step < column.Steps; step++)
         {
             if (column.Presence[step] == Presence.Absent)
@@ -334,7 +340,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             return known ? number : number = _outputs.Count - 1;
         }
 
-        /// <param name="outputs">The operation's outputs of all pairs, in the order in which <see cref="Results"/> has them.</param>
+        /// <param name="outputs">The operation's outputs of all pairs, many by many, then those that stand in for a missing one.</param>
         public void Add(MatchSignature signature, List<int> outputs) => _signatures.Add((signature, [.. outputs.Select(Output)]));
 
         public void Evaluate(int output, Column column, Worker worker)
@@ -367,7 +373,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         {
             var many = Evaluated(binary.Many, signature.Many, worker);
             var one = Evaluated(binary.One, signature.One, worker);
-            var site = new AnnotationSite(worker.Annotations, binary._node.Position.Start);
+            var site = new AnnotationSite(worker.Annotations, binary._node.Position.Start, binary._node.Position.End);
             var inserted = new HashSet<int>();
             for (var step = 0; step < binary.Grid.Count; step++)
             {

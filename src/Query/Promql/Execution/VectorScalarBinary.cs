@@ -30,7 +30,7 @@ sealed class VectorScalarBinary(BinaryNode node, SeriesOperator vector, SeriesOp
             return;
         }
 
-        var site = new AnnotationSite(worker.Annotations, node.Position.Start);
+        var site = new AnnotationSite(worker.Annotations, node.Position.Start, node.Position.End);
         for (var step = 0; step < column.Steps; step++)
         {
             if (column.Presence[step] == Presence.Absent)

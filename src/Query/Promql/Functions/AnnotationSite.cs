@@ -15,7 +15,8 @@ static class AnnotationTexts
 
 /// <summary>A place in the query that annotations are about, and where they are collected.</summary>
 /// <param name="Position">Offset in the query's UTF-8.</param>
-readonly record struct AnnotationSite(Annotations Annotations, int Position)
+/// <param name="End">Where what is evaluated ends.</param>
+readonly record struct AnnotationSite(Annotations Annotations, int Position, int End)
 {
     public void InvalidQuantile(double quantile) => Warn($"quantile value should be between 0 and 1, got {GoText.FloatG(quantile)}");
 
@@ -46,7 +47,7 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position)
 
     public void CounterResetCollision(string operation) => Warn($"conflicting counter resets during histogram {operation}");
 
-    public void StartTimeOverlap(string metricName) => Annotations.Add(new StartTimeOverlap(metricName, Position));
+    public void StartTimeOverlap(string metricName) => Annotations.Add(new StartTimeOverlap(metricName, Position, End));
 
     public void PossibleNonCounter(string metricName) =>
         Info($"metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {GoText.Quote(metricName)}");
@@ -59,6 +60,7 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position)
             AnnotationTexts.Info + "input to histogram_quantile needed to be fixed for monotonicity (see "
             + "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)" + ForName(metricName),
             Position,
+            End,
             timestamp,
             minBucket,
             maxBucket,
@@ -84,7 +86,7 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position)
 
     static string ForName(string metricName) => metricName.Length == 0 ? "" : $" for metric name {GoText.Quote(metricName)}";
 
-    void Warn(string text) => Annotations.Add(new Annotation(true, AnnotationTexts.Warning + text, Position));
+    void Warn(string text) => Annotations.Add(new Annotation(true, AnnotationTexts.Warning + text, Position, End));
 
-    void Info(string text) => Annotations.Add(new Annotation(false, AnnotationTexts.Info + text, Position));
+    void Info(string text) => Annotations.Add(new Annotation(false, AnnotationTexts.Info + text, Position, End));
 }

@@ -47,7 +47,8 @@ sealed class Annotations
 
 /// <summary>One warning or info.</summary>
 /// <param name="position">Offset in the query's UTF-8; negative where there is none.</param>
-class Annotation(bool isWarning, string text, int position)
+/// <param name="end">Where what is evaluated ends: of several with the same text the one evaluated last gives the position.</param>
+class Annotation(bool isWarning, string text, int position, int end)
 {
     public bool IsWarning { get; } = isWarning;
 
@@ -56,7 +57,15 @@ class Annotation(bool isWarning, string text, int position)
 
     protected int Position { get; private set; } = position;
 
-    public virtual void Merge(Annotation other) => Position = Math.Max(Position, other.Position);
+    int End { get; set; } = end;
+
+    public virtual void Merge(Annotation other)
+    {
+        if (other.End > End || (other.End == End && other.Position < Position))
+        {
+            (Position, End) = (other.Position, other.End);
+        }
+    }
 
     public virtual string Format(ReadOnlySpan<byte> query) => $"{Text} ({Place(query)})";
 
@@ -78,8 +87,8 @@ class Annotation(bool isWarning, string text, int position)
 }
 
 /// <summary>A classic histogram whose buckets fell where they must rise.</summary>
-sealed class ForcedMonotonicity(string text, int position, long timestamp, double minBucket, double maxBucket, double maxDifference)
-    : Annotation(false, text, position)
+sealed class ForcedMonotonicity(string text, int position, int end, long timestamp, double minBucket, double maxBucket, double maxDifference)
+    : Annotation(false, text, position, end)
 {
     long _minTime = timestamp;
     long _maxTime = timestamp;
@@ -123,8 +132,8 @@ sealed class ForcedMonotonicity(string text, int position, long timestamp, doubl
 }
 
 /// <summary>Samples whose start lies before the sample before them.</summary>
-sealed class StartTimeOverlap(string metricName, int position)
-    : Annotation(true, $"{AnnotationTexts.StartTimeOverlap} for metric {GoText.Quote(metricName)}", position)
+sealed class StartTimeOverlap(string metricName, int position, int end)
+    : Annotation(true, $"{AnnotationTexts.StartTimeOverlap} for metric {GoText.Quote(metricName)}", position, end)
 {
     long _count = 1;
 

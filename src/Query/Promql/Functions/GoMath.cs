@@ -88,7 +88,13 @@ static class GoMath
         }
 
         // e^x = 2^n e^r, and e^r - 1 from that of r/16, four times doubled; fused as Go's code for amd64 is.
+        // What would be 2^1024 times a fraction counts as too large there.
         var n = Math.Round(x * 1.4426950408889634073599246810018920, MidpointRounding.ToEven);
+        if (n >= 1024)
+        {
+            return double.PositiveInfinity;
+        }
+
         var r = Math.FusedMultiplyAdd(-n, 0.69314718055966295651160180568695068359375, x);
         r = Math.FusedMultiplyAdd(-n, 0.28235290563031577122588448175013436025525412068e-12, r) * 0.0625;
         var sum = 2.4801587301587301587e-5;

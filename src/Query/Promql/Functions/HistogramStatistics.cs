@@ -102,10 +102,12 @@ static class HistogramStatistics
         rank = upwards ? rank - (count - bucket.Count) : count - rank;
         if (maybeNaN)
         {
+            // As in Prometheus the last of the buckets that are counted here is also the one that the rank is looked up in.
             var all = count;
             while (buckets.MoveNext())
             {
-                all += buckets.Current.Count;
+                bucket = buckets.Current;
+                all += bucket.Count;
             }
 
             if (all < histogram.Count)

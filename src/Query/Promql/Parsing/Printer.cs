@@ -20,7 +20,12 @@ public static class Printer
     }
 
     /// <summary>Over several lines where it is long, as <c>promtool promql format</c> and <c>/api/v1/format_query</c> do.</summary>
-    public static string Pretty(Expr expr) => Pretty(expr, 0);
+    public static string Pretty(Expr expr)
+    {
+        var text = new StringBuilder();
+        WritePretty(text, expr, 0);
+        return text.ToString();
+    }
 
     public static string NameOf(Operator op) => op switch
     {
@@ -269,42 +274,64 @@ public static class Printer
         text.Append(expr.Wrapped ? ")" : "");
     }
 
-    static string Pretty(Expr expr, int level)
+    /// <param name="isIndented">Whether the first line is.</param>
+    static void WritePretty(StringBuilder text, Expr expr, int level, bool isIndented = true)
     {
-        var indent = new string(' ', level * 2);
-        if (expr is UnaryExpr unary)
+        if (expr is BinaryExpr or SubqueryExpr && !IsShort(expr))
         {
-            return indent + NameOf(unary.Operator) + Pretty(unary.Inner, level).Trim();
+            WriteLeftOf(text, expr, level, isIndented);
+            return;
         }
 
-        var line = Print(expr);
-        if (Encoding.UTF8.GetByteCount(line) <= LineLength)
-        {
-            // Prometheus does not indent subqueries that fit in a line.
-            return expr is SubqueryExpr ? line : indent + line;
-        }
-
+        // Prometheus does not indent subqueries that fit in a line.
+        text.Append(' ', isIndented && expr is not SubqueryExpr ? level * 2 : 0);
         switch (expr)
         {
-            case AggregateExpr aggregate:
-                var head = new StringBuilder(indent);
-                WriteHead(head, aggregate);
-                head.Append("(\n").Append(aggregate.Parameter is { } parameter ? Pretty(parameter, level + 1) + ",\n" : "");
-                return $"{head}{Pretty(aggregate.Inner, level + 1)}\n{indent})";
-            case BinaryExpr binary:
-                var op = new StringBuilder();
-                WriteOperator(op, binary);
-                return $"{Pretty(binary.Left, level + 1)}\n{indent}{op}\n{Pretty(binary.Right, level + 1)}";
-            case Call call:
-                return $"{indent}{call.Function.Name}(\n{string.Join(",\n", call.Arguments.Select(a => Pretty(a, level + 1)))}\n{indent})";
-            case ParenExpr paren:
-                return $"{indent}(\n{Pretty(paren.Inner, level + 1)}\n{indent})";
-            case SubqueryExpr subquery:
-                var brackets = new StringBuilder();
-                WriteBrackets(brackets, subquery);
-                return Pretty(subquery.Inner, level) + brackets;
+            case UnaryExpr unary:
+                WritePretty(text.Append(NameOf(unary.Operator)), unary.Inner, level, isIndented: false);
+                break;
+            case AggregateExpr aggregate when !IsShort(expr):
+                WriteHead(text, aggregate);
+                WriteLines(text, aggregate.Parameter is { } parameter ? [parameter, aggregate.Inner] : [aggregate.Inner], level);
+                break;
+            case Call call when !IsShort(expr):
+                WriteLines(text.Append(call.Function.Name), call.Arguments, level);
+                break;
+            case ParenExpr paren when !IsShort(expr):
+                WriteLines(text, [paren.Inner], level);
+                break;
             default:
-                return indent + line;
+                Write(text, expr);
+                break;
         }
     }
+
+    /// <summary>What begins with another expression, over several lines.</summary>
+    static void WriteLeftOf(StringBuilder text, Expr expr, int level, bool isIndented)
+    {
+        if (expr is SubqueryExpr subquery)
+        {
+            WritePretty(text, subquery.Inner, level, isIndented);
+            WriteBrackets(text, subquery);
+            return;
+        }
+
+        var binary = (BinaryExpr)expr;
+        WritePretty(text, binary.Left, level + 1, isIndented);
+        WriteOperator(text.Append('\n').Append(' ', level * 2), binary);
+        WritePretty(text.Append('\n'), binary.Right, level + 1);
+    }
+
+    static void WriteLines(StringBuilder text, IReadOnlyList<Expr> list, int level)
+    {
+        text.Append('(');
+        for (var i = 0; i < list.Count; i++)
+        {
+            WritePretty(text.Append(i == 0 ? "\n" : ",\n"), list[i], level + 1);
+        }
+
+        text.Append('\n').Append(' ', level * 2).Append(')');
+    }
+
+    static bool IsShort(Expr expr) => Encoding.UTF8.GetByteCount(Print(expr)) <= LineLength;
 }

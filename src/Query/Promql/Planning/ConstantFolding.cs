@@ -11,6 +11,7 @@ static class ConstantFolding
         NegateNode negate => Apply(negate.Inner) is var inner && inner is ConstantNode constant
             ? new ConstantNode(-constant.Value) { Position = negate.Position }
             : negate with { Inner = inner },
+        PlusNode plus => plus with { Inner = Apply(plus.Inner) },
         CallNode call => call with { Arguments = [.. call.Arguments.Select(Apply)] },
         AggregateNode aggregate => aggregate with
         {

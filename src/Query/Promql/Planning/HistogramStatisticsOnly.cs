@@ -21,6 +21,7 @@ static class HistogramStatisticsOnly
         RangeNode range => range with { Selector = (SelectorNode)Mark(range.Selector, need) },
         SubqueryNode subquery => subquery with { Inner = Mark(subquery.Inner, Need.Buckets) },
         NegateNode negate => negate with { Inner = Mark(negate.Inner, need) },
+        PlusNode plus => plus with { Inner = Mark(plus.Inner, need) },
         StepInvariantNode invariant => invariant with { Inner = Mark(invariant.Inner, need) },
         AggregateNode aggregate => aggregate with
         {

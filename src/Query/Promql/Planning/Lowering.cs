@@ -13,6 +13,7 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
     public const int MaxDepth = 512;
 
     int _depth;
+    int _parameterDepth;
 
     /// <exception cref="QueryException">A duration expression has no usable value, or the expression is too deep.</exception>
     public PlanNode Lower(Expr expr)
@@ -28,16 +29,17 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
             StringLiteral text => new TextNode(text.Value),
             ParenExpr paren => Lower(paren.Inner),
             UnaryExpr { Operator: Operator.Sub } unary => new NegateNode(Lower(unary.Inner)),
+            UnaryExpr { Type: ExprType.Vector } unary => new PlusNode(Lower(unary.Inner)),
             UnaryExpr unary => Lower(unary.Inner),
             VectorSelector selector => Selector(selector),
-            MatrixSelector matrix => new RangeNode(Selector(matrix.Selector), Duration(matrix.RangeExpr, matrix.RangeMs, false)),
+            MatrixSelector matrix => new RangeNode(Selector(matrix.Selector) with { AtFirstStep = false }, Duration(matrix.RangeExpr, matrix.RangeMs, false)),
             SubqueryExpr subquery => Subquery(subquery),
             BinaryExpr binary => new BinaryNode(
                 binary.Operator, Lower(binary.Left), Lower(binary.Right), binary.Matching, binary.ReturnBool),
             AggregateExpr aggregate => new AggregateNode(
                 aggregate.Aggregation,
                 Lower(aggregate.Inner),
-                aggregate.Parameter is null ? null : Lower(aggregate.Parameter),
+                aggregate.Parameter is null ? null : Parameter(aggregate.Parameter),
                 aggregate.Grouping,
                 aggregate.Without),
             Call call => Function(call),
@@ -45,7 +47,7 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
             _ => throw new QueryException($"{expr.GetType().Name} is not supported yet"),
         };
         _depth--;
-        return expr is ParenExpr || (expr is UnaryExpr && node is not NegateNode) ? node : node with { Position = expr.Position };
+        return expr is ParenExpr || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
     }
 
     PlanNode Function(Call call) => call.Function.Name switch
@@ -57,8 +59,23 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
         _ => new CallNode(call.Function, [.. call.Arguments.Select(Lower)]),
     };
 
-    SelectorNode Selector(VectorSelector selector) =>
-        new(selector.Matchers, Offset(selector.Time), At(selector.Time), selector.Anchored, selector.Smoothed) { Position = selector.Position };
+    /// <summary>
+    /// The parameter of an aggregation, where Prometheus does not resolve <c>@</c>: <c>start()</c> and <c>end()</c> have no effect, and of
+    /// an instant selector only the first step is fixed.
+    /// </summary>
+    PlanNode Parameter(Expr parameter)
+    {
+        _parameterDepth++;
+        var node = Lower(parameter);
+        _parameterDepth--;
+        return node;
+    }
+
+    SelectorNode Selector(VectorSelector selector) => new(selector.Matchers, Offset(selector.Time), At(selector.Time), selector.Anchored, selector.Smoothed)
+    {
+        Position = selector.Position,
+        AtFirstStep = _parameterDepth > 0,
+    };
 
     SubqueryNode Subquery(SubqueryExpr subquery)
     {
@@ -72,9 +89,10 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
 
     long? At(TimeModifiers modifiers) => modifiers.At switch
     {
+        AtModifier.None => modifiers.AtMs,
+        _ when _parameterDepth > 0 => null,
         AtModifier.Start => times.StartMs,
-        AtModifier.End => times.EndMs,
-        _ => modifiers.AtMs,
+        _ => times.EndMs,
     };
 
     long Duration(Expr? expression, long literal, bool mayBeNegative) =>

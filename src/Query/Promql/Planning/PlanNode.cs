@@ -28,6 +28,9 @@ sealed record TextNode(string Value) : PlanNode
 /// <param name="AtMs">The fixed time of <c>@</c>, before the offset is taken off; null: the time of the step.</param>
 sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long? AtMs, bool Anchored, bool Smoothed) : PlanNode
 {
+    /// <summary>The time of <c>@</c> is that of the first step only: later steps look as much later as they are.</summary>
+    public bool AtFirstStep { get; init; }
+
     /// <summary>Of native histograms only count and sum are wanted.</summary>
     public bool StatisticsOnly { get; init; }
 
@@ -62,6 +65,12 @@ sealed record BinaryNode(Operator Operator, PlanNode Left, PlanNode Right, Vecto
 }
 
 sealed record NegateNode(PlanNode Inner) : PlanNode
+{
+    public override ExprType Type => Inner.Type;
+}
+
+/// <summary>A plus before a vector: it changes nothing, but what stands behind it is no selector any more.</summary>
+sealed record PlusNode(PlanNode Inner) : PlanNode
 {
     public override ExprType Type => Inner.Type;
 }

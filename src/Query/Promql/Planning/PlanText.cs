@@ -23,6 +23,7 @@ static class PlanText
             string.Create(CultureInfo.InvariantCulture, $"{call.Function.Name}([{subquery.RangeMs}ms:{subquery.StepMs}ms])"),
         CallNode call => call.Function.Name,
         NegateNode => "negate",
+        PlusNode => "plus",
         StepInvariantNode => "once",
         AggregateNode or BinaryNode => HeadOfOperation(node),
         _ => Of(node),
@@ -65,7 +66,7 @@ static class PlanText
             case SelectorNode selector:
                 text.Append('{').AppendJoin(',', selector.Matchers).Append('}');
                 text.Append(selector.Anchored ? " anchored" : "").Append(selector.Smoothed ? " smoothed" : "")
-                    .Append(selector.StatisticsOnly ? " statistics" : "");
+                    .Append(selector.StatisticsOnly ? " statistics" : "").Append(selector.AtFirstStep ? " first" : "");
                 WriteTime(selector.OffsetMs, selector.AtMs, text);
                 break;
             case RangeNode range:
@@ -82,6 +83,9 @@ static class PlanText
                 break;
             case NegateNode negate:
                 WriteAll("negate", [negate.Inner], text);
+                break;
+            case PlusNode plus:
+                WriteAll("plus", [plus.Inner], text);
                 break;
             case StepInvariantNode invariant:
                 WriteAll("once", [invariant.Inner], text);

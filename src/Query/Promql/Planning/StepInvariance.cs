@@ -36,6 +36,12 @@ static class StepInvariance
                 return (negate with { Inner = inner }, invariant, wrap);
             }
 
+            case PlusNode plus:
+            {
+                var (inner, invariant, wrap) = Rewrite(plus.Inner);
+                return (plus with { Inner = inner }, invariant, wrap);
+            }
+
             case AggregateNode aggregate:
             {
                 var (inner, invariant, wrap) = Rewrite(aggregate.Inner);

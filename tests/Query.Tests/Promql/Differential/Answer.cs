@@ -8,7 +8,7 @@ namespace Observe.Query.Tests.Promql.Differential;
 
 enum DifferenceKind
 {
-    Error, NoError, Missing, TooMuch, Value, Order,
+    Error, NoError, Missing, TooMuch, Value, Order, Notes,
 }
 
 /// <param name="Time">A step at which it shows, where there is one.</param>
@@ -23,6 +23,11 @@ sealed partial record Answer(string? Error, SortedDictionary<string, SortedDicti
         if (result.Type == ResultType.Scalar)
         {
             series["scalar"] = new() { [result.TimeMs] = GoText.Float(result.Scalar) };
+        }
+
+        if (result.Type == ResultType.String)
+        {
+            series["string"] = new() { [result.TimeMs] = result.Text };
         }
 
         foreach (var one in result.Series)
@@ -41,9 +46,9 @@ sealed partial record Answer(string? Error, SortedDictionary<string, SortedDicti
             series[Key(one.Labels)] = points;
         }
 
-        return new Answer(null, series, [.. result.Warnings, .. result.Infos])
+        return new Answer(null, series, [.. result.Warnings.Concat(result.Infos).Select(n => Counts().Replace(n, ""))])
         {
-            Order = result.Type == ResultType.Vector ? [.. result.Series.Select(s => series[Key(s.Labels)].Values.Single())] : [],
+            Order = result.Type == ResultType.Vector ? [.. result.Series.Select(s => Key(s.Labels))] : [],
         };
     }
 
@@ -58,18 +63,18 @@ sealed partial record Answer(string? Error, SortedDictionary<string, SortedDicti
         var result = data.GetProperty("result");
         var series = new SortedDictionary<string, SortedDictionary<long, string>>(StringComparer.Ordinal);
         var order = new List<string>();
-        if (data.GetProperty("resultType").GetString() == "scalar")
+        var type = data.GetProperty("resultType").GetString();
+        if (type is "scalar" or "string")
         {
-            series["scalar"] = new() { [Time(result[0])] = result[1].GetString()! };
+            series[type] = new() { [Time(result[0])] = result[1].GetString()! };
         }
         else
         {
             foreach (var one in result.EnumerateArray())
             {
                 var labels = Labels.Of(one.GetProperty("metric").EnumerateObject().Select(p => KeyValuePair.Create(p.Name, p.Value.GetString()!)));
-                var points = Points(one);
-                series[Key(labels)] = points;
-                order.Add(points.Values.Last());
+                series[Key(labels)] = Points(one);
+                order.Add(Key(labels));
             }
         }
 
@@ -78,20 +83,25 @@ sealed partial record Answer(string? Error, SortedDictionary<string, SortedDicti
         {
             if (response.TryGetProperty(name, out var texts))
             {
-                notes.UnionWith(texts.EnumerateArray().Select(t => t.GetString()!));
+                notes.UnionWith(texts.EnumerateArray().Select(t => OptionalName().Replace(t.GetString()!, "")));
             }
         }
 
-        return new Answer(null, series, notes) { Order = order };
+        return new Answer(null, series, notes) { Order = type == "vector" ? order : [] };
     }
 
-    /// <summary>Values of an instant vector in the order in which they came; sorting decides it, and ties are free.</summary>
+    /// <summary>Stands between the notes of a difference's text.</summary>
+    public const string BetweenNotes = " | ";
+
+    /// <summary>The series of an instant vector in the order in which they came.</summary>
     public IReadOnlyList<string> Order { get; init; } = [];
 
     /// <summary>What differs; null when nothing does.</summary>
     /// <param name="tolerance">By how much floats may differ, relatively.</param>
-    /// <param name="isOrdered">The order of the values counts.</param>
-    public Difference? Difference(Answer expected, double tolerance, bool isOrdered = false)
+    /// <param name="isStrict">
+    /// Warnings and infos count, and the order of an instant vector, but for values that are not the same and yet within the tolerance.
+    /// </param>
+    public Difference? Difference(Answer expected, double tolerance, bool isStrict = false)
     {
         if (Error is not null || expected.Error is not null)
         {
@@ -122,15 +132,37 @@ sealed partial record Answer(string? Error, SortedDictionary<string, SortedDicti
             }
         }
 
-        return isOrdered && Order.Count == expected.Order.Count && !Order.Zip(expected.Order).All(p => AreClose(p.First, p.Second, Math.Max(tolerance, 1e-12)))
-            ? new Difference(DifferenceKind.Order, null, $"order {string.Join(", ", Order)}, expected {string.Join(", ", expected.Order)}")
+        if (isStrict && Order.Count == expected.Order.Count && Order.Zip(expected.Order).Any(p => p.First != p.Second && !IsRounded(p.First, p.Second)))
+        {
+            return new Difference(DifferenceKind.Order, null, $"order {string.Join(", ", Order)}, expected {string.Join(", ", expected.Order)}");
+        }
+
+        return isStrict && !Notes.SetEquals(expected.Notes) && !expected.Notes.Any(n => n.EndsWith("annotations omitted", StringComparison.Ordinal))
+            ? new Difference(DifferenceKind.Notes, null, string.Join(BetweenNotes, [
+                .. Notes.Except(expected.Notes).Select(n => "too much: " + n),
+                .. expected.Notes.Except(Notes).Select(n => "missing: " + n),
+            ]))
             : null;
+
+        bool IsRounded(string first, string second)
+        {
+            var (a, b) = (Series[first].Values.Single(), expected.Series[second].Values.Single());
+            return a != b && AreClose(a, b, Math.Max(tolerance, 1e-12));
+        }
     }
 
     /// <summary>Labels, numbers in them (of count_values) to eleven digits.</summary>
     static string Key(Labels labels) => LongNumber().Replace(labels.ToString(), m => double.TryParse(m.Value, CultureInfo.InvariantCulture, out var number)
         ? number.ToString("G11", CultureInfo.InvariantCulture)
         : m.Value);
+
+    /// <summary>What 3.5 says more of classic histograms than later versions do without delayed removal of names.</summary>
+    [GeneratedRegex("(?<=malformed value of .*|histogram_quantile\\)|classic and native histograms|NaN observations, .*) for metric name \".*\"(?= \\(\\d)")]
+    private static partial Regex OptionalName();
+
+    /// <summary>What later versions say more of buckets that do not rise.</summary>
+    [GeneratedRegex(", from buckets .*(?= \\(\\d)")]
+    private static partial Regex Counts();
 
     [GeneratedRegex(@"[0-9]*\.[0-9]{4,}(e[-+]?[0-9]+)?")]
     private static partial Regex LongNumber();

@@ -32,12 +32,9 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
     /// <summary>How often each known difference showed.</summary>
     public ConcurrentDictionary<string, int> Known { get; } = new();
 
-    /// <summary>Warnings and infos that one side lacks, without positions and names: how often, and a query.</summary>
-    public ConcurrentDictionary<string, (int Count, string Query)> Notes { get; } = new();
-
     public string Summary => string.Create(
         CultureInfo.InvariantCulture,
-        $"seed {seed}: {_asked} queries ({_errors} errors, {_empty} empty): {_failures.Count} differ, {_inexact} within {Tolerance} only, {Known.Values.Sum()} known, {_undecided} undecided in Prometheus itself, {Notes.Values.Sum(n => n.Count)} with other notes");
+        $"seed {seed}: {_asked} queries ({_errors} errors, {_empty} empty): {_failures.Count} differ, {_inexact} within {Tolerance} only, {Known.Values.Sum()} known, {_undecided} undecided in Prometheus itself");
 
     /// <summary>A random block, a Prometheus on it, and queries; null where there is no Prometheus.</summary>
     public static async Task<Campaign?> RunAsync(int seed, int count, IReadOnlyList<string>? given = null)
@@ -85,27 +82,22 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
         }
 
         var times = Times.Random(random, isInstant: tree.Type == ExprType.Matrix || random.Next(3) == 0);
-        var (expected, actual, isOrdered) = await AskAsync(tree, times);
+        var (expected, actual) = await AskAsync(tree, times);
         Interlocked.Increment(ref _asked);
         Interlocked.Add(ref _errors, expected.Error is null ? 0 : 1);
         Interlocked.Add(ref _empty, expected.Error is null && expected.Series.Count == 0 ? 1 : 0);
-        if (actual.Difference(expected, Tolerance, isOrdered) is { } difference)
+        if (actual.Difference(expected, Tolerance, isStrict: true) is { } difference)
         {
             await ExplainAsync(number, tree, times, expected, actual, difference);
             return;
         }
 
         Interlocked.Add(ref _inexact, actual.Difference(expected, 0) is null ? 0 : 1);
-        if (actual.Error is null && !actual.Notes.SetEquals(expected.Notes))
-        {
-            var text = string.Join(" | ", actual.Notes.Except(expected.Notes).Select(n => "+ " + Bare(n)).Concat(expected.Notes.Except(actual.Notes).Select(n => "- " + Bare(n))).Distinct());
-            Notes.AddOrUpdate(text, (1, tree.ToString()), (_, old) => (old.Count + 1, old.Query.Length <= tree.Length ? old.Query : tree.ToString()));
-        }
     }
 
     async Task ExplainAsync(int number, QueryTree tree, Times times, Answer expected, Answer actual, Difference difference)
     {
-        if (await IsUndecidedAsync(tree, times, expected, actual, 20))
+        if (await IsUndecidedAsync(tree, times, expected, actual, 60))
         {
             Interlocked.Increment(ref _undecided);
             return;
@@ -128,17 +120,17 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
 
         _failures.Add(string.Create(
             CultureInfo.InvariantCulture,
-            $"seed {seed} query {number} [{times.Start} {times.End} {times.Step}]: {tree}\n    {difference.Kind}: {difference.Text}\n    was: {original}"));
+            $"seed {seed} query {number} [{times.Start} {times.End} {times.Step} {times.LookbackMs}]: {tree}\n    {difference.Kind}: {difference.Text}\n    was: {original}"));
     }
 
     bool IsKnown(QueryTree tree, Times times, Difference difference)
     {
-        if (KnownDifference.All.FirstOrDefault(k => k.Explains(tree.ToString(), times.IsInstant, difference.Text)) is not { } known)
+        if (KnownDifference.ReasonOf(tree.ToString(), times.IsInstant, difference) is not { } reason)
         {
             return false;
         }
 
-        Known.AddOrUpdate(known.Reason, 1, (_, old) => old + 1);
+        Known.AddOrUpdate(reason, 1, (_, old) => old + 1);
         return true;
     }
 
@@ -147,19 +139,19 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
     {
         async Task<Difference?> DifferAsync(QueryTree tree, Times times)
         {
-            var (expected, actual, isOrdered) = await AskAsync(tree, times);
-            return actual.Difference(expected, Tolerance, isOrdered) is { } found && found.Kind == difference.Kind
+            var (expected, actual) = await AskAsync(tree, times);
+            return actual.Difference(expected, Tolerance, isStrict: true) is { } found && found.Kind == difference.Kind
                 && (found.Kind is not (DifferenceKind.Error or DifferenceKind.NoError) || Bare(found.Text) == Bare(difference.Text))
-                && !await IsUndecidedAsync(tree, times, expected, actual, 4) ? found : null;
+                && !await IsUndecidedAsync(tree, times, expected, actual, 10) ? found : null;
         }
 
         var budget = 400;
         for (var isSmaller = true; isSmaller && budget > 0;)
         {
             isSmaller = false;
-            if (!times.IsInstant && difference.Time is { } time && await DifferAsync(tree, new Times(time, time, times.Step)) is { } atOnce)
+            if (!times.IsInstant && difference.Time is { } time && await DifferAsync(tree, times with { Start = time, End = time }) is { } atOnce)
             {
-                (times, difference, isSmaller) = (new Times(time, time, times.Step), atOnce, true);
+                (times, difference, isSmaller) = (times with { Start = time, End = time }, atOnce, true);
             }
 
             foreach (var candidate in tree.Smaller())
@@ -178,22 +170,23 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
     /// <summary>Prometheus evaluates some expressions in the random order of a Go map: ties in topk fall this way or that, and sums round so or so.</summary>
     async Task<bool> IsUndecidedAsync(QueryTree tree, Times times, Answer expected, Answer actual, int tries)
     {
+        var isStrict = actual.Difference(expected, Tolerance) is null;
         for (var i = 0; i < tries; i++)
         {
             var again = await AskPrometheusAsync(tree.ToString(), times);
-            if (again.Difference(expected, Tolerance) is not null || actual.Difference(again, Tolerance) is null)
+            if (again.Difference(expected, Tolerance, isStrict) is not null || actual.Difference(again, Tolerance, isStrict) is null)
             {
-                return actual.Difference(again, Tolerance, isOrdered: true) is null || again.Difference(expected, Tolerance) is not null;
+                return true;
             }
         }
 
         return false;
     }
 
-    async Task<(Answer Expected, Answer Actual, bool IsOrdered)> AskAsync(QueryTree tree, Times times)
+    async Task<(Answer Expected, Answer Actual)> AskAsync(QueryTree tree, Times times)
     {
         var query = tree.ToString();
-        return (await AskPrometheusAsync(query, times), await AskEngineAsync(query, times), times.IsInstant && (query.StartsWith("sort(", StringComparison.Ordinal) || query.StartsWith("sort_desc(", StringComparison.Ordinal)));
+        return (await AskPrometheusAsync(query, times), await AskEngineAsync(query, times));
     }
 
     async Task<Answer> AskPrometheusAsync(string query, Times times)
@@ -201,7 +194,12 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
         static string Seconds(long milliseconds) => (milliseconds / 1000.0).ToString(CultureInfo.InvariantCulture);
         var form = times.IsInstant
             ? new Dictionary<string, string> { ["query"] = query, ["time"] = Seconds(times.Start) }
-            : new Dictionary<string, string> { ["query"] = query, ["start"] = Seconds(times.Start), ["end"] = Seconds(times.End), ["step"] = Seconds(times.Step) };
+            : new Dictionary<string, string> { ["query"] = query, ["start"] = Seconds(times.Start), ["end"] = Seconds(times.End), ["step"] = $"{times.Step}ms" };
+        if (times.LookbackMs is { } lookback)
+        {
+            form["lookback_delta"] = $"{lookback}ms";
+        }
+
         using var content = new FormUrlEncodedContent(form);
         using var response = await _client.PostAsync(new Uri(times.IsInstant ? "api/v1/query" : "api/v1/query_range", UriKind.Relative), content);
         using var json = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync());
@@ -213,8 +211,8 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
         try
         {
             using var result = times.IsInstant
-                ? await _engine.InstantAsync(querier, new InstantQuery(query, times.Start), CancellationToken.None)
-                : await _engine.RangeAsync(querier, new RangeQuery(query, times.Start, times.End, times.Step), CancellationToken.None);
+                ? await _engine.InstantAsync(querier, new InstantQuery(query, times.Start) { LookbackMs = times.LookbackMs }, CancellationToken.None)
+                : await _engine.RangeAsync(querier, new RangeQuery(query, times.Start, times.End, times.Step) { LookbackMs = times.LookbackMs }, CancellationToken.None);
             return Answer.Of(result);
         }
         catch (Exception e) when (e is ParseException or QueryException or LimitException)
@@ -228,12 +226,17 @@ sealed class Campaign(Uri prometheus, IQuerier querier, int seed) : IDisposable
 
     readonly record struct Times(long Start, long End, long Step)
     {
+        static readonly long?[] s_lookbacks = [null, null, null, null, null, null, 15_000, 45_000, 3_600_000];
+
         public bool IsInstant => Start == End;
+
+        public long? LookbackMs { get; init; }
 
         public static Times Random(Random random, bool isInstant)
         {
-            var (start, step) = (RandomSeries.Start + (random.Next(0, 40 * 60) * 1000L), random.Next(1, 20) * (random.Next(4) == 0 ? 7_001L : 15_000L));
-            return new Times(start, isInstant ? start : start + (step * random.Next(1, 30)) + random.Next(2), step);
+            var start = RandomSeries.Start + (random.Next(-60, 40 * 60) * 1000L) + (random.Next(3) == 0 ? random.Next(1000) : 0);
+            var step = random.Next(8) switch { 0 => random.Next(1, 4000), 1 or 2 => random.Next(1, 20) * 7_001L, _ => random.Next(1, 20) * 15_000L };
+            return new Times(start, isInstant ? start : start + (step * random.Next(1, 30)) + random.Next(2), step) { LookbackMs = s_lookbacks[random.Next(s_lookbacks.Length)] };
         }
     }
 }

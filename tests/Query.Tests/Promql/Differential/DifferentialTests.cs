@@ -30,7 +30,6 @@ public class DifferentialTests(ITestOutputHelper output)
             failures.AddRange(campaign.Failures);
             var report = string.Join('\n', [
                 .. campaign.Failures,
-                .. campaign.Notes.OrderByDescending(n => n.Value.Count).Take(25).Select(n => string.Create(CultureInfo.InvariantCulture, $"NOTES {n.Value.Count} × {n.Key}: {n.Value.Query}")),
                 .. campaign.Known.Select(k => string.Create(CultureInfo.InvariantCulture, $"KNOWN {k.Value} × {k.Key}")),
                 campaign.Summary,
             ]);

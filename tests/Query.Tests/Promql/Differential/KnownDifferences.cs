@@ -26,15 +26,45 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
             Query: "^histogram_(count|sum|avg)\\("),
         new("histogram_fraction from within the first bucket interpolates since 3.8", Query: "histogram_fraction"),
         new("averages of histograms are compensated since 3.9, which shows where they cancel out",
-            Query: "^(?=.*avg)(?=.*(native|custom|halves|mixed))(?=.*( - |delta|-\\(|histogram_quantile))"),
+            Query: "^(?=.*avg)(?=.*(native|custom|halves|mixed|nans))(?=.*( - |delta|-\\(|histogram_quantile))"),
         new("a duration that is NaN, infinite or out of range is an error since 3.12; before, some number",
             Text: "^error .*duration is (NaN or infinite|out of range), expected none"),
-        new("an @ in an aggregation's parameter is fixed; in Prometheus it moves on with the steps",
-            Query: "(quantile|topk|bottomk|limitk|limit_ratio).*scalar\\(.*@", Steps: true),
         new("averages of histograms with infinities are compensated since 3.9, so that they stay infinite", Query: "avg", Text: "Inf.*expected.*NaN"),
+        new("a comparison with bool keeps a __name__ that group_left or group_right includes since 3.11", Query: "bool .*group_(left|right) \\(__name__"),
         new("mad_over_time of a window with a NaN is NaN since 3.14", Query: "mad_over_time"),
     ];
 
-    public bool Explains(string query, bool isInstant, string difference) =>
+    /// <summary>Warnings and infos that only one of the two gives.</summary>
+    static IReadOnlyList<KnownDifference> Notes { get; } =
+    [
+        new("sorting in a range query is warned of since 3.11", Text: "^too much: .*sort is ineffective"),
+        new("histograms with contradictory hints of resets are warned of since 3.7", Text: "^too much: .*conflicting counter resets"),
+        new("of several notes that an operator has at a step, Prometheus keeps the last series'; here are all",
+            Query: " ([-+*/%^<>=!]=?|atan2) ", Text: "^too much: .*(incompatible (bucket layout|sample types) encountered for binary operator|mismatched custom buckets)"),
+        new("what is not needed is not evaluated for the sake of its warnings", Query: " (and|or|unless|atan2|[-+*/%^<>=!]=?) ", Text: "^missing"),
+        new("what NaN observations do to histogram_quantile and histogram_fraction is said of the histogram since a00cd51b47; before, of the first argument",
+            Query: "histogram_(quantile|fraction)", Text: "NaN observations"),
+        new("positions are of what stands in parentheses since 3.7; before, of the parentheses", Query: "\\(\\(|, \\(", Text: "\\(\\d+:\\d+\\)$"),
+    ];
+
+    /// <summary>The reason why two answers differ, if it is a known one.</summary>
+    public static string? ReasonOf(string query, bool isInstant, Difference difference)
+    {
+        string? Reason(IReadOnlyList<KnownDifference> known, string text) => known.FirstOrDefault(k => k.Explains(query, isInstant, text))?.Reason;
+        if (difference.Kind != DifferenceKind.Notes)
+        {
+            return Reason(All, difference.Text);
+        }
+
+        var notes = difference.Text.Split(Answer.BetweenNotes);
+        var reasons = notes.Select(text => Reason(Notes, text) ?? (text.StartsWith("too much", StringComparison.Ordinal)
+            && Array.Find(notes, n => n.StartsWith("missing", StringComparison.Ordinal) && Unplaced(n) == Unplaced(text)) is { } elsewhere ? Reason(Notes, elsewhere) : null)).ToList();
+        return reasons.Contains(null) ? null : string.Join("; ", reasons.Distinct());
+    }
+
+    /// <summary>A note's text without where it is.</summary>
+    static string Unplaced(string note) => note[(note.IndexOf(':', StringComparison.Ordinal) + 1)..note.LastIndexOf(" (", StringComparison.Ordinal)];
+
+    bool Explains(string query, bool isInstant, string difference) =>
         !(Steps && isInstant) && (Query is null || Regex.IsMatch(query, Query)) && (Text is null || Regex.IsMatch(difference, Text));
 }

@@ -11,18 +11,23 @@ sealed class RandomQueries(Random random)
     [
         "requests_total", "requests_total", "errors_total", "temperature", "odd", "small", "build_info", "latency_bucket", "native", "native",
         "native_gauge", "custom", "halves", "mixed", "{\"http.requests\"}", "target_info", "temperature", "temperature", "errors_total", "nothing", "steady",
+        "ties", "nans",
     ];
 
-    static readonly string[] s_histograms = ["native", "native", "native_gauge", "custom", "halves", "mixed"];
+    static readonly string[] s_histograms = ["native", "native", "native_gauge", "custom", "halves", "mixed", "nans"];
 
     static readonly string[] s_matchers =
     [
         "", "", "", "{job=\"a\"}", "{instance=~\"0|1\"}", "{job!=\"a\",instance!=\"3\"}", "{instance=\"0\"}", "{job=~\".*b\"}", "{job!~\"a.*\"}",
         "{instance=~\"[12]\"}", "{absent=\"\"}", "", "", "{job=~\"(?i:A)\"}", "{instance=~\".+\",job=\"b\"}", "{instance=\"1\",job=\"a\"}",
+        "{\"data.center\"=\"x\"}", "{\"data.center\"!~\"x|\"}", "{'instance'!='0',}",
     ];
 
     static readonly string[] s_grouping =
-        ["", "", " by (job)", " by (instance)", " without (instance)", " by (job, le)", " without (job)", " by (version)", " by ()", " without ()", " by (__name__, job)"];
+    [
+        "", "", " by (job)", " by (instance)", " without (instance)", " by (job, le)", " without (job)", " by (version)", " by ()", " without ()", " by (__name__, job)",
+        " by (\"data.center\")", " without (\"data.center\", 'instance')",
+    ];
 
     static readonly string[] s_aggregations = ["sum", "sum", "avg", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
     static readonly string[] s_arithmetic = ["+", "-", "*", "/", "%", "^", "atan2"];
@@ -31,12 +36,20 @@ sealed class RandomQueries(Random random)
     static readonly string[] s_times =
     [
         "", "", "", "", "", "", "", "", " offset 1m", " offset -30s", " @ 1700007600", " @ start()", " @ end()", " @ 1700007900 offset 90s", " offset (1m + 30s)",
-        " offset 2m @ end()", " @ 1700006400.5", " offset 10m",
+        " offset 2m @ end()", " @ 1700006400.5", " offset 10m", " offset -2m30s", " @ 1.7000076e9", " @ 1700008001.234 offset -45s", " @ start() offset -5m",
     ];
 
-    static readonly string[] s_ranges = ["1m", "2m", "5m", "5m", "10m", "45s", "30s", "15s", "(2m * 2)", "100", "1h", "(5m - 30s)", "20m", "5m", "2m", "20s"];
+    static readonly string[] s_ranges = ["1m", "2m", "5m", "5m", "10m", "45s", "30s", "15s", "(2m * 2)", "100", "1h", "(5m - 30s)", "20m", "5m", "2m", "20s", "1m30s500ms", "999ms"];
     static readonly string[] s_numbers = ["0", "1", "-1", "2.5", "1e3", "0.3", "Inf", "NaN", "-Inf", "1e-9", "0x1f", "5m", "1e300"];
     static readonly string[] s_quantiles = ["0.5", "0.9", "0.99", "0", "1", "0.01", "1.5", "-1", "NaN"];
+
+    static readonly string[] s_regexes =
+    [
+        "([0-2])", "(.*)(.)", "(a|b)", ".*", "(?P<digit>[0-9])", "(?i)A", "a|", "^(.)$", "\\d+", "[[:alpha:]]+", "(?s:.)", "()", "(.)(.)?", "\\pL", "[^a]", "x*", "(a)|(b)",
+        "\\Q.\\E|(.+)", "[\\x61-\\x62]", "a{1,2}", "\\ba\\b",
+    ];
+
+    static readonly string[] s_replacements = ["$1-y", "z$2", "${0}", "fixed", "$1x", "${1}x", "${digit}", "$$1", "", "$2$1", "ä$1", "$", "${", "$digit$digit"];
 
     /// <summary>What the table has and Prometheus 3.5 does not.</summary>
     static readonly HashSet<string> s_new =
@@ -47,10 +60,11 @@ sealed class RandomQueries(Random random)
     static readonly FunctionSignature[] s_functions = [.. FunctionSignatures.Every.Where(f => !s_new.Contains(f.Name)).OrderBy(f => f.Name, StringComparer.Ordinal)];
     static readonly FunctionSignature[] s_ofRange = [.. s_functions.Where(f => f.ArgumentTypes.Contains(ExprType.Matrix))];
 
-    public QueryTree Next() => random.Next(25) switch
+    public QueryTree Next() => random.Next(50) switch
     {
-        0 => Scalar(2),
-        1 => Range(random.Next(0, 2)),
+        0 or 1 => Scalar(2),
+        2 or 3 => Range(random.Next(0, 2)),
+        4 => new QueryTree(ExprType.String, $"{Whole(["\"text\"", "'single'", "`a\\n`", "\"\\u00e4\\x41\\n\""])}"),
         _ => Vector(Math.Min(random.Next(1, 5), random.Next(1, 5))),
     };
 
@@ -61,7 +75,7 @@ sealed class RandomQueries(Random random)
             return Selector(random.Next(3) == 0 ? s_histograms : s_metrics);
         }
 
-        return random.Next(22) switch
+        return random.Next(24) switch
         {
             0 or 1 or 2 or 3 => Call(s_ofRange[random.Next(s_ofRange.Length)], depth),
             4 or 5 or 6 or 7 => Call(s_functions[random.Next(s_functions.Length)], depth),
@@ -70,7 +84,7 @@ sealed class RandomQueries(Random random)
             12 => Vector($"quantile{Pick(s_grouping)} ({Parameter(depth, s_quantiles)}, {Vector(depth - 1)})"),
             13 => random.Next(2) == 0
                 ? Vector($"limit_ratio{Pick(s_grouping)} ({Parameter(depth, ["0.5", "-0.5", "0.1", "1", "-1", "1.2"])}, {Vector(depth - 1)})")
-                : Vector($"count_values{Pick(s_grouping)} (\"value\", {Vector(depth - 1)})"),
+                : Vector($"count_values{Pick(s_grouping)} (\"{Whole(["value", "value", "job", "a.b"])}\", {Vector(depth - 1)})"),
             14 => Vector($"({Vector(depth - 1)} {Pick(s_arithmetic)} {Scalar(depth - 1)})"),
             15 => random.Next(2) == 0
                 ? Vector($"({Vector(depth - 1)} {Pick(s_comparison)}{Pick(["", " bool"])} {Scalar(depth - 1)})")
@@ -78,6 +92,8 @@ sealed class RandomQueries(Random random)
             16 or 17 => Binary(depth),
             18 => Vector($"({Vector(depth - 1)} {Pick(["and", "or", "unless"])}{Pick(["", "", " on (job)", " ignoring (instance)", " on (instance, job)", " on ()"])} {Vector(depth - 1)})"),
             19 or 20 => Histogram(depth),
+            21 => Chain(depth),
+            22 => Vector($"(+{Vector(depth - 1)})"),
             _ => Vector($"-({Vector(depth - 1)})"),
         };
     }
@@ -88,12 +104,12 @@ sealed class RandomQueries(Random random)
         switch (function.Name)
         {
             case "label_replace":
-                var (target, source) = (Pick(["job", "x", "instance", "__name__"]), Pick(["instance", "job", "__name__", "none"]));
-                return Vector($"label_replace({Vector(depth - 1)}, \"{target}\", \"{Pick(["$1-y", "z$2", "${0}", "fixed"])}\", \"{source}\", \"{Pick(["([0-2])", "(.*)(.)", "(a|b)", ".*"])}\")");
+                var (target, source) = (Pick(["job", "x", "instance", "__name__", "data.center", "le"]), Pick(["instance", "job", "__name__", "none", "data.center"]));
+                return Vector($"label_replace({Vector(depth - 1)}, \"{target}\", `{Pick(s_replacements)}`, \"{source}\", `{Pick(s_regexes)}`)");
             case "label_join":
-                return Vector($"label_join({Vector(depth - 1)}, \"{Pick(["x", "job", "le"])}\", \"{Pick(["-", "/"])}\"{Pick([", \"job\", \"instance\"", ", \"instance\"", ", \"none\""])})");
+                return Vector($"label_join({Vector(depth - 1)}, \"{Pick(["x", "job", "le", "data.center"])}\", \"{Pick(["-", "/", ""])}\"{Pick([", \"job\", \"instance\"", ", \"instance\"", ", \"none\"", "", ", \"__name__\", \"data.center\""])})");
             case "sort_by_label" or "sort_by_label_desc":
-                return Vector($"{Name(function)}({Vector(depth - 1)}, \"{Pick(["instance", "job", "le"])}\"{Pick(["", ", \"job\"", ", \"instance\""])})");
+                return Vector($"{Name(function)}({Vector(depth - 1)}, \"{Pick(["instance", "job", "le", "i", "data.center", "__name__"])}\"{Pick(["", ", \"job\"", ", \"instance\""])})");
             case "info":
                 return Vector($"info({(random.Next(2) == 0 ? Vector(depth - 1) : Vector($"rate(steady{Pick(s_matchers)}[5m])"))}{Pick(["", "", ", {version=~\".+\"}", ", {cloud=\"x\"}", ", {__name__=\"build_info\"}"])})");
             case "quantile_over_time":
@@ -134,7 +150,7 @@ sealed class RandomQueries(Random random)
     QueryTree Native(int depth) => random.Next(6) == 0 ? Vector(depth - 1) : NativeSeries();
 
     QueryTree Range(int depth) => random.Next(4) == 0 && depth > 0
-        ? new QueryTree(ExprType.Matrix, $"({Vector(depth - 1)})[{Whole(s_ranges[..7])}:{Pick(["", "1m", "30s", "45s", "(15s + 5s)", "7s"])}]{Pick(s_times)}")
+        ? new QueryTree(ExprType.Matrix, $"({Vector(depth - 1)})[{Whole(s_ranges[..7])}:{Pick(["", "1m", "30s", "45s", "(15s + 5s)", "7s", "1500ms", "10m"])}]{Pick(s_times)}")
         : new QueryTree(ExprType.Matrix, $"{Series(random.Next(3) == 0 ? s_histograms : s_metrics)}[{Whole(s_ranges)}]{Pick(s_times)}");
 
     QueryTree Binary(int depth)
@@ -143,11 +159,21 @@ sealed class RandomQueries(Random random)
         [
             " on (instance, job)", " ignoring (le, version)", " on (job) group_left", " on (instance, job) group_left (version)",
             " on (job, instance) group_right", " ignoring (version) group_right (version)", " on (job) group_left ()", " on ()", "",
+            " on (\"data.center\") group_left", " on (job) group_left (instance, \"data.center\")", " ignoring (instance, \"data.center\") group_left (job)",
+            " on (instance, job) group_right (__name__)", " ignoring ()",
         ]);
         var op = Whole(random.Next(3) == 0 ? [.. s_comparison] : s_arithmetic);
         var boolean = s_comparison.Contains(op.ToString()) ? Pick(["", " bool"]) : "";
         var left = random.Next(2) == 0 ? Vector($"{Whole(["sum", "max", "avg"])} by (instance, job) ({Vector(depth - 1)})") : Vector(depth - 1);
         return Vector($"({left} {op}{boolean}{matching} {Vector(depth - 1)})");
+    }
+
+    /// <summary>Operators whose precedence decides.</summary>
+    QueryTree Chain(int depth)
+    {
+        QueryTree Operand() => random.Next(3) == 0 ? Vector($"{Whole(["sum", "max"])}({Vector(depth - 1)})") : Scalar(depth - 2);
+        var middle = Vector($"{Operand()} {Whole(s_arithmetic)} {Whole(["", "-", "+"])}sum({Vector(depth - 1)}) {Whole(s_arithmetic)} {Operand()}");
+        return random.Next(2) == 0 ? middle : Vector($"({middle} {Whole(["and", "or", "unless", "== bool", "> bool", "!= bool"])} sum({Vector(depth - 1)}) {Whole(s_arithmetic)} {Operand()})");
     }
 
     QueryTree Histogram(int depth)

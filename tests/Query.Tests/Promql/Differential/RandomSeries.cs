@@ -31,12 +31,21 @@ static class RandomSeries
                 series.Add(Custom(identity, random));
                 series.Add(Halved(Native("halves", identity, random, isGauge: false)));
                 series.Add(Mixed(identity, random));
-                series.Add(Floats("http.requests", identity, random, Counter(random, 10)));
+                series.Add(Floats("http.requests", [.. identity, ("data.center", instance % 2 == 0 ? "x" : "y")], random, Counter(random, 10)));
+                series.Add(WithNaN(Native("nans", identity, random, isGauge: false), random));
                 series.Add(Steady("steady", identity));
                 series.Add(Steady("target_info", [.. identity, ("cloud", random.Next(2) == 0 ? "x" : "y"), ("version", "v" + (instance % 2).ToString(CultureInfo.InvariantCulture))]));
             }
         }
 
+        // Many of few values, so that sorting has to do with ties.
+        for (var i = 0; i < 60; i++)
+        {
+            series.Add(Floats("ties", [("i", $"n{i}"), ("job", i % 3 == 0 ? "a" : "b")], random, () => random.Next(8) == 0 ? double.NaN : random.Next(0, 3)));
+        }
+
+        // A native histogram of the same name as a classic one.
+        series.Add(Native("latency_bucket", [("instance", "3"), ("job", "b")], random, isGauge: false));
         return series;
     }
 
@@ -135,6 +144,28 @@ static class RandomSeries
         half.PositiveBuckets = [.. half.PositiveBuckets.Select(b => b / 2)];
         half.NegativeBuckets = [.. half.NegativeBuckets.Select(b => b / 2)];
         return half;
+    }
+
+    /// <summary>Histograms that observed NaN now and then: more observations than are in buckets, and a sum that is NaN from then on.</summary>
+    static TestSeries WithNaN(TestSeries series, Random random)
+    {
+        var seen = 0;
+        return series with
+        {
+            Histograms = [.. series.Histograms.Select(h =>
+            {
+                seen += random.Next(20) == 0 ? 1 : 0;
+                if (h.Value.IsStale || seen == 0)
+                {
+                    return h;
+                }
+
+                var histogram = h.Value.Copy();
+                histogram.Count += seen;
+                histogram.Sum = double.NaN;
+                return (h.Time, histogram);
+            })],
+        };
     }
 
     /// <summary>A series that turns from floats to histograms and back.</summary>

@@ -1,4 +1,6 @@
+using System.Text.RegularExpressions;
 using Observe.Query.Promql;
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
 using Observe.Testkit;
 using Xunit;
@@ -7,9 +9,29 @@ namespace Observe.Query.Tests.Promql.Execution;
 
 public class OwnScriptTests
 {
+    static readonly string[] s_aggregations =
+    [
+        "avg", "bottomk", "count", "count_values", "group", "limit_ratio", "limitk", "max", "min", "quantile", "stddev", "stdvar", "sum", "topk",
+    ];
+
     public static TheoryData<string> Scripts => [.. Directory.GetFiles(Folder, "*.test").Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal)];
 
     static string Folder => Path.Combine(Checkout.Root, "tests", "Query.Tests", "Promql", "testdata");
+
+    [Fact]
+    public async Task Every_function_and_aggregation_is_evaluated_in_a_script()
+    {
+        using var engine = new PromqlEngine(PromqlScript.EngineOptions);
+        var queries = new List<string>();
+        foreach (var file in Directory.GetFiles(Folder, "*.test"))
+        {
+            queries.AddRange((await PromqlScript.Parse(await File.ReadAllTextAsync(file)).RunAsync(engine, null, CancellationToken.None)).Select(r => r.Query));
+        }
+
+        var names = FunctionSignatures.Every.Select(f => f.Name).Concat(s_aggregations);
+        var missing = names.Where(name => !queries.Exists(q => Regex.IsMatch(q, $@"\b{name}( by| without)? ?\("))).ToList();
+        Assert.Empty(missing);
+    }
 
     [Theory]
     [MemberData(nameof(Scripts))]

@@ -13,6 +13,12 @@ public class ArithmeticTests
     [InlineData(8.0, 3.0)]
     public void Logarithms_are_rounded_as_Go_rounds_them(double value, double expected) => Assert.Equal(expected, GoMath.Log2(value));
 
+    [Theory]
+    [InlineData(709.4, 1.2260423226426727e+308)]
+    [InlineData(709.5, double.PositiveInfinity)]
+    [InlineData(-745.0, 5e-324)]
+    public void Exponentials_end_where_those_of_Go_end(double value, double expected) => Assert.Equal(expected, GoMath.Exp(value));
+
     [Fact]
     public void Elementary_functions_are_within_a_few_ulps_of_the_C_library()
     {

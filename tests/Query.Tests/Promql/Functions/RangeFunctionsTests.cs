@@ -101,7 +101,7 @@ public class RangeFunctionsTests
     {
         window.Clear();
         window.Labels = Labels.Of(("__name__", "m"));
-        window.Site = new AnnotationSite(new Annotations(), 5);
+        window.Site = new AnnotationSite(new Annotations(), 5, 6);
         window.RangeMs = 60_000;
         (window.RangeStart, window.RangeEnd, window.Time) = ((end * 1000) - 60_000, end * 1000, end * 1000);
         window.Load(batch);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Observe.Query.Promql.Parsing;
@@ -9,7 +10,7 @@ namespace Observe.Query.Tests.Promql.Parsing;
 
 /// <summary>
 /// Expressions and broken ones, read by a real Prometheus and by us: the same tree and the same print, or the same error. What a
-/// Prometheus 3.5 does not know of 3.14's language is left out.
+/// Prometheus 3.5 does not know of 3.14's language is left out. FUZZ_SEED and FUZZ_TEXTS make a campaign of it.
 /// </summary>
 public partial class ParserConformanceTests(ITestOutputHelper output)
 {
@@ -62,7 +63,7 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
 
             output.WriteLine($"{compared} compared");
             Assert.True(differences.Count == 0, string.Join('\n', differences.Take(10)));
-            Assert.InRange(compared, 1_000, 2_000);
+            Assert.True(compared >= 1_000);
         }
         finally
         {
@@ -70,9 +71,12 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
         }
     }
 
+    static int Setting(string name, int standard) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out var value) ? value : standard;
+
     static IEnumerable<string> Texts()
     {
-        var random = new Random(20_26);
+        var random = new Random(Setting("FUZZ_SEED", 20_26));
         var sources = s_expressions.ToList();
         if (Checkout.SharedPath("promqltest") is { } folder)
         {
@@ -85,7 +89,7 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
             yield return text;
         }
 
-        for (var i = 0; i < 1_500; i++)
+        for (var i = 0; i < Setting("FUZZ_TEXTS", 1_500); i++)
         {
             var words = Word().Matches(sources[random.Next(i % 2 == 0 ? s_expressions.Length : sources.Count)]).Select(m => m.Value).ToList();
             for (var change = random.Next(1, 4); change > 0 && words.Count > 0; change--)
@@ -175,9 +179,9 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
     [GeneratedRegex(@"\w+|\s+|[^\w\s]")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"</|>/|@|offset\s*[-+]?\s*\(|ignoring\s*\(\s*\)|[^\x00-\x7f]|\b(fill|fill_left|fill_right|anchored|smoothed|range|step|start|end|max_of|min_of|first_over_time|ts_of_first_over_time|histogram_quantiles|start_timestamp)\b", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"</|>/|@|\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*:|offset\s*[-+]?\s*\(|ignoring\s*\(\s*\)|[^\x00-\x7f]|\b(fill|fill_left|fill_right|anchored|smoothed|range|step|start|end|max_of|min_of|first_over_time|ts_of_first_over_time|histogram_quantiles|start_timestamp)\b", RegexOptions.IgnoreCase)]
     private static partial Regex NewerText();
 
-    [GeneratedRegex("unexpected colon|unexpected error|in subquery|in offset|unclosed left bracket|duration expression|expected ':'")]
+    [GeneratedRegex("bool modifier can only|unexpected colon|unexpected error|in subquery|in offset|unclosed left bracket|duration expression|expected ':'")]
     private static partial Regex NewerAnswer();
 }
