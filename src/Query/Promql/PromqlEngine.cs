@@ -123,7 +123,7 @@ public sealed class PromqlEngine : IDisposable
     async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
     {
         var started = Options.Clock.GetTimestamp();
-        var plan = Plan(run);
+        var plan = Plan(run, cancellationToken);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
         await using var evaluation = new Evaluation(run.Querier, Options, _memory, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
@@ -166,14 +166,14 @@ public sealed class PromqlEngine : IDisposable
         };
     }
 
-    PlanNode Plan(Run run)
+    PlanNode Plan(Run run, CancellationToken cancellationToken)
     {
         if (Options.MaxQueryLength > 0 && Encoding.UTF8.GetByteCount(run.Text) > Options.MaxQueryLength)
         {
             throw new LimitException($"query is longer than {Options.MaxQueryLength} bytes (--query.max-query-length)");
         }
 
-        var expression = PromqlParser.Parse(run.Text, _parserOptions);
+        var expression = PromqlParser.Parse(run.Text, _parserOptions, cancellationToken);
         if (run.IsRange && expression.Type is not (ExprType.Scalar or ExprType.Vector))
         {
             var type = expression.Type == ExprType.Matrix ? "range vector" : "string";
@@ -183,9 +183,9 @@ public sealed class PromqlEngine : IDisposable
         return Planner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
     }
 
-    Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
+    static Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, run.IsExplained, Options);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, evaluation);
         var scope = new Scope(run.Grid, 1);
         if (plan is RangeNode or SubqueryNode)
         {

@@ -48,12 +48,17 @@ public sealed class LabelRegex
     /// <summary>What every matching value starts with; "" when nothing is known.</summary>
     public string Prefix { get; } = "";
 
-    public bool IsMatch(string value)
+    public bool IsMatch(string value) => IsMatch(value, CancellationToken.None);
+
+    /// <param name="utf8">A byte that is not UTF-8 counts as U+FFFD.</param>
+    public bool IsMatch(ReadOnlySpan<byte> utf8) => IsMatch(utf8, CancellationToken.None);
+
+    bool IsMatch(string value, CancellationToken cancellationToken)
     {
         byte[]? rented = null;
         var size = Encoding.UTF8.GetMaxByteCount(value.Length);
         var utf8 = size <= 1024 ? stackalloc byte[1024] : rented = ArrayPool<byte>.Shared.Rent(size);
-        var matches = IsMatch(utf8[..Encoding.UTF8.GetBytes(value, utf8)]);
+        var matches = IsMatch(utf8[..Encoding.UTF8.GetBytes(value, utf8)], cancellationToken);
         if (rented is not null)
         {
             ArrayPool<byte>.Shared.Return(rented);
@@ -62,8 +67,7 @@ public sealed class LabelRegex
         return matches;
     }
 
-    /// <param name="utf8">A byte that is not UTF-8 counts as U+FFFD.</param>
-    public bool IsMatch(ReadOnlySpan<byte> utf8)
+    bool IsMatch(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken)
     {
         if (_literals is not null)
         {
@@ -83,15 +87,16 @@ public sealed class LabelRegex
             return false;
         }
 
-        return _automaton!.IsMatch(utf8);
+        return _automaton!.IsMatch(utf8, cancellationToken);
     }
 
     /// <summary>
     /// Go's <c>Regexp.Expand</c> of a template (<c>$1</c>, <c>${name}</c>, <c>$$</c>) with what the pattern matched; null when it does not match.
     /// </summary>
-    public string? Expand(string value, string template)
+    /// <exception cref="OperationCanceledException">The token was cancelled: a long value takes a large pattern its time.</exception>
+    public string? Expand(string value, string template, CancellationToken cancellationToken = default)
     {
-        if (!IsMatch(value))
+        if (!IsMatch(value, cancellationToken))
         {
             return null;
         }
@@ -117,7 +122,7 @@ public sealed class LabelRegex
             }
             else if (TryReadName(template, ref at, out var name))
             {
-                slots ??= _captures.Value.Match(utf8) ?? [];
+                slots ??= _captures.Value.Match(utf8, cancellationToken) ?? [];
                 if (GroupOf(name, slots) is >= 0 and var group)
                 {
                     result.Append(Encoding.UTF8.GetString(utf8, slots[2 * group], slots[(2 * group) + 1] - slots[2 * group]));

@@ -29,7 +29,7 @@ sealed class Re2Automaton
         _start = MakeStart();
     }
 
-    public bool IsMatch(ReadOnlySpan<byte> utf8)
+    public bool IsMatch(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken)
     {
         var state = Volatile.Read(ref _start);
         for (var at = 0; at < utf8.Length;)
@@ -40,7 +40,7 @@ sealed class Re2Automaton
             }
 
             var symbol = _alphabet.Read(utf8, at, out var length);
-            state = Volatile.Read(ref state.Next[symbol]) ?? Step(state, symbol);
+            state = Volatile.Read(ref state.Next[symbol]) ?? Step(state, symbol, cancellationToken);
             at += length;
         }
 
@@ -57,8 +57,9 @@ sealed class Re2Automaton
         }
     }
 
-    State Step(State from, int symbol)
+    State Step(State from, int symbol, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         lock (_lock)
         {
             if (_held >= MaxHeld)

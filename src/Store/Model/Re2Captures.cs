@@ -7,12 +7,13 @@ namespace Observe.Store.Model;
 sealed class Re2Captures(Re2Program program)
 {
     /// <summary>Byte positions of start and end of each group, -1 for groups that took no part; null when the text does not match.</summary>
-    public int[]? Match(ReadOnlySpan<byte> utf8)
+    public int[]? Match(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken)
     {
         var (current, next) = (new Threads(program), new Threads(program));
         current.Add(program.Start, new int[2 * program.Captures], utf8, 0, fresh: true);
         for (var at = 0; at < utf8.Length && current.Count > 0;)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             var rune = Re2Alphabet.ReadRune(utf8, at, out var length);
             at += length;
             next.Clear();

@@ -137,8 +137,8 @@ public class Re2ParserTests
                 foreach (var v in values)
                 {
                     var utf8 = Utf8Order.Bytes(v);
-                    Assert.Equal(captures.Match(utf8) is not null, automaton.IsMatch(utf8));
-                    Assert.Equal(automaton.IsMatch(utf8), regex.IsMatch(utf8));
+                    Assert.Equal(captures.Match(utf8, CancellationToken.None) is not null, automaton.IsMatch(utf8, CancellationToken.None));
+                    Assert.Equal(automaton.IsMatch(utf8, CancellationToken.None), regex.IsMatch(utf8));
                 }
             },
             iter: 3_000);

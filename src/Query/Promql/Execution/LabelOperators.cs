@@ -4,7 +4,7 @@ using Observe.Store.Querying;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary><c>label_replace</c> and <c>label_join</c>: other labels, the same samples.</summary>
-sealed class Relabelling(SeriesOperator input, string target, Func<Labels, string?> value, Scope scope) : MappingOperator(input, scope)
+sealed class Relabelling(SeriesOperator input, string target, Func<Labels, CancellationToken, string?> value, Scope scope) : MappingOperator(input, scope)
 {
     /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
     const int MaxValueLength = 16 * 1024;
@@ -22,11 +22,11 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         }
 
         CheckName(target, "destination", "label_replace");
-        return new Relabelling(input, target, labels =>
+        return new Relabelling(input, target, (labels, cancellationToken) =>
         {
             var value = labels.Get(source);
             CheckLength(replacement.Length + (replacement.Count('$') * (long)value.Length), "label_replace");
-            return regex.Expand(value, replacement);
+            return regex.Expand(value, replacement, cancellationToken);
         }, scope);
     }
 
@@ -38,7 +38,7 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         }
 
         CheckName(target, "destination", "label_join");
-        return new Relabelling(input, target, labels =>
+        return new Relabelling(input, target, (labels, _) =>
         {
             var values = Array.ConvertAll(sources, labels.Get);
             CheckLength(values.Sum(v => (long)v.Length + separator.Length), "label_join");
@@ -52,7 +52,7 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, strin
         return Array.ConvertAll(input, series =>
         {
             evaluation.ThrowIfOver();
-            if (value(series.Labels) is not { } set)
+            if (value(series.Labels, evaluation.CancellationToken) is not { } set)
             {
                 return series;
             }

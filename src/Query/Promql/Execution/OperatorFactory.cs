@@ -7,13 +7,14 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
 /// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
-sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions options)
+sealed class OperatorFactory(bool isRange, bool isExplained, Evaluation evaluation)
 {
     readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
 
     /// <param name="function">The name of the function or aggregation right around the node, for the sources of series.</param>
     public SeriesOperator Build(PlanNode node, Scope scope, string? function = null)
     {
+        evaluation.ThrowIfOver();
         if (node is not AggregateNode)
         {
             return Watched(node, scope, Create(node, scope, function));
@@ -178,10 +179,10 @@ sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions optio
     public SeriesOperator Inner(SubqueryNode subquery, Scope scope, int totalWeight)
     {
         var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
-        if (options.MaxSteps > 0 && grid.Count > options.MaxSteps)
+        if (evaluation.Options.MaxSteps > 0 && grid.Count > evaluation.Options.MaxSteps)
         {
             throw new Store.Querying.LimitException(
-                $"a subquery would be evaluated {grid.Count} times, more than {options.MaxSteps} (--query.max-steps)");
+                $"a subquery would be evaluated {grid.Count} times, more than {evaluation.Options.MaxSteps} (--query.max-steps)");
         }
 
         return Build(subquery.Inner, new Scope(grid, totalWeight), null);
@@ -190,7 +191,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, EngineOptions optio
     SeriesOperator Timestamps(CallNode call, Scope scope)
     {
         var starts = call.Function.Name == "start_timestamp";
-        if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !options.StartTimestamps))
+        if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.Options.StartTimestamps))
         {
             return new Nameless(new InstantSelector(selector, scope, call.Function.Name, starts ? SampleAspect.StartTime : SampleAspect.Time), scope);
         }

@@ -256,6 +256,7 @@ sealed partial class Parser
         _ = type is null ? throw Unexpected() : Take();
         _context = ("label matching", "string");
         var value = Expect(TokenKind.String);
+        cancellationToken.ThrowIfCancellationRequested();
         try
         {
             matchers.Add(new Matcher(type.Value, name, Text(value)));

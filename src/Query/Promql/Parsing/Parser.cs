@@ -6,7 +6,7 @@ namespace Observe.Query.Promql.Parsing;
 /// Recursive descent with precedence climbing. It reads the next token only when it has to decide by it, as Prometheus's parser does,
 /// so that the first of several errors is the same.
 /// </summary>
-sealed partial class Parser(byte[] query, ParserOptions options)
+sealed partial class Parser(byte[] query, ParserOptions options, CancellationToken cancellationToken)
 {
     static readonly (string, string) s_nowhere = ("", "");
 

@@ -37,10 +37,11 @@ public static class PromqlParser
 
     /// <summary>A whole query, its types checked.</summary>
     /// <exception cref="ParseException">All that is wrong up to the first error of syntax, or of types where the syntax is right.</exception>
-    public static Expr Parse(string text, ParserOptions options)
+    /// <exception cref="OperationCanceledException">The token was cancelled: hundreds of large patterns take their time.</exception>
+    public static Expr Parse(string text, ParserOptions options, CancellationToken cancellationToken = default)
     {
         var query = Encoding.UTF8.GetBytes(text);
-        var parser = new Parser(query, options);
+        var parser = new Parser(query, options, cancellationToken);
         var expr = parser.ParseQuery();
         if (parser.Errors.Count == 0)
         {
@@ -54,7 +55,7 @@ public static class PromqlParser
     /// <exception cref="ParseException"/>
     public static IReadOnlyList<Matcher> ParseMetricSelector(string text)
     {
-        var parser = new Parser(Encoding.UTF8.GetBytes(text), ParserOptions.Default);
+        var parser = new Parser(Encoding.UTF8.GetBytes(text), ParserOptions.Default, CancellationToken.None);
         var selector = parser.ParseSelectorOnly();
         return parser.Errors.Count == 0 ? selector!.Matchers : throw new ParseException(parser.Errors);
     }

@@ -122,7 +122,7 @@ public sealed partial class PromqlScript
         List<(string Query, long TimeMs)> variants = [(command.Query, command.TimeMs)];
         try
         {
-            variants.AddRange(AtVariants.Of(PromqlParser.Parse(command.Query, ParserOptions), command.TimeMs));
+            variants.AddRange(AtVariants.Of(PromqlParser.Parse(command.Query, ParserOptions, cancellationToken), command.TimeMs));
         }
         catch (ParseException)
         {

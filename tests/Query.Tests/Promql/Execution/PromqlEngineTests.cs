@@ -97,8 +97,25 @@ public class PromqlEngineTests
         using var engine = new PromqlEngine(new EngineOptions { MaxTotalBytes = 100_000 });
         for (var i = 0; i < 100; i++)
         {
-            await engine.RangeAsync(s_data, new RangeQuery("sum(m_total)", 600_000, 1_200_000, 15_000), CancellationToken.None);
+            using var result = await engine.RangeAsync(s_data, new RangeQuery("sum(m_total)", 600_000, 1_200_000, 15_000), CancellationToken.None);
         }
+    }
+
+    [Fact]
+    public async Task A_result_counts_among_the_queries_until_it_is_disposed()
+    {
+        using var engine = new PromqlEngine(new EngineOptions { MaxTotalBytes = 20_000 });
+        var query = new RangeQuery("sum(m_total)", 600_000, 6_000_000, 15_000);
+        var first = await engine.RangeAsync(s_data, query, CancellationToken.None);
+        var refused = await Assert.ThrowsAsync<LimitException>(async () =>
+        {
+            using var second = await engine.RangeAsync(s_data, query, CancellationToken.None);
+            using var third = await engine.RangeAsync(s_data, query, CancellationToken.None);
+        });
+        Assert.Contains("--query.max-total-bytes", refused.Message, StringComparison.Ordinal);
+        first.Dispose();
+        first.Dispose();
+        (await engine.RangeAsync(s_data, query, CancellationToken.None)).Dispose();
     }
 
     [Fact]
@@ -128,9 +145,14 @@ public class PromqlEngineTests
         Assert.Equal(1, (await patient).Scalar);
     }
 
+    public static TheoryData<string> LongQueries() => new(
+        "quantile_over_time(0.5, stddev_over_time(vector(1)[2d:1s])[2d:1s])",
+        "sum_over_time(sum_over_time((gauge @ 600)[2d:1s])[2d:1s])",
+        $"label_replace(label_replace(vector(1), \"x\", \"{new string('a', 14_000)}\", \"\", \"\"), \"y\", \"$1\", \"x\", \"((.?){{900}}x?)*\")",
+        $"m{{{string.Join(',', Enumerable.Repeat("l=~\"(abcdefghij){1000}x*\"", 600))}}}");
+
     [Theory]
-    [InlineData("quantile_over_time(0.5, stddev_over_time(vector(1)[2d:1s])[2d:1s])")]
-    [InlineData("sum_over_time(sum_over_time((gauge @ 600)[2d:1s])[2d:1s])")]
+    [MemberData(nameof(LongQueries))]
     public async Task A_cancelled_query_stops_at_once_in_the_midst_of_computing(string query)
     {
         using var engine = new PromqlEngine(new EngineOptions { MaxSamples = 0, MaxBytes = 0 });
