@@ -79,7 +79,7 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
     /// </summary>
     static TimeSpan Slack(Answer answer) => IsCampaign
         ? TimeSpan.FromMilliseconds(Setting("DEATH_SLACK_MS", 100))
-        : TimeSpan.FromMilliseconds(500) + (2 * answer.Stall);
+        : TimeSpan.FromMilliseconds(500) + (3 * answer.Stall);
 
     void Report(ConcurrentBag<Answer> answers, ProbeQueries probes)
     {

@@ -48,8 +48,12 @@ public sealed class LabelRegex
     /// <summary>What every matching value starts with; "" when nothing is known.</summary>
     public string Prefix { get; } = "";
 
-    /// <exception cref="OperationCanceledException">The token was cancelled: a long value takes a large pattern its time.</exception>
-    public bool IsMatch(string value, CancellationToken cancellationToken = default)
+    public bool IsMatch(string value) => IsMatch(value, CancellationToken.None);
+
+    /// <param name="utf8">A byte that is not UTF-8 counts as U+FFFD.</param>
+    public bool IsMatch(ReadOnlySpan<byte> utf8) => IsMatch(utf8, CancellationToken.None);
+
+    bool IsMatch(string value, CancellationToken cancellationToken)
     {
         byte[]? rented = null;
         var size = Encoding.UTF8.GetMaxByteCount(value.Length);
@@ -63,8 +67,7 @@ public sealed class LabelRegex
         return matches;
     }
 
-    /// <param name="utf8">A byte that is not UTF-8 counts as U+FFFD.</param>
-    public bool IsMatch(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken = default)
+    bool IsMatch(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken)
     {
         if (_literals is not null)
         {
@@ -90,6 +93,7 @@ public sealed class LabelRegex
     /// <summary>
     /// Go's <c>Regexp.Expand</c> of a template (<c>$1</c>, <c>${name}</c>, <c>$$</c>) with what the pattern matched; null when it does not match.
     /// </summary>
+    /// <exception cref="OperationCanceledException">The token was cancelled: a long value takes a large pattern its time.</exception>
     public string? Expand(string value, string template, CancellationToken cancellationToken = default)
     {
         if (!IsMatch(value, cancellationToken))
