@@ -1,3 +1,4 @@
+using System.Numerics;
 using Observe.Store.Model;
 
 namespace Observe.Query.Promql.Functions;
@@ -7,7 +8,7 @@ static class ChangeFunctions
 {
     public static Point Resets(Window window)
     {
-        if (window.Histograms.IsEmpty && window.Starts.IsEmpty && !window.Anchored)
+        if (IsPlain(window))
         {
             var count = 0;
             while (true)
@@ -25,7 +26,32 @@ static class ChangeFunctions
         return Count(window, IsReset);
     }
 
-    public static Point Changes(Window window) => Count(window, IsChange);
+    public static Point Changes(Window window) => IsPlain(window) ? ChangesOf(window.Values) : Count(window, IsChange);
+
+    /// <summary>Floats and nothing else to look at.</summary>
+    static bool IsPlain(Window window) => !window.Anchored && window.Histograms.IsEmpty && window.Starts.IsEmpty;
+
+    static double ChangesOf(ReadOnlySpan<double> values)
+    {
+        long count = 0;
+        var at = 1;
+        var lanes = Vector<long>.Zero;
+        for (; at <= values.Length - Vector<double>.Count; at += Vector<double>.Count)
+        {
+            var (previous, current) = (new Vector<double>(values[(at - 1)..]), new Vector<double>(values[at..]));
+            var same = Vector.Equals(previous, current) | ~(Vector.Equals(previous, previous) | Vector.Equals(current, current));
+
+            // A lane that is the same is -1.
+            lanes += Vector<long>.One + same;
+        }
+
+        for (; at < values.Length; at++)
+        {
+            count += values[at] != values[at - 1] && !(double.IsNaN(values[at]) && double.IsNaN(values[at - 1])) ? 1 : 0;
+        }
+
+        return count + Vector.Sum(lanes);
+    }
 
     static bool IsReset(in Sample previous, in Sample current) =>
         previous.Histogram is null != current.Histogram is null
