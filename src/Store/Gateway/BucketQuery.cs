@@ -22,17 +22,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     const int BatchSeries = 4_000;
     const int BatchChunks = 20_000;
 
-    readonly HashSet<BlockId> _gone = [];
-    readonly Dictionary<BlockId, BucketBlock> _held = [];
+    readonly SelectionPlan _plan = new(store, hints, matchers, warnings);
     readonly List<BlockEntries> _entries = [];
-
-    /// <summary>A block of the selection.</summary>
-    /// <param name="Matchers">Those that are not on external labels.</param>
-    /// <param name="Spans">What it answers for: number of the span, lower ones first.</param>
-    sealed record Source(BucketBlock Block, IReadOnlyList<Matcher> Matchers, List<(int Order, TimeRange Range)> Spans)
-    {
-        public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
-    }
 
     /// <summary>Series that go out together.</summary>
     sealed class SeriesBatch
@@ -53,7 +44,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         cancellationToken.ThrowIfCancellationRequested();
         while (true)
         {
-            var sources = Plan();
+            var sources = _plan.Blocks();
             var vanished = new ConcurrentBag<BlockId>();
             var merge = new EntryMerge(await EntriesAsync(sources, withChunks: true, vanished, cancellationToken));
             var after = last;
@@ -101,7 +92,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         while (true)
         {
             var vanished = new ConcurrentBag<BlockId>();
-            foreach (var entries in await EntriesAsync(Plan(), withChunks: false, vanished, cancellationToken))
+            foreach (var entries in await EntriesAsync(_plan.Blocks(), withChunks: false, vanished, cancellationToken))
             {
                 for (var i = 0; i < entries.Count; i++)
                 {
@@ -126,7 +117,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             var vanished = new ConcurrentBag<BlockId>();
             var headers = new ConcurrentDictionary<BucketBlock, IndexHeader>();
             await Parallel.ForEachAsync(
-                Plan().Select(source => source.Block),
+                _plan.Blocks().Select(source => source.Block),
                 Parallelism(cancellationToken),
                 async (block, token) => await TryAsync(block, async () => headers[block] = await block.HeaderAsync(token), vanished));
             foreach (var (block, header) in headers)
@@ -178,8 +169,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     // Looks for what took the place of blocks that are gone; tells of those that nothing replaced.
     async Task ReplaceAsync(ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
-        var metas = vanished.Distinct().Select(id => _held[id].Meta).ToList();
-        _gone.UnionWith(vanished);
+        var metas = _plan.Forget(vanished);
         await store.ReplaceAsync(metas.Select(meta => meta.Id), cancellationToken);
         foreach (var meta in metas)
         {
@@ -193,115 +183,14 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     /// <summary>Lets go of the blocks that were read, and of the budget.</summary>
     public void Dispose()
     {
-        foreach (var block in _held.Values)
-        {
-            block.Release();
-        }
-
-        _held.Clear();
+        _plan.Dispose();
         _entries.ForEach(entries => entries.Dispose());
         _entries.Clear();
         budget.Dispose();
     }
 
-    List<Source> Plan()
-    {
-        // A block that can't be held was dropped since the state was read: the state has been swapped then.
-        List<Source>? sources;
-        while ((sources = TryPlan()) is null)
-        {
-        }
-
-        return sources;
-    }
-
-    List<Source>? TryPlan()
-    {
-        var sources = new Dictionary<BlockId, Source>();
-        var order = 0;
-        foreach (var stream in store.Streams)
-        {
-            if (!TryStrip(stream.ExternalLabels, out var rest))
-            {
-                continue;
-            }
-
-            var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
-            foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), hints.Range, hints.MaxResolutionMs))
-            {
-                order++;
-                TellCoarser(stream.ExternalLabels, span);
-                foreach (var meta in span.Blocks)
-                {
-                    if (!Hold(blocks[meta.Id]))
-                    {
-                        return null;
-                    }
-
-                    if (!sources.TryGetValue(meta.Id, out var source))
-                    {
-                        sources[meta.Id] = source = new Source(blocks[meta.Id], rest, []);
-                    }
-
-                    source.Spans.Add((order, span.Range));
-                }
-            }
-        }
-
-        return [.. sources.Values];
-    }
-
-    void TellCoarser(Labels stream, ResolutionSpan span)
-    {
-        if (span.ResolutionMs > hints.MaxResolutionMs)
-        {
-            warnings.AddInfo(
-                $"{stream}: there are no samples at the resolution that was asked for from {Iso(span.Range.MinTime)} to {Iso(span.Range.MaxTime)}; "
-                + $"downsampled ones, every {Duration.Format(span.ResolutionMs)}, take their place");
-        }
-    }
-
-    static string Iso(long timestamp) =>
-        DateTimeOffset.FromUnixTimeMilliseconds(timestamp).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
-
-    bool Hold(BucketBlock block)
-    {
-        if (_held.ContainsKey(block.Meta.Id))
-        {
-            return true;
-        }
-
-        if (!block.TryTake())
-        {
-            return false;
-        }
-
-        _held[block.Meta.Id] = block;
-        return true;
-    }
-
-    // Takes away the matchers on external labels; false when one of them does not match.
-    bool TryStrip(Labels external, out IReadOnlyList<Matcher> rest)
-    {
-        var left = new List<Matcher>();
-        rest = left;
-        foreach (var matcher in matchers)
-        {
-            if (!external.TryGet(Utf8Order.Bytes(matcher.Name), out var value))
-            {
-                left.Add(matcher);
-            }
-            else if (!matcher.Matches(value))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
     async Task<BlockEntries[]> EntriesAsync(
-        List<Source> sources, bool withChunks, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+        List<PlannedBlock> sources, bool withChunks, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         var all = new BlockEntries[sources.Count];
         if (sources.TrueForAll(source => source.Block.IsLocal))
@@ -371,10 +260,10 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     }
 
     async Task<Series[]?> NextAsync(
-        List<Source> sources, EntryMerge merge, Labels? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
+        List<PlannedBlock> sources, EntryMerge merge, Labels? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
         vanished.IsEmpty && NextBatch(merge, after) is { } batch ? await FetchAsync(sources, batch, vanished, cancellationToken) : null;
 
-    async Task<Series[]> FetchAsync(List<Source> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+    async Task<Series[]> FetchAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         var series = new Series[batch.Series.Count];
         if (hints.SkipSamples)
@@ -420,14 +309,14 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
         for (var i = 0; i < series.Length; i++)
         {
-            series[i] = Assemble(batch, i, sources, fetched);
+            series[i] = BucketSeries.Assemble(batch.Series[i].Labels, Fetched(batch, i, sources, fetched), hints, store.Name);
         }
 
         return series;
     }
 
     // What lies on this machine, at one resolution, is read by whoever reads the series; false when something of a batch is elsewhere.
-    bool OpenLocal(SeriesBatch batch, List<Source> sources, Series[] series)
+    bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources, Series[] series)
     {
         var parts = new LocalPart[batch.Members.Count];
         var selections = new LocalSelection?[sources.Count];
@@ -459,73 +348,15 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         return true;
     }
 
-    BucketSeries Assemble(SeriesBatch batch, int series, List<Source> sources, Chunk[]?[] fetched)
+    static IEnumerable<(PlannedBlock, Chunk[])> Fetched(SeriesBatch batch, int series, List<PlannedBlock> sources, Chunk[]?[] fetched)
     {
-        var (labels, first) = batch.Series[series];
-        var members = batch.MembersOf(series);
-        var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
-        for (var m = 0; m < members.Length; m++)
+        var first = batch.Series[series].First;
+        for (var i = 0; i < batch.MembersOf(series).Length; i++)
         {
-            if (fetched[first + m] is not { } chunks)
+            if (fetched[first + i] is { } chunks)
             {
-                continue;
+                yield return (sources[batch.Members[first + i].Source], chunks);
             }
-
-            foreach (var (order, range) in sources[members[m].Source].Spans)
-            {
-                var inside = chunks.Where(c => c.MinTime <= range.MaxTime && c.MaxTime >= range.MinTime).ToList();
-                if (inside.Count > 0)
-                {
-                    if (!spans.TryGetValue(order, out var span))
-                    {
-                        spans[order] = span = (range.Intersect(hints.Range), []);
-                    }
-
-                    span.Chunks.AddRange(inside);
-                }
-            }
-        }
-
-        var parts = new List<SeriesPart>();
-        foreach (var (range, chunks) in spans.Values)
-        {
-            chunks.Sort((a, b) => a.MinTime.CompareTo(b.MinTime));
-            parts.AddRange(Free(range, parts).Select(free => new SeriesPart(
-                free, [.. chunks.Where(c => c.MinTime <= free.MaxTime && c.MaxTime >= free.MinTime)])).ToList());
-        }
-
-        parts.Sort((a, b) => a.Range.MinTime.CompareTo(b.Range.MinTime));
-        return new BucketSeries(labels, [.. parts.Where(part => part.Chunks.Length > 0)], hints, store.Name);
-    }
-
-    // What is left of a range that spans before it have not taken.
-    static List<TimeRange> Free(TimeRange range, List<SeriesPart> taken)
-    {
-        var free = new List<TimeRange> { range };
-        foreach (var part in taken)
-        {
-            free = [.. free.SelectMany(one => Cut(one, part.Range))];
-        }
-
-        return free;
-    }
-
-    static IEnumerable<TimeRange> Cut(TimeRange range, TimeRange hole)
-    {
-        if (!range.Overlaps(hole))
-        {
-            yield return range;
-            yield break;
-        }
-
-        if (range.MinTime < hole.MinTime)
-        {
-            yield return range with { MaxTime = hole.MinTime - 1 };
-        }
-
-        if (range.MaxTime > hole.MaxTime)
-        {
-            yield return range with { MinTime = hole.MaxTime + 1 };
         }
     }
 }

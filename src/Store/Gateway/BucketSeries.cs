@@ -13,6 +13,39 @@ readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
 /// <param name="source">For messages: the blocks' bucket.</param>
 sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, string source) : Series(labels)
 {
+    /// <summary>Out of the chunks that were fetched: each block answers for its spans, and of those the earlier ones first.</summary>
+    public static BucketSeries Assemble(Labels labels, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
+    {
+        var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
+        foreach (var (block, chunks) in fetched)
+        {
+            foreach (var (order, range) in block.Spans)
+            {
+                var inside = chunks.Where(c => c.MinTime <= range.MaxTime && c.MaxTime >= range.MinTime).ToList();
+                if (inside.Count > 0)
+                {
+                    if (!spans.TryGetValue(order, out var span))
+                    {
+                        spans[order] = span = (range.Intersect(hints.Range), []);
+                    }
+
+                    span.Chunks.AddRange(inside);
+                }
+            }
+        }
+
+        var parts = new List<SeriesPart>();
+        foreach (var (range, chunks) in spans.Values)
+        {
+            chunks.Sort((a, b) => a.MinTime.CompareTo(b.MinTime));
+            parts.AddRange(Free(range, parts).Select(free => new SeriesPart(
+                free, [.. chunks.Where(c => c.MinTime <= free.MaxTime && c.MaxTime >= free.MinTime)])).ToList());
+        }
+
+        parts.Sort((a, b) => a.Range.MinTime.CompareTo(b.Range.MinTime));
+        return new BucketSeries(labels, [.. parts.Where(part => part.Chunks.Length > 0)], hints, source);
+    }
+
     public override ISampleIterator Samples()
     {
         if (parts.Length == 1)
@@ -37,6 +70,37 @@ sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, 
         // Chunks of two resolutions overlap where one takes over from the other.
         _ => null,
     };
+
+    // What is left of a range that spans before it have not taken.
+    static List<TimeRange> Free(TimeRange range, List<SeriesPart> taken)
+    {
+        var free = new List<TimeRange> { range };
+        foreach (var part in taken)
+        {
+            free = [.. free.SelectMany(one => Cut(one, part.Range))];
+        }
+
+        return free;
+    }
+
+    static IEnumerable<TimeRange> Cut(TimeRange range, TimeRange hole)
+    {
+        if (!range.Overlaps(hole))
+        {
+            yield return range;
+            yield break;
+        }
+
+        if (range.MinTime < hole.MinTime)
+        {
+            yield return range with { MaxTime = hole.MinTime - 1 };
+        }
+
+        if (range.MaxTime > hole.MaxTime)
+        {
+            yield return range with { MinTime = hole.MaxTime + 1 };
+        }
+    }
 
     sealed class PartsIterator(SeriesPart[] parts, Aggregate aggregate, string source) : ISampleIterator
     {

@@ -1,0 +1,135 @@
+using Observe.Store.Blocks;
+using Observe.Store.Model;
+using Observe.Store.Querying;
+
+namespace Observe.Store.Gateway;
+
+/// <summary>A block of a selection.</summary>
+/// <param name="Matchers">Those that are not on external labels.</param>
+/// <param name="Spans">What it answers for: number of the span, lower ones first.</param>
+sealed record PlannedBlock(BucketBlock Block, IReadOnlyList<Matcher> Matchers, List<(int Order, TimeRange Range)> Spans)
+{
+    public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
+}
+
+/// <summary>Which blocks answer a selection, and for which ranges: the streams whose external labels match, each at the resolutions there are.</summary>
+sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings) : IDisposable
+{
+    readonly HashSet<BlockId> _gone = [];
+    readonly Dictionary<BlockId, BucketBlock> _held = [];
+
+    /// <summary>The blocks of the selection as the store stands now, held until this is disposed.</summary>
+    public List<PlannedBlock> Blocks()
+    {
+        // A block that can't be held was dropped since the state was read: the state has been swapped then.
+        List<PlannedBlock>? sources;
+        while ((sources = TryPlan()) is null)
+        {
+        }
+
+        return sources;
+    }
+
+    List<PlannedBlock>? TryPlan()
+    {
+        var sources = new Dictionary<BlockId, PlannedBlock>();
+        var order = 0;
+        foreach (var stream in store.Streams)
+        {
+            if (!TryStrip(stream.ExternalLabels, out var rest))
+            {
+                continue;
+            }
+
+            var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
+            foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), hints.Range, hints.MaxResolutionMs))
+            {
+                order++;
+                TellCoarser(stream.ExternalLabels, span);
+                foreach (var meta in span.Blocks)
+                {
+                    if (!Hold(blocks[meta.Id]))
+                    {
+                        return null;
+                    }
+
+                    if (!sources.TryGetValue(meta.Id, out var source))
+                    {
+                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, []);
+                    }
+
+                    source.Spans.Add((order, span.Range));
+                }
+            }
+        }
+
+        return [.. sources.Values];
+    }
+
+    void TellCoarser(Labels stream, ResolutionSpan span)
+    {
+        if (span.ResolutionMs > hints.MaxResolutionMs)
+        {
+            warnings.AddInfo(
+                $"{stream}: there are no samples at the resolution that was asked for from {Iso(span.Range.MinTime)} to {Iso(span.Range.MaxTime)}; "
+                + $"downsampled ones, every {Duration.Format(span.ResolutionMs)}, take their place");
+        }
+    }
+
+    static string Iso(long timestamp) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(timestamp).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
+
+    bool Hold(BucketBlock block)
+    {
+        if (_held.ContainsKey(block.Meta.Id))
+        {
+            return true;
+        }
+
+        if (!block.TryTake())
+        {
+            return false;
+        }
+
+        _held[block.Meta.Id] = block;
+        return true;
+    }
+
+    // Takes away the matchers on external labels; false when one of them does not match.
+    bool TryStrip(Labels external, out IReadOnlyList<Matcher> rest)
+    {
+        var left = new List<Matcher>();
+        rest = left;
+        foreach (var matcher in matchers)
+        {
+            if (!external.TryGet(Utf8Order.Bytes(matcher.Name), out var value))
+            {
+                left.Add(matcher);
+            }
+            else if (!matcher.Matches(value))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Plans without these blocks from now on, for they are gone; returns what they were.</summary>
+    public List<BlockMeta> Forget(IReadOnlyCollection<BlockId> gone)
+    {
+        _gone.UnionWith(gone);
+        return [.. gone.Distinct().Select(id => _held[id].Meta)];
+    }
+
+    /// <summary>Lets go of the blocks.</summary>
+    public void Dispose()
+    {
+        foreach (var block in _held.Values)
+        {
+            block.Release();
+        }
+
+        _held.Clear();
+    }
+}
