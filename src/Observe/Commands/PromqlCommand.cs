@@ -6,6 +6,7 @@ using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
 using Observe.Store.Model;
+using Spectre.Console;
 
 namespace Observe.Commands;
 
@@ -16,6 +17,7 @@ static class PromqlCommand
     {
         var url = Flags.Text("--url", "a server with Prometheus's HTTP API (default http://127.0.0.1:9090)", "http://127.0.0.1:9090");
         var query = new Argument<string>("QUERY") { Description = "PromQL" };
+        var explain = Flags.Switch("--explain", "print the plan too, with what each operator did (the server has to be observe)");
         var command = new Command("promql", "ask, format and test PromQL");
 
         var instant = new Command("instant", "evaluate a query at one time");
@@ -23,15 +25,19 @@ static class PromqlCommand
         instant.Arguments.Add(query);
         instant.Options.Add(url);
         instant.Options.Add(time);
+        instant.Options.Add(explain);
         instant.SetAction((flags, cancellationToken) => AskAsync(
-            flags.GetValue(url)!, "query", [("query", flags.GetValue(query)!), ("time", flags.GetValue(time))], cancellationToken));
+            flags.GetValue(url)!,
+            "query",
+            [("query", flags.GetValue(query)!), ("time", flags.GetValue(time)), ("explain", flags.GetValue(explain) ? "true" : null)],
+            cancellationToken));
 
         var range = new Command("range", "evaluate a query at each step of a range");
         var start = new Option<string>("--start") { Description = "RFC 3339 or seconds since the epoch", Required = true };
         var end = new Option<string>("--end") { Description = "RFC 3339 or seconds since the epoch", Required = true };
         var step = Flags.Text("--step", "a duration (default 1m)", "1m");
         range.Arguments.Add(query);
-        foreach (var option in (Option[])[url, start, end, step])
+        foreach (var option in (Option[])[url, start, end, step, explain])
         {
             range.Options.Add(option);
         }
@@ -39,7 +45,10 @@ static class PromqlCommand
         range.SetAction((flags, cancellationToken) => AskAsync(
             flags.GetValue(url)!,
             "query_range",
-            [("query", flags.GetValue(query)!), ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step))],
+            [
+                ("query", flags.GetValue(query)!), ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step)),
+                ("explain", flags.GetValue(explain) ? "true" : null),
+            ],
             cancellationToken));
 
         var format = new Command("format", "print a query as Prometheus formats it");
@@ -106,10 +115,22 @@ static class PromqlCommand
         }
 
         var data = answer!["data"]!;
+        await WriteResultAsync(data);
+        if (data["explanation"] is { } explanation)
+        {
+            await Console.Out.WriteLineAsync();
+            ExplainedPlan.Write(AnsiConsole.Console, explanation);
+        }
+
+        return 0;
+    }
+
+    static async Task WriteResultAsync(JsonNode data)
+    {
         if ((string?)data["resultType"] is "scalar" or "string")
         {
             await Console.Out.WriteLineAsync(Point(data["result"]!));
-            return 0;
+            return;
         }
 
         foreach (var series in data["result"]!.AsArray())
@@ -132,8 +153,6 @@ static class PromqlCommand
                 }
             }
         }
-
-        return 0;
     }
 
     static string Point(JsonNode point) => string.Create(CultureInfo.InvariantCulture, $"{point[1]} @[{point[0]}]");

@@ -6,9 +6,8 @@ namespace Observe.Query.Promql.Functions;
 /// </summary>
 /// <remarks>
 /// The approximations are those of FreeBSD's msun (log, exp2), of Cephes (trigonometry, tanh), and of Hart and Cheney (sinh) and of SLEEF (exp).
-/// Trigonometry of arguments from 2^29 is left to <see cref="Math"/>.
 /// </remarks>
-static class GoMath
+static partial class GoMath
 {
     const double Ln2High = 6.93147180369123816490e-01;
     const double Ln2Low = 1.90821492927058770002e-10;
@@ -201,9 +200,9 @@ static class GoMath
 
     public static double Sin(double x)
     {
-        if (!(Math.Abs(x) < LargestReduced) || x == 0)
+        if (!double.IsFinite(x) || x == 0)
         {
-            return Math.Sin(x);
+            return x == 0 ? x : double.NaN;
         }
 
         var (octant, z) = Reduce(Math.Abs(x));
@@ -215,9 +214,9 @@ static class GoMath
 
     public static double Cos(double x)
     {
-        if (!(Math.Abs(x) < LargestReduced))
+        if (!double.IsFinite(x))
         {
-            return Math.Cos(x);
+            return double.NaN;
         }
 
         var (octant, z) = Reduce(Math.Abs(x));
@@ -230,9 +229,9 @@ static class GoMath
 
     public static double Tan(double x)
     {
-        if (!(Math.Abs(x) < LargestReduced) || x == 0)
+        if (!double.IsFinite(x) || x == 0)
         {
-            return Math.Tan(x);
+            return x == 0 ? x : double.NaN;
         }
 
         var (octant, z) = Reduce(Math.Abs(x));
@@ -360,6 +359,11 @@ static class GoMath
     /// <summary>The octant of an angle from 0, and the angle from the middle of two octants, in three parts of pi/4.</summary>
     static (int Octant, double Angle) Reduce(double x)
     {
+        if (x >= LargestReduced)
+        {
+            return ReduceLarge(x);
+        }
+
         var octant = (long)(x * 1.27323954473516268615107010698140931);
         octant += octant & 1;
         double y = octant;

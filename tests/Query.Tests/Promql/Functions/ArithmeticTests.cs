@@ -1,3 +1,4 @@
+using System.Globalization;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Execution;
 using Xunit;
@@ -12,6 +13,28 @@ public class ArithmeticTests
     [InlineData(0.5, -1.0)]
     [InlineData(8.0, 3.0)]
     public void Logarithms_are_rounded_as_Go_rounds_them(double value, double expected) => Assert.Equal(expected, GoMath.Log2(value));
+
+    [Theory]
+    [MemberData(nameof(OfPrometheus))]
+    public void Functions_are_rounded_as_Prometheus_has_them(string query, double expected)
+    {
+        var (name, value) = (query[..query.IndexOf('(', StringComparison.Ordinal)], query[(query.IndexOf('(', StringComparison.Ordinal) + 1)..^1]);
+        Assert.Equal(expected, VectorFunctions.OfFloats(name)!(double.Parse(value, CultureInfo.InvariantCulture), []));
+    }
+
+    public static TheoryData<string, double> OfPrometheus => new()
+    {
+        { "acosh(3)", 1.7627471740390859 },
+        { "acosh(1.3)", 0.7564329108569596 },
+        { "asinh(0.7)", 0.6526665660823557 },
+        { "asinh(-5)", -2.3124383412727525 },
+        { "atanh(0.3)", 0.30951960420311175 },
+        { "atanh(-0.7)", -0.8673005276940531 },
+        { "cos(-665458870640.1906)", -0.0849270934814187 },
+        { "sin(1e300)", -0.8178819121159087 },
+        { "tan(1700000000)", -25.566062650656736 },
+        { "sin(536870912)", 0.3265676630185634 },
+    };
 
     [Theory]
     [InlineData(709.4, 1.2260423226426727e+308)]

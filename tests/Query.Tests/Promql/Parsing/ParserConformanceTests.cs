@@ -49,7 +49,7 @@ public partial class ParserConformanceTests(ITestOutputHelper output)
             foreach (var text in Texts())
             {
                 var (theirs, ours) = (await AskAsync(client, text), Ours(text));
-                if (IsNewer(text, theirs))
+                if (IsNewer(text, theirs) || NewerAnswer().IsMatch(ours))
                 {
                     continue;
                 }

@@ -1,0 +1,65 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Spectre.Console;
+
+namespace Observe.Commands;
+
+/// <summary>The plan of an explained query as the API gives it, for people: a line an operator, indented under the one that reads from it.</summary>
+static class ExplainedPlan
+{
+    static readonly string[] s_units = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+    public static void Write(IAnsiConsole console, JsonNode explanation)
+    {
+        var table = new Table().Border(TableBorder.None);
+        table.AddColumn(new TableColumn("OPERATOR").PadRight(2));
+        foreach (var column in (string[])["STEPS", "SERIES", "SAMPLES", "TIME", "BYTES"])
+        {
+            table.AddColumn(new TableColumn(column).NoWrap().RightAligned().PadRight(2));
+        }
+
+        AddRows(table, explanation, "", "");
+        if (!console.Profile.Out.IsTerminal)
+        {
+            console.Profile.Width = 400;
+        }
+
+        console.Write(table);
+    }
+
+    /// <param name="indent">What stands before the operator.</param>
+    /// <param name="below">What stands before its inputs.</param>
+    static void AddRows(Table table, JsonNode operation, string indent, string below)
+    {
+        table.AddRow(
+            Markup.Escape(indent + (string)operation["operation"]!),
+            Count(operation["steps"]!),
+            Count(operation["series"]!),
+            Count(operation["samples"]!),
+            Time(TimeSpan.FromSeconds((double)operation["seconds"]!)),
+            Size((long)operation["bytes"]!));
+        var inputs = operation["inputs"]!.AsArray();
+        for (var i = 0; i < inputs.Count; i++)
+        {
+            var isLast = i == inputs.Count - 1;
+            AddRows(table, inputs[i]!, below + (isLast ? "└─ " : "├─ "), below + (isLast ? "   " : "│  "));
+        }
+    }
+
+    static string Count(JsonNode number) => ((long)number).ToString("N0", CultureInfo.InvariantCulture);
+
+    static string Time(TimeSpan time) => time.TotalSeconds >= 1
+        ? time.TotalSeconds.ToString("0.00", CultureInfo.InvariantCulture) + " s"
+        : time.TotalMilliseconds.ToString("0.00", CultureInfo.InvariantCulture) + " ms";
+
+    static string Size(long bytes)
+    {
+        var (size, unit) = ((double)bytes, 0);
+        for (; size >= 1024 && unit < s_units.Length - 1; unit++)
+        {
+            size /= 1024;
+        }
+
+        return size.ToString(unit == 0 ? "0" : "0.0", CultureInfo.InvariantCulture) + " " + s_units[unit];
+    }
+}
