@@ -31,37 +31,37 @@ static class StepInvariance
                 return (node, true, false);
 
             case NegateNode negate:
-            {
-                var (inner, invariant, wrap) = Rewrite(negate.Inner);
-                return (negate with { Inner = inner }, invariant, wrap);
-            }
+                {
+                    var (inner, invariant, wrap) = Rewrite(negate.Inner);
+                    return (negate with { Inner = inner }, invariant, wrap);
+                }
 
             case PlusNode plus:
-            {
-                var (inner, invariant, wrap) = Rewrite(plus.Inner);
-                return (plus with { Inner = inner }, invariant, wrap);
-            }
+                {
+                    var (inner, invariant, wrap) = Rewrite(plus.Inner);
+                    return (plus with { Inner = inner }, invariant, wrap);
+                }
 
             case AggregateNode aggregate:
-            {
-                var (inner, invariant, wrap) = Rewrite(aggregate.Inner);
-                return (aggregate with { Inner = inner }, invariant, wrap);
-            }
+                {
+                    var (inner, invariant, wrap) = Rewrite(aggregate.Inner);
+                    return (aggregate with { Inner = inner }, invariant, wrap);
+                }
 
             case SubqueryNode subquery:
-            {
-                var (inner, invariant, _) = Rewrite(subquery.Inner);
-                return (subquery with { Inner = Wrapped(inner, invariant) }, subquery.AtMs is not null, false);
-            }
+                {
+                    var (inner, invariant, _) = Rewrite(subquery.Inner);
+                    return (subquery with { Inner = Wrapped(inner, invariant) }, subquery.AtMs is not null, false);
+                }
 
             case BinaryNode binary:
-            {
-                var left = Rewrite(binary.Left);
-                var right = Rewrite(binary.Right);
-                return left.Invariant && right.Invariant
-                    ? (binary with { Left = left.Node, Right = right.Node }, true, true)
-                    : (binary with { Left = Wrapped(left.Node, left.Wrap), Right = Wrapped(right.Node, right.Wrap) }, false, false);
-            }
+                {
+                    var left = Rewrite(binary.Left);
+                    var right = Rewrite(binary.Right);
+                    return left.Invariant && right.Invariant
+                        ? (binary with { Left = left.Node, Right = right.Node }, true, true)
+                        : (binary with { Left = Wrapped(left.Node, left.Wrap), Right = Wrapped(right.Node, right.Wrap) }, false, false);
+                }
 
             case CallNode call:
                 return Rewrite(call);

@@ -26,7 +26,7 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
             Query: "^histogram_(count|sum|avg)\\("),
         new("histogram_fraction from within the first bucket interpolates since 3.8 (0f5f1955e5)", Query: "histogram_fraction"),
         new("sums and averages of histograms are compensated since 3.10 (1dcdb07d30), which shows where they cancel out",
-            Query: "^(?=.*(avg|sum))(?=.*(native|custom|halves|mixed|nans))(?=.*( - |delta|-\\(|histogram_quantile))"),
+            Query: "^(?=.*(avg|sum))(?=.*(native|custom|halves|mixed|nans))(?=.*( - | % |delta|-\\(|histogram_quantile|count_values))"),
         new("a duration that is NaN, infinite or out of range is an error since 3.12 (22fbde5127); before, some number",
             Text: "^error .*duration is (NaN or infinite|out of range), expected none"),
         new("averages of histograms with infinities are compensated since 3.10 (1dcdb07d30), so that they stay infinite", Query: "avg", Text: "Inf.*expected.*NaN"),
@@ -40,13 +40,17 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
         new("info() in another manner since 3.6, 3.9 and 3.14, as above", Query: "info\\("),
         new("sorting in a range query is warned of since 3.11 (3f80815e1b)", Text: "^too much: .*sort is ineffective"),
         new("histograms with contradictory hints of resets are warned of since 3.7 (77b5c3f217)", Text: "^too much: .*conflicting counter resets"),
+        new("histograms that are negated, subtracted or multiplied are gauges since 3.7 (caf24555a8)", Query: "-\\(| [-*/] ", Text: "^too much: .*this native histogram metric is not a counter"),
         new("of several notes that an operator has at a step, Prometheus keeps the last series'; here are all",
             Query: " ([-+*/%^<>=!]=?|atan2) ", Text: "^too much: .*(incompatible (bucket layout|sample types) encountered for binary operator|mismatched custom buckets)"),
-        new("what is not needed is not evaluated for the sake of its warnings", Query: " (and|or|unless|atan2|[-+*/%^<>=!]=?) ", Text: "^missing"),
+        new("what is not needed is not evaluated for the sake of its warnings", Query: " (and|or|unless|atan2|[-+*/%^<>=!]=?) |absent", Text: "^missing"),
         new("what NaN observations do to histogram_quantile and histogram_fraction is said of the histogram since a00cd51b47; before, of the first argument",
             Query: "histogram_(quantile|fraction)", Text: "NaN observations"),
-        new("positions are of what stands in parentheses since 3.7 (7ab68550dc); before, of the parentheses", Query: "\\(\\(|, \\(", Text: "\\(\\d+:\\d+\\)$"),
     ];
+
+    /// <summary>Of notes that both give, at different places.</summary>
+    static KnownDifference Places { get; } =
+        new("positions are of what stands in parentheses since 3.7 (7ab68550dc); before, of the parentheses", Query: "\\(\\(|, \\(");
 
     /// <summary>The reason why two answers differ, if it is a known one.</summary>
     public static string? ReasonOf(string query, bool isInstant, Difference difference)
@@ -58,8 +62,13 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
         }
 
         var notes = difference.Text.Split(Answer.BetweenNotes);
-        var reasons = notes.Select(text => Reason(Notes, text) ?? (text.StartsWith("too much", StringComparison.Ordinal)
-            && Array.Find(notes, n => n.StartsWith("missing", StringComparison.Ordinal) && Unplaced(n) == Unplaced(text)) is { } elsewhere ? Reason(Notes, elsewhere) : null)).ToList();
+        var reasons = notes.Select(note =>
+        {
+            var elsewhere = Array.FindAll(notes, n => Unplaced(n) == Unplaced(note));
+            return elsewhere.Length > 1 && Places.Explains(query, isInstant, note)
+                ? Places.Reason
+                : elsewhere.Select(n => Reason(Notes, n)).FirstOrDefault(reason => reason is not null);
+        }).ToList();
         return reasons.Contains(null) ? null : string.Join("; ", reasons.Distinct());
     }
 

@@ -1,6 +1,6 @@
 using System.Globalization;
-using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Functions;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Functions;
