@@ -145,7 +145,9 @@ public sealed class BadInputTests : IDisposable
             await collector.Process.StopAsync();
         }
 
-        var damaged = Directory.GetDirectories(bucket).Where(d => File.Exists(Path.Combine(d, "meta.json"))).Order(StringComparer.Ordinal).First();
+        // The fullest: one that was cut after nothing but failed scrapes has none of the series that are asked for.
+        var damaged = Directory.GetDirectories(bucket).Where(d => File.Exists(Path.Combine(d, "meta.json")))
+            .MaxBy(d => new FileInfo(Path.Combine(d, "chunks", "000001")).Length)!;
         var chunks = Path.Combine(damaged, "chunks", "000001");
         var bytes = await File.ReadAllBytesAsync(chunks);
         for (var at = 8; at < bytes.Length; at += 7)

@@ -254,7 +254,7 @@ public sealed class ScrapeClientTests : IAsyncLifetime
         }
 
         request.CertificateExtensions.Add(names.Build());
-        using var issued = request.Create(issuer, from, to, RandomNumberGenerator.GetBytes(8));
+        using var issued = request.Create(issuer, from, issuer.NotAfter, RandomNumberGenerator.GetBytes(8));
         return issued.CopyWithPrivateKey(key);
     }
 
