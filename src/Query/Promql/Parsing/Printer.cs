@@ -8,9 +8,6 @@ namespace Observe.Query.Promql.Parsing;
 /// <summary>Expressions as text that parses to the same expression, in Prometheus's form.</summary>
 public static class Printer
 {
-    /// <summary>Where a line is longer, in bytes, the pretty form breaks it.</summary>
-    const int LineLength = 100;
-
     /// <summary>On one line.</summary>
     public static string Print(Expr expr)
     {
@@ -20,12 +17,7 @@ public static class Printer
     }
 
     /// <summary>Over several lines where it is long, as <c>promtool promql format</c> and <c>/api/v1/format_query</c> do.</summary>
-    public static string Pretty(Expr expr)
-    {
-        var text = new StringBuilder();
-        WritePretty(text, expr, 0);
-        return text.ToString();
-    }
+    public static string Pretty(Expr expr) => new PrettyPrinter(expr).Print();
 
     public static string NameOf(Operator op) => op switch
     {
@@ -73,7 +65,7 @@ public static class Printer
         _ => "min_of",
     };
 
-    static void Write(StringBuilder text, Expr expr)
+    internal static void Write(StringBuilder text, Expr expr)
     {
         switch (expr)
         {
@@ -140,7 +132,7 @@ public static class Printer
     }
 
     /// <summary>The aggregation up to its arguments.</summary>
-    static void WriteHead(StringBuilder text, AggregateExpr aggregate)
+    internal static void WriteHead(StringBuilder text, AggregateExpr aggregate)
     {
         text.Append(NameOf(aggregate.Aggregation));
         if (aggregate.Without || aggregate.Grouping.Count > 0)
@@ -154,7 +146,7 @@ public static class Printer
         text.AppendJoin(", ", labels.Select(l => LabelName.IsLegacyValid(l) ? l : GoText.Quote(l)));
 
     /// <summary>The operator with bool, matching, grouping and fills.</summary>
-    static void WriteOperator(StringBuilder text, BinaryExpr binary)
+    internal static void WriteOperator(StringBuilder text, BinaryExpr binary)
     {
         text.Append(NameOf(binary.Operator)).Append(binary.ReturnBool ? " bool" : "");
         if (binary.Matching is not { } matching)
@@ -204,7 +196,7 @@ public static class Printer
         }
     }
 
-    static void WriteBrackets(StringBuilder text, SubqueryExpr subquery)
+    internal static void WriteBrackets(StringBuilder text, SubqueryExpr subquery)
     {
         WriteDuration(text.Append('['), subquery.RangeMs, subquery.RangeExpr);
         text.Append(':');
@@ -273,65 +265,4 @@ public static class Printer
 
         text.Append(expr.Wrapped ? ")" : "");
     }
-
-    /// <param name="isIndented">Whether the first line is.</param>
-    static void WritePretty(StringBuilder text, Expr expr, int level, bool isIndented = true)
-    {
-        if (expr is BinaryExpr or SubqueryExpr && !IsShort(expr))
-        {
-            WriteLeftOf(text, expr, level, isIndented);
-            return;
-        }
-
-        // Prometheus does not indent subqueries that fit in a line.
-        text.Append(' ', isIndented && expr is not SubqueryExpr ? level * 2 : 0);
-        switch (expr)
-        {
-            case UnaryExpr unary:
-                WritePretty(text.Append(NameOf(unary.Operator)), unary.Inner, level, isIndented: false);
-                break;
-            case AggregateExpr aggregate when !IsShort(expr):
-                WriteHead(text, aggregate);
-                WriteLines(text, aggregate.Parameter is { } parameter ? [parameter, aggregate.Inner] : [aggregate.Inner], level);
-                break;
-            case Call call when !IsShort(expr):
-                WriteLines(text.Append(call.Function.Name), call.Arguments, level);
-                break;
-            case ParenExpr paren when !IsShort(expr):
-                WriteLines(text, [paren.Inner], level);
-                break;
-            default:
-                Write(text, expr);
-                break;
-        }
-    }
-
-    /// <summary>What begins with another expression, over several lines.</summary>
-    static void WriteLeftOf(StringBuilder text, Expr expr, int level, bool isIndented)
-    {
-        if (expr is SubqueryExpr subquery)
-        {
-            WritePretty(text, subquery.Inner, level, isIndented);
-            WriteBrackets(text, subquery);
-            return;
-        }
-
-        var binary = (BinaryExpr)expr;
-        WritePretty(text, binary.Left, level + 1, isIndented);
-        WriteOperator(text.Append('\n').Append(' ', level * 2), binary);
-        WritePretty(text.Append('\n'), binary.Right, level + 1);
-    }
-
-    static void WriteLines(StringBuilder text, IReadOnlyList<Expr> list, int level)
-    {
-        text.Append('(');
-        for (var i = 0; i < list.Count; i++)
-        {
-            WritePretty(text.Append(i == 0 ? "\n" : ",\n"), list[i], level + 1);
-        }
-
-        text.Append('\n').Append(' ', level * 2).Append(')');
-    }
-
-    static bool IsShort(Expr expr) => Encoding.UTF8.GetByteCount(Print(expr)) <= LineLength;
 }

@@ -40,7 +40,7 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
         new("info() in another manner since 3.6, 3.9 and 3.14, as above", Query: "info\\("),
         new("sorting in a range query is warned of since 3.11 (3f80815e1b)", Text: "^too much: .*sort is ineffective"),
         new("histograms with contradictory hints of resets are warned of since 3.7 (77b5c3f217)", Text: "^too much: .*conflicting counter resets"),
-        new("histograms that are negated, subtracted or multiplied are gauges since 3.7 (caf24555a8)", Query: "-\\(| [-*/] ", Text: "^too much: .*this native histogram metric is not a counter"),
+        new("histograms that are negated, subtracted or multiplied are gauges since 3.7 (caf24555a8)", Query: "-\\(| [-*/] ", Text: "^too much: .*not a counter|^missing: .*not a gauge"),
         new("of several notes that an operator has at a step, Prometheus keeps the last series'; here are all",
             Query: " ([-+*/%^<>=!]=?|atan2) ", Text: "^too much: .*(incompatible (bucket layout|sample types) encountered for binary operator|mismatched custom buckets)"),
         new("what is not needed is not evaluated for the sake of its warnings", Query: " (and|or|unless|atan2|[-+*/%^<>=!]=?) |absent", Text: "^missing"),
