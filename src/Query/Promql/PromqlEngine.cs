@@ -96,16 +96,19 @@ public sealed class PromqlEngine : IDisposable
         {
             await _gate.WaitAsync(either.Token);
             where = "expression evaluation";
+            var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
+            var evaluation = HeldAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), either.Token);
             try
             {
-                var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-                var result = await _threads.RunAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), either.Token);
+                var result = await evaluation.WaitAsync(either.Token);
                 statistics.ExecTotalTime = clock.GetElapsedTime(started);
                 return result;
             }
-            finally
+            catch
             {
-                _gate.Release();
+                // Who is told that time is up does not wait until all of hundreds of operators have heard it.
+                _ = LetGoAsync(evaluation);
+                throw;
             }
         }
         catch (OutOfMemoryException)
@@ -117,6 +120,28 @@ public sealed class PromqlEngine : IDisposable
         {
             var whose = limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout";
             throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(TimeSpan.FromMilliseconds(limit))} ({whose})");
+        }
+    }
+
+    /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
+    async Task<QueryResult> HeldAsync(Func<Task<QueryResult>> query, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _threads.RunAsync(query, cancellationToken);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    static async Task LetGoAsync(Task<QueryResult> evaluation)
+    {
+        await ((Task)evaluation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (evaluation.IsCompletedSuccessfully)
+        {
+            (await evaluation).Dispose();
         }
     }
 
