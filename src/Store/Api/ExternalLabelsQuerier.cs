@@ -1,3 +1,4 @@
+using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 using Observe.Store.Querying;
@@ -27,10 +28,11 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
     {
         // With labels put between its own a series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
-        var builder = new LabelsBuilder();
+        using var merged = new ByteWriter();
         while (await all.MoveNextAsync())
         {
-            gathered.Add(new LabelledSeries(Extend(builder, all.Current.Labels, labels), all.Current));
+            ExternalLabelMerge.Merge(all.Current.Labels.Encoded, labels, merged);
+            gathered.Add(new LabelledSeries(Labels.FromEncoded(merged.Written), all.Current));
         }
 
         gathered.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
@@ -102,17 +104,6 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         }
 
         return rest;
-    }
-
-    static Labels Extend(LabelsBuilder builder, Labels labels, Labels external)
-    {
-        builder.Reset(labels);
-        foreach (var label in external)
-        {
-            builder.Set(label.Name, label.Value);
-        }
-
-        return builder.Build();
     }
 
     static List<string> Limited(IEnumerable<string> names, int limit, Warnings warnings)

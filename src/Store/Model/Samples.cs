@@ -64,7 +64,10 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
     public bool HasStartTimestamps { get; set; }
 }
 
-/// <summary>The samples of one series in order of time. Synchronous, not thread-safe, read once from front to back.</summary>
+/// <summary>
+/// The samples of one series in order of time. Synchronous, not thread-safe, read once from front to back. Disposed once, and not touched
+/// after that: its source may have it serve another series then.
+/// </summary>
 /// <exception cref="Bytes.CorruptionException">A chunk is damaged; thrown by Read and Seek, names the file and offset.</exception>
 public interface ISampleIterator : IDisposable
 {
