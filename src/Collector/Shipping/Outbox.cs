@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using Observe.Store.Blocks;
 using Observe.Store.Bytes;
 using Observe.Store.Model;
@@ -25,8 +25,6 @@ sealed class Outbox(string directory)
 {
     /// <summary>Of a folder that is being deleted: Prometheus's suffix, so that it clears up too.</summary>
     const string DeletionSuffix = ".tmp-for-deletion";
-
-    static readonly JsonSerializerOptions s_origin = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     /// <summary>All blocks, oldest first.</summary>
     /// <param name="damaged">Folders whose meta.json can't be read, with the reason.</param>
@@ -61,7 +59,12 @@ sealed class Outbox(string directory)
     public static LocalBlock Stamp(LocalBlock block, Labels external, BlockOrigin origin)
     {
         var extensions = block.Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
-        extensions["observe"] = JsonSerializer.SerializeToNode(origin, s_origin);
+        extensions["observe"] = new JsonObject
+        {
+            ["collector"] = origin.Collector,
+            ["version"] = origin.Version,
+            ["configHash"] = origin.ConfigHash,
+        };
         var labels = new SortedDictionary<string, string>(external.ToDictionary(), StringComparer.Ordinal);
         return Write(block, block.Meta with
         {

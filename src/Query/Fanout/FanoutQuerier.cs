@@ -41,7 +41,13 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         var lacks = new Lacks(options, warnings, metrics);
         return new HeldSelection<StoreStreams>(
-            () => new StoreStreams(Asked(hints.Range, matchers, lacks), hints, matchers, lacks, metrics, cancellationToken),
+            () =>
+            {
+                // Series of several stores may be the same one, or replicas: that is told by their replica labels.
+                var asked = Asked(hints.Range, matchers, lacks);
+                var told = options.Deduplicate && asked.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
+                return new StoreStreams(asked, told, matchers, lacks, metrics, cancellationToken);
+            },
             streams => JoinAsync(streams.All, hints, matchers, lacks, cancellationToken),
             streams => streams.DisposeAsync());
     }
@@ -189,7 +195,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             List<StoreState> asked, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken)
         {
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            All = asked.ConvertAll(store => new StoreStream(store, hints, matchers, lacks, metrics, _cancel.Token));
+            All = asked.ConvertAll(store => new StoreStream(store, hints, matchers, lacks, metrics, isAlone: asked.Count == 1, _cancel.Token));
         }
 
         public List<StoreStream> All { get; }
@@ -207,27 +213,64 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     }
 
     /// <summary>
-    /// The series of one store, read ahead of the merge by a task of its own, where the query itself computes. The store's enumerator stays
-    /// open until the end, since series are readable for as long.
+    /// The series of one store. Where there are others they are read ahead of the merge by a task of its own, where the query itself
+    /// computes. The store's enumerator stays open until the end, since series are readable for as long.
     /// </summary>
     sealed class StoreStream : IQuerier
     {
-        readonly Channel<List<Series>> _series = Channel.CreateBounded<List<Series>>(
-            new BoundedChannelOptions(BatchesAhead) { SingleReader = true, SingleWriter = true });
-
-        readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        readonly Task _pump;
+        readonly StoreState _store;
+        readonly TimeRange _range;
+        readonly Lacks _lacks;
+        readonly FanoutMetrics? _metrics;
+        readonly IAsyncEnumerator<Series> _all;
+        readonly Channel<List<Series>>? _ahead;
+        readonly Task _pump = Task.CompletedTask;
 
         public StoreStream(
-            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken) =>
-            _pump = Task.Factory.StartNew(
-                () => PumpAsync(store, hints, matchers, lacks, metrics, cancellationToken),
-                CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
-
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, bool isAlone,
+            CancellationToken cancellationToken)
         {
-            await foreach (var batch in _series.Reader.ReadAllAsync(cancellationToken))
+            (_store, _range, _lacks, _metrics) = (store, hints.Range, lacks, metrics);
+            _all = store.Querier!.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
+            if (!isAlone)
+            {
+                var ahead = _ahead = Channel.CreateBounded<List<Series>>(
+                    new BoundedChannelOptions(BatchesAhead) { SingleReader = true, SingleWriter = true });
+                _pump = Task.Factory.StartNew(
+                    () => PumpAsync(ahead.Writer, cancellationToken),
+                    CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
+            }
+        }
+
+        public IAsyncEnumerable<Series> SelectAsync(
+            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+            _ahead is null ? AloneAsync() : AheadAsync(_ahead.Reader, cancellationToken);
+
+        async IAsyncEnumerable<Series> AloneAsync()
+        {
+            using var timer = Timer();
+            while (await MoveAsync())
+            {
+                yield return _all.Current;
+            }
+        }
+
+        async ValueTask<bool> MoveAsync()
+        {
+            try
+            {
+                return await _all.MoveNextAsync();
+            }
+            catch (IOException e)
+            {
+                _lacks.Add(_store, _range, e);
+                return false;
+            }
+        }
+
+        static async IAsyncEnumerable<Series> AheadAsync(ChannelReader<List<Series>> ahead, [EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await foreach (var batch in ahead.ReadAllAsync(cancellationToken))
             {
                 foreach (var series in batch)
                 {
@@ -244,47 +287,44 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
             throw new NotSupportedException("only series are streamed");
 
-        public Task EndAsync()
+        public async ValueTask EndAsync()
         {
-            _ended.TrySetResult();
-            return _pump;
+            await _pump;
+            await _all.DisposeAsync();
         }
 
-        async Task PumpAsync(
-            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken)
+        Prometheus.ITimer? Timer() => _metrics is null ? null : Prometheus.TimerExtensions.NewTimer(_metrics.StoreDuration);
+
+        async Task PumpAsync(ChannelWriter<List<Series>> ahead, CancellationToken cancellationToken)
         {
-            var all = store.Querier!.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
             try
             {
-                using (metrics is null ? null : Prometheus.TimerExtensions.NewTimer(metrics.StoreDuration))
+                using (Timer())
                 {
-                    await PassOnAsync(all, cancellationToken);
+                    await PassOnAsync(ahead, cancellationToken);
                 }
 
-                _series.Writer.Complete();
+                ahead.Complete();
             }
             catch (IOException e)
             {
-                _series.Writer.Complete(Noted(lacks, store, hints.Range, e));
+                ahead.Complete(Noted(e));
             }
             catch (Exception e)
             {
                 // The reader gets it: a limit, a cancellation, a fault of the program.
-                _series.Writer.Complete(e);
+                ahead.Complete(e);
             }
-
-            await _ended.Task;
-            await all.DisposeAsync();
         }
 
-        async Task PassOnAsync(IAsyncEnumerator<Series> all, CancellationToken cancellationToken)
+        async Task PassOnAsync(ChannelWriter<List<Series>> ahead, CancellationToken cancellationToken)
         {
             var batch = new List<Series>();
             try
             {
                 while (true)
                 {
-                    var next = all.MoveNextAsync();
+                    var next = _all.MoveNextAsync();
                     bool moved;
                     if (next.IsCompleted && batch.Count < BatchSeries)
                     {
@@ -295,7 +335,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                         // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
                         var (asked, here) = (next.AsTask(), batch);
                         batch = [];
-                        await Task.WhenAll(asked, _series.Writer.WriteAsync(here, cancellationToken).AsTask());
+                        await Task.WhenAll(asked, ahead.WriteAsync(here, cancellationToken).AsTask());
                         moved = await asked;
                     }
 
@@ -304,25 +344,25 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                         break;
                     }
 
-                    batch.Add(all.Current);
+                    batch.Add(_all.Current);
                 }
             }
             catch (IOException)
             {
                 // What the store gave before it failed counts.
-                await _series.Writer.WriteAsync(batch, cancellationToken);
+                await ahead.WriteAsync(batch, cancellationToken);
                 throw;
             }
 
-            await _series.Writer.WriteAsync(batch, cancellationToken);
+            await ahead.WriteAsync(batch, cancellationToken);
         }
 
         /// <summary>Null where the answer goes on without the store.</summary>
-        static PartialResponseException? Noted(Lacks lacks, StoreState store, TimeRange range, IOException e)
+        PartialResponseException? Noted(IOException e)
         {
             try
             {
-                lacks.Add(store, range, e);
+                _lacks.Add(_store, _range, e);
                 return null;
             }
             catch (PartialResponseException refused)

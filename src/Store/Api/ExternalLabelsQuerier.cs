@@ -1,4 +1,3 @@
-using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 using Observe.Store.Querying;
@@ -18,7 +17,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         var labels = external();
         return Inner(matchers, labels) is { } rest
             ? new HeldSelection<IAsyncEnumerator<Series>>(
-                () => inner.SelectAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
+                () => inner.SelectAsync(hints with { Limit = 0, ReplicaLabels = [] }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
                 all => LabelAsync(all, labels, hints, warnings),
                 all => all.DisposeAsync())
             : AsyncEnumerable.Empty<Series>();
@@ -28,11 +27,11 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
     {
         // With labels put between its own a series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
-        using var merged = new ByteWriter();
+        var merged = new LabelsWriter(labels);
         while (await all.MoveNextAsync())
         {
-            ExternalLabelMerge.Merge(all.Current.Labels.Encoded, labels, merged);
-            gathered.Add(new LabelledSeries(Labels.FromEncoded(merged.Written), all.Current));
+            merged.Add(all.Current.Labels);
+            gathered.Add(new LabelledSeries(merged.Take(), all.Current));
         }
 
         gathered.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));

@@ -145,7 +145,7 @@ public sealed class Block : IQuerier, IDisposable
             yield break;
         }
 
-        using var reader = _index.Series();
+        var reader = _index.Series();
         for (var postings = _index.Select(matchers, cancellationToken); postings.Next();)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -1,15 +1,17 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using Observe.Store.Bytes;
 using Observe.Store.Model;
 
 namespace Observe.Store.Blocks;
 
 /// <summary>
-/// A block's <c>meta.json</c>, version 1, with Thanos's section. Immutable; fields that are not known here are kept as they came
-/// and written again. Field names and order are Prometheus's and Thanos's.
+/// A block's <c>meta.json</c>, version 1, with Thanos's section. Not changed once it is made; fields that are not known here are kept as
+/// they came and written again. Field names and order are Prometheus's and Thanos's.
 /// </summary>
+/// <remarks>Generated readers give a property that is set by <c>init</c> its type's default where a field is missing: the others have <c>set</c>.</remarks>
 public sealed record BlockMeta
 {
     public const string FileName = "meta.json";
@@ -32,13 +34,13 @@ public sealed record BlockMeta
     public BlockCompaction Compaction { get; init => field = value ?? field; } = new();
 
     [JsonPropertyOrder(5)]
-    public int Version { get; init; } = 1;
+    public int Version { get; set; } = 1;
 
     [JsonPropertyOrder(6)]
     public ThanosSection? Thanos { get; init; }
 
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Unknown { get; init; }
+    public IDictionary<string, JsonElement>? Unknown { get; set; }
 
     /// <summary>The samples' span with both ends inclusive.</summary>
     [JsonIgnore]
@@ -63,7 +65,7 @@ public sealed record BlockMeta
         BlockMeta? meta;
         try
         {
-            meta = JsonSerializer.Deserialize<BlockMeta>(json, BlockJson.Options);
+            meta = JsonSerializer.Deserialize(json, BlockJson.TypeOf<BlockMeta>());
         }
         catch (JsonException e)
         {
@@ -79,7 +81,7 @@ public sealed record BlockMeta
         return meta;
     }
 
-    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, BlockJson.Options);
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, BlockJson.TypeOf<BlockMeta>());
 }
 
 /// <summary>Counts of what is in a block. A field that is 0 is not written.</summary>
@@ -104,14 +106,14 @@ public sealed record BlockStats
     public long Tombstones { get; init; }
 
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Unknown { get; init; }
+    public IDictionary<string, JsonElement>? Unknown { get; set; }
 }
 
 /// <summary>Which blocks this one was made of.</summary>
 public sealed record BlockCompaction
 {
     /// <summary>1 for a block that was cut from a head; each compaction adds one.</summary>
-    public int Level { get; init; } = 1;
+    public int Level { get; set; } = 1;
 
     /// <summary>The level 1 blocks whose samples are in this one; itself at level 1. Sorted.</summary>
     public IReadOnlyList<BlockId> Sources { get; init => field = value ?? field; } = [];
@@ -127,7 +129,7 @@ public sealed record BlockCompaction
     public IReadOnlyList<string>? Hints { get; init; }
 
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Unknown { get; init; }
+    public IDictionary<string, JsonElement>? Unknown { get; set; }
 }
 
 public sealed record BlockParent(
@@ -150,7 +152,7 @@ public sealed record ThanosSection
 
     /// <summary>What made the block: <c>sidecar</c>, <c>receive</c>, <c>compactor</c>, ….</summary>
     [JsonPropertyOrder(3), JsonIgnore(Condition = JsonIgnoreCondition.Never)]
-    public string Source { get; init; } = "";
+    public string Source { get; set; } = "";
 
     [JsonPropertyName("segment_files"), JsonPropertyOrder(4)]
     public IReadOnlyList<string>? SegmentFiles { get; init; }
@@ -171,7 +173,7 @@ public sealed record ThanosSection
     public DateTimeOffset? UploadTime { get; init; }
 
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Unknown { get; init; }
+    public IDictionary<string, JsonElement>? Unknown { get; set; }
 }
 
 public sealed record DownsampleSection
@@ -207,11 +209,17 @@ sealed class BlockIdConverter : JsonConverter<BlockId>
     public override void Write(Utf8JsonWriter writer, BlockId value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
 }
 
-static class BlockJson
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(BlockMeta))]
+[JsonSerializable(typeof(DeletionMark))]
+[JsonSerializable(typeof(NoCompactMark))]
+[JsonSerializable(typeof(NoDownsampleMark))]
+sealed partial class BlockJson : JsonSerializerContext
 {
-    /// <summary>Tabs and field names as Prometheus and Thanos write them; what has no value is left out.</summary>
-    public static JsonSerializerOptions Options { get; } = new()
+    // Tabs and field names as Prometheus and Thanos write them; what has no value is left out.
+    static readonly JsonSerializerOptions s_options = new()
     {
+        TypeInfoResolver = new BlockJson(),
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
         WriteIndented = true,
@@ -221,4 +229,6 @@ static class BlockJson
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters = { new BlockIdConverter() },
     };
+
+    public static JsonTypeInfo<T> TypeOf<T>() => (JsonTypeInfo<T>)s_options.GetTypeInfo(typeof(T));
 }

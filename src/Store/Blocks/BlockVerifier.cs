@@ -123,7 +123,7 @@ public sealed class BlockVerifier
             return;
         }
 
-        using var reader = index.Series();
+        var reader = index.Series();
         var batch = new SampleBatch();
         var last = default(Labels);
         long series = 0, chunkCount = 0, sampleCount = 0, pairs = 0;

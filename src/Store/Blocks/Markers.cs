@@ -37,7 +37,7 @@ static class MarkerJson
     {
         try
         {
-            return JsonSerializer.Deserialize<TMark>(json, BlockJson.Options) ?? throw new CorruptionException(source, 0, "is empty");
+            return JsonSerializer.Deserialize(json, BlockJson.TypeOf<TMark>()) ?? throw new CorruptionException(source, 0, "is empty");
         }
         catch (JsonException e)
         {
@@ -45,5 +45,5 @@ static class MarkerJson
         }
     }
 
-    public static byte[] Write<TMark>(TMark mark) => JsonSerializer.SerializeToUtf8Bytes(mark, BlockJson.Options);
+    public static byte[] Write<TMark>(TMark mark) => JsonSerializer.SerializeToUtf8Bytes(mark, BlockJson.TypeOf<TMark>());
 }

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.Json.Nodes;
 using Amazon;
 using Amazon.Runtime;
 using Amazon.S3;
@@ -413,7 +415,8 @@ public sealed class S3Bucket : IBucket
 
     static string KmsContext(S3Encryption kms) => kms.KmsContext.Count == 0
         ? null!
-        : Convert.ToBase64String(System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(kms.KmsContext));
+        : Convert.ToBase64String(Encoding.UTF8.GetBytes(
+            new JsonObject(kms.KmsContext.Select(pair => KeyValuePair.Create<string, JsonNode?>(pair.Key, pair.Value))).ToJsonString()));
 
     static string CustomerKey(string file)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Observe.Store.Bucket;
 using Observe.Store.Model;
@@ -15,15 +16,7 @@ public sealed partial record CollectorStatus
     /// <summary>Bytes that an object may have.</summary>
     public const int MaxSize = 1 << 20;
 
-    static readonly JsonSerializerOptions s_json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        IgnoreReadOnlyProperties = true,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
-    public int Version { get; init; } = 1;
+    public int Version { get; set; } = 1;
 
     /// <summary>The external label <c>cluster</c>.</summary>
     public required string Cluster { get; init; }
@@ -92,7 +85,7 @@ public sealed partial record CollectorStatus
     {
         try
         {
-            var status = JsonSerializer.Deserialize<CollectorStatus>(json, s_json);
+            var status = JsonSerializer.Deserialize(json, StatusJson.Type);
             return status is { Version: 1, Cluster: not null, Collector: not null, Instance: not null, Labels: not null }
                 ? status
                 : throw new BucketException($"{source}: is no status of a collector in version 1");
@@ -103,8 +96,24 @@ public sealed partial record CollectorStatus
         }
     }
 
-    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, s_json);
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, StatusJson.Type);
 
     [GeneratedRegex(@"\A[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}\z")]
     private static partial Regex NamePattern();
+}
+
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(CollectorStatus))]
+sealed partial class StatusJson : JsonSerializerContext
+{
+    static readonly JsonSerializerOptions s_options = new()
+    {
+        TypeInfoResolver = new StatusJson(),
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        IgnoreReadOnlyProperties = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    public static JsonTypeInfo<CollectorStatus> Type { get; } = (JsonTypeInfo<CollectorStatus>)s_options.GetTypeInfo(typeof(CollectorStatus));
 }

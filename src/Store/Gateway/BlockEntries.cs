@@ -1,5 +1,4 @@
 using System.Buffers;
-using Observe.Store.Bytes;
 using Observe.Store.Chunks;
 using Observe.Store.Model;
 
@@ -14,13 +13,13 @@ readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunk
 /// has. Disposing gives the arrays back. Not thread-safe.
 /// </summary>
 /// <param name="external">Of the block; they win over labels of the same name.</param>
+/// <param name="leftOff">External labels that series come without.</param>
 /// <param name="range">Series without a chunk in it are left out.</param>
-sealed class BlockEntries(Labels external, TimeRange range) : IDisposable
+sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range) : IDisposable
 {
     const int SlabSize = 1_024;
 
     readonly List<ChunkMeta[]> _slabs = [];
-    readonly ByteWriter _merged = new();
     BlockEntry[] _entries = [];
     int _slabUsed;
 
@@ -28,19 +27,21 @@ sealed class BlockEntries(Labels external, TimeRange range) : IDisposable
 
     public ref readonly BlockEntry this[int index] => ref _entries[index];
 
-    /// <param name="labels">In the form of <see cref="Labels.Encoded"/>; copied.</param>
+    /// <summary>Where the labels of a series are written, which <see cref="Add"/> then adds.</summary>
+    public LabelsWriter NextLabels { get; } = new(external, leftOff);
+
     /// <param name="chunks">In order of time; copied. Null adds the series without looking at its chunks.</param>
-    public void Add(ReadOnlySpan<byte> labels, List<ChunkMeta>? chunks)
+    public void Add(List<ChunkMeta>? chunks)
     {
         var inside = ReadOnlyMemory<ChunkMeta>.Empty;
         if (chunks is not null && (inside = Inside(chunks)).IsEmpty)
         {
+            NextLabels.Drop();
             return;
         }
 
-        ExternalLabelMerge.Merge(labels, external, _merged);
         Room(1);
-        _entries[Count++] = new BlockEntry(Labels.FromEncoded(_merged.Written), inside);
+        _entries[Count++] = new BlockEntry(NextLabels.Take(), inside);
     }
 
     /// <summary>Takes over what other entries of the same block have; they are empty then.</summary>
@@ -83,7 +84,6 @@ sealed class BlockEntries(Labels external, TimeRange range) : IDisposable
 
         _slabs.Clear();
         (_entries, Count) = ([], 0);
-        _merged.Dispose();
     }
 
     void Room(int count)
@@ -139,29 +139,39 @@ sealed class BlockEntries(Labels external, TimeRange range) : IDisposable
 /// <param name="Source">The block's number in the selection.</param>
 readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks);
 
-/// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same labels are one series.</summary>
+/// <summary>What makes two entries the same series.</summary>
+/// <param name="Replica">The external labels that were left off.</param>
+readonly record struct SeriesKey(Labels Labels, Labels Replica) : IComparable<SeriesKey>
+{
+    public int CompareTo(SeriesKey other) => Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
+}
+
+/// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same key are one series.</summary>
 sealed class EntryMerge
 {
     readonly BlockEntries[] _blocks;
+    readonly Labels[] _replicas;
     readonly int[] _at;
-    readonly PriorityQueue<int, Labels> _heads;
+    readonly PriorityQueue<int, SeriesKey> _heads;
 
-    public EntryMerge(BlockEntries[] blocks)
+    /// <param name="replicas">Of each block.</param>
+    public EntryMerge(BlockEntries[] blocks, Labels[] replicas)
     {
-        (_blocks, _at, _heads) = (blocks, new int[blocks.Length], new PriorityQueue<int, Labels>(blocks.Length));
+        (_blocks, _replicas) = (blocks, replicas);
+        (_at, _heads) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
         for (var i = 0; i < blocks.Length; i++)
         {
             if (blocks[i].Count > 0)
             {
-                _heads.Enqueue(i, blocks[i][0].Labels);
+                _heads.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
             }
         }
     }
 
     /// <param name="members">Gets the series' members at its end.</param>
-    public bool Next(out Labels labels, List<BlockMember> members)
+    public bool Next(out SeriesKey key, List<BlockMember> members)
     {
-        if (!_heads.TryPeek(out var source, out labels))
+        if (!_heads.TryPeek(out var source, out key))
         {
             return false;
         }
@@ -172,14 +182,14 @@ sealed class EntryMerge
             members.Add(new BlockMember(source, entries[at].Chunks));
             if (at + 1 < entries.Count)
             {
-                _heads.DequeueEnqueue(source, entries[at + 1].Labels);
+                _heads.DequeueEnqueue(source, new SeriesKey(entries[at + 1].Labels, _replicas[source]));
             }
             else
             {
                 _heads.Dequeue();
             }
         }
-        while (_heads.TryPeek(out source, out var next) && next == labels);
+        while (_heads.TryPeek(out source, out var next) && next == key);
         return true;
     }
 }

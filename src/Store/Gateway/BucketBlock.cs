@@ -134,19 +134,21 @@ sealed class BucketBlock : IDisposable
     /// Series that match, in no particular order.
     /// </summary>
     /// <param name="matchers">Without those on external labels.</param>
+    /// <param name="leftOff">External labels that series come without.</param>
     /// <param name="withChunks">Also read where the chunks are; series without a chunk in the range are left out.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
-        IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
+        IReadOnlyList<Matcher> matchers, TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, ByteBudget budget,
+        CancellationToken cancellationToken)
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, range, withChunks, ExternalLabels, cancellationToken);
+            return local.Entries(matchers, withChunks, () => new BlockEntries(ExternalLabels, leftOff, range), cancellationToken);
         }
 
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
-        var entries = new BlockEntries(ExternalLabels, range);
+        var entries = new BlockEntries(ExternalLabels, leftOff, range);
         try
         {
             for (var from = 0; from < references.Length; from += SeriesBatch)
@@ -293,7 +295,6 @@ sealed class BucketBlock : IDisposable
         var alignment = header.IndexVersion == 1 ? 1L : IndexFormat.SeriesAlignment;
         var wanted = references.ToArray().Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
         var size = await SizeAsync("index", cancellationToken);
-        using var labels = new ByteWriter();
         var chunks = withChunks ? new List<ChunkMeta>() : null;
         while (wanted.Count > 0)
         {
@@ -321,8 +322,8 @@ sealed class BucketBlock : IDisposable
                     CorruptionException.ThrowChecksum(bytes.Source, place.Start);
                 }
 
-                SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, labels, chunks);
-                entries.Add(labels.Written, chunks);
+                SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, entries.NextLabels, chunks);
+                entries.Add(chunks);
             }
 
             wanted = larger;

@@ -28,10 +28,12 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     /// <summary>Series that go out together.</summary>
     sealed class SeriesBatch
     {
-        /// <summary>Labels, and the number of the first member; the members end where the next series' begin.</summary>
-        public List<(Labels Labels, int First)> Series { get; } = [];
+        /// <summary>What it is, and the number of the first member; the members end where the next series' begin.</summary>
+        public List<(SeriesKey Key, int First)> Series { get; } = [];
 
         public List<BlockMember> Members { get; } = [];
+
+        public Series[] Opened { get; set; } = [];
 
         public ReadOnlySpan<BlockMember> MembersOf(int series) =>
             CollectionsMarshal.AsSpan(Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
@@ -40,13 +42,14 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     public async IAsyncEnumerable<Series> SelectAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var count = 0;
-        Labels? last = null;
+        SeriesKey? last = null;
         cancellationToken.ThrowIfCancellationRequested();
         while (true)
         {
             var sources = _plan.Blocks();
             var vanished = new ConcurrentBag<BlockId>();
-            var merge = new EntryMerge(await EntriesAsync(sources, withChunks: true, vanished, cancellationToken));
+            var entries = await EntriesAsync(sources, withChunks: true, vanished, cancellationToken);
+            var merge = new EntryMerge(entries, [.. sources.Select(source => source.Replica)]);
             var after = last;
             // The next batch is on its way while this one is read.
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -56,7 +59,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 while (await next is { } batch && vanished.IsEmpty)
                 {
                     next = NextAsync(sources, merge, after, vanished, stop.Token);
-                    foreach (var series in batch)
+                    for (var i = 0; i < batch.Opened.Length; i++)
                     {
                         if (hints.Limit > 0 && count == hints.Limit)
                         {
@@ -65,8 +68,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                         }
 
                         count++;
-                        last = series.Labels;
-                        yield return series;
+                        last = batch.Series[i].Key;
+                        yield return batch.Opened[i];
                     }
                 }
             }
@@ -217,7 +220,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 block,
                 async () =>
                 {
-                    var entries = await block.EntriesAsync(rest, range, withChunks, budget, token);
+                    var entries = await block.EntriesAsync(rest, range, hints.ReplicaLabels, withChunks, budget, token);
                     lock (_entries)
                     {
                         _entries.Add(entries);
@@ -227,29 +230,29 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                     all[i] = entries;
                 },
                 vanished);
-            all[i] ??= new BlockEntries(Labels.Empty, range);
+            all[i] ??= new BlockEntries(Labels.Empty, [], range);
         }
     }
 
-    static SeriesBatch? NextBatch(EntryMerge merge, Labels? after)
+    static SeriesBatch? NextBatch(EntryMerge merge, SeriesKey? after)
     {
         var batch = new SeriesBatch();
         var chunks = 0;
         while (batch.Series.Count < BatchSeries && chunks < BatchChunks)
         {
             var first = batch.Members.Count;
-            if (!merge.Next(out var labels, batch.Members))
+            if (!merge.Next(out var key, batch.Members))
             {
                 break;
             }
 
-            if (after is { } last && labels.CompareTo(last) <= 0)
+            if (after is { } last && key.CompareTo(last) <= 0)
             {
                 batch.Members.RemoveRange(first, batch.Members.Count - first);
                 continue;
             }
 
-            batch.Series.Add((labels, first));
+            batch.Series.Add((key, first));
             for (var i = first; i < batch.Members.Count; i++)
             {
                 chunks += batch.Members[i].Chunks.Length;
@@ -259,9 +262,17 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         return batch.Series.Count > 0 ? batch : null;
     }
 
-    async Task<Series[]?> NextAsync(
-        List<PlannedBlock> sources, EntryMerge merge, Labels? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken) =>
-        vanished.IsEmpty && NextBatch(merge, after) is { } batch ? await FetchAsync(sources, batch, vanished, cancellationToken) : null;
+    async Task<SeriesBatch?> NextAsync(
+        List<PlannedBlock> sources, EntryMerge merge, SeriesKey? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+    {
+        if (!vanished.IsEmpty || NextBatch(merge, after) is not { } batch)
+        {
+            return null;
+        }
+
+        batch.Opened = await FetchAsync(sources, batch, vanished, cancellationToken);
+        return batch;
+    }
 
     async Task<Series[]> FetchAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
@@ -270,7 +281,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         {
             for (var i = 0; i < series.Length; i++)
             {
-                series[i] = new BucketSeries(batch.Series[i].Labels, [], hints, store.Name);
+                series[i] = new BucketSeries(batch.Series[i].Key.Labels, [], hints, store.Name);
             }
 
             return series;
@@ -309,7 +320,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
         for (var i = 0; i < series.Length; i++)
         {
-            series[i] = BucketSeries.Assemble(batch.Series[i].Labels, Fetched(batch, i, sources, fetched), hints, store.Name);
+            series[i] = BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), hints, store.Name);
         }
 
         return series;
@@ -342,7 +353,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             }
 
             var selection = selections[members[0].Source] ??= new LocalSelection(span.Range.Intersect(hints.Range), hints.Aggregate, warnings);
-            series[i] = new LocalSeries(batch.Series[i].Labels, parts, first, members.Length, selection);
+            series[i] = new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, selection);
         }
 
         return true;

@@ -58,13 +58,13 @@ sealed class LocalBlock : IDisposable
 
     /// <summary>As <see cref="BucketBlock.EntriesAsync"/>; many are read on all cores.</summary>
     public BlockEntries Entries(
-        IReadOnlyList<Matcher> matchers, TimeRange range, bool withChunks, Labels external, CancellationToken cancellationToken)
+        IReadOnlyList<Matcher> matchers, bool withChunks, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
     {
         var references = Index.Select(matchers, cancellationToken).ToArray();
         var stretches = new BlockEntries[Math.Clamp(references.Length / SeriesOfStretch, 1, Environment.ProcessorCount)];
         for (var i = 0; i < stretches.Length; i++)
         {
-            stretches[i] = new BlockEntries(external, range);
+            stretches[i] = newEntries();
         }
 
         try
@@ -102,12 +102,12 @@ sealed class LocalBlock : IDisposable
 
     void Read(ReadOnlySpan<uint> references, bool withChunks, BlockEntries entries, CancellationToken cancellationToken)
     {
-        using var reader = Index.Series();
+        var reader = Index.Series();
         foreach (var reference in references)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            reader.Read(reference, withChunks);
-            entries.Add(reader.EncodedLabels, withChunks ? reader.Chunks : null);
+            reader.Read(reference, withChunks, entries.NextLabels);
+            entries.Add(withChunks ? reader.Chunks : null);
         }
     }
 }

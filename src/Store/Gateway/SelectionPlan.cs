@@ -7,7 +7,8 @@ namespace Observe.Store.Gateway;
 /// <summary>A block of a selection.</summary>
 /// <param name="Matchers">Those that are not on external labels.</param>
 /// <param name="Spans">What it answers for: number of the span, lower ones first.</param>
-sealed record PlannedBlock(BucketBlock Block, IReadOnlyList<Matcher> Matchers, List<(int Order, TimeRange Range)> Spans)
+/// <param name="Replica">Those of its external labels that tell replicas apart, which its series come without.</param>
+sealed record PlannedBlock(BucketBlock Block, IReadOnlyList<Matcher> Matchers, List<(int Order, TimeRange Range)> Spans, Labels Replica)
 {
     public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
 }
@@ -41,6 +42,7 @@ sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<M
                 continue;
             }
 
+            var replica = stream.ExternalLabels.Only(hints.ReplicaLabels);
             var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
             foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), hints.Range, hints.MaxResolutionMs))
             {
@@ -55,7 +57,7 @@ sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<M
 
                     if (!sources.TryGetValue(meta.Id, out var source))
                     {
-                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, []);
+                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], replica);
                     }
 
                     source.Spans.Add((order, span.Range));

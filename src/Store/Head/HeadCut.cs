@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bytes;
@@ -283,7 +284,7 @@ public sealed partial class HeadBlock
         {
             try
             {
-                time = JsonSerializer.Deserialize<HeadState>(File.ReadAllBytes(path))!.CutTime;
+                time = JsonSerializer.Deserialize(File.ReadAllBytes(path), HeadJson.Default.HeadState)!.CutTime;
             }
             catch (Exception e) when (e is JsonException or NullReferenceException)
             {
@@ -315,7 +316,7 @@ public sealed partial class HeadBlock
         var path = Path.Combine(_options.Directory, StateFile);
         try
         {
-            DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new HeadState(time)));
+            DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new HeadState(time), HeadJson.Default.HeadState));
         }
         catch (IOException e)
         {
@@ -334,9 +335,6 @@ public sealed partial class HeadBlock
         }
     }
 
-    /// <param name="CutTime">Samples before it are in blocks, wherever these are now. Unix milliseconds.</param>
-    sealed record HeadState(long CutTime);
-
     [LoggerMessage(Level = LogLevel.Information, Message = "block cut: {block}, from {minTime} to {maxTime}")]
     partial void LogCut(string block, long minTime, long maxTime);
 
@@ -352,3 +350,10 @@ public sealed partial class HeadBlock
     [LoggerMessage(Level = LogLevel.Error, Message = "{path} not written: until the next block only the blocks of the folder tell what was cut")]
     partial void LogStateNotSaved(Exception e, string path);
 }
+
+/// <summary>What <c>head.json</c> says.</summary>
+/// <param name="CutTime">Samples before it are in blocks, wherever these are now. Unix milliseconds.</param>
+sealed record HeadState(long CutTime);
+
+[JsonSerializable(typeof(HeadState))]
+sealed partial class HeadJson : JsonSerializerContext;

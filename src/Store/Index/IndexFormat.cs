@@ -1,5 +1,6 @@
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
+using Observe.Store.Model;
 
 namespace Observe.Store.Index;
 
@@ -59,12 +60,12 @@ interface ISymbols
 /// <summary>The codec of one entry of the series section, without its length and checksum.</summary>
 static class SeriesEntry
 {
-    /// <param name="labels">Cleared, then filled with labels in the form of <see cref="Model.Labels.Encoded"/>.</param>
+    /// <param name="labels">Gets the labels, which are to be taken or dropped then.</param>
     /// <param name="chunks">Cleared, then filled in order of time; null to leave chunks out.</param>
     public static void Decode(
-        ReadOnlySpan<byte> entry, string source, long origin, ISymbols symbols, ByteWriter labels, List<ChunkMeta>? chunks)
+        ReadOnlySpan<byte> entry, string source, long origin, ISymbols symbols, LabelsWriter labels, List<ChunkMeta>? chunks)
     {
-        labels.Clear();
+        labels.Drop();
         chunks?.Clear();
         var reader = new ByteReader(entry, source, origin);
         for (var count = reader.UVarint(); count > 0; count--)
@@ -73,8 +74,7 @@ static class SeriesEntry
             var value = symbols.Symbol(Reference(ref reader));
             if (!value.IsEmpty)
             {
-                labels.LengthPrefixed(name);
-                labels.LengthPrefixed(value);
+                labels.Add(name, value);
             }
         }
 

@@ -91,21 +91,18 @@ sealed class IndexReader : IDisposable
     public void Dispose() => _file.Dispose();
 
     /// <summary>Reads entries of the series section, cheapest in rising order: one buffer serves neighbours. Not thread-safe.</summary>
-    public sealed class SeriesReader(IndexReader index) : IDisposable
+    public sealed class SeriesReader(IndexReader index)
     {
         const int SmallWindow = 1_024;
         const int LargeWindow = 65_536;
 
-        readonly ByteWriter _labels = new();
+        readonly LabelsWriter _labels = new();
         byte[] _window = [];
         long _start;
         int _filled;
 
-        /// <summary>Labels of the entry that was read last.</summary>
-        public Labels Labels => Labels.FromEncoded(_labels.Written);
-
-        /// <summary>The same in the form of <see cref="Labels.Encoded"/>; valid until the next read.</summary>
-        public ReadOnlySpan<byte> EncodedLabels => _labels.Written;
+        /// <summary>Labels of the entry that was read last, if no other place was given for them.</summary>
+        public Labels Labels { get; private set; }
 
         /// <summary>Chunks of the entry that was read last with chunks.</summary>
         public List<ChunkMeta> Chunks { get; } = [];
@@ -113,6 +110,14 @@ sealed class IndexReader : IDisposable
         /// <param name="withChunks">False leaves <see cref="Chunks"/> empty.</param>
         /// <exception cref="CorruptionException">There is no such entry, or it is damaged.</exception>
         public void Read(uint reference, bool withChunks = true)
+        {
+            Read(reference, withChunks, _labels);
+            Labels = _labels.Take();
+        }
+
+        /// <param name="labels">Gets the labels, which are to be taken or dropped then.</param>
+        /// <inheritdoc cref="Read(uint, bool)"/>
+        public void Read(uint reference, bool withChunks, LabelsWriter labels)
         {
             Chunks.Clear();
             var position = index.Version == 1 ? reference : (long)reference * IndexFormat.SeriesAlignment;
@@ -130,10 +135,8 @@ sealed class IndexReader : IDisposable
                 CorruptionException.ThrowChecksum(index.Path, position);
             }
 
-            SeriesEntry.Decode(entry[..(int)length], index.Path, position + size, index.Symbols, _labels, withChunks ? Chunks : null);
+            SeriesEntry.Decode(entry[..(int)length], index.Path, position + size, index.Symbols, labels, withChunks ? Chunks : null);
         }
-
-        public void Dispose() => _labels.Dispose();
 
         // At least so many bytes from a position on, or all up to the end of the file.
         ReadOnlySpan<byte> Window(long position, int count)

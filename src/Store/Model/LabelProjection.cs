@@ -52,8 +52,26 @@ public sealed class LabelProjection
 
     public Labels Project(Labels labels)
     {
+        if (!_keep && HasNone(labels))
+        {
+            return labels;
+        }
+
         var projected = Encode(labels);
         return projected.Length == labels.Encoded.Length ? labels : Labels.FromEncoded(projected);
+    }
+
+    bool HasNone(Labels labels)
+    {
+        foreach (var label in labels)
+        {
+            if (Has(label.Name))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     bool Has(ReadOnlySpan<byte> name)

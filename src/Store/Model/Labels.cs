@@ -7,7 +7,7 @@ namespace Observe.Store.Model;
 
 /// <summary>
 /// The labels of a series: names and values as UTF-8, sorted by name in byte order, names unique, no empty value.
-/// Immutable; one array holds them all, so equality is one comparison of bytes and hashing one pass over them.
+/// Immutable; they lie in one piece of an array, so equality is one comparison of bytes and hashing one pass over them.
 /// </summary>
 /// <remarks>
 /// <see cref="Encoded"/> is a sequence of (uvarint length, name, uvarint length, value). Bytes are kept as they came, valid UTF-8
@@ -17,19 +17,24 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
 {
     public const string MetricName = "__name__";
 
-    readonly byte[]? _encoded;
+    readonly byte[]? _array;
+    readonly int _start;
+    readonly int _length;
 
-    internal Labels(byte[] encoded) => _encoded = encoded;
+    internal Labels(byte[] encoded) => (_array, _length) = (encoded, encoded.Length);
+
+    /// <param name="array">May hold the labels of other series too.</param>
+    internal Labels(byte[] array, int start, int length) => (_array, _start, _length) = (array, start, length);
 
     public static Labels Empty => default;
 
-    public bool IsEmpty => _encoded is null || _encoded.Length == 0;
+    public bool IsEmpty => _length == 0;
 
     /// <summary>The labels as they lie in memory; never to be written to.</summary>
-    public ReadOnlySpan<byte> Encoded => _encoded;
+    public ReadOnlySpan<byte> Encoded => new(_array, _start, _length);
 
-    /// <summary>The array behind <see cref="Encoded"/>, shared and never to be written to.</summary>
-    public ReadOnlyMemory<byte> EncodedMemory => _encoded;
+    /// <summary>The memory behind <see cref="Encoded"/>, shared and never to be written to.</summary>
+    public ReadOnlyMemory<byte> EncodedMemory => new(_array, _start, _length);
 
     /// <summary>The number of labels. Walks them all.</summary>
     public int Count
@@ -69,7 +74,7 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>Labels from bytes in the form of <see cref="Encoded"/>, copied. The caller vouches for form and order.</summary>
     public static Labels FromEncoded(ReadOnlySpan<byte> encoded) => encoded.IsEmpty ? default : new Labels(encoded.ToArray());
 
-    public Enumerator GetEnumerator() => new(_encoded);
+    public Enumerator GetEnumerator() => new(Encoded);
 
     public bool TryGet(ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
     {
@@ -106,7 +111,7 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     public Labels Only(params IReadOnlyCollection<string> names) => Project(names, keep: true);
 
     /// <summary>A hash of all labels; the same in every process.</summary>
-    public ulong Hash() => System.IO.Hashing.XxHash3.HashToUInt64(_encoded);
+    public ulong Hash() => System.IO.Hashing.XxHash3.HashToUInt64(Encoded);
 
     public bool Equals(Labels other) => Encoded.SequenceEqual(other.Encoded);
 

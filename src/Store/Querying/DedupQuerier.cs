@@ -48,9 +48,14 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
                 i++;
             }
 
-            yield return i - first == 1
-                ? new OnlyReplica(labels, ordered[first].Series)
-                : new DedupSeries(labels, [.. ordered[first..i].Select(s => s.Series)], Kind(labels, hints));
+            if (i - first > 1)
+            {
+                yield return new DedupSeries(labels, [.. ordered[first..i].Select(s => s.Series)], Kind(labels, hints));
+                continue;
+            }
+
+            var only = ordered[first].Series;
+            yield return only.Labels.Encoded.Length == labels.Encoded.Length ? only : new OnlyReplica(labels, only);
         }
     }
 

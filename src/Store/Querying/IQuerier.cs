@@ -22,6 +22,12 @@ public sealed record SelectHints
 
     public Aggregate Aggregate { get; init; }
 
+    /// <summary>
+    /// External labels that tell replicas apart. A source may leave them off; it returns a series for each replica then, equal ones next
+    /// to each other in the order of what was left off.
+    /// </summary>
+    public IReadOnlyList<string> ReplicaLabels { get; init; } = [];
+
     /// <summary>Only labels are wanted: series come without samples.</summary>
     public bool SkipSamples { get; init; }
 

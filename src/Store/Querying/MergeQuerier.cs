@@ -14,7 +14,7 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
         SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
         queriers.Count == 1 ? queriers[0].SelectAsync(hints, matchers, warnings, cancellationToken) : new HeldSelection<SeriesSources>(
             () => new SeriesSources(
-                [.. queriers.Select(q => q.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
+                [.. queriers.Select(q => q.SelectAsync(hints with { ReplicaLabels = [] }, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
             sources => MergeAsync(sources, hints, warnings),
             sources => sources.DisposeAsync());
 

@@ -152,6 +152,43 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
         Assert.Equal(new TimeRange(1, 1), store.Range);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Replica_labels_are_left_off_and_replicas_come_one_after_another(bool local)
+    {
+        await using var fixture = new StoreFixture(local);
+        TestSeries[] early = [new(Labels.Of(("__name__", "x"), ("a", "1")), (0, 1)), new(Labels.Of(("__name__", "x"), ("s", "1")), (0, 2))];
+        TestSeries[] late = [new(Labels.Of(("__name__", "x"), ("a", "1")), (7_200_000, 3))];
+        TestSeries[] other = [new(Labels.Of(("__name__", "x"), ("a", "1")), (5, 9)), new(Labels.Of(("__name__", "x"), ("replica", "own")), (5, 4))];
+        await fixture.AddAsync(1, [("cluster", "c"), ("replica", "r1")], early);
+        await fixture.AddAsync(2, [("cluster", "c"), ("replica", "r1")], late);
+        await fixture.AddAsync(3, [("cluster", "c"), ("replica", "r2")], other);
+        await fixture.AddAsync(4, [("cluster", "d")], other);
+        await using var store = fixture.Open();
+        await store.SyncAsync(default);
+
+        var hints = new SelectHints { Range = TimeRange.All, ReplicaLabels = ["replica"] };
+        var read = await StoreFixture.ReadAsync(store, hints);
+        Assert.Equal(
+            [
+                """{__name__="x", a="1", cluster="c"} 0:1 7200000:3""",
+                """{__name__="x", a="1", cluster="c"} 5:9""",
+                """{__name__="x", a="1", cluster="d"} 5:9""",
+                """{__name__="x", cluster="c"} 5:4""",
+                """{__name__="x", cluster="c", s="1"} 0:2""",
+                """{__name__="x", cluster="d", replica="own"} 5:4""",
+            ],
+            read.Select(s => s.Labels + " " + string.Join(' ', s.Samples.Select(p => $"{p.Time}:{p.Value}"))));
+        Assert.Equal(2, (await StoreFixture.ReadAsync(store, hints, null, new Matcher(MatchType.Equal, "replica", "r2"))).Count);
+
+        // With the labels or without, deduplication makes the same of them.
+        var told = await StoreFixture.ReadAsync(new DedupQuerier(store, ["replica"]), hints);
+        var untold = await StoreFixture.ReadAsync(new DedupQuerier(store, ["replica"]));
+        Assert.Equal(5, told.Count);
+        Assert.Equal(untold.Select(s => (s.Labels, string.Join(' ', s.Samples))), told.Select(s => (s.Labels, string.Join(' ', s.Samples))));
+    }
+
     [Fact]
     public async Task Every_flipped_byte_is_told_or_changes_nothing()
     {

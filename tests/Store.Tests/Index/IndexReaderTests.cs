@@ -20,7 +20,7 @@ public class IndexReaderTests
                     [.. Enumerable.Range(0, count).Select(c => new ChunkMeta(start + (c * 100), start + (c * 100) + 60 + (i % 40), (ulong)((i * 1000) + (c * 7))))];
                 using var folder = new TemporaryFolder();
                 using var index = new IndexReader(IndexSeries.Write(folder.Path, series, Chunks));
-                using var reader = index.Series();
+                var reader = index.Series();
                 var all = index.Select([]).ToArray();
                 Assert.Equal(series.Length, all.Length);
                 for (var i = 0; i < all.Length; i++)
@@ -130,7 +130,7 @@ public class IndexReaderTests
         {
             using var folder = new TemporaryFolder();
             using var index = new IndexReader(file);
-            using var reader = index.Series();
+            var reader = index.Series();
             if (index.Symbols.Symbol(0).Length > 0)
             {
                 Assert.Contains("thanos", file, StringComparison.Ordinal);

@@ -34,7 +34,7 @@ static class IndexSeries
     public static IReadOnlyList<Labels> Read(IndexReader index, Postings postings)
     {
         var found = new List<Labels>();
-        using var reader = index.Series();
+        var reader = index.Series();
         while (postings.Next())
         {
             reader.Read(postings.Current);

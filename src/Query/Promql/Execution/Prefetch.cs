@@ -2,7 +2,8 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>
 /// Asks for the series of selectors before they are needed, some at a time: a query of hundreds of selectors is not to ask all its sources
-/// for all of them at once, and one that is stopped is to have little under way.
+/// for all of them at once, and one that is stopped is to have little under way. One selector is left to the query itself, which is going
+/// to ask for one next.
 /// </summary>
 /// <param name="most">Selectors at a time.</param>
 sealed class Prefetch(int most) : IAsyncDisposable
@@ -15,9 +16,10 @@ sealed class Prefetch(int most) : IAsyncDisposable
         lock (_waiting)
         {
             _waiting.Enqueue(selection);
-            if (_loops.Count < most)
+            if (_waiting.Count > 1 && _loops.Count < most)
             {
-                _loops.Add(LoadAsync());
+                _loops.Add(Task.Factory.StartNew(
+                    LoadAsync, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap());
             }
         }
     }

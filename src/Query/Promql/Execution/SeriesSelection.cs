@@ -20,10 +20,21 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>The series; readable until this is disposed.</summary>
     public Task<Series[]> SeriesAsync()
     {
+        Task<Task<Series[]>> load;
         lock (_lock)
         {
-            return _loading ??= LoadAsync();
+            if (_loading is not null)
+            {
+                return _loading;
+            }
+
+            load = new Task<Task<Series[]>>(LoadAsync);
+            _loading = load.Unwrap();
         }
+
+        // Here and now, for as long as nothing is to be waited for.
+        load.RunSynchronously(TaskScheduler.Current);
+        return _loading;
     }
 
     async Task<Series[]> LoadAsync()

@@ -1,0 +1,128 @@
+using System.Runtime.CompilerServices;
+using Observe.Store.Bytes;
+
+namespace Observe.Store.Model;
+
+/// <summary>
+/// Writes the labels of one series after another, the external ones of their source among them: where both have a name, the external value
+/// stands. Series share arrays, each of which lives as long as any labels in it. Not thread-safe.
+/// </summary>
+public sealed class LabelsWriter
+{
+    const int SmallestArray = 1 << 10;
+    const int LargestArray = 1 << 16;
+
+    readonly External[] _externals;
+    byte[] _array = [];
+    int _start;
+    int _end;
+    int _next;
+
+    /// <param name="Encoded">The label in the form of <see cref="Labels.Encoded"/>; empty for one that is left off.</param>
+    readonly record struct External(byte[] Name, byte[] Encoded);
+
+    /// <param name="leftOff">Names of external labels that series come without, whoever has a value for them.</param>
+    public LabelsWriter(Labels external = default, IReadOnlyCollection<string>? leftOff = null)
+    {
+        var externals = new List<External>();
+        foreach (var label in external)
+        {
+            externals.Add(new External(
+                label.Name.ToArray(), leftOff?.Contains(label.NameText) == true ? [] : external.Only(label.NameText).Encoded.ToArray()));
+        }
+
+        _externals = [.. externals];
+    }
+
+    /// <summary>Adds a label of the series at hand; they come sorted by name.</summary>
+    public void Add(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        while (_next < _externals.Length)
+        {
+            ref readonly var external = ref _externals[_next];
+            var order = name.SequenceCompareTo(external.Name);
+            if (order < 0)
+            {
+                break;
+            }
+
+            Append(external.Encoded);
+            _next++;
+            if (order == 0)
+            {
+                return;
+            }
+        }
+
+        AppendPrefixed(name);
+        AppendPrefixed(value);
+    }
+
+    public void Add(Labels labels)
+    {
+        foreach (var label in labels)
+        {
+            Add(label.Name, label.Value);
+        }
+    }
+
+    /// <summary>The labels of the series at hand, and on to the next one.</summary>
+    public Labels Take()
+    {
+        while (_next < _externals.Length)
+        {
+            Append(_externals[_next++].Encoded);
+        }
+
+        var labels = new Labels(_array, _start, _end - _start);
+        (_start, _next) = (_end, 0);
+        return labels;
+    }
+
+    /// <summary>Forgets the series at hand.</summary>
+    public void Drop() => (_end, _next) = (_start, 0);
+
+    void Append(ReadOnlySpan<byte> encoded)
+    {
+        Room(encoded.Length);
+        encoded.CopyTo(_array.AsSpan(_end));
+        _end += encoded.Length;
+    }
+
+    void AppendPrefixed(ReadOnlySpan<byte> text)
+    {
+        Room(text.Length + Varint.MaxSize);
+        var room = _array.AsSpan(_end);
+        var size = 1;
+        if (text.Length < 0x80)
+        {
+            room[0] = (byte)text.Length;
+        }
+        else
+        {
+            size = Varint.WriteUnsigned(room, (ulong)text.Length);
+        }
+
+        text.CopyTo(room[size..]);
+        _end += size + text.Length;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    void Room(int count)
+    {
+        if (_array.Length - _end < count)
+        {
+            Renew(count);
+        }
+    }
+
+    // What is finished stays where it is.
+    void Renew(int count)
+    {
+        var pending = _array.AsSpan(_start, _end - _start);
+        var usual = Math.Clamp(_array.Length * 2, SmallestArray, LargestArray);
+        var array = GC.AllocateUninitializedArray<byte>(Math.Max(usual, checked((pending.Length + count) * 2)));
+        pending.CopyTo(array);
+        (_array, _start, _end) = (array, 0, pending.Length);
+    }
+}
