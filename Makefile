@@ -4,14 +4,18 @@ export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 export DOTNET_NOLOGO = 1
 
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
+NATIVE = artifacts/native/observe
 
-.PHONY: help build ui page demo test page-figures bench-query fuzz-promql death lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query fuzz-promql death lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: page ## restore and build the program, with its page where Node.js is
 	@dotnet build src/Observe -c $(CONFIGURATION) -v quiet --nologo -clp:NoSummary
+
+native: page ## compile the program ahead of time, for this machine's platform: artifacts/native/observe; needs a C compiler for linking
+	@bash src/Observe/native $(NATIVE)
 
 ui: ## build the page at / (src/Query/ui) with npm
 	@bash src/Query/ui/build
@@ -30,9 +34,9 @@ page-figures: page ## measure in a browser how fast the page answers with 10 000
 	@PAGE_FIGURES=1 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~PageTests.Large_answers --logger 'console;verbosity=detailed'
 
-bench-query: build ## time queries against Prometheus over the same blocks (make peers first); ARGS="--runs 7 --only REGEX --cold no"
+bench-query: build native ## time queries against Prometheus over the same blocks (make peers first); ARGS="--runs 7 --only REGEX --cold no"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
-	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-query --observe $(OBSERVE) $(ARGS)
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-query --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
 COUNT ?= 100000
 SEED ?= 1

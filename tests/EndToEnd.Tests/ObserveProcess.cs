@@ -15,7 +15,9 @@ sealed class ObserveProcess : IAsyncDisposable
         Http = new HttpClient { BaseAddress = url };
     }
 
-    public static string Program { get; } = Path.Combine(AppContext.BaseDirectory, "observe");
+    /// <summary>What OBSERVE_PROGRAM names, such as the one that <c>make native</c> makes; else the one that was built with the tests.</summary>
+    public static string Program { get; } =
+        Environment.GetEnvironmentVariable("OBSERVE_PROGRAM") is { Length: > 0 } named ? named : Path.Combine(AppContext.BaseDirectory, "observe");
 
     public Uri Url { get; }
 

@@ -55,39 +55,27 @@ sealed class JsonText : IDisposable
     /// <summary>Milliseconds as seconds, with three decimals where they are not whole.</summary>
     public JsonText Timestamp(long milliseconds)
     {
-        var magnitude = milliseconds < 0 ? (ulong)-milliseconds : (ulong)milliseconds;
-        var room = Room(24);
-        var at = 0;
-        if (milliseconds < 0)
-        {
-            room[at++] = (byte)'-';
-        }
-
-        Utf8Formatter.TryFormat(magnitude / 1000, room[at..], out var written);
-        at += written;
-        var fraction = (int)(magnitude % 1000);
-        if (fraction != 0)
-        {
-            // Three digits, zeros at the end too: 1.5 s is 1.500.
-            room[at] = (byte)'.';
-            room[at + 1] = (byte)('0' + (fraction / 100));
-            room[at + 2] = (byte)('0' + (fraction / 10 % 10));
-            room[at + 3] = (byte)('0' + (fraction % 10));
-            at += 4;
-        }
-
-        Length += at;
+        Length += Seconds(milliseconds, Room(24));
         return this;
     }
 
     /// <summary>A value in quotes: with an exponent below 1e-6 and from 1e21, NaN and infinities as Go prints them.</summary>
     public JsonText Value(double value)
     {
+        Length += Quoted(value, Room(MaxNumber));
+        return this;
+    }
+
+    /// <summary>A sample: <c>[seconds,"value"]</c>.</summary>
+    public JsonText Point(long milliseconds, double value)
+    {
         var room = Room(MaxNumber);
-        room[0] = (byte)'"';
-        var written = GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), room[1..]);
-        room[written + 1] = (byte)'"';
-        Length += written + 2;
+        room[0] = (byte)'[';
+        var at = 1 + Seconds(milliseconds, room[1..]);
+        room[at++] = (byte)',';
+        at += Quoted(value, room[at..]);
+        room[at++] = (byte)']';
+        Length += at;
         return this;
     }
 
@@ -210,6 +198,39 @@ sealed class JsonText : IDisposable
 
     static readonly SearchValues<byte> s_escaped = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
 
+    static int Quoted(double value, Span<byte> room)
+    {
+        room[0] = (byte)'"';
+        var written = GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), room[1..]);
+        room[written + 1] = (byte)'"';
+        return written + 2;
+    }
+
+    static int Seconds(long milliseconds, Span<byte> room)
+    {
+        var magnitude = milliseconds < 0 ? (ulong)-milliseconds : (ulong)milliseconds;
+        var at = 0;
+        if (milliseconds < 0)
+        {
+            room[at++] = (byte)'-';
+        }
+
+        Utf8Formatter.TryFormat(magnitude / 1000, room[at..], out var written);
+        at += written;
+        var fraction = (int)(magnitude % 1000);
+        if (fraction != 0)
+        {
+            // Three digits, zeros at the end too: 1.5 s is 1.500.
+            room[at] = (byte)'.';
+            room[at + 1] = (byte)('0' + (fraction / 100));
+            room[at + 2] = (byte)('0' + (fraction / 10 % 10));
+            room[at + 3] = (byte)('0' + (fraction % 10));
+            at += 4;
+        }
+
+        return at;
+    }
+
     void Ascii(byte b)
     {
         switch (b)
@@ -246,126 +267,5 @@ sealed class JsonText : IDisposable
         }
 
         return _buffer.AsSpan(Length);
-    }
-}
-
-/// <summary>Numbers as Go's strconv.FormatFloat writes them with the fewest digits that read back, without allocating.</summary>
-static class GoNumber
-{
-    /// <summary>Writes format 'e' where an exponent is wanted, else 'f'; returns the number of bytes. Needs up to 350 bytes of room.</summary>
-    /// <param name="jsonExponent">An exponent of one digit is written as one digit (e-7), as Go's JSON does; else as two (e-07).</param>
-    public static int Format(double value, bool exponent, Span<byte> room, bool jsonExponent = false)
-    {
-        if (!double.IsFinite(value))
-        {
-            var text = double.IsNaN(value) ? "NaN"u8 : value > 0 ? "+Inf"u8 : "-Inf"u8;
-            text.CopyTo(room);
-            return text.Length;
-        }
-
-        var whole = (long)value;
-        if (whole == value && whole is > -1_000_000_000_000_000 and < 1_000_000_000_000_000 && (whole != 0 || !double.IsNegative(value)) && !exponent)
-        {
-            Utf8Formatter.TryFormat(whole, room, out var size);
-            return size;
-        }
-
-        Span<byte> shortest = stackalloc byte[32];
-        value.TryFormat(shortest, out var length, default, CultureInfo.InvariantCulture);
-        shortest = shortest[..length];
-        var at = shortest.IndexOf((byte)'E');
-        if (at < 0 && !exponent)
-        {
-            shortest.CopyTo(room);
-            return length;
-        }
-
-        // Digits without a point, and where the point stands after the first of them as a power of ten.
-        Span<byte> digits = stackalloc byte[32];
-        var negative = shortest[0] == '-';
-        var mantissa = shortest[(negative ? 1 : 0)..(at < 0 ? length : at)];
-        var power = 0;
-        if (at >= 0)
-        {
-            _ = Utf8Parser.TryParse(shortest[(at + 1)..], out power, out _);
-        }
-
-        var (count, point) = (0, -1);
-        foreach (var b in mantissa)
-        {
-            if (b == '.')
-            {
-                point = count;
-            }
-            else
-            {
-                digits[count++] = b;
-            }
-        }
-
-        power += (point < 0 ? count : point) - 1;
-        var zeros = digits[..count].IndexOfAnyExcept((byte)'0');
-        zeros = Math.Max(0, zeros);
-        digits = digits[zeros..count].TrimEnd((byte)'0');
-        power -= zeros;
-        if (digits.IsEmpty)
-        {
-            digits = "0"u8.ToArray();
-            power = 0;
-        }
-
-        var written = 0;
-        if (negative)
-        {
-            room[written++] = (byte)'-';
-        }
-
-        return exponent ? Exponent(digits, power, room, written, jsonExponent) : Plain(digits, power, room, written);
-    }
-
-    static int Plain(ReadOnlySpan<byte> digits, int power, Span<byte> room, int written)
-    {
-        if (power < 0)
-        {
-            "0."u8.CopyTo(room[written..]);
-            room.Slice(written + 2, -power - 1).Fill((byte)'0');
-            written += 1 - power;
-            digits.CopyTo(room[written..]);
-            return written + digits.Length;
-        }
-
-        for (var i = 0; i < Math.Max(digits.Length, power + 1); i++)
-        {
-            if (i == power + 1)
-            {
-                room[written++] = (byte)'.';
-            }
-
-            room[written++] = i < digits.Length ? digits[i] : (byte)'0';
-        }
-
-        return written;
-    }
-
-    static int Exponent(ReadOnlySpan<byte> digits, int power, Span<byte> room, int written, bool jsonExponent)
-    {
-        room[written++] = digits[0];
-        if (digits.Length > 1)
-        {
-            room[written++] = (byte)'.';
-            digits[1..].CopyTo(room[written..]);
-            written += digits.Length - 1;
-        }
-
-        room[written++] = (byte)'e';
-        room[written++] = power < 0 ? (byte)'-' : (byte)'+';
-        var magnitude = Math.Abs(power);
-        if (magnitude < 10 && !(jsonExponent && power < 0))
-        {
-            room[written++] = (byte)'0';
-        }
-
-        Utf8Formatter.TryFormat(magnitude, room[written..], out var size);
-        return written + size;
     }
 }
