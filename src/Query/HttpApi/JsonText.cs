@@ -12,8 +12,8 @@ namespace Observe.Query.HttpApi;
 /// </remarks>
 sealed class JsonText : IDisposable
 {
-    /// <summary>The longest number: a double near its limits without an exponent.</summary>
-    const int MaxNumber = 400;
+    /// <summary>A sample at its longest.</summary>
+    const int MaxNumber = GoNumber.MaxLength + 32;
 
     byte[] _buffer = ArrayPool<byte>.Shared.Rent(4096);
 

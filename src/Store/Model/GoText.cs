@@ -8,77 +8,17 @@ namespace Observe.Store.Model;
 public static class GoText
 {
     /// <summary><c>strconv.FormatFloat(v, 'f', -1, 64)</c>: shortest digits that read back, no exponent; NaN, +Inf, -Inf.</summary>
-    public static string Float(double value)
-    {
-        if (double.IsNaN(value))
-        {
-            return "NaN";
-        }
-
-        if (double.IsInfinity(value))
-        {
-            return value > 0 ? "+Inf" : "-Inf";
-        }
-
-        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
-        var exponentAt = shortest.IndexOf('E', StringComparison.Ordinal);
-        if (exponentAt < 0)
-        {
-            return shortest;
-        }
-
-        var negative = shortest[0] == '-';
-        var mantissa = shortest[(negative ? 1 : 0)..exponentAt];
-        var exponent = int.Parse(shortest[(exponentAt + 1)..], CultureInfo.InvariantCulture);
-        var point = mantissa.IndexOf('.', StringComparison.Ordinal);
-        var digits = mantissa.Replace(".", "", StringComparison.Ordinal);
-        var position = (point < 0 ? mantissa.Length : point) + exponent;
-        var text = position <= 0 ? "0." + new string('0', -position) + digits
-            : position >= digits.Length ? digits + new string('0', position - digits.Length)
-            : digits[..position] + "." + digits[position..];
-        return negative ? "-" + text : text;
-    }
+    public static string Float(double value) => Format(value, exponent: false);
 
     /// <summary><c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent, of two digits at least, below 1e-4 and from 1e6.</summary>
     public static string FloatG(double value)
     {
-        if (double.IsNaN(value) || double.IsInfinity(value))
-        {
-            return Float(value);
-        }
-
         var magnitude = Math.Abs(value);
-        if (value == 0 || (magnitude >= 1e-4 && magnitude < 1e6))
-        {
-            return value == 0 && double.IsNegative(value) ? "-0" : Float(value);
-        }
-
-        return Exponent(value);
+        return Format(value, exponent: magnitude is not 0 and (< 1e-4 or >= 1e6));
     }
 
     /// <summary><c>strconv.FormatFloat(v, 'e', -1, 64)</c>.</summary>
-    public static string Exponent(double value)
-    {
-        if (double.IsNaN(value) || double.IsInfinity(value))
-        {
-            return Float(value);
-        }
-
-        var digits = value.ToString("E16", CultureInfo.InvariantCulture);
-        for (var precision = 0; precision <= 16; precision++)
-        {
-            var shorter = value.ToString("E" + precision.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
-            if (double.Parse(shorter, CultureInfo.InvariantCulture) == value)
-            {
-                digits = shorter;
-                break;
-            }
-        }
-
-        var at = digits.IndexOf('E', StringComparison.Ordinal);
-        var exponent = int.Parse(digits[(at + 1)..], CultureInfo.InvariantCulture);
-        return string.Create(CultureInfo.InvariantCulture, $"{digits[..at]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}");
-    }
+    public static string Exponent(double value) => Format(value, exponent: true);
 
     /// <summary>
     /// <c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U. A lone surrogate U+DC80..U+DCFF stands
@@ -135,6 +75,12 @@ public static class GoText
     {
         var number = string.Create(CultureInfo.InvariantCulture, $"U+{codePoint:X4}");
         return Rune.IsValid(codePoint) && (codePoint == ' ' || IsPrintable(new Rune(codePoint))) ? $"{number} '{new Rune(codePoint)}'" : number;
+    }
+
+    static string Format(double value, bool exponent)
+    {
+        Span<byte> text = stackalloc byte[GoNumber.MaxLength];
+        return Encoding.ASCII.GetString(text[..GoNumber.Format(value, exponent, text)]);
     }
 
     static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) is not

@@ -23,15 +23,24 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
     async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, SelectHints hints, Warnings warnings)
     {
         // Without a label series may sort elsewhere, so that all are gathered.
-        var gathered = new List<(Labels Labels, Series Series)>();
+        var gathered = new List<Series>();
         var projection = new LabelProjection(replicaLabels, keep: false);
+        var isOrdered = true;
         while (await all.MoveNextAsync())
         {
-            gathered.Add((projection.Project(all.Current.Labels), all.Current));
+            var series = all.Current;
+            var labels = projection.Project(series.Labels);
+            if (labels.Encoded.Length != series.Labels.Encoded.Length)
+            {
+                series = new Replica(labels, series);
+            }
+
+            isOrdered &= gathered.Count == 0 || gathered[^1].Labels.CompareTo(labels) <= 0;
+            gathered.Add(series);
         }
 
         // Replicas stay in the order of their labels, whichever source was quicker.
-        var ordered = IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
+        var ordered = isOrdered ? gathered : [.. gathered.OrderBy(s => s.Labels)];
         var count = 0;
         for (var i = 0; i < ordered.Count; count++)
         {
@@ -48,14 +57,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
                 i++;
             }
 
-            if (i - first > 1)
-            {
-                yield return new DedupSeries(labels, [.. ordered[first..i].Select(s => s.Series)], Kind(labels, hints));
-                continue;
-            }
-
-            var only = ordered[first].Series;
-            yield return only.Labels.Encoded.Length == labels.Encoded.Length ? only : new OnlyReplica(labels, only);
+            yield return i - first == 1 ? ordered[first] : new DedupSeries(labels, [.. ordered[first..i]], Kind(labels, hints));
         }
     }
 
@@ -70,25 +72,12 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
         source.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
 
-    static bool IsOrdered(List<(Labels Labels, Series Series)> series)
-    {
-        for (var i = 1; i < series.Count; i++)
-        {
-            if (series[i - 1].Labels.CompareTo(series[i].Labels) > 0)
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
     static DedupKind Kind(Labels labels, SelectHints hints) =>
         hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter
         : hints.Function is { } function && s_counterFunctions.Contains(function) ? DedupKind.Counter
         : DedupIterator.KindOf(labels);
 
-    sealed class OnlyReplica(Labels labels, Series series) : Series(labels)
+    sealed class Replica(Labels labels, Series series) : Series(labels)
     {
         public override ISampleIterator Samples() => series.Samples();
 

@@ -121,9 +121,10 @@ sealed class Evaluation(
 
         try
         {
+            var stretch = Math.Clamp(count / (Environment.ProcessorCount * 8), 1, 16);
             Parallel.For(
                 0,
-                count,
+                (count + stretch - 1) / stretch,
                 new ParallelOptions
                 {
                     CancellationToken = CancellationToken,
@@ -131,10 +132,14 @@ sealed class Evaluation(
                     TaskScheduler = TaskScheduler.Current,
                 },
                 Rent,
-                (i, _, worker) =>
+                (part, _, worker) =>
                 {
                     ThrowIfOver();
-                    body(i, worker);
+                    for (var i = part * stretch; i < Math.Min(count, (part + 1) * stretch); i++)
+                    {
+                        body(i, worker);
+                    }
+
                     return worker;
                 },
                 Return);

@@ -9,6 +9,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
     const int SeriesBytes = 256;
 
+    const int CountedTogether = 64;
+
     readonly Lock _lock = new();
     Task<Series[]>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
@@ -42,14 +44,27 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
         var series = new List<Series>();
         _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)
             .GetAsyncEnumerator(evaluation.CancellationToken);
+        var (counted, bytes) = (0, 0L);
         while (await _enumerator.MoveNextAsync())
         {
-            series.Add(_enumerator.Current);
-            evaluation.AddSeries(1);
-            evaluation.AddBytes(SeriesBytes + _enumerator.Current.Labels.Encoded.Length);
+            var one = _enumerator.Current;
+            series.Add(one);
+            bytes += SeriesBytes + one.Labels.Encoded.Length;
+            if (series.Count - counted == CountedTogether)
+            {
+                Count();
+            }
         }
 
+        Count();
         return [.. series];
+
+        void Count()
+        {
+            evaluation.AddSeries(series.Count - counted);
+            evaluation.AddBytes(bytes);
+            (counted, bytes) = (series.Count, 0);
+        }
     }
 
     public async ValueTask DisposeAsync()

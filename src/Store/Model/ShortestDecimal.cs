@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Observe.Query.HttpApi;
+namespace Observe.Store.Model;
 
 /// <summary>The decimal with the fewest digits that reads back as a double; of several, the one that is nearest to it.</summary>
 /// <remarks>

@@ -1,11 +1,15 @@
 using System.Buffers.Text;
 
-namespace Observe.Query.HttpApi;
+namespace Observe.Store.Model;
 
 /// <summary>Numbers as Go's strconv.FormatFloat writes them with the fewest digits that read back, without allocating.</summary>
-static class GoNumber
+public static class GoNumber
 {
-    /// <summary>Writes format 'e' where an exponent is wanted, else 'f'; returns the number of bytes. Needs up to 350 bytes of room.</summary>
+    /// <summary>Bytes that a number has at most: one near the limits without an exponent.</summary>
+    public const int MaxLength = 350;
+
+    /// <summary>Writes format 'e' where an exponent is wanted, else 'f'; returns the number of bytes.</summary>
+    /// <param name="room">At least <see cref="MaxLength"/> bytes.</param>
     /// <param name="jsonExponent">An exponent of one digit is written as one digit (e-7), as Go's JSON does; else as two (e-07).</param>
     public static int Format(double value, bool exponent, Span<byte> room, bool jsonExponent = false)
     {
