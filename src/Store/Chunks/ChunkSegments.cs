@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
@@ -167,6 +166,9 @@ sealed class ChunkSegmentReader : IDisposable
     /// <summary>Bytes read beyond the start of the last chunk asked for: most chunks fit.</summary>
     const int ReadAhead = 2048;
 
+    /// <summary>So many bytes of a chunk, or all of it, tell how long it is.</summary>
+    const int MinChunk = 8;
+
     /// <summary>Chunks nearer to one another than this are read at once.</summary>
     const int MaxRun = 4 << 20;
 
@@ -210,9 +212,9 @@ sealed class ChunkSegmentReader : IDisposable
         return chunks[0];
     }
 
-    /// <summary>Chunks of a series, neighbours in one read. The chunks of one read share an array, which is the caller's.</summary>
-    /// <param name="rented">Gets the arrays, taken from the shared pool, if given.</param>
-    public void Read(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, List<byte[]>? rented = null)
+    /// <summary>Chunks of a series, neighbours in one read.</summary>
+    /// <param name="window">Where their data lies until it is released; null to have it in arrays of their own.</param>
+    public void Read(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, ChunkWindow? window = null)
     {
         for (var from = 0; from < metas.Length;)
         {
@@ -222,7 +224,7 @@ sealed class ChunkSegmentReader : IDisposable
                 to++;
             }
 
-            ReadRun(metas[from..to], chunks[from..to], rented);
+            ReadRun(metas[from..to], chunks[from..to], window);
             from = to;
         }
     }
@@ -235,11 +237,11 @@ sealed class ChunkSegmentReader : IDisposable
         }
     }
 
-    void ReadRun(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, List<byte[]>? rented)
+    void ReadRun(ReadOnlySpan<ChunkMeta> metas, Span<Chunk> chunks, ChunkWindow? window)
     {
         var start = ChunkSegments.Offset(metas[0].Ref);
-        var length = ChunkSegments.Offset(metas[^1].Ref) - start + ReadAhead;
-        var bytes = ReadBytes(metas[0].Ref, length, rented, out var path);
+        var last = ChunkSegments.Offset(metas[^1].Ref) - start;
+        var bytes = ReadBytes(metas[0].Ref, last + MinChunk, last + ReadAhead, window, out var path);
         for (var i = 0; i < metas.Length; i++)
         {
             var at = (int)(ChunkSegments.Offset(metas[i].Ref) - start);
@@ -247,7 +249,7 @@ sealed class ChunkSegmentReader : IDisposable
             if (size > bytes.Length - at)
             {
                 // A chunk larger than what was read ahead: only the last of a run can be.
-                var own = ReadBytes(metas[i].Ref, size, rented, out path);
+                var own = ReadBytes(metas[i].Ref, size, size, window, out path);
                 chunks[i] = ChunkSegments.Parse(own, metas[i], path, out size);
                 if (size > own.Length)
                 {
@@ -257,7 +259,8 @@ sealed class ChunkSegmentReader : IDisposable
         }
     }
 
-    ReadOnlyMemory<byte> ReadBytes(ulong reference, long length, List<byte[]>? rented, out string path)
+    // At least the smaller number of bytes, if the segment has them, where they are here; else the larger one is read.
+    ReadOnlyMemory<byte> ReadBytes(ulong reference, long atLeast, long length, ChunkWindow? window, out string path)
     {
         var segment = ChunkSegments.Segment(reference);
         var offset = ChunkSegments.Offset(reference);
@@ -268,13 +271,16 @@ sealed class ChunkSegmentReader : IDisposable
         }
 
         (path, var file, var size) = _segments[segment];
-        var count = (int)Math.Min(length, size - offset);
-        var bytes = rented is null ? new byte[count] : ArrayPool<byte>.Shared.Rent(count);
-        rented?.Add(bytes);
-        var read = 0;
-        while (read < count)
+        if (window?.From(this, segment, offset, Math.Min(atLeast, size - offset)) is { IsEmpty: false } here)
         {
-            var got = RandomAccess.Read(file, bytes.AsSpan(read, count - read), offset + read);
+            return here;
+        }
+
+        var bytes = window?.Move(this, segment, offset, length, size - offset) ?? new byte[(int)Math.Min(length, size - offset)];
+        var read = 0;
+        while (read < bytes.Length)
+        {
+            var got = RandomAccess.Read(file, bytes.Span[read..], offset + read);
             if (got == 0)
             {
                 break;
@@ -283,7 +289,7 @@ sealed class ChunkSegmentReader : IDisposable
             read += got;
         }
 
-        return bytes.AsMemory(0, read);
+        return bytes[..read];
     }
 
     static void CheckHeader((string Path, SafeFileHandle File, long Size) segment)

@@ -24,6 +24,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
     readonly SelectionPlan _plan = new(store, hints, matchers, warnings);
     readonly List<BlockEntries> _entries = [];
+    readonly List<LocalSelection> _local = [];
 
     /// <summary>Series that go out together.</summary>
     sealed class SeriesBatch
@@ -189,6 +190,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         _plan.Dispose();
         _entries.ForEach(entries => entries.Dispose());
         _entries.Clear();
+        _local.ForEach(local => local.Dispose());
+        _local.Clear();
         budget.Dispose();
     }
 
@@ -330,7 +333,6 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources, Series[] series)
     {
         var parts = new LocalPart[batch.Members.Count];
-        var selections = new LocalSelection?[sources.Count];
         for (var i = 0; i < series.Length; i++)
         {
             var first = batch.Series[i].First;
@@ -352,11 +354,25 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
             }
 
-            var selection = selections[members[0].Source] ??= new LocalSelection(span.Range.Intersect(hints.Range), hints.Aggregate, warnings);
-            series[i] = new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, selection);
+            series[i] = new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(hints.Range)));
         }
 
         return true;
+    }
+
+    LocalSelection Local(TimeRange range)
+    {
+        foreach (var known in _local)
+        {
+            if (known.Range == range)
+            {
+                return known;
+            }
+        }
+
+        var local = new LocalSelection(range, hints.Aggregate, warnings);
+        _local.Add(local);
+        return local;
     }
 
     static IEnumerable<(PlannedBlock, Chunk[])> Fetched(SeriesBatch batch, int series, List<PlannedBlock> sources, Chunk[]?[] fetched)

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.ExceptionServices;
 using Observe.Store.Blocks;
 using Observe.Store.Bytes;
@@ -115,36 +114,43 @@ sealed class LocalBlock : IDisposable
 /// <summary>Chunks of a series in one local block, in order of time.</summary>
 readonly record struct LocalPart(LocalBlock Block, ReadOnlyMemory<ChunkMeta> Chunks);
 
-/// <summary>What all series of a selection out of local blocks have in common. Thread-safe.</summary>
+/// <summary>What all series of a selection out of local blocks have in common. Thread-safe; disposed when no series is read any more.</summary>
 /// <param name="range">Of the samples that are wanted.</param>
 /// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
-sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warnings)
+sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warnings) : IDisposable
 {
-    readonly Stack<LocalSamples> _free = [];
+    // Each thread finds the iterator that it used before, whose windows are where it goes on.
+    readonly LocalSamples?[] _free = new LocalSamples?[16];
+
+    public TimeRange Range => range;
 
     public Warnings Warnings => warnings;
 
     /// <summary>An iterator over one of the series: one that was used before where there is one.</summary>
     public LocalSamples Open(ReadOnlySpan<LocalPart> parts)
     {
-        LocalSamples? samples;
-        lock (_free)
-        {
-            _free.TryPop(out samples);
-        }
-
-        samples ??= new LocalSamples(this, new ChunkSeriesIterator(aggregate, range));
+        var samples = Interlocked.Exchange(ref Slot, null) ?? new LocalSamples(this, new ChunkSeriesIterator(aggregate, range));
         samples.Open(parts);
         return samples;
     }
 
     public void Return(LocalSamples samples)
     {
-        lock (_free)
+        if (Interlocked.Exchange(ref Slot, samples) is { } other)
         {
-            _free.Push(samples);
+            other.GiveBack();
         }
     }
+
+    public void Dispose()
+    {
+        foreach (var samples in _free)
+        {
+            samples?.GiveBack();
+        }
+    }
+
+    ref LocalSamples? Slot => ref _free[Environment.CurrentManagedThreadId % _free.Length];
 }
 
 /// <summary>A series out of local blocks; its chunks are read by each iterator, into buffers that go back when that is disposed.</summary>
@@ -155,8 +161,8 @@ sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart, int pa
 
     public override IEnumerable<Chunk>? Chunks()
     {
-        var chunks = new LocalChunks();
-        chunks.Read(parts.AsSpan(firstPart, partCount), selection.Warnings, rented: null);
+        var chunks = new LocalChunks(pooled: false);
+        chunks.Read(parts.AsSpan(firstPart, partCount), selection.Warnings);
         return chunks.Filled;
     }
 }
@@ -164,14 +170,13 @@ sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart, int pa
 /// <summary>The samples of one series after another: disposed, it goes back to its selection with all that it has allocated.</summary>
 sealed class LocalSamples(LocalSelection selection, ChunkSeriesIterator samples) : ISampleIterator
 {
-    readonly LocalChunks _chunks = new();
-    readonly List<byte[]> _buffers = [];
+    readonly LocalChunks _chunks = new(pooled: true);
     bool _isOpen;
 
     public void Open(ReadOnlySpan<LocalPart> parts)
     {
         _isOpen = true;
-        _chunks.Read(parts, selection.Warnings, _buffers);
+        _chunks.Read(parts, selection.Warnings);
         samples.Reset(_chunks.Filled, parts[0].Block.Directory);
     }
 
@@ -188,27 +193,30 @@ sealed class LocalSamples(LocalSelection selection, ChunkSeriesIterator samples)
 
         _isOpen = false;
         samples.Dispose();
-        foreach (var buffer in _buffers)
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        _buffers.Clear();
+        _chunks.Release();
         selection.Return(this);
     }
+
+    /// <summary>It is not used again.</summary>
+    public void GiveBack() => _chunks.Dispose();
 }
 
 /// <summary>The chunks of one series in local blocks, in order of time. May be filled again.</summary>
-sealed class LocalChunks
+/// <param name="pooled">Whether they lie in buffers that go back with <see cref="Dispose"/>, or in arrays of their own.</param>
+sealed class LocalChunks(bool pooled) : IDisposable
 {
+    /// <summary>Parts beyond share the last window.</summary>
+    const int MaxWindows = 8;
+
+    // The parts of one series after another are of the same blocks, as a rule.
+    readonly List<ChunkWindow> _windows = [];
     Chunk[] _chunks = [];
     int _count;
 
     public ArraySegment<Chunk> Filled => new(_chunks, 0, _count);
 
     /// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
-    /// <param name="rented">Gets the buffers that the chunks lie in, taken from the shared pool; null to have arrays of their own.</param>
-    public void Read(ReadOnlySpan<LocalPart> parts, Warnings warnings, List<byte[]>? rented)
+    public void Read(ReadOnlySpan<LocalPart> parts, Warnings warnings)
     {
         var count = 0;
         foreach (ref readonly var part in parts)
@@ -222,17 +230,17 @@ sealed class LocalChunks
         }
 
         _count = 0;
-        foreach (ref readonly var part in parts)
+        for (var i = 0; i < parts.Length; i++)
         {
-            var metas = part.Chunks.Span;
+            var metas = parts[i].Chunks.Span;
             try
             {
-                part.Block.Chunks.Read(metas, _chunks.AsSpan(_count), rented);
+                parts[i].Block.Chunks.Read(metas, _chunks.AsSpan(_count), pooled ? Window(i) : null);
                 _count += metas.Length;
             }
             catch (CorruptionException)
             {
-                ReadOneByOne(part.Block, metas, warnings);
+                ReadOneByOne(parts[i].Block, metas, warnings);
             }
         }
 
@@ -244,6 +252,22 @@ sealed class LocalChunks
                 return;
             }
         }
+    }
+
+    /// <summary>The chunks are not read any more.</summary>
+    public void Release() => _windows.ForEach(static window => window.Release());
+
+    public void Dispose() => _windows.ForEach(static window => window.Dispose());
+
+    ChunkWindow Window(int part)
+    {
+        part = Math.Min(part, MaxWindows - 1);
+        if (part == _windows.Count)
+        {
+            _windows.Add(new ChunkWindow());
+        }
+
+        return _windows[part];
     }
 
     void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, Warnings warnings)

@@ -151,8 +151,9 @@ sealed class IndexReader : IDisposable
                 CorruptionException.Throw(index.Path, position, "there is no series entry here");
             }
 
+            // Entries that are read one after another lie next to one another, as a rule.
             var near = _filled > 0 && position >= _start && position < _start + _filled + LargeWindow;
-            var wanted = Math.Max(count, near ? LargeWindow : SmallWindow);
+            var wanted = Math.Max(count, near ? Math.Min(_filled * 4, LargeWindow) : SmallWindow);
             _filled = (int)Math.Min(wanted, index._file.Length - position);
             if (_window.Length < _filled)
             {
