@@ -32,6 +32,21 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
   await page.locator('.uplot').waitFor()
   await until(async () => (await page.locator('.legend-item').count()) === 3, 'three clusters in the legend')
 
+  // The line under the pointer stands out, where it was: what is painted stands over the plot and nowhere else.
+  const plot = await page.locator('.u-over').boundingBox()
+  await until(async () => {
+    for (let up = 0; up < 1; up += 0.05) {
+      await page.mouse.move(plot.x + plot.width - 5, plot.y + plot.height * up)
+      if ((await page.locator('.lines.dimmed').count()) === 1) {
+        return true
+      }
+    }
+    return false
+  }, 'a line under the pointer')
+  for (const canvas of await page.locator('canvas.lines').all()) {
+    assert.deepEqual(await canvas.boundingBox(), plot)
+  }
+
   // A click shows one alone, a second one all; a text narrows.
   await page.locator('.legend-item').first().click()
   await until(async () => (await page.locator('.legend-item.off').count()) === 2, 'one alone')
