@@ -30,7 +30,7 @@ test('native histograms are a heat map, in both themes and at both widths; float
       const at = `at ${viewport.width}, ${colorScheme}`
       await goto('/query?g0.expr=latency_seconds&g0.range_input=1h')
       await page.locator('.heat .uplot').waitFor()
-      assert.match(await page.locator('.graph').textContent(), /Observations a bucket, in 2 histograms/)
+      assert.match(await page.locator('.graph').textContent(), /Observations per bucket of 2 histograms/)
       await until(async () => (await painted(page)) > 0.1, `cells ${at}`)
       assert.ok((await overflow(page)) <= 0, at)
       assert.deepEqual(await faintTexts(page), [], at)

@@ -1,4 +1,5 @@
 import uPlot from 'uplot'
+import { type Child, element, fill } from '../element'
 import { settings } from '../settings'
 import { colour } from './palette'
 
@@ -70,6 +71,13 @@ export function keepWide(box: HTMLElement, plot: () => uPlot | null, draw: () =>
   })
   resized.observe(box)
   return () => resized.disconnect()
+}
+
+/** The line above a plot that says what is under the pointer; while that is nothing, what can be done. */
+export function makeReadout(hint: string): { element: HTMLElement; say: (...parts: Child[]) => void; rest: () => void } {
+  const resting = element('span', { class: 'soft' }, matchMedia('(pointer: fine)').matches ? hint : '')
+  const line = element('div', { class: 'readout' }, resting)
+  return { element: line, say: (...parts) => fill(line, ...parts), rest: () => fill(line, resting) }
 }
 
 export function timeText(seconds: number): string {
