@@ -26,7 +26,7 @@ const runtimeNames = {
   goroutineCount: 'threads',
   GOMAXPROCS: 'processors',
   GOMEMLIMIT: 'memory limit',
-  reloadConfigSuccess: 'last reload succeeded',
+  reloadConfigSuccess: 'configuration accepted',
   lastConfigTime: 'last reload',
   corruptionCount: 'corruptions',
 }

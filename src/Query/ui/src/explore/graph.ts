@@ -1,6 +1,6 @@
 import uPlot from 'uplot'
 import { element } from '../element'
-import { formatSeries, groupNumber, plural, shortNumber } from '../format'
+import { axisNumbers, formatSeries, groupNumber, plural } from '../format'
 import { drawExemplars, type Exemplar, exemplarAt, exemplarList } from './exemplars'
 import { legend } from './legend'
 import { type Lines, LinePainter } from './lines'
@@ -24,7 +24,7 @@ export function graph(all: RangeSeries[], span: PlotSpan, stacked: boolean, exem
   const readout = makeReadout(all.length === 1 ? 'Drag to zoom' : 'Drag to zoom, click a series to see it alone')
 
   function draw(): void {
-    const y = { scale: { range: () => spanOf(stacked ? lines.shown.map((i) => extentOf(lines.values[i])) : lines.shown.map((i) => extents[i]), stacked) }, axis: { values: (_: uPlot, marks: number[]) => marks.map(shortNumber) } }
+    const y = { scale: { range: () => spanOf(stacked ? lines.shown.map((i) => extentOf(lines.values[i])) : lines.shown.map((i) => extents[i]), stacked) }, axis: { values: (_: uPlot, marks: number[]) => axisNumbers(marks) } }
     plot = timePlot(box, span, y, [{ paths: () => null, points: { show: false } }], [times, times.map(() => 0)], {
       setCursor: [point],
       draw: [

@@ -40,7 +40,8 @@ export function timePlot(box: HTMLElement, span: PlotSpan, y: { scale?: uPlot.Sc
       scales: { x: { time: true, range: () => [span.start / 1000, span.end / 1000] }, y: y.scale ?? {} },
       axes: [
         { ...axis, values: timeMarks, space: (_, _axis, _from, _to, width) => (width < 500 ? 50 : 72) },
-        { ...axis, size: 64, ...y.axis },
+        // As wide as its texts, and as a rule like the others on the page.
+        { ...axis, size: (_, texts) => Math.max(64, 20 + 7 * Math.max(0, ...(texts ?? []).map((text) => text.length))), ...y.axis },
       ],
       series: [{}, ...series],
       hooks: {

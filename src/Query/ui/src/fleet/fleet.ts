@@ -9,7 +9,7 @@ import { type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
 import { timeline, timelineKey } from './timeline'
 
 const spans = ['15m', '1h', '6h', '1d', '7d']
-const columns: Column[] = [{ name: 'Collector' }, { name: 'State', kind: 'wide' }, { name: 'Newest sample' }, { name: 'Targets' }, { name: 'Series', kind: 'number' }, { name: 'In the bucket until' }, { name: 'Not shipped' }, { name: 'Version' }, { name: 'Configuration' }]
+const columns: Column[] = [{ name: 'Collector' }, { name: 'State' }, { name: 'Newest sample' }, { name: 'Targets' }, { name: 'Series', kind: 'number' }, { name: 'In the bucket until' }, { name: 'Not shipped' }, { name: 'Version' }, { name: 'Configuration' }]
 
 /** Every cluster in a row, those first that need attention, and under it its collectors. */
 export const fleet: View = (main) => {
