@@ -39,7 +39,7 @@ export const rules: View = (main) => {
     (signal) => ask<{ groups: Group[] }>('rules', {}, { signal }),
     ({ data }) => {
       summary.textContent = data.groups.length === 0 ? '' : plural(data.groups.length, 'group')
-      fill(body, data.groups.length === 0 ? empty('No rules are loaded. Observe evaluates none itself; those of other systems stand where they run.') : null, ...data.groups.map(groupCard))
+      fill(body, data.groups.length === 0 ? empty('No rules are loaded. Observe evaluates none itself: they run in Grafana, or in a Prometheus beside it.') : null, ...data.groups.map(groupCard))
     },
   )
 }

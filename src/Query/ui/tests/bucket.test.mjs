@@ -138,7 +138,7 @@ test('blocks that overlap stand below each other; a hole and a mark are shown; a
 
 test('the axis of blocks is zoomed by dragging, by buttons and by keys; what it spans stands in the address', async () => {
   for (const viewport of sizes) {
-    const { page, context, complaints, goto } = await open(browser, { viewport })
+    const { page, context, complaints, goto } = await open(browser, { viewport, timezoneId: 'Europe/Berlin' })
     const blocks = page.locator('svg.blocks .block')
     const count = (n, what) => until(async () => (await blocks.count()) === n, what)
     const spanned = () => new URL(page.url()).searchParams.has('from')
@@ -200,6 +200,12 @@ test('the axis of blocks is zoomed by dragging, by buttons and by keys; what it 
     await page.getByRole('button', { name: 'All' }).click()
     await count(4, 'all once more')
     assert.ok(!spanned())
+
+    // Midnights are midnights before and after a change to summer time.
+    const marks = page.locator('.axis > span')
+    await goto('/blocks?from=2026-10-20+00:00:00&to=2026-11-12+00:00:00')
+    await until(async () => (await marks.allTextContents()).join(' ') === '2026-10-22 10-29 11-05', 'a mark a week')
+    assert.ok((await overflow(page)) <= 0)
 
     // An address that spans nothing spans all.
     await goto('/blocks?from=2026-01-02&to=soon')

@@ -36,7 +36,8 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
   const plot = await page.locator('.u-over').boundingBox()
   await until(async () => {
     for (let up = 0; up < 1; up += 0.05) {
-      await page.mouse.move(plot.x + plot.width - 5, plot.y + plot.height * up)
+      await page.mouse.move(plot.x + plot.width - 1, plot.y + plot.height * up)
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
       if ((await page.locator('.lines.dimmed').count()) === 1) {
         return true
       }

@@ -27,10 +27,16 @@ export function timeMarks({ from, to }: Span, most: number): Mark[] {
   return times.map((time, i) => ({ time, text: markText(formatTime(time), i === 0 ? '' : formatTime(times[i - 1]), step ?? monthLength) }))
 }
 
+/** Multiples of a step on the clock's face: midnights are midnights on either side of a change to summer time. */
 function multiples(from: number, to: number, step: number): number[] {
-  const shift = settings.utc ? 0 : new Date(from).getTimezoneOffset() * minute
-  const first = Math.ceil((from - shift) / step) * step + shift
-  return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, i) => first + i * step)
+  const face = (time: number) => (settings.utc ? time : time - new Date(time).getTimezoneOffset() * minute)
+  const first = Math.ceil(face(from) / step) * step
+  return Array.from({ length: Math.max(0, Math.floor((face(to) - first) / step) + 1) }, (_, i) => timeOf(first + i * step)).filter((time) => time >= from && time <= to)
+}
+
+function timeOf(face: number): number {
+  const t = new Date(face)
+  return settings.utc ? face : new Date(t.getUTCFullYear(), t.getUTCMonth(), t.getUTCDate(), t.getUTCHours(), t.getUTCMinutes(), t.getUTCSeconds()).getTime()
 }
 
 function months(from: number, to: number, most: number): number[] {
