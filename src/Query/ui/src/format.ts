@@ -52,6 +52,21 @@ export function shortNumber(value: number): string {
   return size < 0.001 ? value.toExponential(2).replace(/\.?0+e/, 'e') : trim(value)
 }
 
+/** The marks of an axis, evenly apart; where they differ in digits that a short number leaves out, with as many as tell them from each other. */
+export function axisNumbers(marks: number[]): string[] {
+  const most = Math.max(...marks.map(Math.abs))
+  const apart = Math.abs(marks[1] - marks[0])
+  if (!(most / apart > 1000)) {
+    return marks.map(shortNumber)
+  }
+  const [factor, prefix] = prefixes.find(([size]) => most >= size) ?? [1, '']
+  let digits = 0
+  while (digits < 12 && Math.abs(Math.round((apart / factor) * 10 ** digits) / 10 ** digits - apart / factor) > apart / factor / 1000) {
+    digits++
+  }
+  return marks.map((mark) => (mark / factor).toFixed(digits) + prefix)
+}
+
 function trim(value: number): string {
   return String(Number(value.toPrecision(4)))
 }

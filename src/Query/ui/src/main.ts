@@ -36,6 +36,7 @@ function show(): void {
   document.title = `${routes[at].title} · Observe`
   const box = element('div', { class: 'view' })
   fill(main, box)
+  links[at].scrollIntoView({ block: 'nearest', inline: 'nearest' })
   end = routes[at].view(box)
 }
 

@@ -2,7 +2,9 @@ import { ask } from './api'
 import { element, fill } from './element'
 import { formatBytes, groupNumber } from './format'
 import { live } from './live'
+import { seriesText } from './explore/seriesText'
 import { empty } from './notice'
+import { type Column, table } from './table'
 import { type View } from './router'
 import { ago, formatTime } from './time'
 
@@ -18,6 +20,17 @@ interface Tsdb {
   memoryInBytesByLabelName: Counted[]
   seriesCountByLabelValuePair: Counted[]
 }
+
+const runtimeNames = {
+  CWD: 'working folder',
+  goroutineCount: 'threads',
+  GOMAXPROCS: 'processors',
+  GOMEMLIMIT: 'memory limit',
+  reloadConfigSuccess: 'configuration accepted',
+  lastConfigTime: 'last reload',
+  corruptionCount: 'corruptions',
+}
+const storeColumns: Column[] = [{ name: 'Store' }, { name: 'Kind' }, { name: 'State', kind: 'wide' }, { name: 'Labels', kind: 'wide' }, { name: 'From' }, { name: 'To' }]
 
 type Texts = Record<string, string | number | boolean>
 
@@ -59,7 +72,7 @@ export const status: View = (main) => {
           card('Build', facts(labelled(data.build, { goVersion: 'runtime' }))),
           card('Head', facts({ series: data.tsdb.headStats.numSeries, 'label pairs': data.tsdb.headStats.numLabelPairs, chunks: data.tsdb.headStats.chunkCount })),
         ),
-        card('Runtime', facts(labelled({ ...data.runtime, GOMEMLIMIT: formatBytes(Number(data.runtime.GOMEMLIMIT)) }, { goroutineCount: 'threads', GOMAXPROCS: 'processors', GOMEMLIMIT: 'memory limit' }))),
+        card('Runtime', facts(labelled({ ...data.runtime, GOMEMLIMIT: formatBytes(Number(data.runtime.GOMEMLIMIT)) }, runtimeNames))),
         card('Stores', stores(data.stores)),
         card('Cardinality', cardinality(data.tsdb)),
         folded('Flags', facts(data.flags), open),
@@ -91,59 +104,48 @@ function facts(texts: Texts): HTMLElement {
     { class: 'facts' },
     ...Object.entries(texts).flatMap(([name, value]) => {
       const time = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*Z$/.test(value) ? Date.parse(value) : NaN
-      const text = time <= 0 ? 'never' : time > 0 ? `${formatTime(Math.round(time / 1000) * 1000)} (${ago(time)})` : typeof value === 'number' ? groupNumber(value) : String(value)
+      const text = time <= 0 ? 'never' : time > 0 ? `${formatTime(Math.round(time / 1000) * 1000)} (${ago(time)})` : typeof value === 'number' ? groupNumber(value) : typeof value === 'boolean' ? (value ? 'yes' : 'no') : value
       return [element('dt', {}, name), element('dd', {}, text)]
     }),
   )
 }
 
 function stores(components: Record<string, Store[]>): HTMLElement {
-  const rows = Object.entries(components).flatMap(([component, list]) => list.map((store) => ({ component, store })))
+  const rows = Object.entries(components)
+    .flatMap(([component, list]) => list.map((store) => ({ component, store })))
+    .sort((a, b) => Number(a.store.lastError === null) - Number(b.store.lastError === null))
   if (rows.length === 0) {
     return empty('No stores: queries have nothing to ask.')
   }
   const time = (t: number, none: string) => (Math.abs(t) > 8.64e15 ? none : formatTime(Math.floor(t / 1000) * 1000))
-  return element(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Stores' },
-    element(
-      'table',
-      {},
-      element('thead', {}, element('tr', {}, ...['Store', 'Kind', 'State', 'Labels', 'From', 'To'].map((name) => element('th', { scope: 'col' }, name)))),
-      element(
-        'tbody',
-        {},
-        ...rows.map(({ component, store }) =>
-          element(
-            'tr',
-            {},
-            element('th', { scope: 'row' }, store.name),
-            element('td', {}, component),
-            element('td', {}, store.lastError === null ? element('span', { class: 'badge good' }, 'up') : element('span', {}, element('span', { class: 'badge bad' }, 'down'), ' ', store.lastError)),
-            element('td', { class: 'wide' }, store.labelSets.map((set) => Object.entries(set).map(([name, value]) => `${name}=${value}`).join(' ')).join(', ') || '–'),
-            element('td', {}, store.minTime > store.maxTime ? '–' : time(store.minTime, 'the beginning')),
-            element('td', {}, store.minTime > store.maxTime ? '–' : time(store.maxTime, 'now')),
-          ),
-        ),
-      ),
-    ),
+  return table(
+    'Stores',
+    storeColumns,
+    rows.map(({ component, store }) => [
+      store.name,
+      component,
+      store.lastError === null ? element('span', { class: 'badge good' }, 'up') : element('span', {}, element('span', { class: 'badge bad' }, 'down'), ' ', store.lastError),
+      store.labelSets.length === 0 ? '–' : element('span', { class: 'label-sets' }, ...store.labelSets.map((set) => seriesText(set))),
+      store.minTime > store.maxTime ? '–' : time(store.minTime, 'the beginning'),
+      store.minTime > store.maxTime ? '–' : time(store.maxTime, 'now'),
+    ]),
   )
 }
 
 function cardinality(tsdb: Tsdb): HTMLElement {
-  const list = (title: string, counts: Counted[]) =>
+  const list = (title: string, counts: Counted[], show = groupNumber) =>
     element(
       'div',
       { class: 'counts' },
       element('h3', {}, title),
-      counts.length === 0 ? empty('–') : element('ol', {}, ...counts.map(({ name, value }) => element('li', {}, element('span', { class: 'count-name', title: name }, name), element('span', { class: 'number' }, groupNumber(value))))),
+      counts.length === 0 ? empty('–') : element('ol', {}, ...counts.map(({ name, value }) => element('li', {}, element('span', { class: 'count-name' }, name), element('span', { class: 'number' }, show(value))))),
     )
   return element(
     'div',
     { class: 'cardinality' },
     list('Series by metric', tsdb.seriesCountByMetricName),
     list('Values by label', tsdb.labelValueCountByLabelName),
-    list('Bytes by label', tsdb.memoryInBytesByLabelName),
+    list('Memory by label', tsdb.memoryInBytesByLabelName, formatBytes),
     list('Series by label pair', tsdb.seriesCountByLabelValuePair),
   )
 }

@@ -135,7 +135,7 @@ export const targets: View = (main) => {
     return box
   }
 
-  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Targets'), summary, element('span', { class: 'spring' }), search, health), body)
+  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Targets'), summary, element('span', { class: 'spring' }), element('span', { class: 'group filters' }, search, health)), body)
   const end = live(
     15_000,
     body,

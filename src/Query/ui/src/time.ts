@@ -67,6 +67,15 @@ export function formatTime(milliseconds: number): string {
   return rest === 0 ? text : `${text}.${pad(rest, 3)}`
 }
 
+/** A time as addresses have it: UTC, whichever clock is shown. */
+export function addressTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace('T', ' ').replace(/(\.000)?Z$/, '')
+}
+
+export function parseAddressTime(text: string): number | null {
+  return text === '' ? null : parseTime(text.endsWith('Z') || /^\d+(\.\d+)?$/.test(text) ? text : `${text}Z`)
+}
+
 /** `just now`, `12s ago`, `in 3m`. */
 export function ago(milliseconds: number, now = Date.now()): string {
   const age = now - milliseconds

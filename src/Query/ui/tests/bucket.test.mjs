@@ -30,7 +30,7 @@ test('native histograms are a heat map, in both themes and at both widths; float
       const at = `at ${viewport.width}, ${colorScheme}`
       await goto('/query?g0.expr=latency_seconds&g0.range_input=1h')
       await page.locator('.heat .uplot').waitFor()
-      assert.match(await page.locator('.graph').textContent(), /Observations a bucket, in 2 histograms/)
+      assert.match(await page.locator('.graph').textContent(), /Observations per bucket of 2 histograms/)
       await until(async () => (await painted(page)) > 0.1, `cells ${at}`)
       assert.ok((await overflow(page)) <= 0, at)
       assert.deepEqual(await faintTexts(page), [], at)
@@ -131,6 +131,85 @@ test('blocks that overlap stand below each other; a hole and a mark are shown; a
     await page.getByRole('button', { name: 'Close' }).focus()
     await page.keyboard.press('Escape')
     assert.equal(await page.evaluate(() => document.activeElement.dataset.id), id)
+    assert.deepEqual(complaints, [])
+    await context.close()
+  }
+})
+
+test('the axis of blocks is zoomed by dragging, by buttons and by keys; what it spans stands in the address', async () => {
+  for (const viewport of sizes) {
+    const { page, context, complaints, goto } = await open(browser, { viewport, timezoneId: 'Europe/Berlin' })
+    const blocks = page.locator('svg.blocks .block')
+    const count = (n, what) => until(async () => (await blocks.count()) === n, what)
+    const spanned = () => new URL(page.url()).searchParams.has('from')
+    await goto('/blocks')
+    await count(4, 'four blocks')
+    const newest = await blocks.last().getAttribute('data-id')
+    const narrow = (await blocks.last().boundingBox()).width
+    assert.ok(await page.getByRole('button', { name: 'All' }).isDisabled())
+
+    // Of nine hours the last 1.8: in them is one block.
+    const box = await page.locator('svg.blocks').boundingBox()
+    await page.mouse.move(box.x + box.width * 0.8, box.y + 5)
+    await page.mouse.down()
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 5, { steps: 3 })
+    await page.mouse.move(box.x + box.width, box.y + 5, { steps: 3 })
+    assert.ok(await page.locator('.dragged').isVisible())
+    await page.mouse.up()
+    await count(1, 'one block')
+    assert.ok(spanned())
+    assert.ok((await blocks.boundingBox()).width > 4 * narrow)
+    assert.ok((await page.locator('.block-details').count()) === 1 && !(await page.locator('.block-details').isVisible()), 'dragging chooses no block')
+    assert.ok((await overflow(page)) <= 0)
+    await shot(page, `blocks-zoomed-${viewport.width}`)
+
+    // The link shows the same; the browser's back button undoes it.
+    await page.reload()
+    await count(1, 'one block again')
+    await blocks.click()
+    await until(async () => (await page.locator('.block-details').textContent()).includes(newest), 'the block')
+    assert.ok(spanned())
+    await page.goBack()
+    await page.goBack()
+    await count(4, 'four blocks again')
+    assert.ok(!spanned())
+
+    // A block that has the focus stays in the middle, and keeps the focus.
+    await blocks.first().focus()
+    await page.keyboard.press('End')
+    for (let i = 0; i < 3; i++) {
+      await page.keyboard.press('+')
+    }
+    await count(1, 'the newest block')
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.id), newest)
+    await page.keyboard.press('0')
+    await count(4, 'all of them')
+    assert.ok(!spanned())
+
+    // So do the buttons.
+    await page.getByRole('button', { name: 'Zoom in' }).focus()
+    for (let i = 0; i < 3; i++) {
+      await page.keyboard.press('Enter')
+    }
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /Zoom in/)
+    for (let i = 0; i < 8; i++) {
+      await page.getByRole('button', { name: 'Later' }).click()
+    }
+    await count(1, 'the last hour')
+    assert.equal(await blocks.getAttribute('data-id'), newest)
+    await page.getByRole('button', { name: 'All' }).click()
+    await count(4, 'all once more')
+    assert.ok(!spanned())
+
+    // Midnights are midnights before and after a change to summer time.
+    const marks = page.locator('.axis > span')
+    await goto('/blocks?from=2026-10-20+00:00:00&to=2026-11-12+00:00:00')
+    await until(async () => (await marks.allTextContents()).join(' ') === '2026-10-22 10-29 11-05', 'a mark a week')
+    assert.ok((await overflow(page)) <= 0)
+
+    // An address that spans nothing spans all.
+    await goto('/blocks?from=2026-01-02&to=soon')
+    await count(4, 'all of them')
     assert.deepEqual(complaints, [])
     await context.close()
   }

@@ -32,23 +32,42 @@ test('a query is typed with completion, run, zoomed into, shown as a table, and 
   await page.locator('.uplot').waitFor()
   await until(async () => (await page.locator('.legend-item').count()) === 3, 'three clusters in the legend')
 
-  // A click shows one alone, a second one all; a text narrows.
+  // The line under the pointer stands out, where it was: what is painted stands over the plot and nowhere else.
+  const plot = await page.locator('.u-over').boundingBox()
+  await until(async () => {
+    for (let up = 0; up < 1; up += 0.05) {
+      await page.mouse.move(plot.x + plot.width - 1, plot.y + plot.height * up)
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+      if ((await page.locator('.lines.dimmed').count()) === 1) {
+        return true
+      }
+    }
+    return false
+  }, 'a line under the pointer')
+  for (const canvas of await page.locator('canvas.lines').all()) {
+    assert.deepEqual(await canvas.boundingBox(), plot)
+  }
+
+  // A click shows one alone, a second one all, with the axes and the grid as they were.
+  const axes = () => page.locator('.u-wrap > canvas').evaluate((canvas) => canvas.toDataURL())
+  const before = await axes()
   await page.locator('.legend-item').first().click()
   await until(async () => (await page.locator('.legend-item.off').count()) === 2, 'one alone')
   await page.locator('.legend-item').first().click()
   await until(async () => (await page.locator('.legend-item.off').count()) === 0, 'all again')
+  await until(async () => (await axes()) === before, 'the same axes')
 
   // Dragging takes a smaller span, which stands in the address; the browser's back button undoes it.
-  const before = new URL(page.url()).searchParams.get('g0.range_input')
+  const range = new URL(page.url()).searchParams.get('g0.range_input')
   const box = await page.locator('.u-over').boundingBox()
   await page.mouse.move(box.x + box.width * 0.5, box.y + 100)
   await page.mouse.down()
   await page.mouse.move(box.x + box.width * 0.9, box.y + 100, { steps: 5 })
   await page.mouse.up()
-  await until(() => new URL(page.url()).searchParams.get('g0.range_input') !== before, 'a smaller range')
+  await until(() => new URL(page.url()).searchParams.get('g0.range_input') !== range, 'a smaller range')
   assert.ok(new URL(page.url()).searchParams.has('g0.end_input'))
   await page.goBack()
-  await until(() => new URL(page.url()).searchParams.get('g0.range_input') === before, 'the old range')
+  await until(() => new URL(page.url()).searchParams.get('g0.range_input') === range, 'the old range')
 
   await page.getByRole('tab', { name: 'Table' }).click()
   await until(async () => (await series(page)) === 3, 'three rows')

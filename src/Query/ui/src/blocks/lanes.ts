@@ -1,23 +1,29 @@
-import { element, svg } from '../element'
+import { clamp, element, svg } from '../element'
 import { formatBytes, plural } from '../format'
 import { formatDuration, formatTime, roughDuration } from '../time'
-import type { Block, Bucket, Stream } from './streams'
+import type { Block, Stream } from './streams'
+import type { Mark, Span } from './timeAxis'
 
 const laneHeight = 14
 
 /**
- * A stream's blocks on the bucket's time axis, those that overlap in lanes below each other; arrow keys go from block to block.
+ * A stream's blocks within a span of time, those that overlap in lanes below each other; arrow keys go from block to block.
  * @param choose called with the id of the block that was clicked
  */
-export function streamLanes(stream: Stream, bucket: Bucket, chosen: string, choose: (id: string) => void): HTMLElement {
-  const across = (time: number) => (1000 * (time - bucket.from)) / Math.max(1, bucket.to - bucket.from)
+export function streamLanes(stream: Stream, span: Span, marks: Mark[], chosen: string, choose: (id: string) => void): HTMLElement {
+  // What reaches beyond the span reaches beyond the picture, if only a little.
+  const across = (time: number) => clamp((1000 * (time - span.from)) / Math.max(1, span.to - span.from), -10, 1010)
+  const within = (from: number, to: number) => to > span.from && from < span.to
   const height = stream.lanes * laneHeight
   const picture = svg('svg', { class: 'blocks', viewBox: `0 0 1000 ${height}`, preserveAspectRatio: 'none', role: 'group', 'aria-label': `Blocks of ${stream.name}` })
   picture.style.height = `${height}px`
-  for (const [from, to] of stream.holes) {
+  for (const { time } of marks) {
+    picture.append(svg('line', { class: 'mark', x1: across(time), x2: across(time), y1: 0, y2: height }))
+  }
+  for (const [from, to] of stream.holes.filter((hole) => within(...hole))) {
     picture.append(svg('rect', { class: 'hole', x: across(from), y: 0, width: across(to) - across(from), height }, svg('title', {}, `nothing from ${formatTime(from)} to ${formatTime(to)}`)))
   }
-  stream.blocks.forEach((block, i) => {
+  stream.blocks.filter(({ meta }) => within(meta.minTime, meta.maxTime)).forEach((block, i) => {
     const { meta } = block
     const text = describe(block)
     picture.append(

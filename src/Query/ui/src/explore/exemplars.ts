@@ -35,6 +35,8 @@ function place(u: uPlot, exemplar: Exemplar): [number, number] | null {
 }
 
 export function drawExemplars(u: uPlot, exemplars: Exemplar[]): void {
+  // The plot goes on as it left off: what it set before, it does not set again.
+  u.ctx.save()
   u.ctx.fillStyle = colour('ink')
   u.ctx.strokeStyle = colour('card')
   u.ctx.lineWidth = 1.5 * devicePixelRatio
@@ -53,6 +55,7 @@ export function drawExemplars(u: uPlot, exemplars: Exemplar[]): void {
       u.ctx.fill()
     }
   }
+  u.ctx.restore()
 }
 
 /** The exemplar under the pointer. */

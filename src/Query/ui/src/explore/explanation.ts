@@ -1,9 +1,11 @@
 import type { Explained, QueryData } from '../api'
 import { element } from '../element'
 import { formatBytes, groupNumber } from '../format'
+import { type Column, table } from '../table'
 import { type Node, syntaxTree } from './syntaxTree'
 
 const deepestIndent = 16
+const columns: Column[] = [{ name: 'Operation' }, ...['Series', 'Steps', 'Samples', 'Memory', 'Time'].map((name): Column => ({ name, kind: 'number' }))]
 
 /** What a query's answer took: its plan with the cost of each operator, statistics, and how its text was understood. */
 export function explanation(tree: Node, data: Pick<QueryData, 'stats' | 'explanation'>): HTMLElement {
@@ -35,27 +37,18 @@ function plan(top: Explained): HTMLElement {
     'section',
     {},
     element('h3', {}, 'Plan'),
-    element(
-      'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Plan' },
-      element(
-        'table',
-        { class: 'plan' },
-        element('thead', {}, element('tr', {}, element('th', { scope: 'col' }, 'Operation'), ...['Series', 'Steps', 'Samples', 'Memory', 'Time'].map((name) => element('th', { scope: 'col', class: 'number' }, name)))),
-        element(
-          'tbody',
-          {},
-          ...rows.map(({ operator, depth, own, bytes }) =>
-            element(
-              'tr',
-              {},
-              element('th', { scope: 'row' }, element('div', { class: 'operation', style: { paddingLeft: `${Math.min(depth, deepestIndent)}em` } }, element('code', {}, operator.operation))),
-              ...[groupNumber(operator.series), groupNumber(operator.steps), groupNumber(operator.samples), formatBytes(bytes)].map((text) => element('td', { class: 'number' }, text)),
-              element('td', { class: 'number' }, milliseconds(own), meter(total === 0 ? 0 : own / total)),
-            ),
-          ),
-        ),
-      ),
+    table(
+      'Plan',
+      columns,
+      rows.map(({ operator, depth, own, bytes }) => [
+        element('div', { class: 'operation', style: { paddingLeft: `${Math.min(depth, deepestIndent)}em` } }, element('code', {}, operator.operation)),
+        groupNumber(operator.series),
+        groupNumber(operator.steps),
+        groupNumber(operator.samples),
+        formatBytes(bytes),
+        element('div', {}, milliseconds(own), meter(total === 0 ? 0 : own / total)),
+      ]),
+      'plan',
     ),
   )
 }

@@ -1,12 +1,12 @@
 import uPlot from 'uplot'
 import { element } from '../element'
-import { formatSeries, groupNumber, plural, shortNumber } from '../format'
+import { axisNumbers, formatSeries, groupNumber, plural } from '../format'
 import { drawExemplars, type Exemplar, exemplarAt, exemplarList } from './exemplars'
 import { legend } from './legend'
 import { type Lines, LinePainter } from './lines'
 import { seriesColour } from './palette'
 import type { RangeSeries } from './rangeAnswer'
-import { keepWide, type PlotSpan, stepTimes, timePlot, timeText } from './timePlot'
+import { keepWide, makeReadout, type PlotSpan, stepTimes, timePlot, timeText } from './timePlot'
 
 /** So far from a line, in pixels, does the pointer still mean it. */
 const reach = 24
@@ -21,10 +21,10 @@ export function graph(all: RangeSeries[], span: PlotSpan, stacked: boolean, exem
   let painter: LinePainter | null = null
   let meant: number | null = null
   const box = element('div', { class: 'plot', role: 'img', 'aria-label': `Graph of ${plural(all.length, 'series', 'series')}` })
-  const readout = element('div', { class: 'readout', hidden: true })
+  const readout = makeReadout(all.length === 1 ? 'Drag to zoom' : 'Drag to zoom, click a series to see it alone')
 
   function draw(): void {
-    const y = { scale: { range: () => spanOf(stacked ? lines.shown.map((i) => extentOf(lines.values[i])) : lines.shown.map((i) => extents[i]), stacked) }, axis: { values: (_: uPlot, marks: number[]) => marks.map(shortNumber) } }
+    const y = { scale: { range: () => spanOf(stacked ? lines.shown.map((i) => extentOf(lines.values[i])) : lines.shown.map((i) => extents[i]), stacked) }, axis: { values: (_: uPlot, marks: number[]) => axisNumbers(marks) } }
     plot = timePlot(box, span, y, [{ paths: () => null, points: { show: false } }], [times, times.map(() => 0)], {
       setCursor: [point],
       draw: [
@@ -46,11 +46,12 @@ export function graph(all: RangeSeries[], span: PlotSpan, stacked: boolean, exem
       painter?.stress(lines, near)
       meant = near
     }
-    readout.hidden = near === null && exemplar === undefined
     if (exemplar !== undefined) {
-      readout.replaceChildren(element('b', {}, groupNumber(exemplar.value)), ` at ${timeText(exemplar.time / 1000)} `, element('span', { class: 'soft' }, formatSeries(exemplar.labels)))
+      readout.say(element('b', {}, groupNumber(exemplar.value)), ` at ${timeText(exemplar.time / 1000)} `, element('span', { class: 'soft' }, formatSeries(exemplar.labels)))
     } else if (near !== null) {
-      readout.replaceChildren(element('i', { class: 'swatch', style: { background: seriesColour(near) } }), element('b', {}, groupNumber(own[near][at!])), ` at ${timeText(times[at!])} `, element('span', { class: 'soft' }, formatSeries(all[near].metric)))
+      readout.say(element('i', { class: 'swatch', style: { background: seriesColour(near) } }), element('b', {}, groupNumber(own[near][at!])), ` at ${timeText(times[at!])} `, element('span', { class: 'soft' }, formatSeries(all[near].metric)))
+    } else {
+      readout.rest()
     }
   }
 
@@ -76,7 +77,7 @@ export function graph(all: RangeSeries[], span: PlotSpan, stacked: boolean, exem
   const measured = exemplars.length > 0 ? exemplarList(exemplars) : null
   const stop = keepWide(box, () => plot, draw)
   return {
-    element: element('div', { class: 'graph' }, readout, box, list.element, measured?.element),
+    element: element('div', { class: 'graph' }, readout.element, box, list.element, measured?.element),
     destroy: () => {
       stop()
       list.destroy()

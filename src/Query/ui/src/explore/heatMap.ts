@@ -4,7 +4,7 @@ import { element } from '../element'
 import { groupNumber, parseValue, plural, shortNumber } from '../format'
 import { colour } from './palette'
 import type { RangeSeries } from './rangeAnswer'
-import { keepWide, type PlotSpan, stepTimes, timePlot, timeText } from './timePlot'
+import { keepWide, makeReadout, type PlotSpan, stepTimes, timePlot, timeText } from './timePlot'
 
 const mostMarks = 14
 
@@ -22,9 +22,9 @@ export function heatMap(all: RangeSeries[], span: PlotSpan): { element: HTMLElem
   const rank = new Map(bounds.map((bound, i) => [bound, i]))
   const most = columns.reduce((top, cells) => cells.reduce((t, c) => Math.max(t, c.count), top), 0)
   const box = element('div', { class: 'plot', role: 'img', 'aria-label': `Heat map of ${plural(all.length, 'histogram')}` })
-  const readout = element('div', { class: 'readout', hidden: true })
+  const readout = makeReadout('Drag to zoom')
   const key = element('span', { class: 'heat-key' }, '0', element('i', { 'aria-hidden': 'true' }), groupNumber(most))
-  const whole = element('div', { class: 'graph' }, element('div', { class: 'bar soft' }, `Observations a bucket, in ${plural(all.length, 'histogram')}`, key), element('div', { class: 'heat' }, readout, box))
+  const whole = element('div', { class: 'graph' }, element('div', { class: 'bar soft' }, `Observations per bucket of ${plural(all.length, 'histogram')}`, key), element('div', { class: 'heat' }, readout.element, box))
   let plot: uPlot | null = null
 
   function draw(): void {
@@ -38,7 +38,7 @@ export function heatMap(all: RangeSeries[], span: PlotSpan): { element: HTMLElem
       },
       [{ paths: () => null, points: { show: false } }],
       [times, times.map(() => 0)],
-      { drawClear: [paint], setCursor: [show] },
+      { draw: [paint], setCursor: [show] },
     )
   }
 
@@ -66,9 +66,10 @@ export function heatMap(all: RangeSeries[], span: PlotSpan): { element: HTMLElem
     const { idx, top = -1 } = u.cursor
     const height = top < 0 ? NaN : u.posToVal(top, 'y')
     const cell = idx === null || idx === undefined ? undefined : columns[idx].find((c) => rank.get(c.low)! <= height && height < rank.get(c.high)!)
-    readout.hidden = cell === undefined
-    if (cell !== undefined) {
-      readout.replaceChildren(element('b', {}, groupNumber(cell.count)), ` from ${shortNumber(cell.low)} to ${shortNumber(cell.high)} at ${timeText(times[idx!])}`)
+    if (cell === undefined) {
+      readout.rest()
+    } else {
+      readout.say(element('b', {}, groupNumber(cell.count)), ` from ${shortNumber(cell.low)} to ${shortNumber(cell.high)} at ${timeText(times[idx!])}`)
     }
   }
 

@@ -3,7 +3,11 @@ import { element } from '../element'
 import { formatSeries, plural } from '../format'
 import { isNarrow, virtualRows } from '../virtualRows'
 import { seriesColour } from './palette'
+import { SeriesSearch } from './seriesSearch'
 import { commonLabels, commonText, seriesText } from './seriesText'
+
+/** Keys that follow each other faster than that are one text. */
+const typingMs = 100
 
 /**
  * The series of a graph. A click shows one alone, a click with Ctrl, Meta or Shift (or the space bar) takes one away or back; a text
@@ -15,7 +19,8 @@ export function legend(labels: LabelSet[], show: (shown: number[]) => void): { e
   const common = commonLabels(labels)
   let hidden = new Set<number>()
   let listed = all
-  let texts: string[] | null = null
+  const search = new SeriesSearch(labels)
+  let later = 0
   const rows = virtualRows(isNarrow() ? 42 : 24, (position) => row(listed[position]), 'Legend')
   const counted = element('span', { class: 'soft', role: 'status' })
   const filter = element('input', { type: 'search', placeholder: 'Filter by text', 'aria-label': 'Filter the graph by text', oninput: () => narrow() })
@@ -54,16 +59,23 @@ export function legend(labels: LabelSet[], show: (shown: number[]) => void): { e
   }
 
   function narrow(): void {
-    const wanted = filter.value.toLowerCase()
-    texts ??= labels.map((set) => formatSeries(set).toLowerCase())
-    listed = wanted === '' ? all : all.filter((i) => texts![i].includes(wanted))
+    listed = search.find(filter.value)
     hidden = new Set()
     counted.textContent = listed.length === all.length ? '' : `${plural(listed.length, 'series', 'series')} of ${all.length}`
     rows.show(listed.length)
-    show(listed)
+    // The list at once, the lines when no other key comes: thousands of them take a while, and would keep the keys waiting.
+    clearTimeout(later)
+    later = window.setTimeout(() => show(listed.filter((i) => !hidden.has(i))), typingMs)
   }
 
   const whole = element('div', { class: 'legend' }, labels.length > 5 && element('div', { class: 'bar' }, filter, counted), commonText(common), rows.element)
   requestAnimationFrame(() => rows.show(listed.length))
-  return { element: whole, destroy: rows.destroy }
+  return {
+    element: whole,
+    destroy: () => {
+      clearTimeout(later)
+      search.destroy()
+      rows.destroy()
+    },
+  }
 }

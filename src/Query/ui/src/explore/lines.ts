@@ -13,6 +13,8 @@ export interface Lines {
 }
 
 const sliceMs = 8
+/** The first comes with whatever made the lines change. */
+const firstSliceMs = 4
 const atOnce = 10
 
 /**
@@ -36,8 +38,8 @@ export class LinePainter {
     this.stress(lines, null)
     const pen = this.#clear(this.#all)
     let done = 0
-    const slice = () => {
-      const until = performance.now() + sliceMs
+    const slice = (length: number) => {
+      const until = performance.now() + length
       while (done < lines.shown.length && performance.now() < until) {
         for (const index of lines.shown.slice(done, (done += atOnce))) {
           this.#line(pen, lines, index, 1.5)
@@ -46,10 +48,10 @@ export class LinePainter {
         pen.getImageData(0, 0, 1, 1)
       }
       if (done < lines.shown.length) {
-        this.#next = requestAnimationFrame(slice)
+        this.#next = requestAnimationFrame(() => slice(sliceMs))
       }
     }
-    slice()
+    slice(firstSliceMs)
   }
 
   /** Puts one line before all others; null for none. */

@@ -116,7 +116,7 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
     const began = performance.now()
     try {
       await (state.tab === 'graph' ? graphOf(own.signal) : state.tab === 'table' ? tableOf(own.signal) : explain(own.signal))
-      line.textContent += ` · ${Math.round(performance.now() - began)} ms`
+      line.textContent += line.textContent === '' ? '' : ` · ${Math.round(performance.now() - began)} ms`
     } catch (e) {
       if (isAborted(e)) {
         return
@@ -194,6 +194,7 @@ export function makePanel(state: PanelState, choices: Choices, changed: (step: b
     } else {
       signal.throwIfAborted()
       fill(remarks, failure(answer.reason))
+      line.textContent = ''
       redraw = () => show([explanation(tree.value.data, {})], null)
     }
     redraw()

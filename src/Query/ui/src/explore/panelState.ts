@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration, parseTime } from '../time'
+import { addressTime, formatDuration, parseAddressTime, parseDuration } from '../time'
 
 export type Tab = 'table' | 'graph' | 'explain'
 
@@ -34,7 +34,7 @@ export function readPanels(parameters: URLSearchParams): PanelState[] {
     panel.expression = get('expr')
     panel.tab = get('tab') === 'table' || get('tab') === '1' ? 'table' : get('tab') === 'explain' ? 'explain' : 'graph'
     panel.range = parseDuration(get('range_input')) || panel.range
-    panel.end = readTime(get('end_input') || get('moment_input'))
+    panel.end = parseAddressTime(get('end_input') || get('moment_input'))
     panel.step = parseDuration(get('step_input')) || null
     panel.stacked = get('stacked') === '1' || get('display_mode') === 'stacked'
     panel.explainsTable = get('explain') === 'table'
@@ -49,7 +49,7 @@ export function writePanels(panels: PanelState[], parameters: URLSearchParams): 
     parameters.set(`g${i}.tab`, panel.tab)
     parameters.set(`g${i}.range_input`, formatDuration(panel.range))
     if (panel.end !== null) {
-      parameters.set(`g${i}.end_input`, new Date(panel.end).toISOString().replace('T', ' ').replace(/(\.000)?Z$/, ''))
+      parameters.set(`g${i}.end_input`, addressTime(panel.end))
     }
     if (panel.step !== null) {
       parameters.set(`g${i}.step_input`, formatDuration(panel.step))
@@ -61,10 +61,6 @@ export function writePanels(panels: PanelState[], parameters: URLSearchParams): 
       parameters.set(`g${i}.explain`, 'table')
     }
   })
-}
-
-function readTime(text: string): number | null {
-  return text === '' ? null : parseTime(text.endsWith('Z') || /^\d+(\.\d+)?$/.test(text) ? text : `${text}Z`)
 }
 
 /** About 250 points, and never less than a second apart. */

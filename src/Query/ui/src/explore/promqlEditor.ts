@@ -33,6 +33,7 @@ const look = EditorView.theme({
   '.cm-placeholder': { color: 'var(--ink-soft)' },
   '.cm-matchingBracket, &.cm-focused .cm-matchingBracket': { backgroundColor: 'var(--selection)', outline: 'none' },
   '.cm-tooltip': { backgroundColor: 'var(--card)', color: 'var(--ink)', border: '1px solid var(--line-strong)', borderRadius: '6px', boxShadow: '0 4px 16px rgb(0 0 0 / .2)', maxWidth: 'min(90vw, 640px)' },
+  '.cm-tooltip-below.cm-tooltip-autocomplete': { marginTop: '4px' },
   '.cm-tooltip.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--mono)', maxHeight: '300px' },
   '.cm-tooltip.cm-tooltip-autocomplete > ul > li': { padding: '3px 8px', overflow: 'hidden', textOverflow: 'ellipsis' },
   '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--accent)', color: 'var(--on-accent)' },
@@ -41,6 +42,8 @@ const look = EditorView.theme({
   '.cm-completionMatchedText': { textDecoration: 'none', fontWeight: 'bold' },
   '.cm-completionIcon': { display: 'none' },
   '.cm-completionInfo': { padding: '8px', whiteSpace: 'normal', overflowWrap: 'anywhere' },
+  // Where there is no room beside the list, below it: never upon it.
+  '.cm-completionInfo.cm-completionInfo-right-narrow, .cm-completionInfo.cm-completionInfo-left-narrow': { top: '100% !important', bottom: 'auto !important', left: '0', right: '0' },
   '.cm-diagnostic': { padding: '6px 10px', overflowWrap: 'anywhere' },
   '.cm-diagnostic-error': { borderLeft: '4px solid var(--bad)' },
 })

@@ -3,6 +3,7 @@ import { element, fill } from '../element'
 import { formatSeries, plural } from '../format'
 import { formatTime } from '../time'
 import { isNarrow, virtualRows } from '../virtualRows'
+import { SeriesSearch } from './seriesSearch'
 import { commonLabels, commonText, seriesText } from './seriesText'
 
 const shownValues = 50
@@ -24,15 +25,13 @@ export function resultTable(data: QueryData): { element: HTMLElement; destroy: (
   const common = commonLabels(all.map((series) => series.metric))
   const list = virtualRows(isNarrow() ? 66 : 30, (i) => row(shown[i], common), 'Result')
   const counted = element('span', { class: 'soft', role: 'status' })
-  let texts: string[] | null = null
+  const search = new SeriesSearch(all.map((series) => series.metric))
   const filter = element('input', {
     type: 'search',
     placeholder: 'Filter by text',
     'aria-label': 'Filter series by text',
     oninput: () => {
-      const wanted = filter.value.toLowerCase()
-      texts ??= all.map((series) => formatSeries(series.metric).toLowerCase())
-      shown = wanted === '' ? all : all.filter((_, i) => texts![i].includes(wanted))
+      shown = search.find(filter.value).map((i) => all[i])
       draw()
     },
   })
@@ -43,7 +42,13 @@ export function resultTable(data: QueryData): { element: HTMLElement; destroy: (
   const whole = element('div', { class: 'result-table' }, all.length > 10 && element('div', { class: 'bar' }, filter, counted), commonText(common), list.element)
   // Once it stands in the document, and has a height.
   requestAnimationFrame(draw)
-  return { element: whole, destroy: list.destroy }
+  return {
+    element: whole,
+    destroy: () => {
+      search.destroy()
+      list.destroy()
+    },
+  }
 }
 
 function row(series: Series, common: LabelSet): HTMLElement {

@@ -1,4 +1,5 @@
 import uPlot from 'uplot'
+import { type Child, element, fill } from '../element'
 import { settings } from '../settings'
 import { colour } from './palette'
 
@@ -39,7 +40,8 @@ export function timePlot(box: HTMLElement, span: PlotSpan, y: { scale?: uPlot.Sc
       scales: { x: { time: true, range: () => [span.start / 1000, span.end / 1000] }, y: y.scale ?? {} },
       axes: [
         { ...axis, values: timeMarks, space: (_, _axis, _from, _to, width) => (width < 500 ? 50 : 72) },
-        { ...axis, size: 64, ...y.axis },
+        // As wide as its texts, and as a rule like the others on the page.
+        { ...axis, size: (_, texts) => Math.max(64, 20 + 7 * Math.max(0, ...(texts ?? []).map((text) => text.length))), ...y.axis },
       ],
       series: [{}, ...series],
       hooks: {
@@ -70,6 +72,13 @@ export function keepWide(box: HTMLElement, plot: () => uPlot | null, draw: () =>
   })
   resized.observe(box)
   return () => resized.disconnect()
+}
+
+/** The line above a plot that says what is under the pointer; while that is nothing, what can be done. */
+export function makeReadout(hint: string): { element: HTMLElement; say: (...parts: Child[]) => void; rest: () => void } {
+  const resting = element('span', { class: 'soft' }, matchMedia('(pointer: fine)').matches ? hint : '')
+  const line = element('div', { class: 'readout' }, resting)
+  return { element: line, say: (...parts) => fill(line, ...parts), rest: () => fill(line, resting) }
 }
 
 export function timeText(seconds: number): string {

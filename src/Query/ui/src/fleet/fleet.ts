@@ -1,13 +1,15 @@
-import { element, fill } from '../element'
+import { type Child, element, fill } from '../element'
 import { groupNumber, plural, shortNumber } from '../format'
 import { live } from '../live'
 import { empty, notices } from '../notice'
+import { type Column, table } from '../table'
 import { addressOf, currentParameters, setParameters, type View } from '../router'
 import { ago, formatDuration, formatTime, parseDuration, roughDuration } from '../time'
 import { type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
 import { timeline, timelineKey } from './timeline'
 
 const spans = ['15m', '1h', '6h', '1d', '7d']
+const columns: Column[] = [{ name: 'Collector' }, { name: 'State' }, { name: 'Newest sample' }, { name: 'Targets' }, { name: 'Series', kind: 'number' }, { name: 'In the bucket until' }, { name: 'Not shipped' }, { name: 'Version' }, { name: 'Configuration' }]
 
 /** Every cluster in a row, those first that need attention, and under it its collectors. */
 export const fleet: View = (main) => {
@@ -39,13 +41,13 @@ export const fleet: View = (main) => {
 
   function show(data: Fleet): void {
     const inTrouble = data.clusters.filter((c) => c.troubles.length > 0).length
-    summary.textContent = `${plural(data.clusters.length, 'cluster')}${inTrouble > 0 ? `, ${inTrouble} in need of attention` : data.clusters.length > 0 ? ', all well' : ''}`
+    summary.textContent = `${plural(data.clusters.length, 'cluster')}${inTrouble > 0 ? `, ${inTrouble} in trouble` : data.clusters.length > 0 ? ', all well' : ''}`
     const active = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.cluster : undefined
     fill(
       body,
       notices([...data.faults, ...data.warnings], []),
       data.clusters.length === 0
-        ? empty('No cluster has written yet. A collector is started with ', element('code', {}, 'observe collector --config.file=… --objstore.config-file=…'), '.')
+        ? empty('No cluster has written yet. What writes is ', element('code', {}, 'observe collector'), ', started with ', element('code', {}, '--config.file'), ' and ', element('code', {}, '--objstore.config-file'), '.')
         : element('div', {}, timelineKey(data), element('div', { role: 'list' }, ...data.clusters.map((cluster) => row(cluster, data)))),
     )
     if (active !== undefined) {
@@ -123,16 +125,15 @@ function members(cluster: Cluster, data: Fleet): HTMLElement {
   if (cluster.collectors.length === 0) {
     return empty(data.bucket ? 'The bucket has no word of its collectors.' : 'What collectors say of themselves stands in the bucket; this process reads none.')
   }
-  const head = ['Collector', 'State', 'Newest sample', 'Targets', 'Series', 'In the bucket until', 'Not shipped', 'Version', 'Configuration']
-  const column = (name: string) => element('th', { scope: 'col', class: name === 'Series' ? 'number' : undefined }, name)
-  return element(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `Collectors of ${cluster.name}` },
-    element('table', {}, element('thead', {}, element('tr', {}, ...head.map(column))), element('tbody', {}, ...cluster.collectors.map((collector) => member(collector, cluster, data)))),
+  return table(
+    `Collectors of ${cluster.name}`,
+    columns,
+    cluster.collectors.map((collector) => member(collector, cluster, data)),
   )
 }
 
-function member(collector: Collector, cluster: Cluster, data: Fleet): HTMLElement {
+/** What is said of a collector, by columns. */
+function member(collector: Collector, cluster: Cluster, data: Fleet): Child[] {
   const written = Date.parse(collector.writtenAt)
   const [state, kind] = collector.stopped ? ['stopped', 'neutral'] : cluster.silent.has(collector.collector) ? [`silent since ${formatTime(Math.floor(written / 1000) * 1000)}`, 'bad'] : collector.lastError !== '' ? ['shipping fails', 'bad'] : ['alive', 'good']
   const shipped = collector.shipped.reduce((last, r) => Math.max(last, r.maxTime), 0)
@@ -141,17 +142,15 @@ function member(collector: Collector, cluster: Cluster, data: Fleet): HTMLElemen
     .filter(([name]) => name !== 'cluster')
     .map(([name, value]) => `${name}=${value}`)
     .join(' ')
-  return element(
-    'tr',
-    {},
-    element('th', { scope: 'row' }, collector.collector, labels !== '' && element('span', { class: 'soft' }, ` ${labels}`)),
-    element('td', {}, element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state)),
-    element('td', {}, collector.newestSample ? ago(collector.newestSample, data.now) : '–'),
-    element('td', {}, `${collector.targetsUp} up${collector.targetsDown > 0 ? `, ${collector.targetsDown} down` : ''}`),
-    element('td', { class: 'number' }, groupNumber(collector.series)),
-    element('td', {}, shipped > 0 ? ago(shipped, data.now) : '–'),
-    element('td', {}, unshipped > 0 ? roughDuration(unshipped) : '–'),
-    element('td', {}, collector.programVersion),
-    element('td', {}, element('code', { title: collector.configHash }, collector.configHash.slice(0, 8))),
-  )
+  return [
+    element('span', {}, collector.collector, labels !== '' && element('span', { class: 'soft' }, ` ${labels}`)),
+    element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state),
+    collector.newestSample ? ago(collector.newestSample, data.now) : '–',
+    `${collector.targetsUp} up${collector.targetsDown > 0 ? `, ${collector.targetsDown} down` : ''}`,
+    groupNumber(collector.series),
+    shipped > 0 ? ago(shipped, data.now) : '–',
+    unshipped > 0 ? roughDuration(unshipped) : '–',
+    collector.programVersion,
+    element('code', { title: collector.configHash }, collector.configHash.slice(0, 8)),
+  ]
 }

@@ -27,7 +27,7 @@ export function timeline(cluster: Cluster, data: Fleet): HTMLElement {
   }
   const holes = Math.max(0, spans.length - 1)
   const covered = spans.reduce((sum, [from, to]) => sum + Math.min(to, end) - Math.max(from, start), 0) / (end - start)
-  const text = spans.length === 0 ? 'no samples' : `samples ${Math.round(100 * Math.min(1, covered))} % of the time${holes > 0 ? `, ${holes === 1 ? '1 gap' : `${holes} gaps`}` : ''}`
+  const text = spans.length === 0 ? 'no samples' : `${Math.round(100 * Math.min(1, covered))} % covered${holes > 0 ? `, ${holes === 1 ? '1 gap' : `${holes} gaps`}` : ''}`
   return element(
     'div',
     { class: 'timeline-box', role: 'img', 'aria-label': `${cluster.name}: ${text}` },
