@@ -9,6 +9,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 
+    readonly RateSteps? _steps = RateSteps.Of(name);
     double[][] _arguments = [];
     SeriesMerge? _merge;
     readonly bool _isConstantTime = name is "rate" or "increase" or "delta" or "irate" or "idelta" or "count_over_time" or "last_over_time";
@@ -113,9 +114,21 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         var after = source.Smoothed ? _lookback : 0;
         var isFixed = times.IsFixed;
         var perStep = worker.SamplesAtStep is not null;
-        long largest = 0, total = 0, read = 0;
+        var steps = isFixed || perStep || _tracksStarts || source.Anchored || source.Smoothed ? null : _steps;
+        var counts = default(WindowCounts);
         for (var step = 0; step < column.Steps; step++)
         {
+            if (steps is not null && window.IsFloatsOnly && feed.LoadedTo > times.Reference(step))
+            {
+                var done = step;
+                step = steps.Evaluate(window, feed.LoadedTo, times, column, step, ref counts);
+                worker.Work(step - done);
+                if (step == column.Steps)
+                {
+                    break;
+                }
+            }
+
             var end = times.Reference(step);
             if (step == 0 || !isFixed)
             {
@@ -137,8 +150,8 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
             var isFloats = window.Histograms.IsEmpty;
             var samples = isFloats ? window.Values.Length : window.SampleCount(s_size);
-            largest = Math.Max(largest, samples);
-            total += samples;
+            counts.Largest = Math.Max(counts.Largest, samples);
+            counts.Total += samples;
             worker.Work(_isConstantTime ? 1 : window.Count);
             if (perStep)
             {
@@ -147,7 +160,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
             if (step == 0 || !isFixed)
             {
-                read += step == 0 ? samples : isFloats ? window.Entered : EnteredSamples(window);
+                counts.Entered += step == 0 ? samples : isFloats ? window.Entered : EnteredSamples(window);
             }
 
             var point = kernel(window);
@@ -166,9 +179,9 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
             }
         }
 
-        worker.CountTotal(Scope, total);
-        worker.CountRead(source.CountsReads ? read : 0);
-        worker.Evaluation.HoldSamples(0, largest);
+        worker.CountTotal(Scope, counts.Total);
+        worker.CountRead(source.CountsReads ? counts.Entered : 0);
+        worker.Evaluation.HoldSamples(0, counts.Largest);
     }
 
     static long EnteredSamples(Window window)

@@ -38,6 +38,9 @@ interface IWindowFeed : IDisposable
 {
     /// <summary>Makes the samples after one time up to another visible in the window.</summary>
     void Slide(long after, long to);
+
+    /// <summary>All samples before this time are in the window already.</summary>
+    long LoadedTo { get; }
 }
 
 /// <summary>The samples of a selector.</summary>
@@ -97,6 +100,8 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
     {
         readonly SampleBatch _batch = worker.RentBatch();
         bool _ended;
+
+        public long LoadedTo => _ended ? long.MaxValue : window.LoadedTo;
 
         public void Slide(long after, long to)
         {
@@ -195,6 +200,8 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
 
     sealed class LoadedFeed(Window window) : IWindowFeed
     {
+        public long LoadedTo => long.MaxValue;
+
         public void Slide(long after, long to) => window.Slide(after, to);
 
         public void Dispose()

@@ -106,20 +106,15 @@ static class RateFunctions
     /// <param name="toZero">How many sampled intervals before the first sample a counter was zero; NaN where that does not matter.</param>
     static double Factor(Window window, ReadOnlySpan<long> times, long start, double toZero, bool isRate)
     {
-        var geometry = window.Geometry;
-        if (!geometry.Fits(window, times, start))
+        var (first, last) = (times[0], times[^1]);
+        var (before, after, span) = (first - window.RangeStart, window.RangeEnd - last, last - first);
+        var started = start == 0 ? 0 : last - start;
+        if (!window.Geometry.Fits(times.Length, before, after, span, started, window.RangeMs))
         {
-            window.Geometry = geometry = new WindowGeometry(window, times, start);
+            window.Geometry = new WindowGeometry(times.Length, before, after, span, started, window.RangeMs);
         }
 
-        var durationToZero = geometry.Sampled * toZero;
-        if (start == 0 && durationToZero < geometry.ToStart)
-        {
-            var factor = geometry.Sampled == 0 ? 1 : (geometry.Sampled + durationToZero + geometry.ToEnd) / geometry.Sampled;
-            return isRate ? factor / (window.RangeMs / 1000.0) : factor;
-        }
-
-        return isRate ? geometry.RateFactor : geometry.Factor;
+        return window.Geometry.FactorFrom(toZero, isRate);
     }
 
     static Point OfHistograms(Window window, bool isCounter, bool isRate)

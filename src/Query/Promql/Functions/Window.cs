@@ -11,13 +11,19 @@ namespace Observe.Query.Promql.Functions;
 /// <remarks>Staleness markers are left out when samples are loaded.</remarks>
 sealed class Window
 {
-    Run<double> _floats = new();
-    Run<Histogram> _histograms = new();
+    readonly WindowRun<double> _floats = new();
+    readonly WindowRun<Histogram> _histograms = new();
 
     // Indices into the loaded floats where a value is below the one before it, rising.
     int[] _drops = new int[16];
     int _dropFirst;
     int _dropCount;
+
+    /// <summary>The floats, for a loop of its own over several steps.</summary>
+    public WindowRun<double> Floats => _floats;
+
+    /// <summary>No histogram was loaded so far.</summary>
+    public bool IsFloatsOnly => _histograms.Loaded == 0;
 
     /// <summary>Times of the floats.</summary>
     public ReadOnlySpan<long> Times => _floats.VisibleTimes;
@@ -201,11 +207,19 @@ sealed class Window
     {
         _floats.Slide(after, to);
         _histograms.Slide(after, to);
-        while (_dropCount > 0 && _drops[_dropFirst] <= _floats.First)
+        HasDropsWithin(_floats.First, _floats.End);
+    }
+
+    /// <summary>A loaded float from one index to another, exclusive, is below the one before it.</summary>
+    public bool HasDropsWithin(int first, int end)
+    {
+        while (_dropCount > 0 && _drops[_dropFirst] <= first)
         {
             _dropFirst++;
             _dropCount--;
         }
+
+        return _dropCount > 0 && _drops[_dropFirst] < end;
     }
 
     /// <summary>Indices into <see cref="Values"/>, from 1, of values below the one before: where a counter was reset.</summary>
@@ -268,118 +282,6 @@ sealed class Window
         for (var i = 0; by > 0 && i < _dropCount; i++)
         {
             _drops[_dropFirst + i] -= by;
-        }
-    }
-
-    /// <summary>Loaded points, of which a contiguous part is visible.</summary>
-    sealed class Run<T>
-    {
-        int _end;
-
-        public int First { get; private set; }
-
-        public int Loaded { get; set; }
-
-        public int Entered { get; private set; }
-
-        public int Count => _end - First;
-
-        public long Bytes => 8L * (TimeBuffer.Length + Buffer.Length + StartBuffer.Length);
-
-        public long[] TimeBuffer { get; private set; } = new long[512];
-
-        public T[] Buffer { get; private set; } = new T[512];
-
-        public long[] StartBuffer { get; private set; } = [];
-
-        public ReadOnlySpan<long> VisibleTimes => TimeBuffer.AsSpan(First, Count);
-
-        public ReadOnlySpan<T> Visible => Buffer.AsSpan(First, Count);
-
-        public ReadOnlySpan<long> VisibleStarts => StartBuffer.AsSpan(First, Count);
-
-        public void Clear()
-        {
-            if (default(T) is null)
-            {
-                Array.Clear(Buffer, 0, Loaded);
-            }
-
-            First = Loaded = _end = Entered = 0;
-        }
-
-        public void Add(long time, T point, long start, bool tracksStarts)
-        {
-            Reserve(1, tracksStarts);
-            (TimeBuffer[Loaded], Buffer[Loaded]) = (time, point);
-            if (tracksStarts)
-            {
-                StartBuffer[Loaded] = start;
-            }
-
-            Loaded++;
-        }
-
-        /// <summary>Makes room at the end; how far what is there moved to the front.</summary>
-        public int Reserve(int count, bool tracksStarts)
-        {
-            if (tracksStarts && StartBuffer.Length < Buffer.Length)
-            {
-                StartBuffer = new long[Buffer.Length];
-            }
-
-            if (Loaded + count <= Buffer.Length)
-            {
-                return 0;
-            }
-
-            var (kept, shift) = (Loaded - First, First);
-            var capacity = Buffer.Length;
-            while (kept + count > capacity / 2)
-            {
-                capacity *= 2;
-            }
-
-            (TimeBuffer, Buffer) = (Moved(TimeBuffer, capacity), Moved(Buffer, capacity));
-            StartBuffer = StartBuffer.Length > 0 ? Moved(StartBuffer, capacity) : StartBuffer;
-            (First, _end, Loaded) = (0, _end - shift, kept);
-            return shift;
-        }
-
-        public void Forget(long until)
-        {
-            while (First < Loaded && TimeBuffer[First] <= until)
-            {
-                First++;
-            }
-
-            _end = Math.Max(_end, First);
-        }
-
-        public void Slide(long after, long to)
-        {
-            var times = TimeBuffer.AsSpan(0, Loaded);
-            var (first, end) = (First, _end);
-            while (first < times.Length && times[first] <= after)
-            {
-                first++;
-            }
-
-            end = Math.Max(end, first);
-            var before = end;
-            while (end < times.Length && times[end] <= to)
-            {
-                end++;
-            }
-
-            (First, _end, Entered) = (first, end, end - before);
-        }
-
-        TItem[] Moved<TItem>(TItem[] items, int capacity)
-        {
-            var target = capacity == items.Length ? items : new TItem[capacity];
-            Array.Copy(items, First, target, 0, Loaded - First);
-            return target;
         }
     }
 }

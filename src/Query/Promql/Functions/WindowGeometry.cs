@@ -13,26 +13,26 @@ readonly struct WindowGeometry
     readonly long _started;
     readonly long _rangeMs;
 
-    /// <param name="times">Of the samples, at least one.</param>
-    /// <param name="start">When the counter started within the window; 0 where it did not.</param>
-    public WindowGeometry(Window window, ReadOnlySpan<long> times, long start)
+    /// <param name="count">Samples, at least one.</param>
+    /// <param name="before">From the range's start to the first; milliseconds, as all that follows.</param>
+    /// <param name="after">From the last to the range's end.</param>
+    /// <param name="span">From the first to the last.</param>
+    /// <param name="started">From the counter's start within the window to the last; 0 where it did not start there.</param>
+    public WindowGeometry(int count, long before, long after, long span, long started, long rangeMs)
     {
-        var (firstTime, lastTime) = (times[0], times[^1]);
-        (_count, _before, _after, _span) = (times.Length, firstTime - window.RangeStart, window.RangeEnd - lastTime, lastTime - firstTime);
-        _started = start == 0 ? 0 : lastTime - start;
-        _rangeMs = window.RangeMs;
-        ToStart = _before / 1000.0;
-        ToEnd = _after / 1000.0;
-        Sampled = _span / 1000.0;
-        var average = times.Length > 1 ? Sampled / (times.Length - 1) : 0;
+        (_count, _before, _after, _span, _started, _rangeMs) = (count, before, after, span, started, rangeMs);
+        ToStart = before / 1000.0;
+        ToEnd = after / 1000.0;
+        Sampled = span / 1000.0;
+        var average = count > 1 ? Sampled / (count - 1) : 0;
 
         // A bound is near when another sample could have been expected before it; a series that begins or ends further away
         // is taken to do so half an interval beyond its samples.
         var threshold = average * 1.1;
-        if (start != 0)
+        if (started != 0)
         {
             ToStart = 0;
-            Sampled = _started / 1000.0;
+            Sampled = started / 1000.0;
         }
         else if (ToStart >= threshold)
         {
@@ -45,7 +45,7 @@ readonly struct WindowGeometry
         }
 
         Factor = Sampled == 0 ? 1 : (Sampled + ToStart + ToEnd) / Sampled;
-        RateFactor = Factor / (_rangeMs / 1000.0);
+        RateFactor = Factor / (rangeMs / 1000.0);
     }
 
     /// <summary>Seconds between the first sample, or the counter's start, and the last.</summary>
@@ -64,7 +64,20 @@ readonly struct WindowGeometry
     public double RateFactor { get; }
 
     /// <summary>Whether it is that of other samples too.</summary>
-    public bool Fits(Window window, ReadOnlySpan<long> times, long start) =>
-        times.Length == _count && times[0] - window.RangeStart == _before && window.RangeEnd - times[^1] == _after
-        && times[^1] - times[0] == _span && (start == 0 ? 0 : times[^1] - start) == _started && window.RangeMs == _rangeMs;
+    public bool Fits(int count, long before, long after, long span, long started, long rangeMs) =>
+        count == _count && before == _before && after == _after && span == _span && started == _started && rangeMs == _rangeMs;
+
+    /// <summary>By how much an increase is to be multiplied, of a counter that cannot have been below zero.</summary>
+    /// <param name="toZero">How many sampled intervals before the first sample a counter was zero; NaN where that does not matter.</param>
+    public double FactorFrom(double toZero, bool isRate)
+    {
+        var durationToZero = Sampled * toZero;
+        if (_started == 0 && durationToZero < ToStart)
+        {
+            var factor = Sampled == 0 ? 1 : (Sampled + durationToZero + ToEnd) / Sampled;
+            return isRate ? factor / (_rangeMs / 1000.0) : factor;
+        }
+
+        return isRate ? RateFactor : Factor;
+    }
 }
