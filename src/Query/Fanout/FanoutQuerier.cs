@@ -255,16 +255,30 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }
 
-        async ValueTask<bool> MoveAsync()
+        ValueTask<bool> MoveAsync()
         {
             try
             {
-                return await _all.MoveNextAsync();
+                var next = _all.MoveNextAsync();
+                return next.IsCompletedSuccessfully ? next : AwaitedAsync(next);
             }
             catch (IOException e)
             {
                 _lacks.Add(_store, _range, e);
-                return false;
+                return ValueTask.FromResult(false);
+            }
+
+            async ValueTask<bool> AwaitedAsync(ValueTask<bool> next)
+            {
+                try
+                {
+                    return await next;
+                }
+                catch (IOException e)
+                {
+                    _lacks.Add(_store, _range, e);
+                    return false;
+                }
             }
         }
 

@@ -22,6 +22,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
     readonly List<ChunkMeta[]> _slabs = [];
     BlockEntry[] _entries = [];
     int _slabUsed;
+    bool _isSorted = true;
 
     public int Count { get; private set; }
 
@@ -41,13 +42,17 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
         }
 
         Room(1);
-        _entries[Count++] = new BlockEntry(NextLabels.Take(), inside);
+        var labels = NextLabels.Take();
+        _isSorted = _isSorted && (Count == 0 || _entries[Count - 1].Labels.CompareTo(labels) <= 0);
+        _entries[Count++] = new BlockEntry(labels, inside);
     }
 
     /// <summary>Takes over what other entries of the same block have; they are empty then.</summary>
     public void Take(BlockEntries others)
     {
         Room(others.Count);
+        _isSorted = _isSorted && others._isSorted
+            && (Count == 0 || others.Count == 0 || _entries[Count - 1].Labels.CompareTo(others._entries[0].Labels) <= 0);
         others._entries.AsSpan(0, others.Count).CopyTo(_entries.AsSpan(Count));
         Count += others.Count;
         _slabs.AddRange(others._slabs);
@@ -59,14 +64,10 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
     /// <summary>Into the order of labels: external ones may change it. {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.</summary>
     public void Sort()
     {
-        var entries = _entries.AsSpan(0, Count);
-        for (var i = 1; i < entries.Length; i++)
+        if (!_isSorted)
         {
-            if (entries[i - 1].Labels.CompareTo(entries[i].Labels) > 0)
-            {
-                entries.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
-                return;
-            }
+            _entries.AsSpan(0, Count).Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
+            _isSorted = true;
         }
     }
 
@@ -152,44 +153,58 @@ sealed class EntryMerge
     readonly BlockEntries[] _blocks;
     readonly Labels[] _replicas;
     readonly int[] _at;
-    readonly PriorityQueue<int, SeriesKey> _heads;
+
+    // The block with the least entry, and all others that have one.
+    readonly PriorityQueue<int, SeriesKey> _others;
+    int _least = -1;
+    SeriesKey _key;
 
     /// <param name="replicas">Of each block.</param>
     public EntryMerge(BlockEntries[] blocks, Labels[] replicas)
     {
         (_blocks, _replicas) = (blocks, replicas);
-        (_at, _heads) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
+        (_at, _others) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
         for (var i = 0; i < blocks.Length; i++)
         {
             if (blocks[i].Count > 0)
             {
-                _heads.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
+                _others.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
             }
         }
+
+        Least();
     }
 
     /// <param name="members">Gets the series' members at its end.</param>
     public bool Next(out SeriesKey key, List<BlockMember> members)
     {
-        if (!_heads.TryPeek(out var source, out key))
+        key = _key;
+        if (_least < 0)
         {
             return false;
         }
 
         do
         {
-            var (entries, at) = (_blocks[source], _at[source]++);
-            members.Add(new BlockMember(source, entries[at].Chunks));
-            if (at + 1 < entries.Count)
+            var (entries, at) = (_blocks[_least], _at[_least]++);
+            members.Add(new BlockMember(_least, entries[at].Chunks));
+            if (at + 1 == entries.Count)
             {
-                _heads.DequeueEnqueue(source, new SeriesKey(entries[at + 1].Labels, _replicas[source]));
+                Least();
+                continue;
             }
-            else
+
+            // Long stretches are of one block, as a rule: then one comparison tells.
+            _key = new SeriesKey(entries[at + 1].Labels, _replicas[_least]);
+            if (_others.TryPeek(out _, out var other) && other.CompareTo(_key) < 0)
             {
-                _heads.Dequeue();
+                _least = _others.DequeueEnqueue(_least, _key);
+                _key = other;
             }
         }
-        while (_heads.TryPeek(out source, out var next) && next == key);
+        while (_least >= 0 && _key == key);
         return true;
     }
+
+    void Least() => _least = _others.TryDequeue(out var least, out _key) ? least : -1;
 }

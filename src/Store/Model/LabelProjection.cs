@@ -7,12 +7,18 @@ namespace Observe.Store.Model;
 public sealed class LabelProjection
 {
     readonly byte[][] _names;
+
+    // As they lie in encoded labels, where the same bytes may be part of a value too.
+    readonly byte[][] _prefixed;
     readonly bool _keep;
     byte[] _buffer = new byte[256];
 
     /// <param name="keep">True: only these names; false: all but these.</param>
-    public LabelProjection(IEnumerable<string> names, bool keep) =>
+    public LabelProjection(IEnumerable<string> names, bool keep)
+    {
         (_names, _keep) = ([.. names.Distinct(StringComparer.Ordinal).Select(Utf8Order.Bytes)], keep);
+        _prefixed = [.. _names.Select(Prefixed)];
+    }
 
     /// <summary>A new one that takes off name, type and unit.</summary>
     public static LabelProjection WithoutMetadata() => new(["__name__", "__type__", "__unit__"], keep: false);
@@ -52,7 +58,7 @@ public sealed class LabelProjection
 
     public Labels Project(Labels labels)
     {
-        if (!_keep && HasNone(labels))
+        if (!_keep && !MayHave(labels.Encoded))
         {
             return labels;
         }
@@ -61,17 +67,24 @@ public sealed class LabelProjection
         return projected.Length == labels.Encoded.Length ? labels : Labels.FromEncoded(projected);
     }
 
-    bool HasNone(Labels labels)
+    bool MayHave(ReadOnlySpan<byte> encoded)
     {
-        foreach (var label in labels)
+        foreach (var name in _prefixed)
         {
-            if (Has(label.Name))
+            if (encoded.IndexOf(name) >= 0)
             {
-                return false;
+                return true;
             }
         }
 
-        return true;
+        return false;
+    }
+
+    static byte[] Prefixed(byte[] name)
+    {
+        using var prefixed = new ByteWriter();
+        prefixed.LengthPrefixed(name);
+        return prefixed.Written.ToArray();
     }
 
     bool Has(ReadOnlySpan<byte> name)

@@ -25,22 +25,22 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         // Without a label series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
         var projection = new LabelProjection(replicaLabels, keep: false);
-        var isOrdered = true;
+        var isChanged = false;
         while (await all.MoveNextAsync())
         {
             var series = all.Current;
             var labels = projection.Project(series.Labels);
             if (labels.Encoded.Length != series.Labels.Encoded.Length)
             {
+                isChanged = true;
                 series = new Replica(labels, series);
             }
 
-            isOrdered &= gathered.Count == 0 || gathered[^1].Labels.CompareTo(labels) <= 0;
             gathered.Add(series);
         }
 
         // Replicas stay in the order of their labels, whichever source was quicker.
-        var ordered = isOrdered ? gathered : [.. gathered.OrderBy(s => s.Labels)];
+        var ordered = !isChanged || IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
         var count = 0;
         for (var i = 0; i < ordered.Count; count++)
         {
@@ -71,6 +71,19 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
     public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
         string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
         source.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+
+    static bool IsOrdered(List<Series> series)
+    {
+        for (var i = 1; i < series.Count; i++)
+        {
+            if (series[i - 1].Labels.CompareTo(series[i].Labels) > 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     static DedupKind Kind(Labels labels, SelectHints hints) =>
         hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter

@@ -30,6 +30,8 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
     Series[] _series = [];
     long _lookback;
 
+    public override long Cost => _times.Cost(0);
+
     public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
     public override void Evaluate(int series, Column column, Worker worker)

@@ -57,7 +57,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
 
     public override bool Smoothed => node.Selector.Smoothed;
 
-    public override long Cost => grid.Count + ((Times.Last - Times.First + RangeMs) / 15_000);
+    public override long Cost => Times.Cost(RangeMs);
 
     public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
