@@ -58,9 +58,19 @@ public sealed class LabelProjection
 
     public Labels Project(Labels labels)
     {
-        if (!_keep && !MayHave(labels.Encoded))
+        if (!_keep)
         {
-            return labels;
+            // What goes is first, as a rule, since most names begin with a letter of higher code than the underscore: the rest stays where it is.
+            var from = 0;
+            for (var all = labels.GetEnumerator(); all.MoveNext() && Has(all.Current.Name);)
+            {
+                from = labels.Encoded.Length - all.Rest.Length;
+            }
+
+            if (!MayHave(labels.Encoded[from..]))
+            {
+                return labels.From(from);
+            }
         }
 
         var projected = Encode(labels);

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Observe.Query.Promql.Functions;
 using Observe.Store.Querying;
 
@@ -124,35 +123,7 @@ sealed class Evaluation(
             return;
         }
 
-        try
-        {
-            var stretch = Math.Clamp(count / (Environment.ProcessorCount * 8), 1, 16);
-            Parallel.For(
-                0,
-                (count + stretch - 1) / stretch,
-                new ParallelOptions
-                {
-                    CancellationToken = CancellationToken,
-                    MaxDegreeOfParallelism = Environment.ProcessorCount,
-                    TaskScheduler = TaskScheduler.Current,
-                },
-                Rent,
-                (part, _, worker) =>
-                {
-                    ThrowIfOver();
-                    for (var i = part * stretch; i < Math.Min(count, (part + 1) * stretch); i++)
-                    {
-                        body(i, worker);
-                    }
-
-                    return worker;
-                },
-                Return);
-        }
-        catch (AggregateException e)
-        {
-            ExceptionDispatchInfo.Throw(e.InnerExceptions.FirstOrDefault(inner => inner is not OperationCanceledException) ?? e.InnerExceptions[0]);
-        }
+        new ParallelLoop(this, count, body).Run();
     }
 
     public void AddSeries(int count)

@@ -3,7 +3,7 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>Goes through all series of an operator in order, while they are evaluated in batches on all cores.</summary>
 static class SeriesBatches
 {
-    const int BatchSamples = 1 << 15;
+    const int BatchSamples = 1 << 16;
 
     /// <summary>The body runs for one series at a time, in order; the column is good for its duration.</summary>
     public static void ForEach(Evaluation evaluation, SeriesOperator source, StepGrid grid, Action<int, Column, Worker> body) =>

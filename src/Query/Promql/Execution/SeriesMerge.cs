@@ -5,21 +5,28 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>Which series become which output, where an operation changes labels: those that end up with the same labels become one.</summary>
 sealed class SeriesMerge
 {
-    readonly IReadOnlyList<SeriesIdentity> _identities;
+    readonly SeriesIdentity[] _identities;
     readonly int[][]? _sources;
     readonly bool _strict;
     Column[]? _held;
 
     /// <param name="identities">What each source series becomes.</param>
     /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
-    public SeriesMerge(IReadOnlyList<SeriesIdentity> identities, Evaluation evaluation, bool strict = false)
+    public SeriesMerge(SeriesIdentity[] identities, Evaluation evaluation, bool strict = false)
     {
         _identities = identities;
         _strict = strict;
+        if (AreAscending(identities))
+        {
+            // As a selector's are, with one name taken off: no two are equal.
+            Outputs = identities;
+            return;
+        }
+
         var numbering = new LabelNumbering();
-        var outputs = new List<SeriesIdentity>(identities.Count);
+        var outputs = new List<SeriesIdentity>(identities.Length);
         var sources = new List<List<int>>();
-        for (var i = 0; i < identities.Count; i++)
+        for (var i = 0; i < identities.Length; i++)
         {
             evaluation.ThrowIfOver();
             var number = numbering.Number(identities[i].Labels);
@@ -35,7 +42,7 @@ sealed class SeriesMerge
         }
 
         Outputs = [.. outputs];
-        _sources = Outputs.Length == identities.Count ? null : [.. sources.Select(s => s.ToArray())];
+        _sources = Outputs.Length == identities.Length ? null : [.. sources.Select(s => s.ToArray())];
     }
 
     public SeriesIdentity[] Outputs { get; private set; }
@@ -51,7 +58,7 @@ sealed class SeriesMerge
             return;
         }
 
-        var columns = new Column[_identities.Count];
+        var columns = new Column[_identities.Length];
         evaluation.ForEach(columns.Length, cost, (i, worker) => evaluateSource(i, columns[i] = worker.RentColumn(1), worker));
         int[] present = [.. Enumerable.Range(0, columns.Length).Where(i => !columns[i].IsEmpty)];
         var numbering = new LabelNumbering();
@@ -115,6 +122,19 @@ sealed class SeriesMerge
     }
 
     public static void ThrowSameLabels() => throw new QueryException("vector cannot contain metrics with the same labelset");
+
+    static bool AreAscending(SeriesIdentity[] identities)
+    {
+        for (var i = 1; i < identities.Length; i++)
+        {
+            if (identities[i - 1].Labels.CompareTo(identities[i].Labels) >= 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     static bool Only(int source, out int index)
     {

@@ -1,0 +1,96 @@
+using System.Runtime.ExceptionServices;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>
+/// A loop that all cores take part in: the thread that runs it, and as many others as come before it is over. Each takes the next few
+/// indices, so that none waits long for the last; one that comes late does nothing, and is not waited for.
+/// </summary>
+sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> body)
+{
+    /// <summary>Indices that are taken at once; fewer where each core would get few.</summary>
+    const int MostAtOnce = 8;
+
+    readonly object _lock = new();
+    readonly int _atOnce = Math.Clamp(count / (Environment.ProcessorCount * 8), 1, MostAtOnce);
+    int _next;
+    int _helpers;
+    bool _isOver;
+    Exception? _failure;
+
+    /// <exception cref="Exception">The first that the body threw.</exception>
+    public void Run()
+    {
+        for (var helpers = Math.Min(Environment.ProcessorCount, count / _atOnce) - 1; helpers > 0; helpers--)
+        {
+            Task.Factory.StartNew(Help, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
+        }
+
+        TakePart();
+        lock (_lock)
+        {
+            _isOver = true;
+            while (_helpers > 0)
+            {
+                Monitor.Wait(_lock);
+            }
+        }
+
+        if (_failure is not null)
+        {
+            ExceptionDispatchInfo.Throw(_failure);
+        }
+    }
+
+    void Help()
+    {
+        lock (_lock)
+        {
+            if (_isOver)
+            {
+                return;
+            }
+
+            _helpers++;
+        }
+
+        TakePart();
+        lock (_lock)
+        {
+            if (--_helpers == 0)
+            {
+                Monitor.Pulse(_lock);
+            }
+        }
+    }
+
+    void TakePart()
+    {
+        var worker = evaluation.Rent();
+        try
+        {
+            int from;
+            while ((from = Interlocked.Add(ref _next, _atOnce) - _atOnce) < count)
+            {
+                evaluation.ThrowIfOver();
+                for (var i = from; i < Math.Min(count, from + _atOnce); i++)
+                {
+                    body(i, worker);
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            // Nobody goes on; a cancellation tells less than what may have caused it.
+            Volatile.Write(ref _next, count);
+            lock (_lock)
+            {
+                _failure = _failure is null or OperationCanceledException ? e : _failure;
+            }
+        }
+        finally
+        {
+            evaluation.Return(worker);
+        }
+    }
+}
