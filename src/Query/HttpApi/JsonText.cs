@@ -15,7 +15,13 @@ sealed class JsonText : IDisposable
     /// <summary>A sample at its longest.</summary>
     const int MaxNumber = GoNumber.MaxLength + 32;
 
+    /// <summary>A bracket, a time at its longest and a comma.</summary>
+    const int PointStartSize = 28;
+    const int MaxPointStarts = 12_000;
+
     byte[] _buffer = ArrayPool<byte>.Shared.Rent(4096);
+    (long Time, int Length)[] _pointStarts = [];
+    byte[] _pointTexts = [];
 
     public int Length { get; private set; }
 
@@ -67,12 +73,13 @@ sealed class JsonText : IDisposable
     }
 
     /// <summary>A sample: <c>[seconds,"value"]</c>.</summary>
-    public JsonText Point(long milliseconds, double value)
+    /// <param name="index">Which of its series: those at the same place of others have the same time, as a rule.</param>
+    public JsonText Point(int index, long milliseconds, double value)
     {
+        var start = PointStart(index, milliseconds);
         var room = Room(MaxNumber);
-        room[0] = (byte)'[';
-        var at = 1 + Seconds(milliseconds, room[1..]);
-        room[at++] = (byte)',';
+        start.CopyTo(room);
+        var at = start.Length;
         at += Quoted(value, room[at..]);
         room[at++] = (byte)']';
         Length += at;
@@ -197,6 +204,29 @@ sealed class JsonText : IDisposable
         : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
 
     static readonly SearchValues<byte> s_escaped = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
+
+    // The bracket, the time and the comma.
+    ReadOnlySpan<byte> PointStart(int index, long milliseconds)
+    {
+        index = index < MaxPointStarts ? index : 0;
+        if (index >= _pointStarts.Length)
+        {
+            Array.Resize(ref _pointStarts, Math.Max(64, index * 2));
+            Array.Resize(ref _pointTexts, _pointStarts.Length * PointStartSize);
+        }
+
+        ref var start = ref _pointStarts[index];
+        var text = _pointTexts.AsSpan(index * PointStartSize, PointStartSize);
+        if (start.Length == 0 || start.Time != milliseconds)
+        {
+            text[0] = (byte)'[';
+            var length = 1 + Seconds(milliseconds, text[1..]);
+            text[length++] = (byte)',';
+            start = (milliseconds, length);
+        }
+
+        return text[..start.Length];
+    }
 
     static int Quoted(double value, Span<byte> room)
     {

@@ -83,7 +83,7 @@ static class ResultWriter
         var values = series.Values.Span;
         for (var i = 0; i < values.Length; i++)
         {
-            json.Raw(i == 0 ? ",\"values\":["u8 : ","u8).Point(times[i], values[i]);
+            json.Raw(i == 0 ? ",\"values\":["u8 : ","u8).Point(i, times[i], values[i]);
         }
 
         if (values.Length > 0)

@@ -13,6 +13,7 @@ public sealed class PromqlEngine : IDisposable
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
     readonly MemoryGate _memory;
+    readonly QueryBuffers _buffers = new();
     readonly QueryThreads _threads;
 
     public PromqlEngine(EngineOptions options)
@@ -163,7 +164,7 @@ public sealed class PromqlEngine : IDisposable
         var plan = Plan(run, cancellationToken);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
-        await using var evaluation = new Evaluation(run.Querier, Options, _memory, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
+        await using var evaluation = new Evaluation(run.Querier, Options, _memory, _buffers, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
         {
             Deadline = deadline,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,

@@ -5,7 +5,7 @@ namespace Observe.Query.Promql.Execution;
 
 /// <summary>One query on its way: where it reads from, what it may use and has used, and the workers that compute it.</summary>
 sealed class Evaluation(
-    IQuerier querier, EngineOptions options, MemoryGate memory, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
+    IQuerier querier, EngineOptions options, MemoryGate memory, QueryBuffers buffers, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
     readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -24,6 +24,8 @@ sealed class Evaluation(
     public EngineOptions Options { get; } = options;
 
     public IQuerier Querier { get; } = querier;
+
+    public QueryBuffers Buffers { get; } = buffers;
 
     public long LookbackMs { get; } = lookbackMs;
 
@@ -204,6 +206,7 @@ sealed class Evaluation(
             await selection.DisposeAsync();
         }
 
+        _workers.ForEach(worker => worker.GiveBack());
         memory.Take(-Interlocked.Exchange(ref _bytes, 0));
         _stop.Dispose();
     }

@@ -34,7 +34,7 @@ sealed class Worker(Evaluation evaluation)
         }
 
         Evaluation.AddBytes(Column.BytesOf(steps));
-        return new Column(steps);
+        return Evaluation.Buffers.TakeColumn(steps);
     }
 
     public void Return(Column column)
@@ -47,7 +47,7 @@ sealed class Worker(Evaluation evaluation)
         free.Push(column);
     }
 
-    public Window RentWindow() => _windows.TryPop(out var window) ? window : new Window();
+    public Window RentWindow() => _windows.TryPop(out var window) ? window : Evaluation.Buffers.TakeWindow();
 
     public void Return(Window window) => _windows.Push(window);
 
@@ -61,9 +61,12 @@ sealed class Worker(Evaluation evaluation)
         }
     }
 
-    public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : new SampleBatch();
+    public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : Evaluation.Buffers.TakeBatch();
 
     public void Return(SampleBatch batch) => _batches.Push(batch);
+
+    /// <summary>Leaves what it has to other queries; it is not used any more.</summary>
+    public void GiveBack() => Evaluation.Buffers.Keep(_columns.Values.SelectMany(free => free), _windows, _batches);
 
     /// <summary>Counts samples of work; throws when the query is to stop. Cheap enough for each step.</summary>
     public void Work(int samples)

@@ -108,6 +108,13 @@ sealed class Window
         LoadedTo = long.MinValue;
     }
 
+    /// <summary>Forgets all of a query.</summary>
+    public void Reset()
+    {
+        Clear();
+        (Labels, Site, Arguments, CountedBytes) = (default, default, [], 0);
+    }
+
     public void Load(SampleBatch batch)
     {
         LoadedTo = batch.Timestamps[batch.Count - 1];

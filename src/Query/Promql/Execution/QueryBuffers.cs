@@ -1,0 +1,115 @@
+using Observe.Query.Promql.Functions;
+using Observe.Store.Model;
+
+namespace Observe.Query.Promql.Execution;
+
+/// <summary>
+/// Columns, windows and batches that queries had and others are going to have: a dashboard asks for the same steps again and again, and
+/// what need not be allocated need not be collected. Holds little, and forgets all of it where something else is needed. Thread-safe.
+/// </summary>
+sealed class QueryBuffers
+{
+    const long MaxBytes = 4 << 20;
+    const long MaxWindowBytes = 64 << 10;
+
+    readonly Lock _lock = new();
+    readonly Dictionary<int, Stack<Column>> _columns = [];
+    readonly Stack<Window> _windows = [];
+    readonly Stack<SampleBatch> _batches = [];
+    long _bytes;
+
+    public Column TakeColumn(int steps)
+    {
+        lock (_lock)
+        {
+            if (_columns.TryGetValue(steps, out var free) && free.TryPop(out var column))
+            {
+                _bytes -= Column.BytesOf(steps);
+                return column;
+            }
+        }
+
+        return new Column(steps);
+    }
+
+    public Window TakeWindow()
+    {
+        lock (_lock)
+        {
+            if (_windows.TryPop(out var window))
+            {
+                _bytes -= window.Bytes;
+                return window;
+            }
+        }
+
+        return new Window();
+    }
+
+    public SampleBatch TakeBatch()
+    {
+        lock (_lock)
+        {
+            return _batches.TryPop(out var batch) ? batch : new SampleBatch();
+        }
+    }
+
+    /// <summary>Takes back what a worker had; nobody uses it any more.</summary>
+    public void Keep(IEnumerable<Column> columns, IEnumerable<Window> windows, IEnumerable<SampleBatch> batches)
+    {
+        lock (_lock)
+        {
+            foreach (var column in columns)
+            {
+                if (!HasRoom(Column.BytesOf(column.Steps)))
+                {
+                    break;
+                }
+
+                column.Clear();
+                if (!_columns.TryGetValue(column.Steps, out var free))
+                {
+                    _columns[column.Steps] = free = new Stack<Column>();
+                }
+
+                free.Push(column);
+            }
+
+            foreach (var window in windows)
+            {
+                if (window.Bytes <= MaxWindowBytes && HasRoom(window.Bytes))
+                {
+                    window.Reset();
+                    _windows.Push(window);
+                }
+            }
+
+            foreach (var batch in batches)
+            {
+                // One of histograms would keep them.
+                if (batch.Kind == SampleKind.Float && _batches.Count < 2 * Environment.ProcessorCount)
+                {
+                    _batches.Push(batch);
+                }
+            }
+        }
+    }
+
+    bool HasRoom(long bytes)
+    {
+        if (bytes > MaxBytes)
+        {
+            return false;
+        }
+
+        if (_bytes + bytes > MaxBytes)
+        {
+            _columns.Clear();
+            _windows.Clear();
+            _bytes = 0;
+        }
+
+        _bytes += bytes;
+        return true;
+    }
+}
