@@ -12,8 +12,11 @@ namespace Observe.Query.HttpApi;
 /// </remarks>
 sealed class JsonText : IDisposable
 {
-    /// <summary>A sample at its longest.</summary>
-    const int MaxNumber = GoNumber.MaxLength + 32;
+    const int MaxNumber = GoNumber.MaxLength + 2;
+
+    /// <summary>A sample at its longest: a comma, its time, and a value, which has an exponent where it would be longer than others.</summary>
+    const int MaxPoint = PointStartSize + 32;
+    const int PointsAtOnce = 64;
 
     /// <summary>A bracket, a time at its longest and a comma.</summary>
     const int PointStartSize = 28;
@@ -72,17 +75,30 @@ sealed class JsonText : IDisposable
         return this;
     }
 
-    /// <summary>A sample: <c>[seconds,"value"]</c>.</summary>
-    /// <param name="index">Which of its series: those at the same place of others have the same time, as a rule.</param>
-    public JsonText Point(int index, long milliseconds, double value)
+    /// <summary>Samples with commas between them: <c>[seconds,"value"]</c>.</summary>
+    public JsonText Points(ReadOnlySpan<long> milliseconds, ReadOnlySpan<double> values)
     {
-        var start = PointStart(index, milliseconds);
-        var room = Room(MaxNumber);
-        start.CopyTo(room);
-        var at = start.Length;
-        at += Quoted(value, room[at..]);
-        room[at++] = (byte)']';
-        Length += at;
+        for (var first = 0; first < values.Length; first += PointsAtOnce)
+        {
+            var room = Room((PointsAtOnce * MaxPoint) + MaxNumber);
+            var at = 0;
+            for (var i = first; i < Math.Min(values.Length, first + PointsAtOnce); i++)
+            {
+                if (i > 0)
+                {
+                    room[at++] = (byte)',';
+                }
+
+                var start = PointStart(i, milliseconds[i]);
+                start.CopyTo(room[at..]);
+                at += start.Length;
+                at += Quoted(values[i], room[at..]);
+                room[at++] = (byte)']';
+            }
+
+            Length += at;
+        }
+
         return this;
     }
 
@@ -205,7 +221,7 @@ sealed class JsonText : IDisposable
 
     static readonly SearchValues<byte> s_escaped = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
 
-    // The bracket, the time and the comma.
+    // The bracket, the time and the comma. Samples at the same place of other series have the same time, as a rule.
     ReadOnlySpan<byte> PointStart(int index, long milliseconds)
     {
         index = index < MaxPointStarts ? index : 0;

@@ -81,14 +81,9 @@ static class ResultWriter
         json.Raw("{\"metric\":"u8).LabelSet(series.Labels);
         var times = series.Timestamps.Span;
         var values = series.Values.Span;
-        for (var i = 0; i < values.Length; i++)
-        {
-            json.Raw(i == 0 ? ",\"values\":["u8 : ","u8).Point(i, times[i], values[i]);
-        }
-
         if (values.Length > 0)
         {
-            json.Raw("]"u8);
+            json.Raw(",\"values\":["u8).Points(times, values).Raw("]"u8);
         }
 
         var histogramTimes = series.HistogramTimestamps.Span;

@@ -32,10 +32,19 @@ public static class Varint
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong ReadUnsigned(ReadOnlySpan<byte> source, out int size)
     {
-        if (source.Length > 0 && source[0] < 0x80)
+        if (source.Length > 1)
         {
-            size = 1;
-            return source[0];
+            if (source[0] < 0x80)
+            {
+                size = 1;
+                return source[0];
+            }
+
+            if (source[1] < 0x80)
+            {
+                size = 2;
+                return (source[0] & 0x7fu) | ((ulong)source[1] << 7);
+            }
         }
 
         return ReadLong(source, out size);
