@@ -13,6 +13,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
     double[][] _arguments = [];
     SeriesMerge? _merge;
     readonly bool _isConstantTime = name is "rate" or "increase" or "delta" or "irate" or "idelta" or "count_over_time" or "last_over_time";
+    readonly bool _tracksDrops = name is "rate" or "increase" or "resets";
     bool _tracksStarts;
     bool _typeLabels;
     long _lookback;
@@ -86,7 +87,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         var window = worker.RentWindow();
         window.Clear();
         window.Labels = source.Series[series].Labels;
-        window.TracksStarts = _tracksStarts;
+        (window.TracksStarts, window.TracksDrops) = (_tracksStarts, _tracksDrops);
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
         window.Site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         if (window.Arguments.Length != _arguments.Length)

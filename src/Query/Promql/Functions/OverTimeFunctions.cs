@@ -166,7 +166,7 @@ static class OverTimeFunctions
             window.Site.InvalidQuantile(quantile);
         }
 
-        return HasFloats(window) ? Quantile.Of(quantile, window.Values.ToArray()) : Point.None;
+        return HasFloats(window) ? Quantile.Of(quantile, window.CopyOfValues()) : Point.None;
     }
 
     public static Point MedianAbsoluteDeviation(Window window)
@@ -176,10 +176,13 @@ static class OverTimeFunctions
             return Point.None;
         }
 
-        var values = window.Values.ToArray();
-        if (Array.Exists(values, double.IsNaN))
+        var values = window.CopyOfValues();
+        foreach (var value in values)
         {
-            return double.NaN;
+            if (double.IsNaN(value))
+            {
+                return double.NaN;
+            }
         }
 
         var median = Quantile.Of(0.5, values);

@@ -3,7 +3,7 @@ namespace Observe.Query.Promql.Functions;
 /// <summary>Quantiles of plain values.</summary>
 static class Quantile
 {
-    /// <summary>Between the two nearest ranks by weight; sorts the values. NaN for none of them; infinite for a quantile outside 0..1.</summary>
+    /// <summary>Between the two nearest ranks by weight; changes the values' order. NaN for none of them; infinite for a quantile outside 0..1.</summary>
     public static double Of(double quantile, Span<double> values)
     {
         if (values.IsEmpty || double.IsNaN(quantile))
@@ -21,12 +21,92 @@ static class Quantile
             return double.PositiveInfinity;
         }
 
-        values.Sort();
         double n = values.Length;
         var rank = quantile * (n - 1);
         var lower = Math.Max(0, Math.Floor(rank));
         var upper = Math.Min(n - 1, lower + 1);
         var weight = rank - Math.Floor(rank);
-        return (values[(int)lower] * (1 - weight)) + (values[(int)upper] * weight);
+        var (low, high) = Ranks(values, (int)lower, (int)upper);
+        return (low * (1 - weight)) + (high * weight);
     }
+
+    /// <summary>Two neighbouring ranks, or twice the same; NaNs come first.</summary>
+    static (double Low, double High) Ranks(Span<double> values, int lower, int upper)
+    {
+        var numbers = 0;
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (double.IsNaN(values[i]))
+            {
+                (values[i], values[numbers]) = (values[numbers], values[i]);
+                numbers++;
+            }
+        }
+
+        var rest = values[numbers..];
+        if (lower >= numbers)
+        {
+            Select(rest, lower - numbers);
+        }
+
+        var low = values[lower];
+        if (upper == lower || upper < numbers)
+        {
+            return (low, values[upper]);
+        }
+
+        var high = double.PositiveInfinity;
+        foreach (var value in values[Math.Max(upper, numbers)..])
+        {
+            high = value < high ? value : high;
+        }
+
+        return (low, high);
+    }
+
+    /// <summary>Brings what has a rank to its place, what is less before it and what is more behind; there is no NaN.</summary>
+    static void Select(Span<double> values, int rank)
+    {
+        var (first, last) = (0, values.Length - 1);
+        for (var patience = 2 * System.Numerics.BitOperations.Log2((uint)values.Length | 1); first < last; patience--)
+        {
+            if (patience < 0)
+            {
+                // Pivots were bad again and again.
+                values[first..(last + 1)].Sort();
+                return;
+            }
+
+            var pivot = Middle(values[first], values[(first + last) / 2], values[last]);
+            var (i, j) = (first, last);
+            while (i <= j)
+            {
+                while (values[i] < pivot)
+                {
+                    i++;
+                }
+
+                while (values[j] > pivot)
+                {
+                    j--;
+                }
+
+                if (i <= j)
+                {
+                    (values[i], values[j]) = (values[j], values[i]);
+                    i++;
+                    j--;
+                }
+            }
+
+            if (rank > j && rank < i)
+            {
+                return;
+            }
+
+            (first, last) = rank <= j ? (first, j) : (i, last);
+        }
+    }
+
+    static double Middle(double a, double b, double c) => Math.Max(Math.Min(a, b), Math.Min(Math.Max(a, b), c));
 }

@@ -18,6 +18,7 @@ sealed class Window
     int[] _drops = new int[16];
     int _dropFirst;
     int _dropCount;
+    double[] _copy = [];
 
     /// <summary>The floats, for a loop of its own over several steps.</summary>
     public WindowRun<double> Floats => _floats;
@@ -30,6 +31,19 @@ sealed class Window
 
     public ReadOnlySpan<double> Values => _floats.Visible;
 
+    /// <summary>The values, to be changed; good until the next call.</summary>
+    public Span<double> CopyOfValues()
+    {
+        var values = Values;
+        if (_copy.Length < values.Length)
+        {
+            _copy = new double[values.Length * 2];
+        }
+
+        values.CopyTo(_copy);
+        return _copy.AsSpan(0, values.Length);
+    }
+
     public ReadOnlySpan<long> HistogramTimes => _histograms.VisibleTimes;
 
     public ReadOnlySpan<Histogram> Histograms => _histograms.Visible;
@@ -40,6 +54,9 @@ sealed class Window
     public ReadOnlySpan<long> HistogramStarts => TracksStarts ? _histograms.VisibleStarts : default;
 
     public bool TracksStarts { get; set; }
+
+    /// <summary>Whether <see cref="Drop"/> is going to be asked.</summary>
+    public bool TracksDrops { get; set; }
 
     /// <summary>The window's bounds, Unix milliseconds; the start exclusive, the end inclusive.</summary>
     public long RangeStart { get; set; }
@@ -83,7 +100,7 @@ sealed class Window
     public long LoadedTo { get; private set; }
 
     /// <summary>What its buffers take; they grow, and never shrink.</summary>
-    public long Bytes => _floats.Bytes + _histograms.Bytes;
+    public long Bytes => _floats.Bytes + _histograms.Bytes + (8L * _copy.Length);
 
     /// <summary>For who counts the memory: what was counted of <see cref="Bytes"/>.</summary>
     public long CountedBytes { get; set; }
@@ -147,7 +164,11 @@ sealed class Window
             }
 
             _floats.Loaded += batch.Count;
-            FindDrops(Math.Max(from, _floats.First + 1));
+            if (TracksDrops)
+            {
+                FindDrops(Math.Max(from, _floats.First + 1));
+            }
+
             return;
         }
 
@@ -162,7 +183,7 @@ sealed class Window
                 continue;
             }
 
-            if (value < previous)
+            if (TracksDrops && value < previous)
             {
                 AddDrop(at);
             }
@@ -188,7 +209,7 @@ sealed class Window
         LoadedTo = time;
         Shift(_floats.Reserve(1, TracksStarts));
         var at = _floats.Loaded;
-        if (at > _floats.First && value < _floats.Buffer[at - 1])
+        if (TracksDrops && at > _floats.First && value < _floats.Buffer[at - 1])
         {
             AddDrop(at);
         }

@@ -119,6 +119,35 @@ public class ArithmeticTests
         Assert.Equal(expected, Quantile.Of(quantile, values));
 
     [Fact]
+    public void A_quantile_is_that_of_the_sorted_values()
+    {
+        var random = new Random(11);
+        for (var round = 0; round < 20_000; round++)
+        {
+            var kinds = random.Next(1, 30);
+            var values = new double[random.Next(1, 60)];
+            for (var i = 0; i < values.Length; i++)
+            {
+                values[i] = (round % 5) switch
+                {
+                    0 => random.NextDouble(),
+                    1 => random.Next(kinds),
+                    2 => i < values.Length / 2 ? i : values.Length - i,
+                    3 => random.Next(10) == 0 ? double.NaN : random.Next(kinds),
+                    _ => random.Next(10) switch { 0 => double.PositiveInfinity, 1 => double.NegativeInfinity, _ => random.NextDouble() },
+                };
+            }
+
+            var quantile = random.Next(4) switch { 0 => 0, 1 => 1, _ => random.NextDouble() };
+            double[] sorted = [.. values.Order()];
+            var rank = quantile * (sorted.Length - 1);
+            var (low, weight) = ((int)Math.Floor(rank), rank - Math.Floor(rank));
+            var expected = (sorted[low] * (1 - weight)) + (sorted[Math.Min(sorted.Length - 1, low + 1)] * weight);
+            Assert.Equal(expected, Quantile.Of(quantile, values));
+        }
+    }
+
+    [Fact]
     public void A_classic_histogram_whose_counts_fall_is_mended_and_told()
     {
         ClassicBucket[] buckets = [new(double.PositiveInfinity, 10), new(1, 4), new(2, 3), new(4, 8)];

@@ -94,7 +94,7 @@ public class RangeFunctionsTests
             batch.Values[i] = double.Parse(points[i][1], System.Globalization.CultureInfo.InvariantCulture);
         }
 
-        return Prepare(new Window(), batch, end);
+        return Prepare(new Window { TracksDrops = true }, batch, end);
     }
 
     static Window Prepare(Window window, SampleBatch batch, long end)

@@ -25,7 +25,7 @@ public class WindowTests
                 samples.Add((time, i % 17 == 3 ? StaleMarker.Value : Math.Round(values[i])));
             }
 
-            var window = new Window();
+            var window = new Window { TracksDrops = true };
             window.Clear();
             var batch = new SampleBatch(batchSize);
             var loaded = 0;
