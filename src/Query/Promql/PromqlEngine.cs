@@ -10,6 +10,9 @@ namespace Observe.Query.Promql;
 /// <summary>Evaluates PromQL over any querier. Thread-safe; one for a process, since it holds the gate of concurrent queries.</summary>
 public sealed class PromqlEngine : IDisposable
 {
+    /// <summary>Characters of a query that has few operators, so that it stops at once when it is told to.</summary>
+    const int SmallText = 300;
+
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
     readonly MemoryGate _memory;
@@ -98,7 +101,7 @@ public sealed class PromqlEngine : IDisposable
             await _gate.WaitAsync(either.Token);
             where = "expression evaluation";
             var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-            var evaluation = HeldAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), either.Token);
+            var evaluation = HeldAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), run.Text.Length <= SmallText);
             try
             {
                 var result = await evaluation.WaitAsync(either.Token);
@@ -125,11 +128,11 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
-    async Task<QueryResult> HeldAsync(Func<Task<QueryResult>> query, CancellationToken cancellationToken)
+    async Task<QueryResult> HeldAsync(Func<Task<QueryResult>> query, bool isSmall)
     {
         try
         {
-            return await _threads.RunAsync(query, cancellationToken);
+            return await _threads.RunAsync(query, mayStay: isSmall);
         }
         finally
         {

@@ -17,7 +17,8 @@ readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunk
 /// <param name="range">Series without a chunk in it are left out.</param>
 sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range) : IDisposable
 {
-    const int SlabSize = 1_024;
+    /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
+    const int SlabSize = 4_096;
 
     readonly List<ChunkMeta[]> _slabs = [];
     BlockEntry[] _entries = [];
@@ -125,7 +126,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
 
         if (_slabs.Count == 0 || _slabs[^1].Length - _slabUsed < count)
         {
-            _slabs.Add(ArrayPool<ChunkMeta>.Shared.Rent(Math.Max(count, SlabSize)));
+            _slabs.Add(ArrayPool<ChunkMeta>.Shared.Rent(Math.Max(count, SlabSize >> Math.Max(0, 6 - (2 * _slabs.Count)))));
             _slabUsed = 0;
         }
 
@@ -166,6 +167,7 @@ sealed class EntryMerge
         (_at, _others) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
         for (var i = 0; i < blocks.Length; i++)
         {
+            Left += blocks[i].Count;
             if (blocks[i].Count > 0)
             {
                 _others.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
@@ -174,6 +176,9 @@ sealed class EntryMerge
 
         Least();
     }
+
+    /// <summary>Entries that were not given yet: as many series at most.</summary>
+    public int Left { get; private set; }
 
     /// <param name="members">Gets the series' members at its end.</param>
     public bool Next(out SeriesKey key, List<BlockMember> members)
@@ -188,6 +193,7 @@ sealed class EntryMerge
         {
             var (entries, at) = (_blocks[_least], _at[_least]++);
             members.Add(new BlockMember(_least, entries[at].Chunks));
+            Left--;
             if (at + 1 == entries.Count)
             {
                 Least();

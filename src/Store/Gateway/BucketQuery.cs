@@ -27,12 +27,12 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     readonly List<LocalSelection> _local = [];
 
     /// <summary>Series that go out together.</summary>
-    sealed class SeriesBatch
+    sealed class SeriesBatch(int capacity)
     {
         /// <summary>What it is, and the number of the first member; the members end where the next series' begin.</summary>
-        public List<(SeriesKey Key, int First)> Series { get; } = [];
+        public List<(SeriesKey Key, int First)> Series { get; } = new(capacity);
 
-        public List<BlockMember> Members { get; } = [];
+        public List<BlockMember> Members { get; } = new(capacity);
 
         public Series[] Opened { get; set; } = [];
 
@@ -239,7 +239,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
     static SeriesBatch? NextBatch(EntryMerge merge, SeriesKey? after)
     {
-        var batch = new SeriesBatch();
+        var batch = new SeriesBatch(Math.Min(BatchSeries, merge.Left));
         var chunks = 0;
         while (batch.Series.Count < BatchSeries && chunks < BatchChunks)
         {

@@ -11,15 +11,35 @@ sealed class QueryThreads(int most) : TaskScheduler, IDisposable
     readonly Queue<Task> _tasks = new();
     int _threads;
     int _idle;
+    int _guests;
     bool _stopped;
 
     public override int MaximumConcurrencyLevel => most;
 
     /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
-    public Task<T> RunAsync<T>(Func<Task<T>> query, CancellationToken cancellationToken)
+    /// <param name="mayStay">
+    /// The query is small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns when the
+    /// query first waits for something.
+    /// </param>
+    public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayStay)
     {
-        var share = new ConcurrentExclusiveSchedulerPair(this, Environment.ProcessorCount).ConcurrentScheduler;
-        return Task.Factory.StartNew(query, cancellationToken, TaskCreationOptions.DenyChildAttach, share).Unwrap();
+        var share = new QueryShare(this, Environment.ProcessorCount);
+        var task = new Task<Task<T>>(query, TaskCreationOptions.DenyChildAttach);
+        if (!mayStay || Interlocked.Exchange(ref _guests, 1) == 1)
+        {
+            task.Start(share);
+            return task.Unwrap();
+        }
+
+        try
+        {
+            share.RunHere(task);
+            return task.Unwrap();
+        }
+        finally
+        {
+            Volatile.Write(ref _guests, 0);
+        }
     }
 
     /// <summary>Threads end when nothing is left to do.</summary>
@@ -88,5 +108,113 @@ sealed class QueryThreads(int most) : TaskScheduler, IDisposable
             _threads--;
             return null;
         }
+    }
+}
+
+/// <summary>What one query may have of the threads: it computes on so many at a time.</summary>
+sealed class QueryShare(QueryThreads threads, int most) : TaskScheduler
+{
+    [ThreadStatic]
+    static QueryShare? t_current;
+
+    readonly Queue<Task> _tasks = new();
+    int _running;
+
+    public override int MaximumConcurrencyLevel => most;
+
+    /// <summary>Runs a task on the current thread, whatever that is, as if it were one of the query's.</summary>
+    public void RunHere(Task task)
+    {
+        lock (_tasks)
+        {
+            _running++;
+        }
+
+        var before = t_current;
+        t_current = this;
+        try
+        {
+            task.RunSynchronously(this);
+        }
+        finally
+        {
+            t_current = before;
+        }
+
+        // What was left waiting because of it.
+        Leave();
+    }
+
+    protected override void QueueTask(Task task)
+    {
+        lock (_tasks)
+        {
+            _tasks.Enqueue(task);
+            if (_running == most)
+            {
+                return;
+            }
+
+            _running++;
+        }
+
+        Begin();
+    }
+
+    // One that stands in the queue as well is passed over there.
+    protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => t_current == this && TryExecuteTask(task);
+
+    protected override IEnumerable<Task> GetScheduledTasks()
+    {
+        lock (_tasks)
+        {
+            return [.. _tasks];
+        }
+    }
+
+    void Begin() => Task.Factory.StartNew(Process, CancellationToken.None, TaskCreationOptions.DenyChildAttach, threads);
+
+    void Process()
+    {
+        t_current = this;
+        try
+        {
+            while (Next() is { } task)
+            {
+                TryExecuteTask(task);
+            }
+        }
+        finally
+        {
+            t_current = null;
+        }
+    }
+
+    Task? Next()
+    {
+        lock (_tasks)
+        {
+            if (_tasks.TryDequeue(out var task))
+            {
+                return task;
+            }
+
+            _running--;
+            return null;
+        }
+    }
+
+    void Leave()
+    {
+        lock (_tasks)
+        {
+            if (_tasks.Count == 0)
+            {
+                _running--;
+                return;
+            }
+        }
+
+        Begin();
     }
 }

@@ -44,6 +44,8 @@ sealed record KnownDifference(string Reason, string? Query = null, string? Text 
         new("of several notes that an operator has at a step, Prometheus keeps the last series'; here are all",
             Query: " ([-+*/%^<>=!]=?|atan2) ", Text: "^too much: .*(incompatible (bucket layout|sample types) encountered for binary operator|mismatched custom buckets)"),
         new("what is not needed is not evaluated for the sake of its warnings", Query: " (and|or|unless|atan2|[-+*/%^<>=!]=?) |absent", Text: "^missing"),
+        new("Prometheus evaluates a subquery at @ over the whole range, and speaks of the largest of an aggregation's parameters there; here, of those that are needed",
+            Query: "quantile .*\\] @", Text: "quantile value should be between 0 and 1"),
         new("what NaN observations do to histogram_quantile and histogram_fraction is said of the histogram since a00cd51b47; before, of the first argument",
             Query: "histogram_(quantile|fraction)", Text: "NaN observations"),
     ];
