@@ -19,8 +19,8 @@ public sealed class QueriesOfDeathTests(ITestOutputHelper output) : IDisposable
     const int Clients = 4;
     const int MemoryMiB = 512;
 
-    /// <summary>What .NET takes for its heap in a container of 512 MiB: three quarters.</summary>
-    const string HeapLimit = "0x18000000";
+    /// <summary>What .NET takes for its heap in a container of 512 MiB: three quarters. Hexadecimal, which a native program reads without 0x only.</summary>
+    const string HeapLimit = "18000000";
 
     static readonly TimeSpan s_limit = TimeSpan.FromSeconds(1);
 

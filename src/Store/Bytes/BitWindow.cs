@@ -29,6 +29,11 @@ static class BitWindow
     [MethodImpl(MethodImplOptions.NoInlining)]
     static ulong Tail(ReadOnlySpan<byte> bytes, int index)
     {
+        if (bytes.Length >= 8)
+        {
+            return index < bytes.Length ? BinaryPrimitives.ReadUInt64BigEndian(bytes[^8..]) << (8 * (index - bytes.Length + 8)) : 0;
+        }
+
         ulong word = 0;
         for (var i = index; i < bytes.Length; i++)
         {

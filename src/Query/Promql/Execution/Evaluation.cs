@@ -88,6 +88,8 @@ sealed class Evaluation(
 
     public void Return(Worker worker)
     {
+        // Who is over the limit with this learns of it at the end of the loop.
+        NoteSamples(worker.TakeHeld(), 0);
         lock (_workers)
         {
             _idle.Push(worker);
@@ -122,10 +124,12 @@ sealed class Evaluation(
             }
 
             Return(worker);
+            HoldSamples(0);
             return;
         }
 
         new ParallelLoop(this, count, body).Run();
+        HoldSamples(0);
     }
 
     public void AddSeries(int count)
@@ -166,7 +170,16 @@ sealed class Evaluation(
     /// <param name="transient">Samples of the window at hand, which count for the moment only.</param>
     public void HoldSamples(long count, long transient = 0)
     {
-        var now = Interlocked.Add(ref _samples, count) + transient;
+        if (NoteSamples(count, transient) > Options.MaxSamples && Options.MaxSamples > 0)
+        {
+            throw new LimitException(
+                $"query processing would load too many samples into memory in query execution: more than {Options.MaxSamples} (--query.max-samples)");
+        }
+    }
+
+    long NoteSamples(long count, long transient)
+    {
+        var now = (count == 0 ? Volatile.Read(ref _samples) : Interlocked.Add(ref _samples, count)) + transient;
         var peak = Volatile.Read(ref _peakSamples);
         while (now > peak)
         {
@@ -179,11 +192,7 @@ sealed class Evaluation(
             peak = seen;
         }
 
-        if (now > Options.MaxSamples && Options.MaxSamples > 0)
-        {
-            throw new LimitException(
-                $"query processing would load too many samples into memory in query execution: more than {Options.MaxSamples} (--query.max-samples)");
-        }
+        return now;
     }
 
     public Annotations MergedAnnotations()

@@ -123,7 +123,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
     {
         var samples = column.SampleCount();
         worker.CountRead(samples);
-        worker.Evaluation.HoldSamples(samples);
+        worker.HoldSamples(samples);
         worker.CountColumn(Scope, column, samples);
     }
 }

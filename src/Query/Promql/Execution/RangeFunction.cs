@@ -101,7 +101,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
         }
 
         worker.Return(window);
-        worker.Evaluation.HoldSamples(column.SampleCount());
+        worker.HoldSamples(column.SampleCount());
         if (column.Floats > 0 && (name is "rate" or "increase"))
         {
             AskWhetherCounter(window);

@@ -7,12 +7,14 @@ namespace Observe.Query.Promql.Execution;
 sealed class Worker(Evaluation evaluation)
 {
     const int CheckEvery = 4096;
+    const int HeldTogether = 64;
 
     readonly Dictionary<int, Stack<Column>> _columns = [];
     readonly Stack<Window> _windows = [];
     readonly Stack<SampleBatch> _batches = [];
     readonly long[]? _samplesAtStep = evaluation.StatisticsSteps > 0 ? new long[evaluation.StatisticsSteps] : null;
     int _sinceCheck;
+    long _held;
 
     public Evaluation Evaluation { get; } = evaluation;
 
@@ -77,6 +79,24 @@ sealed class Worker(Evaluation evaluation)
             _sinceCheck = 0;
             Evaluation.ThrowIfOver();
         }
+    }
+
+    /// <summary>As that of the evaluation, which is told now and then: all workers count there.</summary>
+    public void HoldSamples(long count)
+    {
+        _held += count;
+        if (_held >= HeldTogether)
+        {
+            Evaluation.HoldSamples(TakeHeld());
+        }
+    }
+
+    /// <summary>What the evaluation was not told yet.</summary>
+    public long TakeHeld()
+    {
+        var held = _held;
+        _held = 0;
+        return held;
     }
 
     /// <summary>Statistics: samples that all steps together consumed.</summary>
