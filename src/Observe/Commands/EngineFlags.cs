@@ -12,7 +12,7 @@ sealed class EngineFlags
     readonly Option<long> _samples = Flags.Long("--query.max-samples", "samples a query may hold at once (default 50000000)", 50_000_000);
     readonly Option<long> _series = Flags.Long("--query.max-series", "series a query may touch (default 5000000)", new EngineOptions().MaxSeries);
     readonly Option<long> _bytes = Flags.Size("--query.max-bytes", "memory a query may take; 0: a quarter of the process's, 2GB at most", "0MB");
-    readonly Option<long> _totalBytes = Flags.Size("--query.max-total-bytes", "memory all queries may take together; 0: two fifths of the process's", "0MB");
+    readonly Option<long> _totalBytes = Flags.Size("--query.max-total-bytes", "memory all queries may take together; 0: a third of the process's", "0MB");
     readonly Option<long> _steps = Flags.Long("--query.max-steps", "evaluations of a range query or subquery (default 1000000)", new EngineOptions().MaxSteps);
     readonly Option<int> _length = Flags.Number("--query.max-query-length", "bytes of a query's text (default 16384)", 16_384);
     readonly Option<TimeSpan> _lookback = Flags.Span("--query.lookback-delta", "how far an instant selector looks back", "5m");

@@ -34,8 +34,16 @@ sealed partial class RoleHost : IDisposable
         _reloadTime = factory.CreateGauge(
             "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
         DotNetStats.Register(Registry);
+        KeepThreadForGuest();
         Logging = LoggerFactory.Create(ConfigureLogging);
         _log = Logging.CreateLogger("Observe." + char.ToUpperInvariant(name[0]) + name[1..]);
+    }
+
+    // A small query computes on a thread of the pool (PromqlEngine): there are as many as ever beside it.
+    static void KeepThreadForGuest()
+    {
+        ThreadPool.GetMinThreads(out _, out var ports);
+        ThreadPool.SetMinThreads(Environment.ProcessorCount + 1, ports);
     }
 
     readonly Gauge _reloadSuccessful;

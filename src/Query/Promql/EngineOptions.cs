@@ -21,8 +21,8 @@ public sealed record EngineOptions
     /// <summary>Bytes that a query may hold for results, those on the way included (<c>--query.max-bytes</c>): a quarter of the process's memory, 2 GiB at most.</summary>
     public long MaxBytes { get; init; } = Math.Min(2L << 30, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
 
-    /// <summary>The same for all queries that run at once (<c>--query.max-total-bytes</c>): two fifths of the process's memory, which it shares with samples in memory, caches, and what is not yet collected.</summary>
-    public long MaxTotalBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 5 * 2;
+    /// <summary>The same for all queries that run at once (<c>--query.max-total-bytes</c>): a third of the process's memory, which it shares with samples in memory, caches, and what is not yet collected.</summary>
+    public long MaxTotalBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3;
 
     /// <summary>Bytes of UTF-8 of a query's text (<c>--query.max-query-length</c>).</summary>
     public int MaxQueryLength { get; init; } = 16 * 1024;
