@@ -163,9 +163,16 @@ public abstract class QuerierSuite
     {
         var histogram = new Histogram
         {
-            IsInteger = true, Schema = 1, ZeroThreshold = 0.001, ZeroCount = 2, Count = 12, Sum = 18.4,
-            PositiveSpans = [new(0, 2), new(1, 2)], PositiveBuckets = [1, 2, 1, 1],
-            NegativeSpans = [new(0, 2), new(1, 1)], NegativeBuckets = [1, 2, 2],
+            IsInteger = true,
+            Schema = 1,
+            ZeroThreshold = 0.001,
+            ZeroCount = 2,
+            Count = 12,
+            Sum = 18.4,
+            PositiveSpans = [new(0, 2), new(1, 2)],
+            PositiveBuckets = [1, 2, 1, 1],
+            NegativeSpans = [new(0, 2), new(1, 1)],
+            NegativeBuckets = [1, 2, 2],
         };
         var later = histogram.Copy();
         (later.Count, later.PositiveBuckets[3]) = (13, 2);

@@ -1,10 +1,10 @@
 using System.CommandLine;
+using Microsoft.Extensions.Logging;
 using Observe.Hosting;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
 using Observe.Query.Promql;
 using Observe.Store.Api;
-using Microsoft.Extensions.Logging;
 using Prometheus;
 
 namespace Observe.Commands;

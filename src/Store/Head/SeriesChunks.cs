@@ -456,7 +456,12 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
 
             ClosedAt(index) = new ClosedChunk
             {
-                MinTime = series.OpenMinTime, MaxTime = series.MaxTime, At = at, Length = data.Length, Encoding = encoding, Next = series.Closed,
+                MinTime = series.OpenMinTime,
+                MaxTime = series.MaxTime,
+                At = at,
+                Length = data.Length,
+                Encoding = encoding,
+                Next = series.Closed,
             };
             series.Closed = index + 1;
         }

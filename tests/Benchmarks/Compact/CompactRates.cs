@@ -56,7 +56,9 @@ static class CompactRates
 
             var meta = writer.Finish(new BlockMeta
             {
-                Id = id, MinTime = from, MaxTime = to,
+                Id = id,
+                MinTime = from,
+                MaxTime = to,
                 Thanos = new ThanosSection { Labels = replicas ? new Dictionary<string, string> { ["replica"] = $"{i}" } : new Dictionary<string, string> { ["cluster"] = "a" } },
             })!;
             samples += meta.Stats.Samples;
@@ -68,8 +70,14 @@ static class CompactRates
             bucket,
             new CompactOptions
             {
-                Directory = Path.Combine(folder, "work"), Time = TimeProvider.System, Random = random, ConsistencyDelay = TimeSpan.Zero,
-                ReplicaLabels = ["replica"], Downsampling = downsample, FiveMinutesAfterMs = 1, OneHourAfterMs = long.MaxValue,
+                Directory = Path.Combine(folder, "work"),
+                Time = TimeProvider.System,
+                Random = random,
+                ConsistencyDelay = TimeSpan.Zero,
+                ReplicaLabels = ["replica"],
+                Downsampling = downsample,
+                FiveMinutesAfterMs = 1,
+                OneHourAfterMs = long.MaxValue,
                 LevelsMs = downsample ? [2 * TwoHours] : [TwoHours, TwoHours * (overlapping ? 2 : 3)],
             },
             new CompactMetrics(Prometheus.Metrics.NewCustomRegistry()),

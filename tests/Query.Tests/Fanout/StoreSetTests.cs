@@ -30,7 +30,10 @@ public sealed class StoreSetTests
         names.Ports = [Port(first), Port(second)];
         await using var set = new StoreSet(new StoreSetOptions
         {
-            Endpoints = ["dnssrvnoa+_grpc._tcp.store"], Time = time, Lookup = new DnsLookup([names.Address]), UnhealthyTimeout = TimeSpan.FromHours(1),
+            Endpoints = ["dnssrvnoa+_grpc._tcp.store"],
+            Time = time,
+            Lookup = new DnsLookup([names.Address]),
+            UnhealthyTimeout = TimeSpan.FromHours(1),
         });
         await set.RefreshAsync(default);
         Assert.Equal(2, set.Stores.Count(s => s.LastError is null));
@@ -69,7 +72,9 @@ public sealed class StoreSetTests
         names.Ports = [Port(store)];
         await using var set = new StoreSet(new StoreSetOptions
         {
-            Endpoints = ["dnssrvnoa+_grpc._tcp.store"], Time = time, Lookup = new DnsLookup([names.Address]),
+            Endpoints = ["dnssrvnoa+_grpc._tcp.store"],
+            Time = time,
+            Lookup = new DnsLookup([names.Address]),
         });
         await set.RefreshAsync(default);
         names.Ports = [];

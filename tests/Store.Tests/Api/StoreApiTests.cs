@@ -81,7 +81,8 @@ public sealed class StoreApiTests
         var store = new Observe.Store.Api.Wire.Store.StoreClient(channel);
         using var call = store.Series(new Observe.Store.Api.Wire.SeriesRequest
         {
-            MaxTime = 1, PartialResponseStrategy = Observe.Store.Api.Wire.PartialResponseStrategy.Abort,
+            MaxTime = 1,
+            PartialResponseStrategy = Observe.Store.Api.Wire.PartialResponseStrategy.Abort,
         });
         var error = await Assert.ThrowsAsync<Grpc.Core.RpcException>(() => call.ResponseStream.MoveNext(default));
         Assert.Equal((Grpc.Core.StatusCode.Aborted, "cluster x is missing"), (error.StatusCode, error.Status.Detail));
@@ -120,7 +121,8 @@ public sealed class StoreApiTests
         {
             var request = new Observe.Store.Api.Wire.SeriesRequest
             {
-                MaxTime = 10, SkipChunks = true,
+                MaxTime = 10,
+                SkipChunks = true,
                 ShardInfo = new Observe.Store.Api.Wire.ShardInfo { ShardIndex = shard, TotalShards = 3, By = true, Labels = { "i" } },
             };
             using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);

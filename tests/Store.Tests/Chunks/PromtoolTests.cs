@@ -89,8 +89,14 @@ public sealed class PromtoolTests
         var next = last.Copy();
         var extra = new Histogram
         {
-            Schema = last.Schema, CustomValues = last.CustomValues, ZeroThreshold = last.ZeroThreshold, CounterResetHint = last.CounterResetHint,
-            Count = step, Sum = step * 1.1, PositiveSpans = [new(random.Next(kind == "custom" ? 5 : 12), 1)], PositiveBuckets = [step],
+            Schema = last.Schema,
+            CustomValues = last.CustomValues,
+            ZeroThreshold = last.ZeroThreshold,
+            CounterResetHint = last.CounterResetHint,
+            Count = step,
+            Sum = step * 1.1,
+            PositiveSpans = [new(random.Next(kind == "custom" ? 5 : 12), 1)],
+            PositiveBuckets = [step],
         };
         next.Add(extra);
         next.IsInteger = last.IsInteger;

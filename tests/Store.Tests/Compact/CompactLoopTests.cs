@@ -287,7 +287,9 @@ public sealed class CompactLoopTests : IAsyncDisposable
 
         writer.Finish(new BlockMeta
         {
-            Id = id, MinTime = minTime, MaxTime = maxTime,
+            Id = id,
+            MinTime = minTime,
+            MaxTime = maxTime,
             Thanos = new ThanosSection { Labels = external.ToDictionary(), Source = "sidecar" },
         });
         await _blocks.UploadAsync(Path.Combine(_folder, id.ToString()), _time.GetUtcNow(), default);

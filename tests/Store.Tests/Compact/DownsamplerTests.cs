@@ -124,7 +124,10 @@ public sealed class DownsamplerTests : IDisposable
                 CounterResetHint = gauge ? CounterResetHint.Gauge : CounterResetHint.Unknown,
                 Schema = custom ? Histogram.CustomBucketsSchema : gauge && i > 1000 ? 1 : 2,
                 CustomValues = custom ? [1, 2] : null,
-                Count = counts.Sum(), Sum = counts.Sum() * 2, PositiveSpans = [new(0, 3)], PositiveBuckets = [.. counts],
+                Count = counts.Sum(),
+                Sum = counts.Sum() * 2,
+                PositiveSpans = [new(0, 3)],
+                PositiveBuckets = [.. counts],
             };
         }
 

@@ -95,7 +95,12 @@ public sealed class PlannerTests
     {
         var options = new CompactOptions
         {
-            Directory = "", Time = TimeProvider.System, Random = new Random(1), FiveMinutesAfterMs = 100, OneHourAfterMs = 1000, ReplicaLabels = ["replica"],
+            Directory = "",
+            Time = TimeProvider.System,
+            Random = new Random(1),
+            FiveMinutesAfterMs = 100,
+            OneHourAfterMs = 1000,
+            ReplicaLabels = ["replica"],
         };
         BlockMeta[] metas =
         [
@@ -107,7 +112,8 @@ public sealed class PlannerTests
 
         static BlockMeta Of(int id, long from, long to, long resolution, params int[] sources) => Meta(id) with
         {
-            MinTime = from, MaxTime = to,
+            MinTime = from,
+            MaxTime = to,
             Compaction = new BlockCompaction { Sources = [.. sources.Select(Id)] },
             Thanos = new ThanosSection { Downsample = new DownsampleSection { ResolutionMs = resolution } },
         };
@@ -118,15 +124,20 @@ public sealed class PlannerTests
     {
         var options = new CompactOptions
         {
-            Directory = "", Time = TimeProvider.System, Random = new Random(1),
-            RetentionRaw = TimeSpan.FromMilliseconds(100), RetentionFiveMinutes = TimeSpan.FromMilliseconds(500),
+            Directory = "",
+            Time = TimeProvider.System,
+            Random = new Random(1),
+            RetentionRaw = TimeSpan.FromMilliseconds(100),
+            RetentionFiveMinutes = TimeSpan.FromMilliseconds(500),
         };
         BlockMeta[] metas = [Of(1, 899, 0), Of(2, 900, 0), Of(3, 499, 300_000), Of(4, 500, 300_000), Of(5, 0, 3_600_000)];
         Assert.Equal([Id(1), Id(3)], Retention.Expired(metas, options, DateTimeOffset.FromUnixTimeMilliseconds(1000)).Select(m => m.Id));
 
         static BlockMeta Of(int id, long to, long resolution) => Meta(id) with
         {
-            MinTime = 0, MaxTime = to, Thanos = new ThanosSection { Downsample = new DownsampleSection { ResolutionMs = resolution } },
+            MinTime = 0,
+            MaxTime = to,
+            Thanos = new ThanosSection { Downsample = new DownsampleSection { ResolutionMs = resolution } },
         };
     }
 
@@ -134,7 +145,10 @@ public sealed class PlannerTests
 
     static BlockMeta Meta(int id, params (string Name, string Value)[] labels) => new()
     {
-        Id = Id(id), MinTime = 0, MaxTime = 1, Thanos = new ThanosSection { Labels = labels.ToDictionary(l => l.Name, l => l.Value) },
+        Id = Id(id),
+        MinTime = 0,
+        MaxTime = 1,
+        Thanos = new ThanosSection { Labels = labels.ToDictionary(l => l.Name, l => l.Value) },
     };
 
     static string[] Names(string blocks) => blocks.Split(' ', StringSplitOptions.RemoveEmptyEntries);

@@ -28,7 +28,12 @@ sealed class TestHead
         var head = await HeadBlock.OpenAsync(
             new HeadOptions
             {
-                Directory = Directory, Time = Time, BlockRangeMs = range, WalSyncInterval = TimeSpan.Zero, BlockCut = BlockCut, Disk = Disk,
+                Directory = Directory,
+                Time = Time,
+                BlockRangeMs = range,
+                WalSyncInterval = TimeSpan.Zero,
+                BlockCut = BlockCut,
+                Disk = Disk,
             },
             default);
         _opened.Add(head);

@@ -24,14 +24,25 @@ public sealed class HistogramArithmeticTests
     {
         var a = new Histogram
         {
-            Schema = 1, ZeroThreshold = 0.01, ZeroCount = 11, Count = 30, Sum = 2.345,
-            PositiveSpans = [new(0, 2), new(1, 3)], PositiveBuckets = [1, 0, 3, 4, 7],
-            NegativeSpans = [new(3, 2), new(3, 2)], NegativeBuckets = [3, 1, 5, 6],
+            Schema = 1,
+            ZeroThreshold = 0.01,
+            ZeroCount = 11,
+            Count = 30,
+            Sum = 2.345,
+            PositiveSpans = [new(0, 2), new(1, 3)],
+            PositiveBuckets = [1, 0, 3, 4, 7],
+            NegativeSpans = [new(3, 2), new(3, 2)],
+            NegativeBuckets = [3, 1, 5, 6],
         };
         var b = new Histogram
         {
-            Schema = 0, ZeroThreshold = 0.01, ZeroCount = 8, Count = 21, Sum = 1.234,
-            PositiveSpans = [new(0, 2), new(1, 2)], PositiveBuckets = [2, 3, 2, 5],
+            Schema = 0,
+            ZeroThreshold = 0.01,
+            ZeroCount = 8,
+            Count = 21,
+            Sum = 1.234,
+            PositiveSpans = [new(0, 2), new(1, 2)],
+            PositiveBuckets = [2, 3, 2, 5],
         };
         Assert.Equal(HistogramOutcome.Done, a.Add(b));
         Assert.Equal(0, a.Schema);

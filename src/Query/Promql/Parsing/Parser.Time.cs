@@ -186,10 +186,16 @@ sealed partial class Parser
 
     static readonly Dictionary<TokenKind, DurationOperator> DurationOperators = new()
     {
-        [TokenKind.Add] = DurationOperator.Add, [TokenKind.Sub] = DurationOperator.Sub, [TokenKind.Mul] = DurationOperator.Mul,
-        [TokenKind.Div] = DurationOperator.Div, [TokenKind.Mod] = DurationOperator.Mod, [TokenKind.Pow] = DurationOperator.Pow,
-        [TokenKind.Step] = DurationOperator.Step, [TokenKind.Range] = DurationOperator.Range,
-        [TokenKind.MaxOf] = DurationOperator.Max, [TokenKind.MinOf] = DurationOperator.Min,
+        [TokenKind.Add] = DurationOperator.Add,
+        [TokenKind.Sub] = DurationOperator.Sub,
+        [TokenKind.Mul] = DurationOperator.Mul,
+        [TokenKind.Div] = DurationOperator.Div,
+        [TokenKind.Mod] = DurationOperator.Mod,
+        [TokenKind.Pow] = DurationOperator.Pow,
+        [TokenKind.Step] = DurationOperator.Step,
+        [TokenKind.Range] = DurationOperator.Range,
+        [TokenKind.MaxOf] = DurationOperator.Max,
+        [TokenKind.MinOf] = DurationOperator.Min,
     };
 
     /// <summary>step(), range(), max_of(a, b) or min_of(a, b).</summary>

@@ -70,12 +70,24 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
 
     static readonly Dictionary<TokenKind, Operator> Operators = new()
     {
-        [TokenKind.Add] = Operator.Add, [TokenKind.Sub] = Operator.Sub, [TokenKind.Mul] = Operator.Mul, [TokenKind.Div] = Operator.Div,
-        [TokenKind.Mod] = Operator.Mod, [TokenKind.Pow] = Operator.Pow, [TokenKind.Atan2] = Operator.Atan2,
-        [TokenKind.Equal] = Operator.Equal, [TokenKind.NotEqual] = Operator.NotEqual, [TokenKind.Greater] = Operator.Greater,
-        [TokenKind.Less] = Operator.Less, [TokenKind.GreaterOrEqual] = Operator.GreaterOrEqual, [TokenKind.LessOrEqual] = Operator.LessOrEqual,
-        [TokenKind.And] = Operator.And, [TokenKind.Or] = Operator.Or, [TokenKind.Unless] = Operator.Unless,
-        [TokenKind.TrimUpper] = Operator.TrimUpper, [TokenKind.TrimLower] = Operator.TrimLower,
+        [TokenKind.Add] = Operator.Add,
+        [TokenKind.Sub] = Operator.Sub,
+        [TokenKind.Mul] = Operator.Mul,
+        [TokenKind.Div] = Operator.Div,
+        [TokenKind.Mod] = Operator.Mod,
+        [TokenKind.Pow] = Operator.Pow,
+        [TokenKind.Atan2] = Operator.Atan2,
+        [TokenKind.Equal] = Operator.Equal,
+        [TokenKind.NotEqual] = Operator.NotEqual,
+        [TokenKind.Greater] = Operator.Greater,
+        [TokenKind.Less] = Operator.Less,
+        [TokenKind.GreaterOrEqual] = Operator.GreaterOrEqual,
+        [TokenKind.LessOrEqual] = Operator.LessOrEqual,
+        [TokenKind.And] = Operator.And,
+        [TokenKind.Or] = Operator.Or,
+        [TokenKind.Unless] = Operator.Unless,
+        [TokenKind.TrimUpper] = Operator.TrimUpper,
+        [TokenKind.TrimLower] = Operator.TrimLower,
     };
 
     const int MulPrecedence = 5;
