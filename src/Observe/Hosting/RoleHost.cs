@@ -42,8 +42,8 @@ sealed partial class RoleHost : IDisposable
     // A small query computes on a thread of the pool (PromqlEngine): there are as many as ever beside it.
     static void KeepThreadForGuest()
     {
-        ThreadPool.GetMinThreads(out _, out var ports);
-        ThreadPool.SetMinThreads(Environment.ProcessorCount + 1, ports);
+        ThreadPool.GetMinThreads(out var workers, out var ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), ports);
     }
 
     readonly Gauge _reloadSuccessful;

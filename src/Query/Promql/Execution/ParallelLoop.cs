@@ -54,6 +54,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
             _helpers++;
         }
 
+        // Throws nothing: whoever runs the loop waits for the count.
         TakePart();
         lock (_lock)
         {
@@ -66,9 +67,10 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
 
     void TakePart()
     {
-        var worker = evaluation.Rent();
+        Worker? worker = null;
         try
         {
+            worker = evaluation.Rent();
             int from;
             while ((from = Interlocked.Add(ref _next, _atOnce) - _atOnce) < count)
             {
@@ -88,7 +90,8 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
                 _failure = _failure is null or OperationCanceledException ? e : _failure;
             }
         }
-        finally
+
+        if (worker is not null)
         {
             evaluation.Return(worker);
         }

@@ -39,21 +39,9 @@ sealed class RateSteps
         for (; step < column.Steps && to < loadedTo; step++, to += times.Grid.Step)
         {
             var from = to - rangeMs;
-            while (first < stamps.Length && stamps[first] <= from)
-            {
-                first++;
-            }
-
-            end = Math.Max(end, first);
-            var before = end;
-            while (end < stamps.Length && stamps[end] <= to)
-            {
-                end++;
-            }
-
+            entered += WindowRun<double>.Advance(stamps, from, to, ref first, ref end);
             var count = end - first;
             total += count;
-            entered += end - before;
             largest = Math.Max(largest, count);
             if (count < 2)
             {

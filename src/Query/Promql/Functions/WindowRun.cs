@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>Loaded points, of which a contiguous part is visible.</summary>
@@ -91,8 +93,15 @@ sealed class WindowRun<T>
 
     public void Slide(long after, long to)
     {
-        var times = TimeBuffer.AsSpan(0, Loaded);
         var (first, end) = (First, End);
+        Entered = Advance(TimeBuffer.AsSpan(0, Loaded), after, to, ref first, ref end);
+        (First, End) = (first, end);
+    }
+
+    /// <summary>From the part that is visible to the one after one time, up to another; returns how many were not visible before.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Advance(ReadOnlySpan<long> times, long after, long to, ref int first, ref int end)
+    {
         while (first < times.Length && times[first] <= after)
         {
             first++;
@@ -105,7 +114,7 @@ sealed class WindowRun<T>
             end++;
         }
 
-        (First, End, Entered) = (first, end, end - before);
+        return end - before;
     }
 
     TItem[] Moved<TItem>(TItem[] items, int capacity)
