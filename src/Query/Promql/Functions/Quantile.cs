@@ -33,30 +33,30 @@ static class Quantile
     /// <summary>Two neighbouring ranks, or twice the same; NaNs come first.</summary>
     static (double Low, double High) Ranks(Span<double> values, int lower, int upper)
     {
-        var numbers = 0;
+        var nans = 0;
         for (var i = 0; i < values.Length; i++)
         {
             if (double.IsNaN(values[i]))
             {
-                (values[i], values[numbers]) = (values[numbers], values[i]);
-                numbers++;
+                (values[i], values[nans]) = (values[nans], values[i]);
+                nans++;
             }
         }
 
-        var rest = values[numbers..];
-        if (lower >= numbers)
+        var rest = values[nans..];
+        if (lower >= nans)
         {
-            Select(rest, lower - numbers);
+            Select(rest, lower - nans);
         }
 
         var low = values[lower];
-        if (upper == lower || upper < numbers)
+        if (upper == lower || upper < nans)
         {
             return (low, values[upper]);
         }
 
         var high = double.PositiveInfinity;
-        foreach (var value in values[Math.Max(upper, numbers)..])
+        foreach (var value in values[Math.Max(upper, nans)..])
         {
             high = value < high ? value : high;
         }

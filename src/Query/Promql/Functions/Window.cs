@@ -235,18 +235,13 @@ sealed class Window
     {
         _floats.Slide(after, to);
         _histograms.Slide(after, to);
-        HasDropsWithin(_floats.First, _floats.End);
+        ForgetDrops(_floats.First);
     }
 
     /// <summary>A loaded float from one index to another, exclusive, is below the one before it.</summary>
     public bool HasDropsWithin(int first, int end)
     {
-        while (_dropCount > 0 && _drops[_dropFirst] <= first)
-        {
-            _dropFirst++;
-            _dropCount--;
-        }
-
+        ForgetDrops(first);
         return _dropCount > 0 && _drops[_dropFirst] < end;
     }
 
@@ -255,6 +250,15 @@ sealed class Window
     {
         exists = index < _dropCount && _drops[_dropFirst + index] < _floats.First + _floats.Count;
         return exists ? _drops[_dropFirst + index] - _floats.First : 0;
+    }
+
+    void ForgetDrops(int until)
+    {
+        while (_dropCount > 0 && _drops[_dropFirst] <= until)
+        {
+            _dropFirst++;
+            _dropCount--;
+        }
     }
 
     static bool HasStale(ReadOnlySpan<double> values)
