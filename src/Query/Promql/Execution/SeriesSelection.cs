@@ -11,6 +11,9 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     const int CountedTogether = 64;
 
+    /// <summary>With more series than this a query does not go on on the thread that asked for it, which could not be told that time is up.</summary>
+    const int SmallSelection = 1000;
+
     readonly Lock _lock = new();
     Task<Series[]>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
@@ -53,6 +56,11 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
             if (series.Count - counted == CountedTogether)
             {
                 Count();
+            }
+
+            if (series.Count == SmallSelection)
+            {
+                await Task.Yield();
             }
         }
 
