@@ -305,7 +305,7 @@ public abstract class QuerierSuite
                 }
             }
 
-            read.Add(new ReadSeries(series.Labels, floats));
+            read.Add(new ReadSeries(series.Labels.Copy(), floats));
         }
 
         return read;

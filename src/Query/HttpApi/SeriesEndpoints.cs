@@ -33,7 +33,7 @@ static class SeriesEndpoints
         {
             await foreach (var series in querier.SelectAsync(hints, matchers, warnings, call.Cancelled))
             {
-                found.Add(series.Labels);
+                found.Add(series.Labels.Copy());
             }
         }
 

@@ -16,18 +16,23 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
     {
         var labels = external();
         return Inner(matchers, labels) is { } rest
-            ? new HeldSelection<IAsyncEnumerator<Series>>(
-                () => inner.SelectAsync(hints with { Limit = 0, ReplicaLabels = [] }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
-                all => LabelAsync(all, labels, hints, warnings),
-                all => all.DisposeAsync())
+            ? new HeldSelection<(IAsyncEnumerator<Series> All, LabelsWriter Merged)>(
+                () => (
+                    inner.SelectAsync(hints with { Limit = 0, ReplicaLabels = [] }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
+                    new LabelsWriter(labels)),
+                held => LabelAsync(held.All, held.Merged, hints, warnings),
+                held =>
+                {
+                    held.Merged.Dispose();
+                    return held.All.DisposeAsync();
+                })
             : AsyncEnumerable.Empty<Series>();
     }
 
-    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, Labels labels, SelectHints hints, Warnings warnings)
+    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, LabelsWriter merged, SelectHints hints, Warnings warnings)
     {
         // With labels put between its own a series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
-        var merged = new LabelsWriter(labels);
         while (await all.MoveNextAsync())
         {
             merged.Add(all.Current.Labels);

@@ -5,7 +5,7 @@ using Observe.Store.Model;
 namespace Observe.Store.Gateway;
 
 /// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
-/// <param name="Chunks">Valid until the <see cref="BlockEntries"/> that it came from are disposed.</param>
+/// <remarks>Valid until the <see cref="BlockEntries"/> that it came from are disposed.</remarks>
 readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks);
 
 /// <summary>
@@ -59,6 +59,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
         _slabs.AddRange(others._slabs);
         _slabUsed = _slabs.Count == 0 ? 0 : _slabs[^1].Length;
         others._slabs.Clear();
+        NextLabels.TakeOver(others.NextLabels);
         others.Dispose();
     }
 
@@ -86,6 +87,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
 
         _slabs.Clear();
         (_entries, Count) = ([], 0);
+        NextLabels.Dispose();
     }
 
     void Room(int count)
@@ -167,7 +169,6 @@ sealed class EntryMerge
         (_at, _others) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
         for (var i = 0; i < blocks.Length; i++)
         {
-            Left += blocks[i].Count;
             if (blocks[i].Count > 0)
             {
                 _others.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
@@ -176,9 +177,6 @@ sealed class EntryMerge
 
         Least();
     }
-
-    /// <summary>Entries that were not given yet: as many series at most.</summary>
-    public int Left { get; private set; }
 
     /// <param name="members">Gets the series' members at its end.</param>
     public bool Next(out SeriesKey key, List<BlockMember> members)
@@ -193,7 +191,6 @@ sealed class EntryMerge
         {
             var (entries, at) = (_blocks[_least], _at[_least]++);
             members.Add(new BlockMember(_least, entries[at].Chunks));
-            Left--;
             if (at + 1 == entries.Count)
             {
                 Least();

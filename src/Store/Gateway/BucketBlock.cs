@@ -153,7 +153,7 @@ sealed class BucketBlock : IDisposable
         {
             for (var from = 0; from < references.Length; from += SeriesBatch)
             {
-                var batch = references.AsMemory(from, Math.Min(SeriesBatch, references.Length - from));
+                var batch = references.Slice(from, Math.Min(SeriesBatch, references.Length - from));
                 await SeriesAsync(header, batch, withChunks, entries, budget, cancellationToken);
             }
 
@@ -271,13 +271,13 @@ sealed class BucketBlock : IDisposable
         return estimates;
     }
 
-    async Task<uint[]> PostingsAsync(
+    async Task<ReadOnlyMemory<uint>> PostingsAsync(
         IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken)
     {
         var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers, cancellationToken);
         if (plan.IsEmpty)
         {
-            return [];
+            return default;
         }
 
         var ranges = plan.Required.SelectMany(lists => lists).Concat(plan.Excluded).Distinct()
@@ -285,7 +285,7 @@ sealed class BucketBlock : IDisposable
         var size = await SizeAsync("index", cancellationToken);
         using var bytes = await _reader.ReadAsync(Meta.Id, 0, size, ranges, budget, cancellationToken);
         return plan.Evaluate(
-            list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start), cancellationToken).ToArray();
+            list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start), cancellationToken).Rest();
     }
 
     async Task SeriesAsync(

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -25,16 +26,19 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     readonly SelectionPlan _plan = new(store, hints, matchers, warnings);
     readonly List<BlockEntries> _entries = [];
     readonly List<LocalSelection> _local = [];
+    readonly List<LocalPart[]> _parts = [];
+    SeriesBatch? _spare;
 
     /// <summary>Series that go out together.</summary>
-    sealed class SeriesBatch(int capacity)
+    sealed class SeriesBatch
     {
         /// <summary>What it is, and the number of the first member; the members end where the next series' begin.</summary>
-        public List<(SeriesKey Key, int First)> Series { get; } = new(capacity);
+        public List<(SeriesKey Key, int First)> Series { get; } = [];
 
-        public List<BlockMember> Members { get; } = new(capacity);
+        public List<BlockMember> Members { get; } = [];
 
-        public Series[] Opened { get; set; } = [];
+        /// <summary>One for each of <see cref="Series"/>.</summary>
+        public List<Series> Opened { get; } = [];
 
         public ReadOnlySpan<BlockMember> MembersOf(int series) =>
             CollectionsMarshal.AsSpan(Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
@@ -60,7 +64,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 while (await next is { } batch && vanished.IsEmpty)
                 {
                     next = NextAsync(sources, merge, after, vanished, stop.Token);
-                    for (var i = 0; i < batch.Opened.Length; i++)
+                    for (var i = 0; i < batch.Opened.Count; i++)
                     {
                         if (hints.Limit > 0 && count == hints.Limit)
                         {
@@ -72,6 +76,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                         last = batch.Series[i].Key;
                         yield return batch.Opened[i];
                     }
+
+                    _spare = batch;
                 }
             }
             finally
@@ -192,6 +198,8 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         _entries.Clear();
         _local.ForEach(local => local.Dispose());
         _local.Clear();
+        _parts.ForEach(parts => ArrayPool<LocalPart>.Shared.Return(parts, clearArray: true));
+        _parts.Clear();
         budget.Dispose();
     }
 
@@ -237,9 +245,13 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
     }
 
-    static SeriesBatch? NextBatch(EntryMerge merge, SeriesKey? after)
+    SeriesBatch? NextBatch(EntryMerge merge, SeriesKey? after)
     {
-        var batch = new SeriesBatch(Math.Min(BatchSeries, merge.Left));
+        var batch = _spare ?? new SeriesBatch();
+        _spare = null;
+        batch.Series.Clear();
+        batch.Members.Clear();
+        batch.Opened.Clear();
         var chunks = 0;
         while (batch.Series.Count < BatchSeries && chunks < BatchChunks)
         {
@@ -273,26 +285,25 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             return null;
         }
 
-        batch.Opened = await FetchAsync(sources, batch, vanished, cancellationToken);
+        await OpenAsync(sources, batch, vanished, cancellationToken);
         return batch;
     }
 
-    async Task<Series[]> FetchAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+    async Task OpenAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
-        var series = new Series[batch.Series.Count];
         if (hints.SkipSamples)
         {
-            for (var i = 0; i < series.Length; i++)
+            foreach (var (key, _) in batch.Series)
             {
-                series[i] = new BucketSeries(batch.Series[i].Key.Labels, [], hints, store.Name);
+                batch.Opened.Add(new BucketSeries(key.Labels, [], hints, store.Name));
             }
 
-            return series;
+            return;
         }
 
-        if (OpenLocal(batch, sources, series))
+        if (OpenLocal(batch, sources))
         {
-            return series;
+            return;
         }
 
         var members = Enumerable.Range(0, batch.Members.Count).GroupBy(member => batch.Members[member].Source).ToList();
@@ -321,19 +332,18 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                     vanished);
             });
 
-        for (var i = 0; i < series.Length; i++)
+        for (var i = 0; i < batch.Series.Count; i++)
         {
-            series[i] = BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), hints, store.Name);
+            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), hints, store.Name));
         }
-
-        return series;
     }
 
     // What lies on this machine, at one resolution, is read by whoever reads the series; false when something of a batch is elsewhere.
-    bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources, Series[] series)
+    bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources)
     {
-        var parts = new LocalPart[batch.Members.Count];
-        for (var i = 0; i < series.Length; i++)
+        var parts = ArrayPool<LocalPart>.Shared.Rent(batch.Members.Count);
+        _parts.Add(parts);
+        for (var i = 0; i < batch.Series.Count; i++)
         {
             var first = batch.Series[i].First;
             var members = batch.MembersOf(i);
@@ -343,6 +353,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 var source = sources[members[m].Source];
                 if (source.Block.Local() is not { } local || source.Spans is not [var only] || only != span)
                 {
+                    batch.Opened.Clear();
                     return false;
                 }
 
@@ -354,7 +365,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
             }
 
-            series[i] = new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(hints.Range)));
+            batch.Opened.Add(new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(hints.Range))));
         }
 
         return true;

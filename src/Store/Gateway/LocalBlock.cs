@@ -59,7 +59,7 @@ sealed class LocalBlock : IDisposable
     public BlockEntries Entries(
         IReadOnlyList<Matcher> matchers, bool withChunks, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
     {
-        var references = Index.Select(matchers, cancellationToken).ToArray();
+        var references = Index.Select(matchers, cancellationToken).Rest();
         var stretches = new BlockEntries[Math.Clamp(references.Length / SeriesOfStretch, 1, Environment.ProcessorCount)];
         for (var i = 0; i < stretches.Length; i++)
         {
@@ -70,7 +70,7 @@ sealed class LocalBlock : IDisposable
         {
             if (stretches.Length == 1)
             {
-                Read(references, withChunks, stretches[0], cancellationToken);
+                Read(references.Span, withChunks, stretches[0], cancellationToken);
                 return stretches[0];
             }
 
@@ -78,7 +78,7 @@ sealed class LocalBlock : IDisposable
             Parallel.For(0, stretches.Length, new ParallelOptions { TaskScheduler = TaskScheduler.Current }, i =>
             {
                 var (from, to) = ((long)references.Length * i / stretches.Length, (long)references.Length * (i + 1) / stretches.Length);
-                Read(references.AsSpan((int)from, (int)(to - from)), withChunks, stretches[i], cancellationToken);
+                Read(references.Span[(int)from..(int)to], withChunks, stretches[i], cancellationToken);
             });
             for (var i = 1; i < stretches.Length; i++)
             {
@@ -121,14 +121,17 @@ sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warni
 {
     // Each thread finds the iterator that it used before, whose windows are where it goes on.
     readonly LocalSamples?[] _free = new LocalSamples?[16];
+    volatile bool _isDisposed;
 
     public TimeRange Range => range;
 
     public Warnings Warnings => warnings;
 
     /// <summary>An iterator over one of the series: one that was used before where there is one.</summary>
+    /// <exception cref="ObjectDisposedException">The series is read too late: its parts may be somebody else's by now.</exception>
     public LocalSamples Open(ReadOnlySpan<LocalPart> parts)
     {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         var samples = Interlocked.Exchange(ref Slot, null) ?? new LocalSamples(this, new ChunkSeriesIterator(aggregate, range));
         samples.Open(parts);
         return samples;
@@ -144,6 +147,7 @@ sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warni
 
     public void Dispose()
     {
+        _isDisposed = true;
         foreach (var samples in _free)
         {
             samples?.GiveBack();
@@ -154,7 +158,7 @@ sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warni
 }
 
 /// <summary>A series out of local blocks; its chunks are read by each iterator, into buffers that go back when that is disposed.</summary>
-/// <param name="parts">Of several series; those of this one are in order of their first chunk and may overlap.</param>
+/// <param name="parts">Of several series, the selection's; those of this one are in order of their first chunk and may overlap.</param>
 sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart, int partCount, LocalSelection selection) : Series(labels)
 {
     public override ISampleIterator Samples() => selection.Open(parts.AsSpan(firstPart, partCount));

@@ -102,7 +102,7 @@ public sealed partial class HeadBlock
     List<HeadSeries> Select(SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var references = Series.Postings.Select(matchers, cancellationToken).ToArray();
+        var references = Series.Postings.Select(matchers, cancellationToken).Rest().Span;
         var seen = new List<(uint Ref, int Slot, long MaxTime)>(references.Length);
         TimeRange range;
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using Observe.Store.Bytes;
 using Observe.Store.Chunks;
@@ -91,6 +92,7 @@ sealed class IndexReader : IDisposable
     public void Dispose() => _file.Dispose();
 
     /// <summary>Reads entries of the series section, cheapest in rising order: one buffer serves neighbours. Not thread-safe.</summary>
+    [SuppressMessage("Design", "CA1001", Justification = "the labels that it has read are the callers', who may keep them: the writer is never disposed")]
     public sealed class SeriesReader(IndexReader index)
     {
         const int SmallWindow = 1_024;

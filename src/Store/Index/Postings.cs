@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 
 namespace Observe.Store.Index;
@@ -8,6 +9,8 @@ namespace Observe.Store.Index;
 /// </summary>
 abstract class Postings
 {
+    const int SmallestBuffer = 256;
+
     public static Postings Empty { get; } = new EmptyPostings();
 
     /// <summary>The reference that the last successful Next or Seek stopped at.</summary>
@@ -53,31 +56,58 @@ abstract class Postings
     public static Postings Without(Postings full, Postings drop) =>
         full is EmptyPostings || drop is EmptyPostings ? full : new WithoutPostings(full, drop);
 
-    /// <summary>All that is left, as an array.</summary>
-    public uint[] ToArray()
+    /// <summary>All that is left, read at once.</summary>
+    /// <returns>Not to be changed.</returns>
+    public virtual ReadOnlyMemory<uint> Rest()
     {
-        var all = new List<uint>();
-        while (Next())
+        var all = ArrayPool<uint>.Shared.Rent(SmallestBuffer);
+        var rest = All(this, ref all, 0);
+        var copy = all.AsSpan(0, rest).ToArray();
+        ArrayPool<uint>.Shared.Return(all);
+        return copy;
+    }
+
+    /// <summary>As <see cref="Rest"/>, for the caller to keep.</summary>
+    public uint[] ToArray() => Rest().ToArray();
+
+    /// <summary>Into an array of the shared pool, which is replaced where it is too small.</summary>
+    /// <returns>How many there are in it then.</returns>
+    static int All(Postings list, ref uint[] all, int count)
+    {
+        while (list.Next())
         {
-            all.Add(Current);
+            if (count == all.Length)
+            {
+                var larger = ArrayPool<uint>.Shared.Rent(count * 2);
+                all.CopyTo(larger, 0);
+                ArrayPool<uint>.Shared.Return(all);
+                all = larger;
+            }
+
+            all[count++] = list.Current;
         }
 
-        return [.. all];
+        return count;
+    }
+
+    static uint[] Union(List<Postings> lists)
+    {
+        var all = ArrayPool<uint>.Shared.Rent(SmallestBuffer);
+        var count = 0;
+        foreach (var list in lists)
+        {
+            count = All(list, ref all, count);
+        }
+
+        var union = Union(all.AsSpan(0, count));
+        ArrayPool<uint>.Shared.Return(all);
+        return union;
     }
 
     // Many lists are united through a bitmap where they are dense, and by sorting where they are not: both beat a heap of iterators.
-    static uint[] Union(List<Postings> lists)
+    static uint[] Union(Span<uint> all)
     {
-        var all = new List<uint>();
-        foreach (var list in lists)
-        {
-            while (list.Next())
-            {
-                all.Add(list.Current);
-            }
-        }
-
-        if (all.Count == 0)
+        if (all.IsEmpty)
         {
             return [];
         }
@@ -88,10 +118,19 @@ abstract class Postings
             (min, max) = (Math.Min(min, reference), Math.Max(max, reference));
         }
 
-        if ((max - min) / 64 > (uint)all.Count)
+        if ((max - min) / 64 > (uint)all.Length)
         {
             all.Sort();
-            return [.. all.Distinct()];
+            var distinct = 1;
+            foreach (var reference in all[1..])
+            {
+                if (reference != all[distinct - 1])
+                {
+                    all[distinct++] = reference;
+                }
+            }
+
+            return all[..distinct].ToArray();
         }
 
         var words = new ulong[((max - min) / 64) + 1];
@@ -129,6 +168,13 @@ abstract class Postings
     sealed class ArrayPostings(ReadOnlyMemory<uint> sorted) : Postings
     {
         int _at = -1;
+
+        public override ReadOnlyMemory<uint> Rest()
+        {
+            var rest = sorted[Math.Min(_at + 1, sorted.Length)..];
+            _at = sorted.Length;
+            return rest;
+        }
 
         public override bool Next()
         {

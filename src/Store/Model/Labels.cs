@@ -74,6 +74,9 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>Labels from bytes in the form of <see cref="Encoded"/>, copied. The caller vouches for form and order.</summary>
     public static Labels FromEncoded(ReadOnlySpan<byte> encoded) => encoded.IsEmpty ? default : new Labels(encoded.ToArray());
 
+    /// <summary>The same labels in memory of their own.</summary>
+    public Labels Copy() => FromEncoded(Encoded);
+
     /// <summary>The labels from a place in <see cref="Encoded"/> on, in the same memory.</summary>
     /// <param name="start">Where one of them begins, or the end.</param>
     internal Labels From(int start) => start == _length ? default : new Labels(_array!, _start + start, _length - start);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using Observe.Store.Bytes;
 
@@ -5,14 +6,18 @@ namespace Observe.Store.Model;
 
 /// <summary>
 /// Writes the labels of one series after another, the external ones of their source among them: where both have a name, the external value
-/// stands. Series share arrays, each of which lives as long as any labels in it. Not thread-safe.
+/// stands. They lie in arrays of the shared pool, which go back when the writer is disposed: until then the labels are valid. Labels of a
+/// writer that never is are valid for ever. Not thread-safe.
 /// </summary>
-public sealed class LabelsWriter
+public sealed class LabelsWriter : IDisposable
 {
     const int SmallestArray = 1 << 10;
-    const int LargestArray = 1 << 16;
+
+    /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
+    const int LargestArray = 1 << 18;
 
     readonly External[] _externals;
+    readonly List<byte[]> _arrays = [];
     byte[] _array = [];
     int _start;
     int _end;
@@ -82,6 +87,26 @@ public sealed class LabelsWriter
     /// <summary>Forgets the series at hand.</summary>
     public void Drop() => (_end, _next) = (_start, 0);
 
+    /// <summary>The labels of another writer, which is done, are valid as long as this one's.</summary>
+    public void TakeOver(LabelsWriter other)
+    {
+        _arrays.AddRange(other._arrays);
+        other._arrays.Clear();
+        other.Dispose();
+    }
+
+    // Whoever reads labels too late is to find none instead of somebody else's.
+    public void Dispose()
+    {
+        foreach (var array in _arrays)
+        {
+            ArrayPool<byte>.Shared.Return(array, clearArray: true);
+        }
+
+        _arrays.Clear();
+        (_array, _start, _end, _next) = ([], 0, 0, 0);
+    }
+
     void Append(ReadOnlySpan<byte> encoded)
     {
         Room(encoded.Length);
@@ -121,8 +146,9 @@ public sealed class LabelsWriter
     {
         var pending = _array.AsSpan(_start, _end - _start);
         var usual = Math.Clamp(_array.Length * 2, SmallestArray, LargestArray);
-        var array = GC.AllocateUninitializedArray<byte>(Math.Max(usual, checked((pending.Length + count) * 2)));
+        var array = ArrayPool<byte>.Shared.Rent(Math.Max(usual, checked((pending.Length + count) * 2)));
         pending.CopyTo(array);
+        _arrays.Add(array);
         (_array, _start, _end) = (array, 0, pending.Length);
     }
 }

@@ -43,8 +43,8 @@ public sealed record SelectHints
 public interface IQuerier
 {
     /// <summary>
-    /// Series that match, sorted by labels, each once. Series that were returned stay readable until the enumerator is disposed:
-    /// it holds what they read from (blocks, buffers), so collect first, read then, dispose last.
+    /// Series that match, sorted by labels, each once. Series that were returned stay readable, their labels too, until the enumerator is
+    /// disposed: it holds what they lie in (blocks, buffers), so collect first, read then, dispose last, and copy what is to outlive it.
     /// </summary>
     IAsyncEnumerable<Series> SelectAsync(SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken);
 
@@ -60,6 +60,7 @@ public interface IQuerier
 /// <summary>One series of an answer. Thread-safe: iterators are independent of one another.</summary>
 public abstract class Series(Labels labels)
 {
+    /// <summary>Valid as long as the series; <see cref="Labels.Copy"/> is for those who keep it longer.</summary>
     public Labels Labels { get; } = labels;
 
     /// <summary>

@@ -74,7 +74,7 @@ public sealed class StoreApiBlocksTests
                 samples.AddRange(Enumerable.Range(0, batch.Count).Select(i => (batch.Timestamps[i], BitConverter.DoubleToUInt64Bits(batch.Values[i]))));
             }
 
-            all.Add((series.Labels, samples));
+            all.Add((series.Labels.Copy(), samples));
         }
 
         return all;

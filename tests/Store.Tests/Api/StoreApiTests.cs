@@ -187,7 +187,7 @@ public sealed class StoreApiTests
         var all = new List<Labels>();
         await foreach (var series in served.SelectAsync(hints, s_everything, warnings ?? new Warnings(), default))
         {
-            all.Add(series.Labels);
+            all.Add(series.Labels.Copy());
         }
 
         return all;

@@ -62,7 +62,7 @@ sealed class StoreFixture(bool local = false) : IAsyncDisposable
         var read = new List<(Labels, List<(long, double)>)>();
         await foreach (var series in store.SelectAsync(hints ?? new SelectHints { Range = TimeRange.All }, matchers, warnings ?? new Warnings(), default))
         {
-            read.Add((series.Labels, TestBlocks.Floats(series)));
+            read.Add((series.Labels.Copy(), TestBlocks.Floats(series)));
         }
 
         return read;

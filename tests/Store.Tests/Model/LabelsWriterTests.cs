@@ -55,4 +55,19 @@ public class LabelsWriterTests
             Assert.Equal(2, written[i].Count);
         }
     }
+
+    [Fact]
+    public void Labels_of_two_writers_go_back_with_the_one_that_took_the_other_over()
+    {
+        var (first, second) = (new LabelsWriter(), new LabelsWriter());
+        first.Add("a"u8, "1"u8);
+        second.Add("b"u8, "2"u8);
+        var (one, two) = (first.Take(), second.Take());
+        first.TakeOver(second);
+        Assert.Equal([Labels.Of(("a", "1")), Labels.Of(("b", "2"))], [one, two]);
+        var kept = two.Copy();
+        first.Dispose();
+        Assert.Equal(Labels.Of(("b", "2")), kept);
+        Assert.True(two.Encoded.IndexOfAnyExcept((byte)0) < 0);
+    }
 }

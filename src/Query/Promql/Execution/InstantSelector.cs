@@ -27,7 +27,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
     // Where @ holds for the first step only, later steps find no samples that the first could not have found.
     readonly long _latest = node is { AtFirstStep: true, AtMs: { } at } ? at - node.OffsetMs : long.MaxValue;
     SeriesSelection? _selection;
-    Series[] _series = [];
+    List<Series> _series = [];
     long _lookback;
 
     public override long Cost => _times.Cost(0);
@@ -70,7 +70,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
     {
         _lookback = evaluation.LookbackMs;
         _series = await Select(evaluation).SeriesAsync();
-        Series = Array.ConvertAll(_series, s => new SeriesIdentity(s.Labels, false));
+        Series = SeriesIdentity.Of(_series);
     }
 
     SeriesSelection Select(Evaluation evaluation) => _selection ??= evaluation.Select(

@@ -37,7 +37,7 @@ static class ResultAssembly
             if (!column.IsEmpty)
             {
                 evaluation.AddResultBytes(ResultBytes(identities[i].Labels, column.SampleCount()));
-                results[i] = Result(identities[i].Labels, column, times);
+                results[i] = Result(identities[i].Labels.Copy(), column, times);
             }
 
             worker.Return(column);
@@ -95,7 +95,7 @@ static class ResultAssembly
         {
             return new ResultSeries
             {
-                Labels = window.Labels,
+                Labels = window.Labels.Copy(),
                 Timestamps = window.Times.ToArray(),
                 Values = window.Values.ToArray(),
                 HistogramTimestamps = window.HistogramTimes.ToArray(),
@@ -109,7 +109,7 @@ static class ResultAssembly
         }
 
         var (times, values) = ExtendedRate.Extend(window.Times, window.Values, end - source.RangeMs, end, source.Smoothed);
-        return times.Length == 0 ? null : new ResultSeries { Labels = window.Labels, Timestamps = times, Values = values };
+        return times.Length == 0 ? null : new ResultSeries { Labels = window.Labels.Copy(), Timestamps = times, Values = values };
     }
 
     static ResultSeries Result(Labels labels, Column column, long[] times)

@@ -1,4 +1,5 @@
 using Observe.Store.Model;
+using Observe.Store.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -9,6 +10,17 @@ readonly record struct SeriesIdentity(Labels Labels, bool DropName)
     public static SeriesIdentity None { get; } = new(Labels.Empty, false);
 
     public string MetricName => Labels.Get(Labels.MetricName);
+
+    public static SeriesIdentity[] Of(List<Series> selected)
+    {
+        var identities = new SeriesIdentity[selected.Count];
+        for (var i = 0; i < identities.Length; i++)
+        {
+            identities[i] = new SeriesIdentity(selected[i].Labels, false);
+        }
+
+        return identities;
+    }
 }
 
 /// <summary>

@@ -15,17 +15,17 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     const int SmallSelection = 1000;
 
     readonly Lock _lock = new();
-    Task<Series[]>? _loading;
+    Task<List<Series>>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
     public SelectHints Hints { get; } = hints;
 
     public IReadOnlyList<Matcher> Matchers { get; } = matchers;
 
-    /// <summary>The series; readable until this is disposed.</summary>
-    public Task<Series[]> SeriesAsync()
+    /// <summary>The series, not to be changed; readable until this is disposed.</summary>
+    public Task<List<Series>> SeriesAsync()
     {
-        Task<Task<Series[]>> load;
+        Task<Task<List<Series>>> load;
         lock (_lock)
         {
             if (_loading is not null)
@@ -33,7 +33,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
                 return _loading;
             }
 
-            load = new Task<Task<Series[]>>(LoadAsync);
+            load = new Task<Task<List<Series>>>(LoadAsync);
             _loading = load.Unwrap();
         }
 
@@ -42,7 +42,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
         return _loading;
     }
 
-    async Task<Series[]> LoadAsync()
+    async Task<List<Series>> LoadAsync()
     {
         var series = new List<Series>();
         _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)
@@ -65,7 +65,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
         }
 
         Count();
-        return [.. series];
+        return series;
 
         void Count()
         {

@@ -47,7 +47,7 @@ interface IWindowFeed : IDisposable
 sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : WindowSource
 {
     SeriesSelection? _selection;
-    Series[] _series = [];
+    List<Series> _series = [];
 
     public override SelectorTimes Times { get; } = SelectorTimes.Of(node.Selector, grid);
 
@@ -64,7 +64,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
     public override async Task OpenAsync(Evaluation evaluation)
     {
         _series = await Select(evaluation).SeriesAsync();
-        Series = Array.ConvertAll(_series, s => new SeriesIdentity(s.Labels, false));
+        Series = SeriesIdentity.Of(_series);
     }
 
     public override IWindowFeed Feed(int series, Window window, Worker worker) => new SampleFeed(
