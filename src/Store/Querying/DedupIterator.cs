@@ -18,8 +18,8 @@ enum DedupKind
 
 /// <summary>
 /// The samples of replicas that watch the same target, as one series. It stays with a replica while that delivers, and leaves it for
-/// a gap of more than one and a half of its intervals (the lower quartile of its last seven, since missed scrapes lengthen some), for a staleness marker, or at its end, if another one
-/// has something then. After a switch it keeps a distance of half an interval to the last sample, so that no two replicas' samples of
+/// a gap of more than one and a half intervals, for a staleness marker, or at its end, if another one has something then. The interval is
+/// the shortest that a replica keeps: the lower quartile of its last seven, since missed scrapes lengthen some. After a switch it keeps a distance of half an interval to the last sample, so that no two replicas' samples of
 /// the same scrape stand side by side, save where that would lose the newest sample of all. A counter never falls because of a switch.
 /// </summary>
 /// <remarks>The same at query and at compaction. Replicas are asked in the order given; the first sample decides with whom it starts.</remarks>
@@ -138,7 +138,7 @@ sealed class DedupIterator : ISampleIterator
         }
     }
 
-    bool IsGap(long timestamp) => _last != long.MinValue && _current!.Interval > 0 && timestamp - _last > _current.Interval * 3 / 2;
+    bool IsGap(long timestamp) => _last != long.MinValue && Interval() is > 0 and var interval && timestamp - _last > interval * 3 / 2;
 
     /// <summary>Adds the replica's sample and moves on; false when the batch is of another kind.</summary>
     bool Take(SampleBatch batch, Replica replica)
@@ -278,8 +278,7 @@ sealed class DedupIterator : ISampleIterator
     /// </summary>
     bool IsBehind(Replica replica)
     {
-        if (_last == long.MinValue || _lastStale || !replica.HasPrevious
-            || replica.Timestamp - replica.PreviousTime > 2 * replica.Interval || replica.Timestamp - _last > 2 * replica.Interval)
+        if (_last == long.MinValue || _lastStale || !replica.HasPrevious || replica.Timestamp - _last > 2 * replica.Interval)
         {
             return false;
         }
@@ -299,17 +298,16 @@ sealed class DedupIterator : ISampleIterator
         ? null
         : _replicas.Where(r => r.HasSample && r.IsStale && r.Timestamp > _last).MinBy(r => r.Timestamp);
 
+    /// <summary>Of the replicas that have samples yet, and the current one; 0 where none is known.</summary>
     long Interval()
     {
-        if (_current!.Interval > 0)
-        {
-            return _current.Interval;
-        }
-
-        var interval = 0L;
+        var interval = _current!.Interval;
         foreach (var replica in _replicas)
         {
-            interval = Math.Max(interval, replica.Interval);
+            if (replica.HasSample && replica.Interval > 0 && (interval == 0 || replica.Interval < interval))
+            {
+                interval = replica.Interval;
+            }
         }
 
         return interval;
@@ -350,8 +348,6 @@ sealed class DedupIterator : ISampleIterator
         /// <summary>Whether a sample that was no staleness marker was passed.</summary>
         public bool HasPrevious { get; private set; }
 
-        public long PreviousTime { get; private set; }
-
         /// <summary>Its value, or a histogram's count.</summary>
         public double PreviousValue { get; private set; }
 
@@ -389,7 +385,7 @@ sealed class DedupIterator : ISampleIterator
         {
             if (!IsStale)
             {
-                (HasPrevious, PreviousTime, PreviousValue) = (true, Timestamp, IsHistogram ? Histogram.Count : Value);
+                (HasPrevious, PreviousValue) = (true, IsHistogram ? Histogram.Count : Value);
             }
 
             var before = Timestamp;
