@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -119,10 +120,12 @@ sealed partial class RoleHost : IDisposable
     WebApplication Build(IReadOnlyList<IRole> roles)
     {
         var (http, grpc) = (Flags.Address("--http-address", _flags.GetValue(_server.HttpAddress)!), Flags.Address("--grpc-address", _flags.GetValue(_server.GrpcAddress)!));
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        // The flags say everything: no appsettings.json is looked for in the folder that this happens to run in, and nothing is watched there.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Configuration.AddEnvironmentVariables();
         ConfigureLogging(builder.Logging);
-        builder.WebHost.UseKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore();
+        builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 32 << 20;

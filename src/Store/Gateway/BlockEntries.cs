@@ -15,7 +15,8 @@ readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunk
 /// <param name="external">Of the block; they win over labels of the same name.</param>
 /// <param name="leftOff">External labels that series come without.</param>
 /// <param name="range">Series without a chunk in it are left out.</param>
-sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range) : IDisposable
+/// <param name="like">Sorted ones of a block that has much the same series, as the one before has: labels of both are kept once, there. Not disposed before these.</param>
+sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, BlockEntries? like) : IDisposable
 {
     /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
     const int SlabSize = 4_096;
@@ -23,6 +24,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
     readonly List<ChunkMeta[]> _slabs = [];
     BlockEntry[] _entries = [];
     int _slabUsed;
+    int _like = -1;
     bool _isSorted = true;
 
     public int Count { get; private set; }
@@ -43,7 +45,7 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
         }
 
         Room(1);
-        var labels = NextLabels.Take();
+        var labels = Shared(NextLabels.Take());
         _isSorted = _isSorted && (Count == 0 || _entries[Count - 1].Labels.CompareTo(labels) <= 0);
         _entries[Count++] = new BlockEntry(labels, inside);
     }
@@ -90,7 +92,8 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
         NextLabels.Dispose();
     }
 
-    void Room(int count)
+    /// <summary>Makes room for so many more: what grows by and by leaves the pool with arrays of all sizes.</summary>
+    public void Room(int count)
     {
         if (_entries.Length - Count >= count)
         {
@@ -105,6 +108,43 @@ sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRa
         }
 
         _entries = larger;
+    }
+
+    // Both come in the same order, as a rule: what is looked for is where the last was found, or right behind it.
+    Labels Shared(Labels labels)
+    {
+        if (like is null)
+        {
+            return labels;
+        }
+
+        if (_like < 0)
+        {
+            var found = like._entries.AsSpan(0, like.Count).BinarySearch(new ByLabels(labels));
+            _like = found < 0 ? ~found : found;
+        }
+
+        for (; _like < like.Count; _like++)
+        {
+            var order = like[_like].Labels.CompareTo(labels);
+            if (order == 0)
+            {
+                NextLabels.TakeBack();
+                return like[_like].Labels;
+            }
+
+            if (order > 0)
+            {
+                break;
+            }
+        }
+
+        return labels;
+    }
+
+    readonly struct ByLabels(Labels labels) : IComparable<BlockEntry>
+    {
+        public int CompareTo(BlockEntry other) => labels.CompareTo(other.Labels);
     }
 
     ReadOnlyMemory<ChunkMeta> Inside(List<ChunkMeta> chunks)

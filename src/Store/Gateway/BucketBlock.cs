@@ -136,19 +136,20 @@ sealed class BucketBlock : IDisposable
     /// <param name="matchers">Without those on external labels.</param>
     /// <param name="leftOff">External labels that series come without.</param>
     /// <param name="withChunks">Also read where the chunks are; series without a chunk in the range are left out.</param>
+    /// <param name="like">As of <see cref="BlockEntries"/>; may be null.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
-        IReadOnlyList<Matcher> matchers, TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, ByteBudget budget,
+        IReadOnlyList<Matcher> matchers, TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, BlockEntries? like, ByteBudget budget,
         CancellationToken cancellationToken)
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, withChunks, () => new BlockEntries(ExternalLabels, leftOff, range), cancellationToken);
+            return local.Entries(matchers, withChunks, () => new BlockEntries(ExternalLabels, leftOff, range, like), cancellationToken);
         }
 
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
-        var entries = new BlockEntries(ExternalLabels, leftOff, range);
+        var entries = new BlockEntries(ExternalLabels, leftOff, range, like);
         try
         {
             for (var from = 0; from < references.Length; from += SeriesBatch)

@@ -212,7 +212,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             // Each is read on all cores, and none waits for anything.
             for (var i = 0; i < all.Length; i++)
             {
-                await ReadAsync(i, cancellationToken);
+                await ReadAsync(i, i > 0 ? all[i - 1] : null, cancellationToken);
             }
 
             return all;
@@ -221,17 +221,17 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         await Parallel.ForEachAsync(
             Enumerable.Range(0, all.Length),
             Parallelism(cancellationToken),
-            async (i, token) => await ReadAsync(i, token));
+            async (i, token) => await ReadAsync(i, null, token));
         return all;
 
-        async Task ReadAsync(int i, CancellationToken token)
+        async Task ReadAsync(int i, BlockEntries? like, CancellationToken token)
         {
             var (block, rest, range) = (sources[i].Block, sources[i].Matchers, sources[i].Hull.Intersect(hints.Range));
             await TryAsync(
                 block,
                 async () =>
                 {
-                    var entries = await block.EntriesAsync(rest, range, hints.ReplicaLabels, withChunks, budget, token);
+                    var entries = await block.EntriesAsync(rest, range, hints.ReplicaLabels, withChunks, like, budget, token);
                     lock (_entries)
                     {
                         _entries.Add(entries);
@@ -241,7 +241,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                     all[i] = entries;
                 },
                 vanished);
-            all[i] ??= new BlockEntries(Labels.Empty, [], range);
+            all[i] ??= new BlockEntries(Labels.Empty, [], range, null);
         }
     }
 

@@ -64,6 +64,7 @@ sealed class LocalBlock : IDisposable
         for (var i = 0; i < stretches.Length; i++)
         {
             stretches[i] = newEntries();
+            stretches[i].Room(i == 0 ? references.Length : (references.Length / stretches.Length) + 1);
         }
 
         try

@@ -129,6 +129,11 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     /// <summary>Name by name and value by value in byte order; labels that are a prefix of the other's come first.</summary>
     public int CompareTo(Labels other)
     {
+        if (_array == other._array && _start == other._start)
+        {
+            return _length.CompareTo(other._length);
+        }
+
         var a = Encoded;
         var b = other.Encoded;
         var common = a.CommonPrefixLength(b);

@@ -19,6 +19,7 @@ public sealed class LabelsWriter : IDisposable
     readonly External[] _externals;
     readonly List<byte[]> _arrays = [];
     byte[] _array = [];
+    int _last;
     int _start;
     int _end;
     int _next;
@@ -80,9 +81,12 @@ public sealed class LabelsWriter : IDisposable
         }
 
         var labels = new Labels(_array, _start, _end - _start);
-        (_start, _next) = (_end, 0);
+        (_last, _start, _next) = (_start, _end, 0);
         return labels;
     }
+
+    /// <summary>Forgets the labels that were taken last, if nothing was added since: whoever took them must not read them any more.</summary>
+    public void TakeBack() => (_start, _end, _next) = (_last, _last, 0);
 
     /// <summary>Forgets the series at hand.</summary>
     public void Drop() => (_end, _next) = (_start, 0);
@@ -104,7 +108,7 @@ public sealed class LabelsWriter : IDisposable
         }
 
         _arrays.Clear();
-        (_array, _start, _end, _next) = ([], 0, 0, 0);
+        (_array, _last, _start, _end, _next) = ([], 0, 0, 0, 0);
     }
 
     void Append(ReadOnlySpan<byte> encoded)

@@ -70,4 +70,18 @@ public class LabelsWriterTests
         Assert.Equal(Labels.Of(("b", "2")), kept);
         Assert.True(two.Encoded.IndexOfAnyExcept((byte)0) < 0);
     }
+
+    [Fact]
+    public void Labels_that_are_taken_back_leave_their_place_to_the_next()
+    {
+        using var writer = new LabelsWriter(Labels.Of(("z", "9")));
+        writer.Add("a"u8, "1"u8);
+        var first = writer.Take();
+        writer.Add("b"u8, "2"u8);
+        writer.Take();
+        writer.TakeBack();
+        writer.Add("c"u8, "3"u8);
+        var third = writer.Take();
+        Assert.Equal([Labels.Of(("a", "1"), ("z", "9")), Labels.Of(("c", "3"), ("z", "9"))], [first, third]);
+    }
 }
