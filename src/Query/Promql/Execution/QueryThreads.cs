@@ -1,13 +1,18 @@
+using System.Runtime.InteropServices;
+
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>
 /// The threads that queries compute on. The thread pool has about as many threads as there are cores: sockets, timers and scrapes, which
 /// live there, would wait behind every query, and a query would not learn that its time is up. Here the operating system shares the cores
-/// among the queries, each with as many threads as there are cores.
+/// among the queries, each with as many threads as there are cores, and lets what else the process does go before.
 /// </summary>
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
-sealed class QueryThreads(int most) : TaskScheduler, IDisposable
+sealed partial class QueryThreads(int most) : TaskScheduler, IDisposable
 {
+    /// <summary>About a third of the share of a thread that is not niced.</summary>
+    const int Niceness = 5;
+
     readonly Queue<Task> _tasks = new();
     int _threads;
     int _idle;
@@ -82,6 +87,12 @@ sealed class QueryThreads(int most) : TaskScheduler, IDisposable
 
     void Run()
     {
+        if (OperatingSystem.IsLinux())
+        {
+            // Of the calling thread alone, there. Where it may not be, nothing is lost but precedence.
+            _ = SetPriority(0, 0, Niceness);
+        }
+
         while (Next() is { } task)
         {
             TryExecuteTask(task);
@@ -109,6 +120,9 @@ sealed class QueryThreads(int most) : TaskScheduler, IDisposable
             return null;
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, int who, int niceness);
 }
 
 /// <summary>What one query may have of the threads: it computes on so many at a time.</summary>
