@@ -255,6 +255,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }
 
+        /// <summary>To the store's next series. A store that fails is noted as lacking, and what it gave before counts.</summary>
         ValueTask<bool> MoveAsync()
         {
             try
@@ -320,13 +321,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
                 ahead.Complete();
             }
-            catch (IOException e)
-            {
-                ahead.Complete(Noted(e));
-            }
             catch (Exception e)
             {
-                // The reader gets it: a limit, a cancellation, a fault of the program.
+                // The reader gets it: a limit, a cancellation, a refused partial answer, a fault of the program.
                 ahead.Complete(e);
             }
         }
@@ -334,55 +331,32 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         async Task PassOnAsync(ChannelWriter<List<Series>> ahead, CancellationToken cancellationToken)
         {
             var batch = new List<Series>();
-            try
+            while (true)
             {
-                while (true)
+                var next = MoveAsync();
+                bool moved;
+                if (next.IsCompleted && batch.Count < BatchSeries)
                 {
-                    var next = _all.MoveNextAsync();
-                    bool moved;
-                    if (next.IsCompleted && batch.Count < BatchSeries)
-                    {
-                        moved = await next;
-                    }
-                    else
-                    {
-                        // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
-                        var (asked, here) = (next.AsTask(), batch);
-                        batch = [];
-                        await Task.WhenAll(asked, ahead.WriteAsync(here, cancellationToken).AsTask());
-                        moved = await asked;
-                    }
-
-                    if (!moved)
-                    {
-                        break;
-                    }
-
-                    batch.Add(_all.Current);
+                    moved = await next;
                 }
-            }
-            catch (IOException)
-            {
-                // What the store gave before it failed counts.
-                await ahead.WriteAsync(batch, cancellationToken);
-                throw;
+                else
+                {
+                    // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
+                    var (asked, here) = (next.AsTask(), batch);
+                    batch = [];
+                    await Task.WhenAll(asked, ahead.WriteAsync(here, cancellationToken).AsTask());
+                    moved = await asked;
+                }
+
+                if (!moved)
+                {
+                    break;
+                }
+
+                batch.Add(_all.Current);
             }
 
             await ahead.WriteAsync(batch, cancellationToken);
-        }
-
-        /// <summary>Null where the answer goes on without the store.</summary>
-        PartialResponseException? Noted(IOException e)
-        {
-            try
-            {
-                _lacks.Add(_store, _range, e);
-                return null;
-            }
-            catch (PartialResponseException refused)
-            {
-                return refused;
-            }
         }
     }
 }

@@ -20,16 +20,18 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         var frames = new SeriesFrames(request, responses, context.CancellationToken);
         await Guard(async () =>
         {
+            // Frames share the memory of labels: it is held until the last of them is sent.
+            await using var all = querier.SelectAsync(hints, matchers, warnings, context.CancellationToken).GetAsyncEnumerator(context.CancellationToken);
             if (request.WithoutReplicaLabels.Count == 0)
             {
-                await foreach (var series in querier.SelectAsync(hints, matchers, warnings, context.CancellationToken))
+                while (await all.MoveNextAsync())
                 {
-                    await frames.AddAsync(series.Labels, series);
+                    await frames.AddAsync(all.Current.Labels, all.Current);
                 }
             }
             else
             {
-                await SelectWithoutAsync(hints, matchers, warnings, frames, [.. request.WithoutReplicaLabels], context.CancellationToken);
+                await AddWithoutAsync(frames, all, [.. request.WithoutReplicaLabels]);
             }
 
             Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
@@ -79,11 +81,9 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
     }
 
     /// <summary>Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.</summary>
-    async Task SelectWithoutAsync(
-        SelectHints hints, List<Matcher> matchers, Warnings warnings, SeriesFrames frames, HashSet<string> without, CancellationToken cancellationToken)
+    static async Task AddWithoutAsync(SeriesFrames frames, IAsyncEnumerator<Querying.Series> all, HashSet<string> without)
     {
         var gathered = new List<(Labels Labels, Querying.Series Series)>();
-        await using var all = querier.SelectAsync(hints, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
         while (await all.MoveNextAsync())
         {
             gathered.Add((all.Current.Labels.Without(without), all.Current));

@@ -61,6 +61,34 @@ public sealed class StoreApiBlocksTests
         Assert.Equal(await Chunks(block, hints), await Chunks(served, hints));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(7)]
+    [InlineData(500)]
+    public async Task Labels_of_a_local_bucket_are_sent_before_their_memory_goes_back(int batchSize)
+    {
+        await using var fixture = new Gateway.StoreFixture(local: true);
+        var series = Enumerable.Range(0, 300).Select(i => new TestSeries(Labels.Of(("__name__", "m"), ("pod", $"pod-{i:D3}")), (1_000, i))).ToArray();
+        await fixture.AddAsync(1, [("cluster", "dev")], series);
+        await using var store = fixture.Open();
+        await store.SyncAsync(default);
+        await using var served = await ServedQuerier.StartAsync(store, new StoreDescription("store", [], TimeRange.All));
+        using var channel = Grpc.Net.Client.GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var request = new Observe.Store.Api.Wire.SeriesRequest { MaxTime = 10_000, ResponseBatchSize = batchSize };
+        using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);
+        var labels = new List<string>();
+        while (await call.ResponseStream.MoveNext(default))
+        {
+            var frame = call.ResponseStream.Current;
+            foreach (var one in frame.Batch?.Series ?? (IEnumerable<Observe.Store.Api.Wire.Series>)[frame.Series])
+            {
+                labels.Add(string.Concat(one.Labels.Select(l => l.Value.ToStringUtf8() + ' ')));
+            }
+        }
+
+        Assert.Equal(Enumerable.Range(0, 300).Select(i => $"m dev pod-{i:D3} "), labels);
+    }
+
     static async Task<List<(Labels Labels, List<(long, ulong)> Samples)>> Read(IQuerier querier, SelectHints hints)
     {
         var all = new List<(Labels, List<(long, ulong)>)>();
