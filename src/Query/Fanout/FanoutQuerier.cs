@@ -87,7 +87,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         {
             try
             {
-                return await Task.Run(async () => await ask(store.Querier!, lacks.Warnings), cancellationToken);
+                // On the threads of whoever asks.
+                return await Task.Factory.StartNew(
+                    async () => await ask(store.Querier!, lacks.Warnings), cancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
             catch (IOException e)
             {

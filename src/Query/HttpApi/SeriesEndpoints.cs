@@ -28,20 +28,26 @@ static class SeriesEndpoints
         var sets = call.Parameters.Matchers(wrap: true);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
         var warnings = new Warnings();
-        var found = new List<Labels>();
-        foreach (var matchers in sets)
-        {
-            await foreach (var series in querier.SelectAsync(hints, matchers, warnings, call.Cancelled))
+        var found = await call.Options.Engine.ReadAsync(
+            async token =>
             {
-                found.Add(series.Labels.Copy());
-            }
-        }
+                var all = new List<Labels>();
+                foreach (var matchers in sets)
+                {
+                    await foreach (var series in querier.SelectAsync(hints, matchers, warnings, token))
+                    {
+                        all.Add(series.Labels.Copy());
+                    }
+                }
 
-        if (sets.Count > 1)
-        {
-            found.Sort();
-        }
+                if (sets.Count > 1)
+                {
+                    all.Sort();
+                }
 
+                return all;
+            },
+            call.Cancelled);
         var json = call.Begin().Raw("["u8);
         var written = 0;
         for (var i = 0; i < found.Count; i++)
@@ -70,7 +76,7 @@ static class SeriesEndpoints
         var limit = call.Parameters.Limit();
         var hints = Hints(call, limit);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
-        return TextsAsync(call, limit, (matchers, warnings) => querier.LabelNamesAsync(hints, matchers, warnings, call.Cancelled));
+        return TextsAsync(call, limit, (matchers, warnings, token) => querier.LabelNamesAsync(hints, matchers, warnings, token));
     }
 
     static Task ValuesAsync(ApiCall call)
@@ -84,29 +90,31 @@ static class SeriesEndpoints
         var limit = call.Parameters.Limit();
         var hints = Hints(call, limit);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
-        return TextsAsync(call, limit, (matchers, warnings) => querier.LabelValuesAsync(name, hints, matchers, warnings, call.Cancelled));
+        return TextsAsync(call, limit, (matchers, warnings, token) => querier.LabelValuesAsync(name, hints, matchers, warnings, token));
     }
 
-    static async Task TextsAsync(ApiCall call, int limit, Func<IReadOnlyList<Matcher>, Warnings, ValueTask<IReadOnlyList<string>>> ask)
+    static async Task TextsAsync(
+        ApiCall call, int limit, Func<IReadOnlyList<Matcher>, Warnings, CancellationToken, ValueTask<IReadOnlyList<string>>> ask)
     {
         var sets = call.Parameters.Matchers(wrap: false);
         var warnings = new Warnings();
-        IReadOnlyList<string> texts;
-        if (sets.Count <= 1)
-        {
-            texts = await ask(sets.Count == 1 ? sets[0] : [], warnings);
-        }
-        else
-        {
-            var all = new SortedSet<string>(Utf8Order.Instance);
-            foreach (var matchers in sets)
+        var texts = await call.Options.Engine.ReadAsync(
+            async token =>
             {
-                all.UnionWith(await ask(matchers, warnings));
-            }
+                if (sets.Count <= 1)
+                {
+                    return await ask(sets.Count == 1 ? sets[0] : [], warnings, token);
+                }
 
-            texts = [.. all];
-        }
+                var all = new SortedSet<string>(Utf8Order.Instance);
+                foreach (var matchers in sets)
+                {
+                    all.UnionWith(await ask(matchers, warnings, token));
+                }
 
+                return [.. all];
+            },
+            call.Cancelled);
         if (limit > 0 && texts.Count > limit)
         {
             texts = [.. texts.Take(limit)];

@@ -85,7 +85,40 @@ public sealed class PromqlEngine : IDisposable
         _threads.Dispose();
     }
 
+    /// <summary>
+    /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time, but not
+    /// behind them in the gate: who types a query waits for nobody else's.
+    /// </summary>
+    /// <param name="read">Gets a token that also ends it when its time is up.</param>
+    /// <exception cref="QueryTimeoutException">It took too long.</exception>
+    public Task<T> ReadAsync<T>(Func<CancellationToken, Task<T>> read, CancellationToken cancellationToken) =>
+        InTurnAsync(null, "reading series", null, isSmall: false, (turn, token) => read(token), cancellationToken);
+
     async Task<QueryResult> EvaluateAsync(Run run, long? timeoutMs, CancellationToken cancellationToken)
+    {
+        var started = Options.Clock.GetTimestamp();
+        var statistics = new QueryStatistics();
+        var result = await InTurnAsync(
+            _gate,
+            "expression evaluation",
+            timeoutMs,
+            run.Text.Length <= SmallText,
+            (turn, token) =>
+            {
+                statistics.ExecQueueTime = turn.Queued;
+                return EvaluateOnceOrTwiceAsync(run, statistics, turn.Deadline, token);
+            },
+            cancellationToken);
+        statistics.ExecTotalTime = Options.Clock.GetElapsedTime(started);
+        return result;
+    }
+
+    /// <param name="Deadline">A timestamp of the clock.</param>
+    readonly record struct Turn(TimeSpan Queued, long Deadline);
+
+    /// <summary>Runs something when the gate lets it, if there is one, and answers when its time is up, even if it goes on for a moment.</summary>
+    async Task<T> InTurnAsync<T>(
+        SemaphoreSlim? gate, string what, long? timeoutMs, bool isSmall, Func<Turn, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
     {
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
@@ -98,20 +131,22 @@ public sealed class PromqlEngine : IDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            await _gate.WaitAsync(either.Token);
-            where = "expression evaluation";
-            var statistics = new QueryStatistics { ExecQueueTime = clock.GetElapsedTime(started) };
-            var evaluation = HeldAsync(() => EvaluateOnceOrTwiceAsync(run, statistics, deadline, either.Token), run.Text.Length <= SmallText);
+            if (gate is not null)
+            {
+                await gate.WaitAsync(either.Token);
+            }
+
+            where = what;
+            var turn = new Turn(clock.GetElapsedTime(started), deadline);
+            var running = HeldAsync(gate, () => run(turn, either.Token), isSmall);
             try
             {
-                var result = await evaluation.WaitAsync(either.Token);
-                statistics.ExecTotalTime = clock.GetElapsedTime(started);
-                return result;
+                return await running.WaitAsync(either.Token);
             }
             catch
             {
                 // Who is told that time is up does not wait until all of hundreds of operators have heard it.
-                _ = LetGoAsync(evaluation);
+                _ = LetGoAsync(running);
                 throw;
             }
         }
@@ -128,7 +163,7 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
-    async Task<QueryResult> HeldAsync(Func<Task<QueryResult>> query, bool isSmall)
+    async Task<T> HeldAsync<T>(SemaphoreSlim? gate, Func<Task<T>> query, bool isSmall)
     {
         try
         {
@@ -136,16 +171,16 @@ public sealed class PromqlEngine : IDisposable
         }
         finally
         {
-            _gate.Release();
+            gate?.Release();
         }
     }
 
-    static async Task LetGoAsync(Task<QueryResult> evaluation)
+    static async Task LetGoAsync<T>(Task<T> running)
     {
-        await ((Task)evaluation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (evaluation.IsCompletedSuccessfully)
+        await ((Task)running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (running.IsCompletedSuccessfully)
         {
-            (await evaluation).Dispose();
+            (await running as IDisposable)?.Dispose();
         }
     }
 

@@ -20,6 +20,17 @@ public class PromqlEngineTests
     ]);
 
     [Fact]
+    public async Task What_reads_without_evaluating_has_the_threads_and_the_time_of_a_query_and_no_turn_to_wait_for()
+    {
+        using var engine = new PromqlEngine(new EngineOptions { TimeoutMs = 200, MaxConcurrency = 1 });
+        var forever = new TaskCompletionSource<int>();
+        var stopped = engine.ReadAsync(token => forever.Task.WaitAsync(token), default);
+        Assert.False(await engine.ReadAsync(_ => Task.FromResult(Thread.CurrentThread.IsThreadPoolThread), default));
+        Assert.Equal(
+            "query timed out in reading series after 200ms (--query.timeout)", (await Assert.ThrowsAsync<QueryTimeoutException>(() => stopped)).Message);
+    }
+
+    [Fact]
     public async Task A_range_query_gives_a_sorted_matrix_on_its_steps()
     {
         var result = await RangeAsync("sum by (job) (rate(m_total[1m]))", 600_000, 660_000, 30_000);
