@@ -204,7 +204,12 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
         public async ValueTask DisposeAsync()
         {
-            await _cancel.CancelAsync();
+            // Telling takes a thread of the pool.
+            if (All.Exists(stream => stream.IsAtWork))
+            {
+                await _cancel.CancelAsync();
+            }
+
             foreach (var stream in All)
             {
                 await stream.EndAsync();
@@ -303,6 +308,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
             string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
             throw new NotSupportedException("only series are streamed");
+
+        public bool IsAtWork => !_pump.IsCompleted;
 
         public async ValueTask EndAsync()
         {

@@ -82,7 +82,12 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             }
             finally
             {
-                await stop.CancelAsync();
+                // Telling takes a thread of the pool.
+                if (!next.IsCompleted)
+                {
+                    await stop.CancelAsync();
+                }
+
                 await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
 

@@ -11,7 +11,7 @@ public sealed record SelectHints
     /// <summary>Milliseconds between evaluations; 0 for an instant query.</summary>
     public long StepMs { get; init; }
 
-    /// <summary>The function or aggregation directly around the selector, as in PromQL; null when there is none.</summary>
+    /// <summary>The function around a range selector, as in PromQL; null for an instant selector, whose series are the same for everybody.</summary>
     public string? Function { get; init; }
 
     /// <summary>Milliseconds of a range selector; 0 for an instant selector.</summary>

@@ -208,7 +208,12 @@ sealed class Evaluation(
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        // Telling takes a thread of the pool.
+        if (Prefetch.IsAtWork || _selections.Exists(selection => selection.IsAtWork))
+        {
+            await _stop.CancelAsync();
+        }
+
         await Prefetch.DisposeAsync();
         foreach (var selection in _selections)
         {

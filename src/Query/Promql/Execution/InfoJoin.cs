@@ -35,7 +35,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
         if (InfoMatchers(isInfo) is { } matchers)
         {
             var (at, offset) = TimeOf(argument) ?? (null, 0);
-            var selector = new InstantSelector(new SelectorNode(matchers, offset, at, false, false), Scope, "info", SampleAspect.InfoTime);
+            var selector = new InstantSelector(new SelectorNode(matchers, offset, at, false, false), Scope, SampleAspect.InfoTime);
             await selector.OpenAsync(evaluation);
             FindNewest(selector, evaluation);
         }

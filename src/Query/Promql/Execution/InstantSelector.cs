@@ -20,7 +20,7 @@ enum SampleAspect : byte
 }
 
 /// <summary>The newest sample of each series that is younger than the lookback, unless it is a staleness marker.</summary>
-sealed class InstantSelector(SelectorNode node, Scope scope, string? function, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
+sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
 {
     readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
 
@@ -78,7 +78,6 @@ sealed class InstantSelector(SelectorNode node, Scope scope, string? function, S
         {
             Range = _times.Range(evaluation.LookbackMs, 0),
             StepMs = Grid.IsSingle ? 0 : Grid.Step,
-            Function = function,
             MaxResolutionMs = evaluation.MaxResolutionMs,
         },
         node.Matchers);

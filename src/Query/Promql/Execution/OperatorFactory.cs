@@ -12,19 +12,18 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 {
     readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
 
-    /// <param name="function">The name of the function or aggregation right around the node, for the sources of series.</param>
-    public SeriesOperator Build(PlanNode node, Scope scope, string? function = null)
+    public SeriesOperator Build(PlanNode node, Scope scope)
     {
         evaluation.ThrowIfOver();
         if (node is not AggregateNode)
         {
-            return Watched(node, scope, Create(node, scope, function));
+            return Watched(node, scope, Create(node, scope));
         }
 
         var key = (PlanText.Of(node), scope);
         if (!_shared.TryGetValue(key, out var shared))
         {
-            _shared[key] = shared = Watched(node, scope, Create(node, scope, function));
+            _shared[key] = shared = Watched(node, scope, Create(node, scope));
         }
 
         return shared;
@@ -32,7 +31,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     SeriesOperator Watched(PlanNode node, Scope scope, SeriesOperator created) => isExplained ? new Measured(node, created, scope) : created;
 
-    SeriesOperator Create(PlanNode node, Scope scope, string? function)
+    SeriesOperator Create(PlanNode node, Scope scope)
     {
         if (scope.Grid.Count == 0)
         {
@@ -42,13 +41,13 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         return node switch
         {
             ConstantNode constant => ScalarOperator.Constant(constant.Value, scope),
-            SelectorNode { Smoothed: true } selector => new SmoothedSelector(selector, scope, function),
-            SelectorNode selector => new InstantSelector(selector, scope, function),
+            SelectorNode { Smoothed: true } selector => new SmoothedSelector(selector, scope),
+            SelectorNode selector => new InstantSelector(selector, scope),
             NegateNode { Inner.Type: ExprType.Scalar } negate =>
                 new ScalarCombination(ScalarOperator.Constant(0, scope), Build(negate.Inner, scope), scope, static (_, value) => -value),
             NegateNode negate => new Negation(Build(negate.Inner, scope), scope),
-            PlusNode plus => Build(plus.Inner, scope, function),
-            StepInvariantNode invariant => Invariant(invariant, scope, function),
+            PlusNode plus => Build(plus.Inner, scope),
+            StepInvariantNode invariant => Invariant(invariant, scope),
             AggregateNode aggregate => Aggregate(aggregate, scope),
             BinaryNode binary => Binary(binary, scope),
             CallNode call => Call(call, scope),
@@ -56,14 +55,14 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         };
     }
 
-    StepInvariant Invariant(StepInvariantNode node, Scope scope, string? function) => new(
-        Build(node.Inner, new Scope(StepGrid.Single(scope.Grid.Start), scope.TotalWeight * scope.Grid.Count), function),
+    StepInvariant Invariant(StepInvariantNode node, Scope scope) => new(
+        Build(node.Inner, new Scope(StepGrid.Single(scope.Grid.Start), scope.TotalWeight * scope.Grid.Count)),
         scope);
 
     SeriesOperator Aggregate(AggregateNode node, Scope scope)
     {
         var name = node.Aggregation.ToString().ToLowerInvariant();
-        var input = Build(node.Inner, scope, name);
+        var input = Build(node.Inner, scope);
         if (Accumulator.Factory(node.Aggregation) is { } newAccumulator)
         {
             return new StreamingAggregation(node, input, newAccumulator, scope);
@@ -107,21 +106,21 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
         return name switch
         {
-            "absent" => new Absence(Build(arguments[0], scope, name), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
+            "absent" => new Absence(Build(arguments[0], scope), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
             "histogram_fraction" or "histogram_quantile" or "histogram_quantiles" => OverHistograms(call, scope),
-            "info" => new InfoJoin(Build(arguments[0], scope, name), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
+            "info" => new InfoJoin(Build(arguments[0], scope), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
             "label_join" => Relabelling.Join(
-                Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
+                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
             "label_replace" => Relabelling.Replace(
-                Build(arguments[0], scope, name), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
+                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
             "max_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Max),
             "min_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Min),
             "pi" => ScalarOperator.Constant(Math.PI, scope),
-            "scalar" => new OnlyElement(Build(arguments[0], scope, name), scope),
+            "scalar" => new OnlyElement(Build(arguments[0], scope), scope),
             "sort" or "sort_desc" => new Sorting(
-                Build(arguments[0], scope, name), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position, scope, IsRange(scope)),
+                Build(arguments[0], scope), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position, scope, IsRange(scope)),
             "sort_by_label" or "sort_by_label_desc" => new Sorting(
-                Build(arguments[0], scope, name),
+                Build(arguments[0], scope),
                 Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], name == "sort_by_label_desc"),
                 dropsHistograms: false,
                 call.Position,
@@ -139,7 +138,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         var (name, arguments) = (call.Function.Name, call.Arguments);
         if (VectorFunctions.OfHistograms(name) is { } ofHistograms)
         {
-            return new HistogramFunction(Build(arguments[0], scope, name), ofHistograms, scope);
+            return new HistogramFunction(Build(arguments[0], scope), ofHistograms, scope);
         }
 
         var kernel = VectorFunctions.OfFloats(name) ?? throw NotSupported($"{name}()");
@@ -150,7 +149,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
         var scalars = arguments.Skip(1).Select(a => Build(a, scope)).ToArray();
         Func<double[], bool>? isEmpty = name == "clamp" ? static bounds => bounds[1] < bounds[0] : null;
-        return new FloatFunction(Build(arguments[0], scope, name), kernel, scalars, scope, isEmpty);
+        return new FloatFunction(Build(arguments[0], scope), kernel, scalars, scope, isEmpty);
     }
 
     SeriesOperator OverRange(CallNode call, PlanNode range, Scope scope)
@@ -187,7 +186,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
                 $"a subquery would be evaluated {grid.Count} times, more than {evaluation.Options.MaxSteps} (--query.max-steps)");
         }
 
-        return Build(subquery.Inner, new Scope(grid, totalWeight), null);
+        return Build(subquery.Inner, new Scope(grid, totalWeight));
     }
 
     SeriesOperator Timestamps(CallNode call, Scope scope)
@@ -196,12 +195,11 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.Options.StartTimestamps))
         {
             return new Nameless(
-                new InstantSelector(
-                    selector with { AtFirstStep = false }, scope, call.Function.Name, starts ? SampleAspect.StartTime : SampleAspect.Time),
+                new InstantSelector(selector with { AtFirstStep = false }, scope, starts ? SampleAspect.StartTime : SampleAspect.Time),
                 scope);
         }
 
-        return new StepTimes(Build(call.Arguments[0], scope, call.Function.Name), starts, scope);
+        return new StepTimes(Build(call.Arguments[0], scope), starts, scope);
     }
 
     HistogramVectorFunction OverHistograms(CallNode call, Scope scope)
@@ -211,7 +209,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         var scalars = arguments.Where(a => a.Type == ExprType.Scalar).ToArray();
         var operators = Array.ConvertAll(scalars, a => Build(a, scope));
         return new HistogramVectorFunction(
-            Build(vector, scope, name),
+            Build(vector, scope),
             evaluation =>
             {
                 var values = Array.ConvertAll(operators, o => Scalars.Values(o, evaluation));

@@ -8,13 +8,30 @@ namespace Observe.Query.Promql.Execution;
 /// <param name="most">Selectors at a time.</param>
 sealed class Prefetch(int most) : IAsyncDisposable
 {
+    readonly HashSet<SeriesSelection> _known = [];
     readonly Queue<SeriesSelection> _waiting = new();
     readonly List<Task> _loops = [];
+
+    public bool IsAtWork
+    {
+        get
+        {
+            lock (_waiting)
+            {
+                return _loops.Exists(loop => !loop.IsCompleted);
+            }
+        }
+    }
 
     public void Add(SeriesSelection selection)
     {
         lock (_waiting)
         {
+            if (!_known.Add(selection))
+            {
+                return;
+            }
+
             _waiting.Enqueue(selection);
             if (_waiting.Count > 1 && _loops.Count < most)
             {

@@ -22,6 +22,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     public IReadOnlyList<Matcher> Matchers { get; } = matchers;
 
+    public bool IsAtWork => _loading is { IsCompleted: false };
+
     /// <summary>The series, not to be changed; readable until this is disposed.</summary>
     public Task<List<Series>> SeriesAsync()
     {

@@ -5,9 +5,9 @@ using Observe.Store.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>A <c>smoothed</c> instant selector: values on the line between the samples before and after a time, both within the lookback.</summary>
-sealed class SmoothedSelector(SelectorNode node, Scope scope, string? function) : SeriesOperator(scope)
+sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(scope)
 {
-    readonly SelectorSource _source = new(new RangeNode(node, 0) { Position = node.Position }, scope.Grid, function);
+    readonly SelectorSource _source = new(new RangeNode(node, 0) { Position = node.Position }, scope.Grid, null);
     long _lookback;
 
     public override long Cost => _source.Cost;
