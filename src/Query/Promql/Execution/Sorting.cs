@@ -81,6 +81,12 @@ static class NaturalOrder
     /// <summary>Whether one text comes before another: runs of digits and of anything else take turns, and are compared as such.</summary>
     public static bool IsLess(string left, string right)
     {
+        // A series without the label is before none, and none is before it: where both kinds stand is up to the algorithm, as in Prometheus.
+        if (left.Length == 0 || right.Length == 0)
+        {
+            return false;
+        }
+
         var (l, r) = (0, 0);
         while (l < left.Length && r < right.Length)
         {
