@@ -120,7 +120,7 @@ sealed partial class RoleHost : IDisposable
     WebApplication Build(IReadOnlyList<IRole> roles)
     {
         var (http, grpc) = (Flags.Address("--http-address", _flags.GetValue(_server.HttpAddress)!), Flags.Address("--grpc-address", _flags.GetValue(_server.GrpcAddress)!));
-        // The flags say everything: no appsettings.json is looked for in the folder that this happens to run in, and nothing is watched there.
+        // The flags say everything but OTEL_*: no appsettings.json is looked for in the folder that this happens to run in, nothing is watched there.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Configuration.AddEnvironmentVariables();
         ConfigureLogging(builder.Logging);
