@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Observe.Store.Blocks;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 using Xunit;
 using Xunit.Abstractions;
 

@@ -1,7 +1,9 @@
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
-using MatchType = Observe.Store.Model.MatchType;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Testkit;
 

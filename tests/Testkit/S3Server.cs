@@ -6,7 +6,7 @@ using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
 using Observe.Store.Bucket;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Testkit;

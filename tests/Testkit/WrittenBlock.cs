@@ -1,7 +1,7 @@
-using Observe.Store.Blocks;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Testkit;
 

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 

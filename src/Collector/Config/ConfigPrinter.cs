@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 
@@ -307,7 +308,7 @@ sealed class ConfigPrinter(bool reveal)
             && !text.Contains(": ", StringComparison.Ordinal) && !text.Contains(" #", StringComparison.Ordinal) && text[^1] != ':'
             && !text.Any(c => c is < ' ' or '\x7f' or '\x85' or '\x2028' or '\x2029' or '\xfeff' or ',' or ']' or '[' or '{' or '}' || char.IsSurrogate(c))
             && text is not ("null" or "Null" or "NULL" or "true" or "false" or "yes" or "no" or "on" or "off");
-        return plain ? text : text == Store.Model.Secret.Hidden ? text : Quoted(text);
+        return plain ? text : text == Tsdb.Model.Secret.Hidden ? text : Quoted(text);
     }
 
     static string Quoted(string text)

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 

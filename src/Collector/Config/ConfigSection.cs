@@ -1,5 +1,6 @@
 using System.Globalization;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 
@@ -92,7 +93,7 @@ sealed class ConfigSection
             return null;
         }
 
-        if (!Store.Model.Duration.TryParse(text, out var milliseconds, out var error))
+        if (!Tsdb.Model.Duration.TryParse(text, out var milliseconds, out var error))
         {
             Errors.Add(node, $"{key}: {error}");
             return null;

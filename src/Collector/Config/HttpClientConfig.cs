@@ -1,4 +1,4 @@
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 

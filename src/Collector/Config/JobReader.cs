@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Regex;
 
 namespace Observe.Collector.Config;
 

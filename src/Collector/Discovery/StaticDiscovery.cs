@@ -1,6 +1,6 @@
 using System.Globalization;
 using Observe.Collector.Config;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Discovery;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 

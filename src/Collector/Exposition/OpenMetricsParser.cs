@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Unicode;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Collector.Exposition;
 

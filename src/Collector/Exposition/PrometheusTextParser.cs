@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Collector.Exposition;
 

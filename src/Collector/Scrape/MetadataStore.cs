@@ -145,6 +145,6 @@ sealed class MetadataStore(MetricFamilyTable table)
         _name = null;
     }
 
-    public static MetricMetadata Describe(Store.Model.Labels target, MetricFamily family) => new(
+    public static MetricMetadata Describe(Tsdb.Model.Labels target, MetricFamily family) => new(
         target, Encoding.UTF8.GetString(family.Name), family.Type, Encoding.UTF8.GetString(family.Help), Encoding.UTF8.GetString(family.Unit));
 }

@@ -1,7 +1,8 @@
 using System.Text;
 using System.Text.Unicode;
 using Observe.Collector.Config;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

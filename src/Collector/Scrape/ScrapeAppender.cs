@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
-using Observe.Store.Head;
-using Observe.Store.Model;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using Observe.Store.Head;
+using Observe.Tsdb.Head;
 
 namespace Observe.Collector.Scrape;
 

@@ -8,7 +8,8 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Text;
 using Observe.Collector.Config;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

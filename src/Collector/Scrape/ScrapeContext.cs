@@ -2,8 +2,8 @@ using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
-using Observe.Store.Head;
-using Observe.Store.Model;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Exposition;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
-using Observe.Store.Head;
+using Observe.Tsdb.Head;
 
 namespace Observe.Collector.Scrape;
 

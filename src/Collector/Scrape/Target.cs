@@ -2,7 +2,8 @@ using System.IO.Hashing;
 using System.Text;
 using Observe.Collector.Config;
 using Observe.Collector.Discovery;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

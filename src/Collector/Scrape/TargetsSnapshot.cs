@@ -1,5 +1,5 @@
 using Observe.Collector.Exposition;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 

@@ -3,8 +3,9 @@ using System.Globalization;
 using Observe.Hosting;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
-using Observe.Store.Model;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using Spectre.Console;
 
 namespace Observe.Commands;

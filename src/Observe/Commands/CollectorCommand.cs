@@ -5,6 +5,8 @@ using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
 using Observe.Query.Promql;
 using Observe.Store.Bucket;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
 
 namespace Observe.Commands;
 
@@ -84,7 +86,7 @@ static class CollectorApi
             active.AddRange(targets.Active.Select(t => new TargetState(
                 t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString().ToLower(CultureInfo.InvariantCulture), t.LastError,
                 t.LastScrape?.ToUnixTimeMilliseconds() ?? 0, t.LastScrapeDuration.TotalSeconds,
-                Store.Model.Duration.Format(t.ScrapeInterval), Store.Model.Duration.Format(t.ScrapeTimeout))
+                Duration.Format(t.ScrapeInterval), Duration.Format(t.ScrapeTimeout))
             {
                 GlobalUrl = t.GlobalUrl,
                 Cluster = collector.Config.Cluster,
@@ -103,7 +105,7 @@ static class CollectorApi
 
     static TsdbStatus Tsdb(IReadOnlyList<CollectorRole> collectors, int limit)
     {
-        var stats = collectors.Select(c => c.Head).OfType<Store.Head.HeadBlock>().Select(h => h.Stats(limit)).ToList();
+        var stats = collectors.Select(c => c.Head).OfType<HeadBlock>().Select(h => h.Stats(limit)).ToList();
         var held = stats.Where(s => s.Series > 0).ToList();
         return new TsdbStatus(
             stats.Sum(s => s.Series), stats.Sum(s => s.LabelPairs), stats.Sum(s => s.Chunks),
@@ -116,6 +118,6 @@ static class CollectorApi
         };
     }
 
-    static IReadOnlyList<(string Name, long Value)> Top(IEnumerable<Store.Head.Cardinality> counts, int limit) =>
+    static IReadOnlyList<(string Name, long Value)> Top(IEnumerable<Cardinality> counts, int limit) =>
         [.. counts.GroupBy(c => c.Name).Select(g => (g.Key, g.Sum(c => c.Value))).OrderByDescending(c => c.Item2).ThenBy(c => c.Key, StringComparer.Ordinal).Take(limit)];
 }

@@ -5,7 +5,8 @@ using Observe.Hosting;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using Spectre.Console;
 
 namespace Observe.Commands;

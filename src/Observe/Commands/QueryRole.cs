@@ -6,7 +6,7 @@ using Observe.Query.HttpApi;
 using Observe.Query.Page;
 using Observe.Query.Promql;
 using Observe.Store.Api;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Prometheus;
 
 namespace Observe.Commands;

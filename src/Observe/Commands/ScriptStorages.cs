@@ -4,9 +4,9 @@ using Observe.Query.Promql.Scripts;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Gateway;
-using Observe.Store.Head;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Prometheus;
 
 namespace Observe.Commands;

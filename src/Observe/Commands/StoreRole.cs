@@ -8,7 +8,7 @@ using Observe.Store.Api;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
 using Observe.Store.Gateway;
-using Observe.Store.Querying;
+using Observe.Tsdb.Querying;
 using Prometheus;
 
 namespace Observe.Commands;

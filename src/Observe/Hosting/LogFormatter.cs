@@ -3,7 +3,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Logging.Console;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Hosting;
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Fanout;
 

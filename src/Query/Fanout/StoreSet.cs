@@ -2,8 +2,9 @@ using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Store.Api;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Fanout;
 

@@ -1,6 +1,6 @@
 using System.IO.Compression;
 using Microsoft.AspNetCore.Http;
-using Observe.Store.Querying;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 

@@ -1,5 +1,5 @@
 using Microsoft.AspNetCore.Http;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Query.HttpApi;
 

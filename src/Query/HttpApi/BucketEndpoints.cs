@@ -67,7 +67,7 @@ static class BucketEndpoints
 
         json.Raw("],\"gaps\":["u8);
         first = true;
-        foreach (var gap in fleet.Gaps(Store.Model.TimeRange.All, now))
+        foreach (var gap in fleet.Gaps(Tsdb.Model.TimeRange.All, now))
         {
             json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8).Text(gap.Cluster).Key("collector"u8).Text(gap.Collector)
                 .Key("minTime"u8).Number(gap.Range.MinTime).Key("maxTime"u8).Number(gap.Range.MaxTime).Key("why"u8).Text(gap.Why).Raw("}"u8);

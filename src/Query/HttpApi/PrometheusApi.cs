@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Querying;
+using Observe.Tsdb.Regex;
 
 namespace Observe.Query.HttpApi;
 

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
 using Observe.Store.Fleet;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 

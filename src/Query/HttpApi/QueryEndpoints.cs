@@ -5,8 +5,9 @@ using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 

@@ -3,7 +3,8 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.HttpApi;
 
@@ -190,7 +191,7 @@ sealed class RequestParameters
             return true;
         }
 
-        if (Store.Model.Duration.TryParse(text, out var milliseconds, out _))
+        if (Tsdb.Model.Duration.TryParse(text, out var milliseconds, out _))
         {
             nanoseconds = milliseconds * 1_000_000;
             return true;

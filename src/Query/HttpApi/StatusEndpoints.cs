@@ -1,7 +1,8 @@
 using System.Globalization;
 using Observe.Query.Fanout;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.HttpApi;
 

@@ -2,8 +2,8 @@ using System.Text;
 using Observe.Query.Promql.Execution;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql;
 

@@ -1,4 +1,5 @@
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql;
 

@@ -1,6 +1,6 @@
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Api;
 

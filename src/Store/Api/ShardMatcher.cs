@@ -1,6 +1,6 @@
 using System.IO.Hashing;
 using Observe.Store.Api.Wire;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Api;
 

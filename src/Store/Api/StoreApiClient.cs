@@ -2,9 +2,9 @@ using System.Runtime.CompilerServices;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Observe.Store.Api.Wire;
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Series = Observe.Store.Querying.Series;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Api;
 

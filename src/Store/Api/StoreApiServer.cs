@@ -1,8 +1,9 @@
 using Grpc.Core;
 using Observe.Store.Api.Wire;
-using Observe.Store.Bytes;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Api;
 
@@ -81,9 +82,9 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
     }
 
     /// <summary>Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.</summary>
-    static async Task AddWithoutAsync(SeriesFrames frames, IAsyncEnumerator<Querying.Series> all, HashSet<string> without)
+    static async Task AddWithoutAsync(SeriesFrames frames, IAsyncEnumerator<Series> all, HashSet<string> without)
     {
-        var gathered = new List<(Labels Labels, Querying.Series Series)>();
+        var gathered = new List<(Labels Labels, Series Series)>();
         while (await all.MoveNextAsync())
         {
             gathered.Add((all.Current.Labels.Without(without), all.Current));
@@ -159,7 +160,7 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         SeriesBatch _waiting = new();
         int _waitingBytes;
 
-        public async ValueTask AddAsync(Labels labels, Querying.Series series)
+        public async ValueTask AddAsync(Labels labels, Series series)
         {
             if (_shard?.Matches(labels) == false)
             {

@@ -1,9 +1,10 @@
 using Google.Protobuf;
 using Observe.Store.Api.Wire;
-using Observe.Store.Bytes;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Chunk = Observe.Store.Chunks.Chunk;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Series = Observe.Tsdb.Querying.Series;
+using Chunk = Observe.Tsdb.Chunks.Chunk;
 
 namespace Observe.Store.Api;
 
@@ -16,7 +17,7 @@ static class WireChunks
     /// What to send of a series: its chunks where it has them, and samples encoded as raw chunks where it has none or in an encoding
     /// that the wire lacks. The fields share the chunks' memory.
     /// </summary>
-    public static IEnumerable<AggrChunk> Of(Querying.Series series, IReadOnlyCollection<Aggr> aggregates)
+    public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates)
     {
         foreach (var chunk in series.Chunks() ?? Encoded(series.Samples()))
         {

@@ -1,8 +1,8 @@
 using Google.Protobuf;
 using Observe.Store.Api.Wire;
-using Observe.Store.Bytes;
-using Observe.Store.Model;
-using MatchType = Observe.Store.Model.MatchType;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Store.Api;
 

@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Blocks;
 

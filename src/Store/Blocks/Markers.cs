@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Observe.Store.Bytes;
+using System.Text.Json.Serialization.Metadata;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Blocks;
 
@@ -37,7 +39,7 @@ static class MarkerJson
     {
         try
         {
-            return JsonSerializer.Deserialize(json, BlockJson.TypeOf<TMark>()) ?? throw new CorruptionException(source, 0, "is empty");
+            return JsonSerializer.Deserialize(json, MarkJson.TypeOf<TMark>()) ?? throw new CorruptionException(source, 0, "is empty");
         }
         catch (JsonException e)
         {
@@ -45,5 +47,16 @@ static class MarkerJson
         }
     }
 
-    public static byte[] Write<TMark>(TMark mark) => JsonSerializer.SerializeToUtf8Bytes(mark, BlockJson.TypeOf<TMark>());
+    public static byte[] Write<TMark>(TMark mark) => JsonSerializer.SerializeToUtf8Bytes(mark, MarkJson.TypeOf<TMark>());
+}
+
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(DeletionMark))]
+[JsonSerializable(typeof(NoCompactMark))]
+[JsonSerializable(typeof(NoDownsampleMark))]
+sealed partial class MarkJson : JsonSerializerContext
+{
+    static readonly JsonSerializerOptions s_options = MetaFormat.Options(new MarkJson());
+
+    public static JsonTypeInfo<T> TypeOf<T>() => (JsonTypeInfo<T>)s_options.GetTypeInfo(typeof(T));
 }

@@ -1,7 +1,8 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Blocks;
 

@@ -1,4 +1,5 @@
-using Observe.Store.Model;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Blocks;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Bucket;
 

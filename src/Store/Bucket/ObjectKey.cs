@@ -13,7 +13,7 @@ static class ObjectKey
     {
         if (Fault(key) is { } fault)
         {
-            throw new ArgumentException($"object key {Model.GoText.Quote(key)} {fault}", nameof(key));
+            throw new ArgumentException($"object key {Tsdb.Bytes.GoText.Quote(key)} {fault}", nameof(key));
         }
     }
 
@@ -22,7 +22,7 @@ static class ObjectKey
     {
         if (PrefixFault(prefix) is { } fault)
         {
-            throw new ArgumentException($"prefix {Model.GoText.Quote(prefix)} {fault}", nameof(prefix));
+            throw new ArgumentException($"prefix {Tsdb.Bytes.GoText.Quote(prefix)} {fault}", nameof(prefix));
         }
     }
 

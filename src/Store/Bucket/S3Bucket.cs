@@ -5,7 +5,7 @@ using Amazon;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Bucket;
 

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Bucket;
 

@@ -1,5 +1,6 @@
-using Observe.Store.Chunks;
-using Observe.Store.Model;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Compact;
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
+using Observe.Tsdb.Blocks;
 
 namespace Observe.Store.Compact;
 

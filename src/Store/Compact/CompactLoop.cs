@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
+using Observe.Tsdb.Blocks;
 
 namespace Observe.Store.Compact;
 
@@ -314,7 +315,7 @@ public sealed partial class CompactLoop
         0 => "raw",
         Downsampler.FiveMinutes => "5m",
         Downsampler.OneHour => "1h",
-        _ => Model.Duration.Format(resolutionMs),
+        _ => Tsdb.Model.Duration.Format(resolutionMs),
     };
 
     [LoggerMessage(LogLevel.Warning, "step failed, the next iteration tries again: step={Step} err={Error}")]

@@ -1,5 +1,6 @@
 using Observe.Store.Blocks;
-using Observe.Store.Bytes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Compact;
 

@@ -1,5 +1,6 @@
-using Observe.Store.Chunks;
-using Observe.Store.Model;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Compact;
 
@@ -181,7 +182,7 @@ sealed class HistogramWindows
             if (!ReadAll(chunk, Aggregate.Count, counts, source) || !ReadAll(chunk, Aggregate.Sum, sums, source)
                 || !ReadAll(chunk, Aggregate.Counter, counters, source) || counts.Count != sums.Count || counts.Count != counters.Count)
             {
-                Bytes.CorruptionException.Throw(source, 0, "aggregates of histograms that don't belong together");
+                Tsdb.Bytes.CorruptionException.Throw(source, 0, "aggregates of histograms that don't belong together");
             }
 
             for (var i = 0; i < counts.Count; i++)

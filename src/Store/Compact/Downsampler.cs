@@ -1,7 +1,8 @@
-using Observe.Store.Blocks;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Compact;
 

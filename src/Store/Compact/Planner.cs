@@ -1,5 +1,5 @@
-using Observe.Store.Blocks;
-using Observe.Store.Model;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Compact;
 

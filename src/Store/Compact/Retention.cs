@@ -1,4 +1,4 @@
-using Observe.Store.Blocks;
+using Observe.Tsdb.Blocks;
 
 namespace Observe.Store.Compact;
 

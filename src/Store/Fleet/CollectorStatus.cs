@@ -3,7 +3,8 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Observe.Store.Bucket;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Fleet;
 

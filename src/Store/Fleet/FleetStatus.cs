@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using Observe.Store.Bucket;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Fleet;
 

@@ -1,9 +1,10 @@
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
-using Observe.Store.Chunks;
-using Observe.Store.Index;
-using Observe.Store.Model;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Index;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Gateway;
 

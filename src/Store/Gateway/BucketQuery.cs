@@ -2,12 +2,12 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Gateway;
 

@@ -2,8 +2,9 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Gateway;
 
@@ -149,7 +150,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         var utf8 = Utf8Order.Bytes(name);
         return CollectAsync(
             hints,
-            matchers.Count == 0 ? matchers : [.. matchers, new Matcher(Model.MatchType.NotEqual, name, "")],
+            matchers.Count == 0 ? matchers : [.. matchers, new Matcher(Tsdb.Model.MatchType.NotEqual, name, "")],
             warnings,
             (block, header, values) =>
             {

@@ -1,4 +1,4 @@
-using Observe.Store.Querying;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Gateway;
 

@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
-using Observe.Store.Index;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Index;
 
 namespace Observe.Store.Gateway;
 

@@ -1,6 +1,7 @@
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Gateway;
 

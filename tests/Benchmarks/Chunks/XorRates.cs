@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
 
 namespace Observe.Benchmarks.Chunks;
 

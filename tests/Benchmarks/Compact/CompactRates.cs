@@ -3,9 +3,10 @@ using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Chunks;
 using Observe.Store.Compact;
-using Observe.Store.Model;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
 
 namespace Observe.Benchmarks.Compact;
 

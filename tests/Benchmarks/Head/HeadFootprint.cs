@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Observe.Store.Head;
-using Observe.Store.Model;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
 
 namespace Observe.Benchmarks.Head;
 

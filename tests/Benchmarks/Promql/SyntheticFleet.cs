@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Observe.Store.Chunks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Benchmarks.Promql;
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Collector.Config;
 using Observe.Collector.Scrape;
-using Observe.Store.Head;
+using Observe.Tsdb.Head;
 
 namespace Observe.Benchmarks.Scrape;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Observe.Collector.Exposition;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Tests.Exposition;
 

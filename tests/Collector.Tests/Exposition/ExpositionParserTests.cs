@@ -1,7 +1,7 @@
 using System.Text;
 using CsCheck;
 using Observe.Collector.Exposition;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Exposition;

@@ -3,11 +3,12 @@ using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Collector.Config;
 using Observe.Collector.Scrape;
-using Observe.Store.Head;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
-using MatchType = Observe.Store.Model.MatchType;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Head;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Collector.Tests.Scrape;
 

@@ -2,8 +2,8 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

@@ -2,7 +2,8 @@ using System.Text;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
 using Observe.Collector.Scrape;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Regex;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

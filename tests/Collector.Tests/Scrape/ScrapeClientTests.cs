@@ -5,8 +5,8 @@ using System.Text;
 using Observe.Collector.Config;
 using Observe.Collector.Discovery;
 using Observe.Collector.Scrape;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

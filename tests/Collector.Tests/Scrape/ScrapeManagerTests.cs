@@ -1,6 +1,6 @@
 using Observe.Collector.Scrape;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

@@ -1,7 +1,7 @@
 using Observe.Collector.Config;
 using Observe.Collector.Discovery;
 using Observe.Collector.Scrape;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

@@ -1,7 +1,9 @@
 using System.Globalization;
 using Observe.Store.Blocks;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.EndToEnd.Tests.Ui;
 

@@ -1,11 +1,11 @@
 using Microsoft.Extensions.Time.Testing;
 using Observe.Query.Fanout;
 using Observe.Store.Api;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
-using MatchType = Observe.Store.Model.MatchType;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Query.Tests.Fanout;
 

@@ -4,8 +4,8 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Query.Fanout;
 using Observe.Store.Api;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Query.Tests.Fanout;

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using CsCheck;
 using Observe.Query.HttpApi;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
 namespace Observe.Query.Tests.HttpApi;

@@ -7,9 +7,9 @@ using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
 using Observe.Store.Api;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Prometheus;
 using Xunit;
 

@@ -11,10 +11,10 @@ using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
 using Observe.Query.Promql;
 using Observe.Store.Api;
-using Observe.Store.Blocks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Query.Tests.HttpApi;

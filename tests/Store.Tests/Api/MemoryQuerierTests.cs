@@ -1,5 +1,5 @@
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Tests.Api;
 

@@ -2,10 +2,10 @@ using CsCheck;
 using Google.Protobuf;
 using Observe.Store.Api;
 using Observe.Store.Api.Wire;
-using Observe.Store.Bytes;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Api;
@@ -81,7 +81,7 @@ public sealed class RemoteSeriesTests
         return frame;
     }
 
-    static List<double> Values(Observe.Store.Querying.Series series)
+    static List<double> Values(Observe.Tsdb.Querying.Series series)
     {
         var values = new List<double>();
         using var iterator = series.Samples();

@@ -1,10 +1,10 @@
 using Observe.Store.Api;
-using Observe.Store.Blocks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
-using MatchType = Observe.Store.Model.MatchType;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Store.Tests.Api;
 

@@ -1,9 +1,9 @@
 using Grpc.Health.V1;
 using Grpc.Net.Client;
 using Observe.Store.Api;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Api;
@@ -16,7 +16,7 @@ public sealed class StoreApiSuiteTests : QuerierSuite
 
 public sealed class StoreApiTests
 {
-    static readonly Matcher[] s_everything = [new(Observe.Store.Model.MatchType.NotEqual, "__name__", "")];
+    static readonly Matcher[] s_everything = [new(Observe.Tsdb.Model.MatchType.NotEqual, "__name__", "")];
 
     static readonly SelectHints s_all = new() { Range = TimeRange.All };
 

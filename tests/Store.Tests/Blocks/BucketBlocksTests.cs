@@ -1,8 +1,9 @@
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Store.Tests.Blocks;

@@ -2,8 +2,10 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Regex;
 using Xunit;
 
 namespace Observe.Store.Tests.Blocks;

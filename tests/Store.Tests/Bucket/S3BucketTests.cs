@@ -1,6 +1,6 @@
 using Observe.Store.Bucket;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Store.Tests.Bucket;

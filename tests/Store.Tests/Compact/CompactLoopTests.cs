@@ -2,12 +2,12 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
-using Observe.Store.Chunks;
 using Observe.Store.Compact;
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Chunks;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Prometheus;
 using Xunit;
 

@@ -1,10 +1,10 @@
-using Observe.Store.Blocks;
-using Observe.Store.Chunks;
 using Observe.Store.Compact;
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Chunks;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Compact;

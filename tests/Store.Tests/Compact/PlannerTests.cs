@@ -1,6 +1,6 @@
 using System.Globalization;
-using Observe.Store.Blocks;
 using Observe.Store.Compact;
+using Observe.Tsdb.Blocks;
 using Xunit;
 
 namespace Observe.Store.Tests.Compact;

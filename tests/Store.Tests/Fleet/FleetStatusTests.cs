@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Store.Tests.Fleet;

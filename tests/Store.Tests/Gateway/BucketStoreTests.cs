@@ -3,13 +3,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Gateway;
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Blocks;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Prometheus;
 using Xunit;
-using MatchType = Observe.Store.Model.MatchType;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Store.Tests.Gateway;
 

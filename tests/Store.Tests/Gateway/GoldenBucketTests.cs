@@ -1,8 +1,7 @@
-using Observe.Store.Blocks;
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Blocks;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Gateway;
@@ -76,7 +75,7 @@ public sealed class GoldenBucketTests : IAsyncDisposable
         await store.SyncAsync(default);
         var warnings = new Warnings();
         var range = new TimeRange(1757548800000, 1757548800000 + 86_400_000);
-        var read = await StoreFixture.ReadAsync(store, new SelectHints { Range = range }, warnings, new Matcher(Store.Model.MatchType.Equal, "__name__", "up"));
+        var read = await StoreFixture.ReadAsync(store, new SelectHints { Range = range }, warnings, new Matcher(Tsdb.Model.MatchType.Equal, "__name__", "up"));
         Assert.Equal(4, read.Count);
         Assert.All(read, series => Assert.InRange(series.Samples.Count, 280, 289));
         Assert.Empty(warnings.All());
@@ -94,7 +93,7 @@ public sealed class GoldenBucketTests : IAsyncDisposable
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
         var hints = new SelectHints { Range = TimeRange.All };
-        Matcher golden = new(Store.Model.MatchType.Equal, "cluster", "golden"), other = new(Store.Model.MatchType.NotEqual, "cluster", "golden");
+        Matcher golden = new(Tsdb.Model.MatchType.Equal, "cluster", "golden"), other = new(Tsdb.Model.MatchType.NotEqual, "cluster", "golden");
         foreach (var matchers in new Matcher[][] { [], [golden] })
         {
             Assert.Equal(["__name__", "cluster", "instance", "job", "replica"], await store.LabelNamesAsync(hints, matchers, new Warnings(), default));

@@ -1,12 +1,11 @@
 using System.Buffers.Binary;
 using System.Text;
+using Observe.Testkit;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
 using Observe.Store.Gateway;
-using Observe.Store.Index;
-using Observe.Store.Model;
-using Observe.Store.Tests.Blocks;
-using Observe.Store.Tests.Index;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Index;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Store.Tests.Gateway;

@@ -1,7 +1,6 @@
-using Observe.Store.Model;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Blocks;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Gateway;

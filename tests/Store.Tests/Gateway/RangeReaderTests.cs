@@ -1,10 +1,10 @@
 using CsCheck;
-using Observe.Store.Blocks;
+using Observe.Testkit;
 using Observe.Store.Bucket;
-using Observe.Store.Bytes;
 using Observe.Store.Gateway;
-using Observe.Store.Querying;
-using Observe.Store.Tests.Blocks;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Querying;
 using Prometheus;
 using Xunit;
 

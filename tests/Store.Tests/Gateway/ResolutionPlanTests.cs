@@ -1,7 +1,7 @@
-using Observe.Store.Blocks;
+using Observe.Testkit;
 using Observe.Store.Gateway;
-using Observe.Store.Model;
-using Observe.Store.Tests.Blocks;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Store.Tests.Gateway;

@@ -1,5 +1,5 @@
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -52,7 +52,7 @@ sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool
                 continue;
             }
 
-            if (matcher.Type == Store.Model.MatchType.Equal && seen.Add(matcher.Name))
+            if (matcher.Type == Tsdb.Model.MatchType.Equal && seen.Add(matcher.Name))
             {
                 builder.Set(matcher.Name, matcher.Value);
             }

@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.InteropServices;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution;
 

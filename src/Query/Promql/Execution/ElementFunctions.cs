@@ -1,5 +1,5 @@
 using Observe.Query.Promql.Functions;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,5 +1,5 @@
 using Observe.Query.Promql.Functions;
-using Observe.Store.Querying;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -57,7 +57,7 @@ sealed class Evaluation(
     /// <summary>Samples held now, as Prometheus would hold them.</summary>
     public long SamplesHeld => Volatile.Read(ref _samples);
 
-    public SeriesSelection Select(SelectHints hints, IReadOnlyList<Store.Model.Matcher> matchers)
+    public SeriesSelection Select(SelectHints hints, IReadOnlyList<Tsdb.Model.Matcher> matchers)
     {
         foreach (var known in _selections)
         {

@@ -1,7 +1,8 @@
 using System.Globalization;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -64,12 +64,12 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
         var matchers = selector?.Matchers.Where(m => m.Name == Labels.MetricName).ToArray() ?? [];
         if (matchers.Length == 0)
         {
-            return [new Matcher(Store.Model.MatchType.Equal, Labels.MetricName, "target_info")];
+            return [new Matcher(Tsdb.Model.MatchType.Equal, Labels.MetricName, "target_info")];
         }
 
-        return matchers.Any(m => m.Type is Store.Model.MatchType.Equal or Store.Model.MatchType.Regex)
+        return matchers.Any(m => m.Type is Tsdb.Model.MatchType.Equal or Tsdb.Model.MatchType.Regex)
             ? matchers
-            : [new Matcher(Store.Model.MatchType.Regex, Labels.MetricName, ".+_info"), .. matchers];
+            : [new Matcher(Tsdb.Model.MatchType.Regex, Labels.MetricName, ".+_info"), .. matchers];
     }
 
     /// <summary>When the info series are looked at: at the time of the first selector of the argument.</summary>
@@ -99,7 +99,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
                 .Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Select(Quoted).ToArray();
             if (values.Length > 0)
             {
-                matchers.Add(new Matcher(Store.Model.MatchType.Regex, name, string.Join('|', values)));
+                matchers.Add(new Matcher(Tsdb.Model.MatchType.Regex, name, string.Join('|', values)));
             }
         }
 

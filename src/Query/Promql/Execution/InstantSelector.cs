@@ -1,6 +1,7 @@
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 

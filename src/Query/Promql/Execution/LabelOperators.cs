@@ -1,5 +1,6 @@
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Observe.Tsdb.Regex;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -182,7 +182,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
         if (evaluation.Options.MaxSteps > 0 && grid.Count > evaluation.Options.MaxSteps)
         {
-            throw new Store.Querying.LimitException(
+            throw new Tsdb.Querying.LimitException(
                 $"a subquery would be evaluated {grid.Count} times, more than {evaluation.Options.MaxSteps} (--query.max-steps)");
         }
 

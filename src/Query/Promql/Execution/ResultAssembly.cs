@@ -1,6 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,6 +1,6 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,5 +1,5 @@
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 

@@ -1,5 +1,5 @@
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 

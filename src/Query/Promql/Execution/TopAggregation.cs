@@ -1,7 +1,8 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution;
 

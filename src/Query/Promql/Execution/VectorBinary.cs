@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 

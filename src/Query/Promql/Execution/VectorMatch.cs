@@ -1,5 +1,5 @@
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -26,7 +26,7 @@ sealed class SignatureMap
 
     public static LabelProjection Projection(VectorMatching matching) => matching.On
         ? new LabelProjection(matching.Labels, keep: true)
-        : new LabelProjection([.. matching.Labels, Store.Model.Labels.MetricName], keep: false);
+        : new LabelProjection([.. matching.Labels, Tsdb.Model.Labels.MetricName], keep: false);
 
     /// <summary>The series of each signature, in order.</summary>
     public static int[][] Members(int[] signatures, int count)

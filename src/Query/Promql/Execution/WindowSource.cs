@@ -1,7 +1,8 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 

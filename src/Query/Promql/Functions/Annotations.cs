@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Query.Promql.Functions;
 

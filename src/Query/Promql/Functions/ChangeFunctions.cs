@@ -1,5 +1,5 @@
 using System.Numerics;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 

@@ -1,4 +1,4 @@
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Parsing;
 

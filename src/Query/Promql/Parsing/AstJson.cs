@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Observe.Store.Model;
-using MatchType = Observe.Store.Model.MatchType;
+using Observe.Tsdb.Bytes;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Query.Promql.Parsing;
 

@@ -1,5 +1,6 @@
-using Observe.Store.Model;
-using MatchType = Observe.Store.Model.MatchType;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Query.Promql.Parsing;
 

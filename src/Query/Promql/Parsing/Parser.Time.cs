@@ -289,7 +289,7 @@ sealed partial class Parser
         var inBounds = seconds is > long.MinValue and < long.MaxValue;
         if (!inBounds)
         {
-            var text = double.IsFinite(seconds) ? seconds.ToString("F6", CultureInfo.InvariantCulture) : Store.Model.GoText.Float(seconds);
+            var text = double.IsFinite(seconds) ? seconds.ToString("F6", CultureInfo.InvariantCulture) : Tsdb.Bytes.GoText.Float(seconds);
             Report(operand.Position, "timestamp out of bounds for @ modifier: " + text);
         }
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Query.Promql.Planning;
 

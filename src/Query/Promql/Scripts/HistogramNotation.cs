@@ -1,4 +1,5 @@
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Scripts;
 

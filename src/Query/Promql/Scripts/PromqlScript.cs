@@ -1,7 +1,8 @@
 using System.Text.RegularExpressions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Scripts;
 

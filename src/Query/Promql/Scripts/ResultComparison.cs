@@ -1,5 +1,7 @@
 using System.Globalization;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 

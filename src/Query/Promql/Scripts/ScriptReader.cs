@@ -1,7 +1,8 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 

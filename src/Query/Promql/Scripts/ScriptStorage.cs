@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
-using Observe.Store.Model;
-using Observe.Store.Querying;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Scripts;
 

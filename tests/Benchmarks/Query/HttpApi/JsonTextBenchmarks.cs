@@ -1,7 +1,7 @@
 using System.Text.Json;
 using BenchmarkDotNet.Attributes;
 using Observe.Query.HttpApi;
-using Observe.Store.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Benchmarks.Query.HttpApi;
 

@@ -4,9 +4,9 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Blocks;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Tests.Promql.Differential;
 

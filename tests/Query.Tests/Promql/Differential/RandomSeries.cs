@@ -1,6 +1,7 @@
 using System.Globalization;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Tests.Promql.Differential;
 

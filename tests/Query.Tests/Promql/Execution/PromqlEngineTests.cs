@@ -2,9 +2,9 @@ using System.Diagnostics;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Execution;

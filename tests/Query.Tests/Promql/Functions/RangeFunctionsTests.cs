@@ -1,6 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Functions;

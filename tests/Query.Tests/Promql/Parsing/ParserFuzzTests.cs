@@ -3,8 +3,8 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using CsCheck;
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
 using Observe.Testkit;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Parsing;

@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Parsing;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
-using MatchType = Observe.Store.Model.MatchType;
+using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Query.Tests.Promql.Parsing;
 

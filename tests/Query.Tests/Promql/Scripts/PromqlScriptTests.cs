@@ -1,9 +1,10 @@
 using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
-using Observe.Store.Model;
-using Observe.Store.Querying;
 using Observe.Testkit;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Scripts;

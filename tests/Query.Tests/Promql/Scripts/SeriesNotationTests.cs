@@ -1,6 +1,6 @@
 using CsCheck;
 using Observe.Query.Promql.Scripts;
-using Observe.Store.Model;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Scripts;

@@ -1,0 +1,108 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json.Nodes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+
+namespace Observe.Store.Shipping;
+
+/// <summary>A block in the data folder.</summary>
+/// <param name="Bytes">Of all its files.</param>
+sealed record LocalBlock(string Folder, BlockMeta Meta, long Bytes)
+{
+    /// <summary>Whose block it is stands in its meta once the shipper has seen it.</summary>
+    public bool IsStamped => Meta.Thanos is { Labels.Count: > 0 };
+
+    /// <summary>When it was found whole in the bucket; null before.</summary>
+    public DateTimeOffset? Shipped => Meta.Thanos?.UploadTime;
+}
+
+/// <summary>
+/// The blocks of a data folder. What has become of a block stands in its own meta.json and nowhere else: external labels from when it was
+/// found, the upload's time from when it was in the bucket.
+/// </summary>
+sealed class Outbox(string directory)
+{
+    /// <summary>Of a folder that is being deleted: Prometheus's suffix, so that it clears up too.</summary>
+    const string DeletionSuffix = ".tmp-for-deletion";
+
+    /// <summary>All blocks, oldest first.</summary>
+    /// <param name="damaged">Folders whose meta.json can't be read, with the reason.</param>
+    public List<LocalBlock> Read(out List<(string Folder, string Fault)> damaged)
+    {
+        var blocks = new List<LocalBlock>();
+        damaged = [];
+        foreach (var folder in Directory.EnumerateDirectories(directory))
+        {
+            if (folder.EndsWith(DeletionSuffix, StringComparison.Ordinal))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+            else if (BlockId.TryParse(Path.GetFileName(folder), out _))
+            {
+                if (TryRead(folder, out var block, out var fault))
+                {
+                    blocks.Add(block);
+                }
+                else
+                {
+                    damaged.Add((folder, fault));
+                }
+            }
+        }
+
+        blocks.Sort((a, b) => (a.Meta.MinTime, a.Meta.Id).CompareTo((b.Meta.MinTime, b.Meta.Id)));
+        return blocks;
+    }
+
+    /// <summary>Writes into a block's meta.json whose it is.</summary>
+    public static LocalBlock Stamp(LocalBlock block, Labels external, BlockOrigin origin)
+    {
+        var extensions = block.Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
+        extensions["observe"] = new JsonObject
+        {
+            ["collector"] = origin.Collector,
+            ["version"] = origin.Version,
+            ["configHash"] = origin.ConfigHash,
+        };
+        var labels = new SortedDictionary<string, string>(external.ToDictionary(), StringComparer.Ordinal);
+        return Write(block, block.Meta with
+        {
+            Thanos = (block.Meta.Thanos ?? new ThanosSection()) with { Version = 1, Labels = labels, Source = "sidecar", Extensions = extensions },
+        });
+    }
+
+    /// <summary>Keeps the meta that is in the bucket, upload's time and hashes in it.</summary>
+    public static LocalBlock Shipped(LocalBlock block, BlockMeta uploaded) => Write(block, uploaded);
+
+    /// <summary>Deletes a block so that a crash leaves it whole or gone.</summary>
+    public static void Delete(LocalBlock block)
+    {
+        var doomed = block.Folder + DeletionSuffix;
+        DurableFile.Rename(block.Folder, doomed);
+        Directory.Delete(doomed, recursive: true);
+    }
+
+    static LocalBlock Write(LocalBlock block, BlockMeta meta)
+    {
+        DurableFile.Write(Path.Combine(block.Folder, BlockMeta.FileName), meta.ToJson());
+        return block with { Meta = meta };
+    }
+
+    static bool TryRead(string folder, [NotNullWhen(true)] out LocalBlock? block, [NotNullWhen(false)] out string? fault)
+    {
+        try
+        {
+            var path = Path.Combine(folder, BlockMeta.FileName);
+            var meta = BlockMeta.Parse(File.ReadAllBytes(path), path);
+            block = new LocalBlock(folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
+            fault = null;
+            return true;
+        }
+        catch (IOException e)
+        {
+            (block, fault) = (null, e.Message);
+            return false;
+        }
+    }
+}

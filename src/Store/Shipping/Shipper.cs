@@ -1,0 +1,390 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+
+namespace Observe.Store.Shipping;
+
+public sealed record ShipperOptions
+{
+    /// <summary>The data folder that blocks are cut into.</summary>
+    public required string Directory { get; init; }
+
+    public required IBucket Bucket { get; init; }
+
+    /// <summary>Asked for each new block: the labels that name its stream. Blocks without any are never shipped.</summary>
+    public required Func<Labels> ExternalLabels { get; init; }
+
+    /// <summary>Asked for each new block: who writes it.</summary>
+    public required Func<BlockOrigin> Origin { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    public required Random Random { get; init; }
+
+    public required ShipperMetrics Metrics { get; init; }
+
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>Between looks at the data folder.</summary>
+    public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>A new block waits a random part of it, since all collectors cut at the same hour.</summary>
+    public TimeSpan Spread { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The longest pause after failures; it starts at the interval and doubles.</summary>
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long a shipped block is kept for local queries, from its newest sample on (<c>--storage.tsdb.retention</c>).</summary>
+    public TimeSpan Retention { get; init; } = TimeSpan.FromHours(6);
+
+    /// <summary>How long a block is kept after its upload whatever the retention says, for the bucket's readers to find it.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>Bytes that all blocks together may have (<c>--storage.size-limit</c>); 0 for no limit.</summary>
+    public long SizeLimit { get; init; }
+
+    /// <summary>Bytes a second that uploads take on average, block by block; 0 for no limit. A graceful stop does not wait for it.</summary>
+    public long UploadBytesPerSecond { get; init; }
+
+    /// <summary>Called before a block's folder is deleted, for whoever has the block open.</summary>
+    public Func<string, CancellationToken, ValueTask>? Deleting { get; init; }
+}
+
+/// <summary>Where the outbox stands.</summary>
+/// <param name="Shipped">Spans of local blocks that are in the bucket.</param>
+/// <param name="Unshipped">Spans of local blocks that are not, damaged ones among them.</param>
+/// <param name="ShedBlocks">Since the start.</param>
+/// <param name="Damaged">Folders of blocks that can't be shipped, and why.</param>
+/// <param name="LastError">Of the newest attempt; "" when it went well.</param>
+public sealed record ShipperStatus(
+    IReadOnlyList<TimeRange> Shipped,
+    IReadOnlyList<TimeRange> Unshipped,
+    long ShedBlocks,
+    IReadOnlyList<string> Damaged,
+    DateTimeOffset? LastUpload,
+    string LastError);
+
+/// <summary>
+/// A verified outbox: each block is held against its checksums, uploaded, read back, and only then may be deleted here. Oldest first. While
+/// the bucket is away blocks pile up within the size limit; then the oldest go, shipped ones first, and each that is lost is named.
+/// </summary>
+public sealed partial class Shipper : IDisposable
+{
+    readonly ShipperOptions _options;
+    readonly BucketBlocks _bucket;
+    readonly Outbox _outbox;
+    readonly SemaphoreSlim _turn = new(1);
+    readonly Lock _sync = new();
+    readonly HashSet<BlockId> _verified = [];
+    readonly Dictionary<string, string> _damaged = [];
+    TaskCompletionSource _woken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    long _shed;
+    DateTimeOffset? _lastUpload;
+
+    public Shipper(ShipperOptions options)
+    {
+        _options = options;
+        _bucket = new BucketBlocks(options.Bucket);
+        _outbox = new Outbox(options.Directory);
+    }
+
+    /// <summary>As of the last look at the data folder.</summary>
+    public ShipperStatus Status { get; private set; } = new([], [], 0, [], null, "");
+
+    /// <summary>Looks soon: a block was cut.</summary>
+    public void Wake()
+    {
+        lock (_sync)
+        {
+            _woken.TrySetResult();
+        }
+    }
+
+    /// <summary>Ships until cancelled; failures are logged and tried again, ever less often.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var failures = 0;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                var woken = await WaitAsync(Pause(failures), cancellationToken);
+                if (woken)
+                {
+                    await Task.Delay(Jitter(_options.Spread), _options.Time, cancellationToken);
+                }
+
+                failures = await SyncAsync(cancellationToken) ? 0 : failures + 1;
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Ships all there is, once, without jitter: what a graceful stop does after the head was cut.</summary>
+    /// <returns>False when blocks are left, which the next start ships.</returns>
+    public Task<bool> ShipAllAsync(CancellationToken cancellationToken) => SyncAsync(paced: false, cancellationToken);
+
+    /// <summary>One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.</summary>
+    public Task<bool> SyncAsync(CancellationToken cancellationToken) => SyncAsync(paced: true, cancellationToken);
+
+    public void Dispose() => _turn.Dispose();
+
+    async Task<bool> SyncAsync(bool paced, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            return await SyncOnceAsync(paced, cancellationToken);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    async Task<bool> SyncOnceAsync(bool paced, CancellationToken cancellationToken)
+    {
+        _options.Metrics.Syncs.Inc();
+        List<LocalBlock> blocks = [];
+        var error = "";
+        try
+        {
+            blocks = Find();
+            error = await UploadAsync(blocks, paced, cancellationToken);
+            await ShedAsync(blocks, cancellationToken);
+            await ExpireAsync(blocks, cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            _options.Metrics.SyncFailures.Inc();
+            LogSyncFailed(_options.Logger, e.Message);
+            error = e.Message;
+        }
+
+        Tell(blocks, error);
+        return error.Length == 0;
+    }
+
+    List<LocalBlock> Find()
+    {
+        var blocks = _outbox.Read(out var damaged);
+        foreach (var (folder, fault) in damaged)
+        {
+            Damaged(folder, fault);
+        }
+
+        for (var i = 0; i < blocks.Count; i++)
+        {
+            if (!blocks[i].IsStamped)
+            {
+                var labels = _options.ExternalLabels();
+                blocks[i] = labels.IsEmpty
+                    ? throw new InvalidOperationException("there are no external labels: a block without them would not tell whose it is")
+                    : Outbox.Stamp(blocks[i], labels, _options.Origin());
+            }
+        }
+
+        return blocks;
+    }
+
+    /// <summary>The first error of the bucket, after which the rest waits; "" when all are there.</summary>
+    async Task<string> UploadAsync(List<LocalBlock> blocks, bool paced, CancellationToken cancellationToken)
+    {
+        var ready = _options.Time.GetUtcNow();
+        for (var i = 0; i < blocks.Count; i++)
+        {
+            var block = blocks[i];
+            if (block.Shipped is not null || !IsWhole(block, cancellationToken))
+            {
+                continue;
+            }
+
+            if (paced && ready > _options.Time.GetUtcNow())
+            {
+                await Task.Delay(ready - _options.Time.GetUtcNow(), _options.Time, cancellationToken);
+            }
+
+            try
+            {
+                ready = _options.Time.GetUtcNow() + Span(block.Bytes);
+                var uploaded = await _bucket.UploadAsync(block.Folder, _options.Time.GetUtcNow(), cancellationToken);
+                blocks[i] = Outbox.Shipped(block, uploaded);
+            }
+            catch (IOException e)
+            {
+                _options.Metrics.UploadFailures.Inc();
+                LogUploadFailed(_options.Logger, block.Meta.Id, e.Message);
+                return e.Message;
+            }
+
+            _verified.Remove(block.Meta.Id);
+            _lastUpload = _options.Time.GetUtcNow();
+            _options.Metrics.Uploads.Inc();
+            _options.Metrics.LastUpload.Set(_lastUpload.Value.ToUnixTimeMilliseconds() / 1000.0);
+            LogUploaded(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Bytes);
+        }
+
+        return "";
+    }
+
+    /// <summary>Decodes every sample once; an outage does not make it do so again.</summary>
+    bool IsWhole(LocalBlock block, CancellationToken cancellationToken)
+    {
+        if (_damaged.ContainsKey(block.Folder))
+        {
+            return false;
+        }
+
+        if (!_verified.Contains(block.Meta.Id))
+        {
+            var faults = BlockVerifier.Verify(block.Folder, decode: true, cancellationToken);
+            if (faults.Count > 0)
+            {
+                Damaged(block.Folder, string.Join("; ", faults));
+                return false;
+            }
+
+            _verified.Add(block.Meta.Id);
+        }
+
+        return true;
+    }
+
+    void Damaged(string folder, string fault)
+    {
+        if (_damaged.TryAdd(folder, fault))
+        {
+            _options.Metrics.Corrupted.Inc();
+            LogDamaged(_options.Logger, folder, fault);
+        }
+    }
+
+    async Task ShedAsync(List<LocalBlock> blocks, CancellationToken cancellationToken)
+    {
+        if (_options.SizeLimit == 0)
+        {
+            return;
+        }
+
+        var bytes = blocks.Sum(b => b.Bytes);
+        foreach (var block in blocks.OrderBy(b => b.Shipped is null).ToList())
+        {
+            if (bytes <= _options.SizeLimit)
+            {
+                break;
+            }
+
+            await DeleteAsync(block, cancellationToken);
+            blocks.Remove(block);
+            bytes -= block.Bytes;
+            if (block.Shipped is null)
+            {
+                _shed++;
+                _options.Metrics.ShedBlocks.Inc();
+                _options.Metrics.ShedSamples.Inc(block.Meta.Stats.Samples);
+                LogShed(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Meta.Stats.Samples, _options.SizeLimit);
+            }
+        }
+    }
+
+    async Task ExpireAsync(List<LocalBlock> blocks, CancellationToken cancellationToken)
+    {
+        var now = _options.Time.GetUtcNow();
+        var oldest = (now - _options.Retention).ToUnixTimeMilliseconds();
+        foreach (var block in blocks.Where(b => b.Shipped + _options.Grace <= now && b.Meta.MaxTime <= oldest).ToList())
+        {
+            await DeleteAsync(block, cancellationToken);
+            blocks.Remove(block);
+        }
+    }
+
+    async ValueTask DeleteAsync(LocalBlock block, CancellationToken cancellationToken)
+    {
+        if (_options.Deleting is { } deleting)
+        {
+            await deleting(block.Folder, cancellationToken);
+        }
+
+        Outbox.Delete(block);
+        _damaged.Remove(block.Folder);
+    }
+
+    void Tell(List<LocalBlock> blocks, string error)
+    {
+        foreach (var gone in _damaged.Keys.Where(folder => !Directory.Exists(folder)).ToList())
+        {
+            _damaged.Remove(gone);
+        }
+
+        var pending = blocks.Where(b => b.Shipped is null).ToList();
+        _options.Metrics.Pending.Set(pending.Count);
+        _options.Metrics.PendingBytes.Set(pending.Sum(b => b.Bytes));
+        _options.Metrics.LocalBytes.Set(blocks.Sum(b => b.Bytes));
+        Status = new ShipperStatus(
+            [.. blocks.Where(b => b.Shipped is not null).Select(b => b.Meta.Range)],
+            [.. pending.Select(b => b.Meta.Range)],
+            _shed,
+            [.. _damaged.Select(d => $"{d.Key}: {d.Value}")],
+            _lastUpload,
+            error);
+    }
+
+    /// <summary>False when the pause passed without a wake-up.</summary>
+    async Task<bool> WaitAsync(TimeSpan pause, CancellationToken cancellationToken)
+    {
+        Task woken;
+        lock (_sync)
+        {
+            woken = _woken.Task;
+        }
+
+        try
+        {
+            await woken.WaitAsync(pause, _options.Time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+
+        lock (_sync)
+        {
+            _woken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        return true;
+    }
+
+    TimeSpan Pause(int failures)
+    {
+        var doubled = _options.Interval * Math.Pow(2, Math.Min(failures, 16));
+        var pause = doubled < _options.MaxBackoff || failures == 0 ? doubled : _options.MaxBackoff;
+        return failures == 0 ? pause : (pause / 2) + Jitter(pause / 2);
+    }
+
+    TimeSpan Span(long bytes) =>
+        _options.UploadBytesPerSecond == 0 ? TimeSpan.Zero : TimeSpan.FromSeconds((double)bytes / _options.UploadBytesPerSecond);
+
+    TimeSpan Jitter(TimeSpan of) => of * _options.Random.NextDouble();
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "block is in the bucket: {Block}, {MinTime} to {MaxTime}, {Bytes} bytes")]
+    private static partial void LogUploaded(ILogger logger, BlockId block, long minTime, long maxTime, long bytes);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "upload of block failed, is tried again: {Block}: {Error}")]
+    private static partial void LogUploadFailed(ILogger logger, BlockId block, string error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "look at the data folder failed, is tried again: {Error}")]
+    private static partial void LogSyncFailed(ILogger logger, string error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "block is damaged and stays here: {Folder}: {Fault}")]
+    private static partial void LogDamaged(ILogger logger, string folder, string fault);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "block is lost, deleted before it was in the bucket: {Block}, {MinTime} to {MaxTime}, {Samples} samples; blocks exceed the size limit of {SizeLimit} bytes")]
+    private static partial void LogShed(ILogger logger, BlockId block, long minTime, long maxTime, long samples, long sizeLimit);
+}

@@ -1,0 +1,210 @@
+using System.Text;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Index;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+
+namespace Observe.Tsdb.Blocks;
+
+/// <summary>A block in a local folder. Files are opened once and read with positional reads; tombstones are honoured.</summary>
+/// <remarks>
+/// External labels are not added: series come as they lie in the block. Dispose takes away the opener's hold; enumerators of
+/// SelectAsync that are open keep the files readable, even when they are deleted from the folder meanwhile.
+/// </remarks>
+public sealed class Block : IQuerier, IDisposable
+{
+    readonly IndexReader _index;
+    readonly ChunkSegmentReader _chunks;
+    readonly Tombstones _tombstones;
+    readonly UseCount _users;
+    int _disposed;
+
+    Block(string directory)
+    {
+        Directory = directory;
+        var path = Path.Combine(directory, BlockMeta.FileName);
+        Meta = BlockMeta.Parse(File.ReadAllBytes(path), path);
+        _tombstones = Tombstones.Read(directory);
+        _chunks = new ChunkSegmentReader(Path.Combine(directory, "chunks"));
+        try
+        {
+            _index = new IndexReader(Path.Combine(directory, "index"));
+        }
+        catch
+        {
+            _chunks.Dispose();
+            throw;
+        }
+
+        _users = new UseCount(() =>
+        {
+            _index.Dispose();
+            _chunks.Dispose();
+        });
+    }
+
+    public BlockMeta Meta { get; }
+
+    public string Directory { get; }
+
+    /// <exception cref="Bytes.CorruptionException">meta.json, the index's table of contents, symbols or offset table are damaged.</exception>
+    public static Block Open(string directory) => new(directory);
+
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<Block>(
+            () =>
+            {
+                ObjectDisposedException.ThrowIf(!TryTake(), this);
+                return this;
+            },
+            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            _ =>
+            {
+                Release();
+                return ValueTask.CompletedTask;
+            });
+
+    /// <summary>As <see cref="SelectAsync"/>, for readers that wait for nothing else and keep the block open themselves.</summary>
+    public IEnumerable<Series> Select(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        var count = 0;
+        foreach (var (labels, chunks, deleted) in Entries(hints, matchers, withChunks: true, cancellationToken))
+        {
+            if (hints.Limit > 0 && count++ == hints.Limit)
+            {
+                warnings.Add(Warnings.Truncated);
+                yield break;
+            }
+
+            yield return new BlockSeries(this, labels, chunks, deleted, hints);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(Held(() =>
+        {
+            if (matchers.Count == 0)
+            {
+                return Limited(_index.LabelNames(), hints, warnings);
+            }
+
+            var names = new HashSet<string>();
+            foreach (var (labels, _, _) in Entries(hints, matchers, withChunks: false, cancellationToken))
+            {
+                foreach (var label in labels)
+                {
+                    names.Add(label.NameText);
+                }
+            }
+
+            return Limited([.. names.Order(Utf8Order.Instance)], hints, warnings);
+        }));
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(Held(() =>
+        {
+            if (matchers.Count == 0)
+            {
+                return Limited(_index.LabelValues(name), hints, warnings);
+            }
+
+            var values = new HashSet<string>();
+            Matcher[] all = [.. matchers, new Matcher(Model.MatchType.NotEqual, name, "")];
+            var utf8 = Encoding.UTF8.GetBytes(name);
+            foreach (var (labels, _, _) in Entries(hints, all, withChunks: false, cancellationToken))
+            {
+                values.Add(Encoding.UTF8.GetString(labels.Value(utf8)));
+            }
+
+            return Limited([.. values.Order(Utf8Order.Instance)], hints, warnings);
+        }));
+
+    /// <summary>Keeps it open until <see cref="Release"/>, disposed or not; false when it is closed already.</summary>
+    internal bool TryTake() => _users.TryTake();
+
+    internal void Release() => _users.Release();
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _users.Release();
+        }
+    }
+
+    IEnumerable<(Labels Labels, ChunkMeta[] Chunks, IReadOnlyList<TimeRange> Deleted)> Entries(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, bool withChunks, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!Meta.Range.Overlaps(hints.Range))
+        {
+            yield break;
+        }
+
+        var reader = _index.Series();
+        for (var postings = _index.Select(matchers, cancellationToken); postings.Next();)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            reader.Read(postings.Current, withChunks);
+            var deleted = _tombstones.Of(postings.Current);
+            ChunkMeta[] chunks = withChunks
+                ? [.. reader.Chunks.Where(c => c.MinTime <= hints.Range.MaxTime && c.MaxTime >= hints.Range.MinTime && !Covered(c, deleted))]
+                : [];
+            if (!withChunks || chunks.Length > 0)
+            {
+                yield return (reader.Labels, chunks, deleted);
+            }
+        }
+    }
+
+    static bool Covered(ChunkMeta chunk, IReadOnlyList<TimeRange> deleted) =>
+        deleted.Any(d => d.MinTime <= chunk.MinTime && d.MaxTime >= chunk.MaxTime);
+
+    static IReadOnlyList<string> Limited(IReadOnlyList<string> sorted, SelectHints hints, Warnings warnings)
+    {
+        if (hints.Limit == 0 || sorted.Count <= hints.Limit)
+        {
+            return sorted;
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return [.. sorted.Take(hints.Limit)];
+    }
+
+    T Held<T>(Func<T> read)
+    {
+        ObjectDisposedException.ThrowIf(!_users.TryTake(), this);
+        try
+        {
+            return read();
+        }
+        finally
+        {
+            _users.Release();
+        }
+    }
+
+    sealed class BlockSeries(Block block, Labels labels, ChunkMeta[] metas, IReadOnlyList<TimeRange> deleted, SelectHints hints) : Series(labels)
+    {
+        public override ISampleIterator Samples()
+        {
+            var samples = new ChunkSeriesIterator(Read(), hints.Aggregate, hints.Range, block.Directory);
+            return deleted.Count == 0 ? samples : new UndeletedIterator(samples, deleted);
+        }
+
+        // A chunk that is deleted in part is no longer what its bytes say.
+        public override IEnumerable<Chunk>? Chunks() =>
+            deleted.Any(d => metas.Any(m => m.MinTime <= d.MaxTime && d.MinTime <= m.MaxTime)) ? null : Read();
+
+        Chunk[] Read()
+        {
+            var chunks = new Chunk[metas.Length];
+            block._chunks.Read(metas, chunks);
+            return chunks;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+using Microsoft.Extensions.Logging;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+
+namespace Observe.Tsdb.Blocks;
+
+/// <summary>The blocks of a local folder as one source: those that a head has cut and that wait for their way into the bucket. Thread-safe.</summary>
+public sealed partial class LocalBlocks : IQuerier, IDisposable
+{
+    readonly ILogger _log;
+    readonly Lock _lock = new();
+    volatile IReadOnlyList<Block> _blocks = [];
+
+    /// <summary>Opens every block that lies in the folder; one that can't be opened is named in the log and left alone.</summary>
+    public LocalBlocks(string folder, ILogger log)
+    {
+        _log = log;
+        if (!Directory.Exists(folder))
+        {
+            return;
+        }
+
+        foreach (var path in Directory.GetDirectories(folder).Where(p => BlockId.TryParse(Path.GetFileName(p), out _)).Order(StringComparer.Ordinal))
+        {
+            try
+            {
+                Add(path);
+            }
+            catch (IOException e)
+            {
+                LogUnreadable(_log, path, e);
+            }
+        }
+    }
+
+    /// <summary>From the oldest sample to the newest; empty where there is no block.</summary>
+    public TimeRange Range
+    {
+        get
+        {
+            var blocks = _blocks;
+            return blocks.Count == 0 ? new TimeRange(0, -1) : new TimeRange(blocks.Min(b => b.Meta.MinTime), blocks.Max(b => b.Meta.MaxTime) - 1);
+        }
+    }
+
+    /// <exception cref="CorruptionException">The block is damaged.</exception>
+    public void Add(string path)
+    {
+        var block = Block.Open(path);
+        lock (_lock)
+        {
+            _blocks = [.. _blocks, block];
+        }
+    }
+
+    /// <summary>Closes a block; queries that are reading it go on to their end.</summary>
+    public void Remove(string path)
+    {
+        lock (_lock)
+        {
+            foreach (var block in _blocks.Where(b => b.Directory == path))
+            {
+                _blocks = [.. _blocks.Where(b => b != block)];
+                block.Dispose();
+            }
+        }
+    }
+
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<List<Block>>(
+            () => Take(hints.Range),
+            blocks => new MergeQuerier(blocks).SelectAsync(hints, matchers, warnings, cancellationToken),
+            blocks =>
+            {
+                LetGo(blocks);
+                return ValueTask.CompletedTask;
+            });
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        AskAsync(hints.Range, blocks => blocks.LabelNamesAsync(hints, matchers, warnings, cancellationToken));
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        AskAsync(hints.Range, blocks => blocks.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken));
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            foreach (var block in _blocks)
+            {
+                block.Dispose();
+            }
+
+            _blocks = [];
+        }
+    }
+
+    async ValueTask<IReadOnlyList<string>> AskAsync(TimeRange range, Func<MergeQuerier, ValueTask<IReadOnlyList<string>>> ask)
+    {
+        var blocks = Take(range);
+        try
+        {
+            return await ask(new MergeQuerier(blocks));
+        }
+        finally
+        {
+            LetGo(blocks);
+        }
+    }
+
+    /// <summary>The blocks of a range, which stay open until they are let go, removed or not.</summary>
+    List<Block> Take(TimeRange range)
+    {
+        lock (_lock)
+        {
+            return [.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryTake())];
+        }
+    }
+
+    static void LetGo(List<Block> blocks) => blocks.ForEach(block => block.Release());
+
+    [LoggerMessage(LogLevel.Error, "a block can't be opened and is left alone")]
+    static partial void LogUnreadable(ILogger logger, string block, Exception e);
+}

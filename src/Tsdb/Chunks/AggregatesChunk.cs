@@ -1,0 +1,174 @@
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Chunks;
+
+/// <summary>
+/// Thanos's chunk of downsampled data (docs/format/downsampling.md): up to five chunks over the same windows, in the order count, sum,
+/// min, max, counter. Their timestamps are the windows' ends.
+/// </summary>
+/// <remarks>
+/// The counter's first sample is the first raw one, its last has the timestamp of the one before it and the value of the last raw sample:
+/// from these a reader sees a reset between two chunks.
+/// </remarks>
+public static class AggregatesChunk
+{
+    const int Kinds = 5;
+
+    /// <summary>Writes the aggregates that there are (<see cref="ChunkEncoding.None"/> where one is absent) in their order.</summary>
+    public static byte[] Encode(ReadOnlySpan<Chunk> aggregates)
+    {
+        if (aggregates.Length != Kinds)
+        {
+            throw new ArgumentException("an aggregate chunk is made of five", nameof(aggregates));
+        }
+
+        using var writer = new ByteWriter();
+        foreach (var aggregate in aggregates)
+        {
+            var absent = aggregate.Encoding == ChunkEncoding.None;
+            writer.UVarint(absent ? 0 : (ulong)aggregate.Data.Length);
+            if (!absent)
+            {
+                writer.Byte((byte)aggregate.Encoding);
+                writer.Raw(aggregate.Data.Span);
+            }
+        }
+
+        return writer.Written.ToArray();
+    }
+
+    /// <summary>One aggregate of a chunk, within the chunk's bytes; false when it is absent. Raw is none of them.</summary>
+    public static bool TryGet(Chunk chunk, Aggregate aggregate, string source, long origin, out Chunk found)
+    {
+        var reader = new ByteReader(chunk.Data.Span, source, origin);
+        var index = aggregate switch
+        {
+            Aggregate.Count => 0,
+            Aggregate.Sum => 1,
+            Aggregate.Min => 2,
+            Aggregate.Max => 3,
+            Aggregate.Counter => 4,
+            _ => throw new ArgumentOutOfRangeException(nameof(aggregate)),
+        };
+        for (var i = 0; ; i++)
+        {
+            var length = reader.Length();
+            if (length == 0)
+            {
+                if (i < index)
+                {
+                    continue;
+                }
+
+                found = default;
+                return false;
+            }
+
+            var encoding = (ChunkEncoding)reader.Byte();
+            var at = reader.Position;
+            reader.Skip(length);
+            if (i == index)
+            {
+                found = new Chunk(chunk.MinTime, chunk.MaxTime, encoding, chunk.Data.Slice(at, length));
+                return true;
+            }
+        }
+    }
+
+    /// <summary>Whether the aggregates are of native histograms: these have no min and max, and float histograms as sum and counter.</summary>
+    public static bool IsHistogram(Chunk chunk, string source, long origin) =>
+        TryGet(chunk, Aggregate.Counter, source, origin, out var counter)
+        && counter.Encoding is ChunkEncoding.Histogram or ChunkEncoding.FloatHistogram;
+}
+
+/// <summary>The averages of downsampled windows: sums divided by counts.</summary>
+sealed class AverageIterator(ChunkIterator sums, ChunkIterator counts, string source, long origin) : ChunkIterator
+{
+    readonly SampleBatch _sums = new();
+    readonly SampleBatch _counts = new();
+    int _at;
+
+    public override int Append(SampleBatch batch)
+    {
+        var from = batch.Count;
+        while (true)
+        {
+            if (_at == _sums.Count && !Next())
+            {
+                return batch.Count - from;
+            }
+
+            if (!Accepts(batch, _sums.Kind, startTimestamps: false))
+            {
+                return batch.Count - from;
+            }
+
+            batch.Timestamps[batch.Count] = _sums.Timestamps[_at];
+            if (_sums.Kind == SampleKind.Float)
+            {
+                batch.Values[batch.Count] = _sums.Values[_at] / _counts.Values[_at];
+            }
+            else
+            {
+                batch.Histograms[batch.Count] = _sums.Histograms[_at].Copy().Div(_counts.Values[_at]);
+            }
+
+            batch.Count++;
+            _at++;
+        }
+    }
+
+    bool Next()
+    {
+        _at = 0;
+        var more = sums.Read(_sums);
+        if (counts.Read(_counts) != more
+            || (more && (_counts.Kind != SampleKind.Float
+                || !_sums.Timestamps.AsSpan(0, _sums.Count).SequenceEqual(_counts.Timestamps.AsSpan(0, _counts.Count)))))
+        {
+            CorruptionException.Throw(source, origin, "sums and counts of other windows");
+        }
+
+        _sums.Count = more ? _sums.Count : 0;
+        return more;
+    }
+}
+
+/// <summary>1 for each sample of a raw chunk that is no staleness marker.</summary>
+sealed class CountOfRawIterator(ChunkIterator samples) : ChunkIterator
+{
+    readonly SampleBatch _batch = new();
+    int _at;
+
+    public override int Append(SampleBatch batch)
+    {
+        var from = batch.Count;
+        while (true)
+        {
+            if (_at == _batch.Count)
+            {
+                _at = 0;
+                if (!samples.Read(_batch))
+                {
+                    _batch.Count = 0;
+                    return batch.Count - from;
+                }
+            }
+
+            if (!Accepts(batch, SampleKind.Float, startTimestamps: false))
+            {
+                return batch.Count - from;
+            }
+
+            var stale = _batch.Kind == SampleKind.Float ? StaleMarker.IsStale(_batch.Values[_at]) : _batch.Histograms[_at].IsStale;
+            if (!stale)
+            {
+                batch.Timestamps[batch.Count] = _batch.Timestamps[_at];
+                batch.Values[batch.Count++] = 1;
+            }
+
+            _at++;
+        }
+    }
+}

@@ -1,0 +1,312 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Observe.Tsdb.Wal;
+using Prometheus;
+
+namespace Observe.Tsdb.Head;
+
+public sealed record HeadOptions
+{
+    /// <summary>The collector's data folder: <c>wal/</c> and the blocks that were cut lie in it.</summary>
+    public required string Directory { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    /// <summary>The span of a block, and the grid that blocks are cut on. Milliseconds.</summary>
+    public long BlockRangeMs { get; init; } = 2 * 3_600_000;
+
+    /// <summary>How long a record may wait for its fsync: the group commit's interval. Zero: each commit is synced before it returns.</summary>
+    public TimeSpan WalSyncInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>The size at which the log starts its next segment. Bytes.</summary>
+    public int WalSegmentBytes { get; init; } = 128 << 20;
+
+    /// <summary>Where the head's metrics go; null: nowhere.</summary>
+    public CollectorRegistry? Metrics { get; init; }
+
+    /// <summary>What tests put between the log and the disk.</summary>
+    internal WalDisk? Disk { get; init; }
+
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>
+    /// Called with the folder of each block that <see cref="HeadBlock.CutAsync(bool, CancellationToken)"/> has put in place, before its samples leave the head:
+    /// whoever reads blocks and head together opens the block here and misses nothing.
+    /// </summary>
+    public Func<string, CancellationToken, ValueTask>? BlockCut { get; init; }
+}
+
+/// <summary>The newest samples, in memory and in the write-ahead log; cut into blocks as they age.</summary>
+/// <remarks>
+/// Two locks give a commit its order: under the first it is logged and applied, so that the log has the order of memory; under the second
+/// it is only applied, and a reader notes there which samples it sees. Below these is one lock for each stripe of series.
+/// </remarks>
+public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
+{
+    static readonly TimeSpan ReaderPatience = TimeSpan.FromMinutes(5);
+
+    readonly Lock _committing = new();
+    readonly Lock _applying = new();
+    readonly HeadOptions _options;
+    readonly DirectoryLock _directoryLock;
+    readonly ByteArena _arena = new();
+    readonly ChunkFiles _files;
+    readonly WalMetrics _walMetrics;
+    readonly ReaderGate _readers = new();
+    readonly SemaphoreSlim _cutting = new(1);
+    readonly WalBatch _batch = new();
+    readonly Bytes.ByteWriter _seriesRecord = new(4096);
+    readonly ILogger _logger;
+    readonly CollectorRegistry _registry;
+    WalWriter? _wal;
+    long _minTime = long.MaxValue;
+    long _maxTime = long.MinValue;
+    long _cutTime = long.MinValue;
+    long _visibleFrom = long.MinValue;
+    long _position;
+    int _disposed;
+
+    HeadBlock(HeadOptions options, DirectoryLock directoryLock)
+    {
+        (_options, _directoryLock, _logger) = (options, directoryLock, options.Logger);
+        _registry = options.Metrics ?? Metrics.NewCustomRegistry();
+        HeadMetrics = new HeadMetrics(_registry);
+        _walMetrics = new WalMetrics(_registry);
+        Series = new SeriesTable(_arena);
+        _files = new ChunkFiles(Path.Combine(options.Directory, "head_chunks"));
+        Chunks = new SeriesChunks(_arena, _files, options.BlockRangeMs);
+    }
+
+    internal HeadMetrics HeadMetrics { get; }
+
+    internal SeriesTable Series { get; }
+
+    internal SeriesChunks Chunks { get; }
+
+    /// <summary>Bytes of labels and open chunks.</summary>
+    internal long MemoryBytes => _arena.UsedBytes;
+
+    string WalDirectory => Path.Combine(_options.Directory, "wal");
+
+    WalWriter Wal => _wal ?? throw new InvalidOperationException("the head is not open");
+
+    /// <summary>Opens the folder and replays its log; a damaged record is skipped, counted and named, never fatal.</summary>
+    /// <exception cref="IOException">Another process has the folder open, or it can't be written.</exception>
+    public static async Task<HeadBlock> OpenAsync(HeadOptions options, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BlockRangeMs);
+        Directory.CreateDirectory(options.Directory);
+        var head = new HeadBlock(options, DirectoryLock.Take(options.Directory));
+        try
+        {
+            await Task.Run(() => head.Open(cancellationToken), cancellationToken);
+            return head;
+        }
+        catch
+        {
+            await head.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Oldest and newest sample, Unix milliseconds; empty while there is none.</summary>
+    public TimeRange Range => new(Volatile.Read(ref _minTime), Volatile.Read(ref _maxTime));
+
+    /// <summary>Samples before it are OutOfBounds: they are in a block already, or too far behind the newest sample. Unix milliseconds.</summary>
+    public long MinValidTime
+    {
+        get
+        {
+            var newest = Volatile.Read(ref _maxTime);
+            return Math.Max(Volatile.Read(ref _cutTime), newest == long.MinValue ? newest : newest - (_options.BlockRangeMs / 2));
+        }
+    }
+
+    public long SeriesCount => Series.Count;
+
+    /// <summary>Places of the log that could not be read at the start, as an operator would look for them: file, offset, what is wrong.</summary>
+    public IReadOnlyList<string> Damages { get; private set; } = [];
+
+    public HeadAppender Appender() => new(this);
+
+    /// <summary>Completes once everything up to a commit's position is on the disk: then it is acknowledged.</summary>
+    /// <exception cref="IOException">The disk refused; whether it is there after a crash is not known.</exception>
+    public ValueTask DurableAsync(long position, CancellationToken cancellationToken) => Wal.DurableAsync(position, cancellationToken);
+
+    /// <summary>Syncs and closes the log; samples stay in it for the next start.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        try
+        {
+            if (_wal is not null)
+            {
+                await _wal.DisposeAsync();
+            }
+        }
+        finally
+        {
+            _files.Dispose();
+            _batch.Dispose();
+            _seriesRecord.Dispose();
+            _cutting.Dispose();
+            _directoryLock.Dispose();
+        }
+    }
+
+    /// <summary>Logs a batch, the series that are new to the log before it, and applies it. Ends the pending state of its samples.</summary>
+    /// <exception cref="IOException">Nothing was logged or applied.</exception>
+    internal long Commit(WalBatch batch, ReadOnlySpan<uint> unlogged, ReadOnlySpan<WalSample> samples, ReadOnlySpan<WalHistogram> histograms)
+    {
+        lock (_committing)
+        {
+            if (batch.IsEmpty)
+            {
+                return _position;
+            }
+
+            _position = Wal.Log(WithSeries(batch, unlogged));
+            foreach (var reference in unlogged)
+            {
+                if (Series.TryGetSlot(reference, out var slot))
+                {
+                    lock (Series.Stripe(slot))
+                    {
+                        Series.At(slot).Flags |= SeriesFlags.Logged;
+                    }
+                }
+            }
+
+            lock (_applying)
+            {
+                Apply(samples, histograms);
+            }
+
+            return _position;
+        }
+    }
+
+    void Open(CancellationToken cancellationToken)
+    {
+        RemoveUnfinishedBlocks();
+        _cutTime = _visibleFrom = _truncatedBefore = _blockEnd = CutTime();
+        Checkpoint.RemoveReplaced(WalDirectory);
+        var start = _options.Time.GetTimestamp();
+        var next = Replay(cancellationToken);
+        HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
+        LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
+        _wal = new WalWriter(
+            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk);
+        _registry.AddBeforeCollectCallback(() =>
+        {
+            var (range, none) = (Range, Range.IsEmpty);
+            HeadMetrics.Series.Set(SeriesCount);
+            HeadMetrics.Chunks.Set(Chunks.Count);
+            HeadMetrics.MinTime.Set(none ? 0 : range.MinTime);
+            HeadMetrics.MaxTime.Set(none ? 0 : range.MaxTime);
+            HeadMetrics.MemoryBytes.Set(_arena.UsedBytes);
+            HeadMetrics.ChunkFileBytes.Set(_files.Bytes);
+        });
+    }
+
+    WalBatch WithSeries(WalBatch batch, ReadOnlySpan<uint> unlogged)
+    {
+        _seriesRecord.Clear();
+        foreach (var reference in unlogged)
+        {
+            if (Series.TryGetSlot(reference, out var slot) && (Series.At(slot).Flags & SeriesFlags.Logged) == 0
+                && Series.TryGetLabels(reference, out var labels))
+            {
+                if (_seriesRecord.Length == 0)
+                {
+                    WalRecords.BeginSeries(_seriesRecord);
+                }
+
+                WalRecords.Add(_seriesRecord, reference, labels);
+            }
+        }
+
+        if (_seriesRecord.Length == 0)
+        {
+            return batch;
+        }
+
+        // Twice, since all samples of a series are lost with its record.
+        _batch.Clear();
+        _batch.Add(_seriesRecord.Written);
+        _batch.AddAgain();
+        _batch.Add(batch);
+        return _batch;
+    }
+
+    void Apply(ReadOnlySpan<WalSample> samples, ReadOnlySpan<WalHistogram> histograms)
+    {
+        var (minTime, maxTime, minValid) = (_minTime, _maxTime, MinValidTime);
+        int floats = 0, histogramCount = 0;
+        foreach (ref readonly var sample in samples)
+        {
+            if (!Series.TryGetSlot(sample.Ref, out var slot))
+            {
+                continue;
+            }
+
+            lock (Series.Stripe(slot))
+            {
+                ref var series = ref Series.At(slot);
+                series.Pending--;
+                var result = sample.Time < minValid ? AppendResult.OutOfBounds : SeriesChunks.Check(series, sample.Time, sample.Value);
+                if (result != AppendResult.Appended || sample.Time == series.MaxTime)
+                {
+                    HeadMetrics.Refused(result, histogram: false);
+                    continue;
+                }
+
+                Chunks.Append(ref series, slot, sample.Time, sample.Value, sample.Start);
+            }
+
+            floats++;
+            minTime = Math.Min(minTime, sample.Time);
+            maxTime = Math.Max(maxTime, sample.Time);
+        }
+
+        foreach (ref readonly var sample in histograms)
+        {
+            if (!Series.TryGetSlot(sample.Ref, out var slot))
+            {
+                continue;
+            }
+
+            lock (Series.Stripe(slot))
+            {
+                ref var series = ref Series.At(slot);
+                series.Pending--;
+                var result = sample.Time < minValid
+                    ? AppendResult.OutOfBounds : Chunks.Check(series, slot, sample.Time, sample.Histogram);
+                if (result != AppendResult.Appended || sample.Time == series.MaxTime)
+                {
+                    HeadMetrics.Refused(result, histogram: true);
+                    continue;
+                }
+
+                Chunks.Append(ref series, slot, sample.Time, sample.Histogram, sample.Start);
+            }
+
+            histogramCount++;
+            minTime = Math.Min(minTime, sample.Time);
+            maxTime = Math.Max(maxTime, sample.Time);
+        }
+
+        Volatile.Write(ref _minTime, minTime);
+        Volatile.Write(ref _maxTime, maxTime);
+        HeadMetrics.Appended(floats, histogramCount);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "write-ahead log replayed: {series} series, {damages} damaged places, {milliseconds} ms")]
+    partial void LogReplayed(long series, int damages, double milliseconds);
+}

@@ -1,0 +1,191 @@
+using System.Text;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+
+namespace Observe.Tsdb.Head;
+
+public sealed partial class HeadBlock
+{
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        new HeldSelection<ReaderGate.Reader>(
+            _readers.Enter,
+            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            reader =>
+            {
+                reader.Dispose();
+                return ValueTask.CompletedTask;
+            });
+
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        if (!hints.Range.Overlaps(Range))
+        {
+            return ValueTask.FromResult<IReadOnlyList<string>>([]);
+        }
+
+        if (matchers.Count == 0)
+        {
+            return ValueTask.FromResult(Limited(Series.Postings.LabelNames(), hints.Limit, warnings));
+        }
+
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var labels in MatchingLabels(matchers, cancellationToken))
+        {
+            foreach (var label in labels)
+            {
+                names.Add(label.NameText);
+            }
+        }
+
+        return ValueTask.FromResult(Sorted(names, hints.Limit, warnings));
+    }
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        if (!hints.Range.Overlaps(Range))
+        {
+            return ValueTask.FromResult<IReadOnlyList<string>>([]);
+        }
+
+        if (matchers.Count == 0)
+        {
+            return ValueTask.FromResult(Limited(Series.Postings.LabelValues(name), hints.Limit, warnings));
+        }
+
+        var utf8 = Encoding.UTF8.GetBytes(name);
+        var values = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var labels in MatchingLabels(matchers, cancellationToken))
+        {
+            if (labels.TryGet(utf8, out var value))
+            {
+                values.Add(Encoding.UTF8.GetString(value));
+            }
+        }
+
+        return ValueTask.FromResult(Sorted(values, hints.Limit, warnings));
+    }
+
+    static IReadOnlyList<string> Sorted(HashSet<string> names, int limit, Warnings warnings)
+    {
+        var sorted = names.ToArray();
+        Array.Sort(sorted, Utf8Order.Instance);
+        return Limited(sorted, limit, warnings);
+    }
+
+    static IReadOnlyList<string> Limited(IReadOnlyList<string> names, int limit, Warnings warnings)
+    {
+        if (limit <= 0 || names.Count <= limit)
+        {
+            return names;
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return [.. names.Take(limit)];
+    }
+
+    IEnumerable<Labels> MatchingLabels(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
+    {
+        foreach (var reference in Series.Postings.Select(matchers, cancellationToken).ToArray())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Series.TryGetLabels(reference, out var labels))
+            {
+                yield return labels;
+            }
+        }
+    }
+
+    List<HeadSeries> Select(SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var references = Series.Postings.Select(matchers, cancellationToken).Rest().Span;
+        var seen = new List<(uint Ref, int Slot, long MaxTime)>(references.Length);
+        TimeRange range;
+
+        // All series at one moment between two commits: a commit is seen whole or not at all.
+        lock (_applying)
+        {
+            range = hints.Range.Intersect(new TimeRange(_visibleFrom, _maxTime));
+            if (range.IsEmpty)
+            {
+                return [];
+            }
+
+            foreach (var reference in references)
+            {
+                if (Series.TryGetSlot(reference, out var slot))
+                {
+                    lock (Series.Stripe(slot))
+                    {
+                        ref readonly var series = ref Series.At(slot);
+                        if (series.Ref == reference && Chunks.HasChunks(series, slot, range))
+                        {
+                            seen.Add((reference, slot, series.MaxTime));
+                        }
+                    }
+                }
+            }
+        }
+
+        var selected = new List<HeadSeries>(seen.Count);
+        foreach (var (reference, slot, maxTime) in seen)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Series.TryGetLabels(reference, out var labels))
+            {
+                selected.Add(new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
+            }
+        }
+
+        selected.Sort((a, b) => a.Labels.CompareTo(b.Labels));
+        if (hints.Limit > 0 && selected.Count > hints.Limit)
+        {
+            selected.RemoveRange(hints.Limit, selected.Count - hints.Limit);
+            warnings.Add(Warnings.Truncated);
+        }
+
+        return selected;
+    }
+
+    /// <summary>A series as it was when it was selected: samples that came later are not in its range.</summary>
+    sealed class HeadSeries(HeadBlock head, Labels labels, uint reference, int slot, TimeRange range, SelectHints hints) : Series(labels)
+    {
+        public override ISampleIterator Samples() => new ChunkSeriesIterator(Read(), hints.Aggregate, range, "head");
+
+        public override IEnumerable<Chunk> Chunks() => Read();
+
+        /// <exception cref="IOException">The reader took so long that its samples have left memory.</exception>
+        Chunk[] Read()
+        {
+            var closed = new List<ClosedChunk>();
+            Chunk open;
+            lock (head.Series.Stripe(slot))
+            {
+                ref readonly var series = ref head.Series.At(slot);
+                if (series.Ref != reference || Volatile.Read(ref head._truncatedBefore) > range.MinTime)
+                {
+                    throw new IOException("samples of the head were cut into a block while they were read");
+                }
+
+                open = head.Chunks.Snapshot(series, slot, range, closed);
+            }
+
+            var chunks = new Chunk[closed.Count + (open.Data.IsEmpty ? 0 : 1)];
+            for (var i = 0; i < closed.Count; i++)
+            {
+                chunks[i] = head.Chunks.Read(closed[i]);
+            }
+
+            if (!open.Data.IsEmpty)
+            {
+                chunks[^1] = open;
+            }
+
+            return chunks;
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using Observe.Tsdb.Chunks;
+
+namespace Observe.Tsdb.Head;
+
+/// <summary>What a head knows of one series: fields of a struct in an array, the rest in <see cref="ByteArena"/> and <see cref="ChunkFiles"/>.</summary>
+struct MemSeries
+{
+    /// <summary>0 where the slot is free.</summary>
+    public uint Ref;
+
+    public uint Hash;
+
+    /// <summary>The next slot of the same hash bucket, or of the free ones; plus one.</summary>
+    public int Next;
+
+    /// <summary>Numbers of names and values in the symbol pool, as uvarints.</summary>
+    public uint Labels;
+
+    public ushort LabelsLength;
+
+    public SeriesFlags Flags;
+
+    /// <summary>Bits still free in the open chunk's last byte.</summary>
+    public byte FreeBits;
+
+    /// <summary>Samples that appenders have taken and not yet committed.</summary>
+    public int Pending;
+
+    /// <summary>The newest of the closed chunks, plus one.</summary>
+    public int Closed;
+
+    /// <summary>The open chunk's bytes, its first two unset: the first and the last piece of them; 0 when there is none.</summary>
+    public uint Open;
+
+    public uint OpenLast;
+
+    public int OpenLength;
+
+    public long OpenMinTime;
+
+    /// <summary>The open chunk ends before this time.</summary>
+    public long NextAt;
+
+    public XorState Xor;
+
+    /// <summary>The newest sample's time; long.MinValue while there is none.</summary>
+    public long MaxTime;
+}
+
+[Flags]
+enum SeriesFlags : byte
+{
+    None = 0,
+
+    /// <summary>A series record is in the log.</summary>
+    Logged = 1,
+
+    /// <summary>The newest sample is a histogram, and so is the open chunk.</summary>
+    Histogram = 2,
+
+    /// <summary>It had no sample at the last truncation either.</summary>
+    Unused = 4,
+
+    /// <summary>It is on its way out: nothing is appended any more, and its labels get a new series.</summary>
+    Dropped = 8,
+
+    /// <summary>The open chunk is one of floats with start timestamps.</summary>
+    StartTimestamps = 16,
+}
+
+/// <summary>A chunk that takes no more samples: where it is, and what it spans.</summary>
+struct ClosedChunk
+{
+    public long MinTime;
+    public long MaxTime;
+    public long At;
+    public int Length;
+
+    /// <summary>The next older one of the series, or the next free one; plus one.</summary>
+    public int Next;
+
+    public ChunkEncoding Encoding;
+}

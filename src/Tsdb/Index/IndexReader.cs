@@ -1,0 +1,199 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Index;
+
+/// <summary>
+/// Reads an index file of version 1, 2 or 3 with positional reads. Checksums of the table of contents, the symbols and the offset
+/// table are checked when it is opened, those of postings and series as they are read. Thread-safe.
+/// </summary>
+public sealed class IndexReader : IDisposable
+{
+    readonly IndexFile _file;
+
+    /// <exception cref="CorruptionException">It is no index, of another version, or damaged.</exception>
+    public IndexReader(string path)
+    {
+        _file = new IndexFile(path);
+        try
+        {
+            if (_file.Length < IndexFormat.HeaderSize + IndexFormat.TocSize)
+            {
+                CorruptionException.Throw(path, 0, $"{_file.Length} bytes are too few for an index");
+            }
+
+            if (_file.ReadUInt32(0) != IndexFormat.Magic)
+            {
+                CorruptionException.Throw(path, 0, "is no index: wrong magic number");
+            }
+
+            Version = _file.Read(4, 1)[0];
+            if (Version is < 1 or > 3)
+            {
+                CorruptionException.Throw(path, 4, $"index version {Version} is not known");
+            }
+
+            var tocPosition = _file.Length - IndexFormat.TocSize;
+            Toc = IndexToc.Parse(_file.Read(tocPosition, IndexFormat.TocSize), path, tocPosition);
+            Symbols = new SymbolsReader(_file, Toc.Symbols, Version);
+            Lists = new PostingsTable(_file, Toc.PostingsTable, Version, Toc.PostingsTable);
+        }
+        catch
+        {
+            _file.Dispose();
+            throw;
+        }
+    }
+
+    public string Path => _file.Path;
+
+    public long Size => _file.Length;
+
+    public int Version { get; }
+
+    public IndexToc Toc { get; }
+
+    public SymbolsReader Symbols { get; }
+
+    /// <summary>Which values each name has, and where their postings lie.</summary>
+    public PostingsTable Lists { get; }
+
+    public IReadOnlyList<string> LabelNames() => Lists.LabelNames();
+
+    public IReadOnlyList<string> LabelValues(string name)
+    {
+        var values = new List<string>();
+        Lists.Visit(Encoding.UTF8.GetBytes(name), default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
+        values.Sort(Utf8Order.Instance);
+        return values;
+    }
+
+    /// <summary>References of the series that match, in order of their labels.</summary>
+    public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
+        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Evaluate(Postings, cancellationToken);
+
+    /// <summary>Reads a list and checks it.</summary>
+    public Postings Postings(PostingsRange range)
+    {
+        var length = _file.ReadUInt32(range.Start);
+        if (length + 8L > range.End - range.Start)
+        {
+            CorruptionException.Throw(Path, range.Start, $"a postings list of {length} bytes runs into what follows");
+        }
+
+        return PostingsList.Decode(_file.Read(range.Start, (int)length + 8), Path, range.Start);
+    }
+
+    public SeriesReader Series() => new(this);
+
+    public void Dispose() => _file.Dispose();
+
+    /// <summary>Reads entries of the series section, cheapest in rising order: one buffer serves neighbours. Not thread-safe.</summary>
+    [SuppressMessage("Design", "CA1001", Justification = "the labels that it has read are the callers', who may keep them: the writer is never disposed")]
+    public sealed class SeriesReader(IndexReader index)
+    {
+        const int SmallWindow = 1_024;
+        const int LargeWindow = 65_536;
+
+        readonly LabelsWriter _labels = new();
+        byte[] _window = [];
+        long _start;
+        int _filled;
+
+        /// <summary>Labels of the entry that was read last, if no other place was given for them.</summary>
+        public Labels Labels { get; private set; }
+
+        /// <summary>Chunks of the entry that was read last with chunks.</summary>
+        public List<ChunkMeta> Chunks { get; } = [];
+
+        /// <param name="withChunks">False leaves <see cref="Chunks"/> empty.</param>
+        /// <exception cref="CorruptionException">There is no such entry, or it is damaged.</exception>
+        public void Read(uint reference, bool withChunks = true)
+        {
+            Read(reference, withChunks, _labels);
+            Labels = _labels.Take();
+        }
+
+        /// <param name="labels">Gets the labels, which are to be taken or dropped then.</param>
+        /// <inheritdoc cref="Read(uint, bool)"/>
+        public void Read(uint reference, bool withChunks, LabelsWriter labels)
+        {
+            Chunks.Clear();
+            var position = index.Version == 1 ? reference : (long)reference * IndexFormat.SeriesAlignment;
+            var head = Window(position, Varint.MaxSize);
+            var length = Varint.ReadUnsigned(head, out var size);
+            if (size == 0 || length > (ulong)(index._file.Length - position))
+            {
+                CorruptionException.Throw(index.Path, position, "there is no series entry here");
+            }
+
+            var entry = Window(position, checked(size + (int)length + 4))[size..];
+            if (entry.Length < (int)length + 4
+                || Crc32C.Of(entry[..(int)length]) != System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(entry[(int)length..]))
+            {
+                CorruptionException.ThrowChecksum(index.Path, position);
+            }
+
+            SeriesEntry.Decode(entry[..(int)length], index.Path, position + size, index.Symbols, labels, withChunks ? Chunks : null);
+        }
+
+        // At least so many bytes from a position on, or all up to the end of the file.
+        ReadOnlySpan<byte> Window(long position, int count)
+        {
+            if (position >= _start && position + count <= _start + _filled)
+            {
+                return _window.AsSpan((int)(position - _start), count);
+            }
+
+            if (position < 0 || position >= index._file.Length)
+            {
+                CorruptionException.Throw(index.Path, position, "there is no series entry here");
+            }
+
+            // Entries that are read one after another lie next to one another, as a rule.
+            var near = _filled > 0 && position >= _start && position < _start + _filled + LargeWindow;
+            var wanted = Math.Max(count, near ? Math.Min(_filled * 4, LargeWindow) : SmallWindow);
+            _filled = (int)Math.Min(wanted, index._file.Length - position);
+            if (_window.Length < _filled)
+            {
+                _window = new byte[_filled];
+            }
+
+            index._file.Read(position, _window.AsSpan(0, _filled));
+            _start = position;
+            return _window.AsSpan(0, Math.Min(count, _filled));
+        }
+    }
+}
+
+/// <summary>The codec of a postings list: u32 length, u32 count, references, CRC of all after the length.</summary>
+public static class PostingsList
+{
+    /// <param name="bytes">From the length field on; what follows the list is ignored. Kept by what is returned.</param>
+    public static Postings Decode(ReadOnlyMemory<byte> bytes, string source, long position)
+    {
+        var reader = new ByteReader(bytes.Span, source, position);
+        var length = reader.UInt32();
+        if (length < 4 || length > reader.Remaining - 4L)
+        {
+            reader.Fail("a postings list's length is wrong");
+        }
+
+        var count = reader.UInt32();
+        if (count != (length - 4) / 4 || length % 4 != 0)
+        {
+            reader.Fail("a postings list's count does not fit its length");
+        }
+
+        var checksum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(bytes.Span[(int)(4 + length)..]);
+        if (Crc32C.Of(bytes.Span.Slice(4, (int)length)) != checksum)
+        {
+            CorruptionException.ThrowChecksum(source, position);
+        }
+
+        return Postings.OfBigEndian(bytes.Slice(8, (int)length - 4));
+    }
+}

@@ -1,0 +1,132 @@
+using System.Text;
+using Observe.Tsdb.Model;
+using MatchType = Observe.Tsdb.Model.MatchType;
+
+namespace Observe.Tsdb.Index;
+
+/// <summary>One value of a label and where the list of its series is; the span lives until the visitor returns.</summary>
+public delegate void LabelValueVisitor<TList>(ReadOnlySpan<byte> value, TList list);
+
+/// <summary>An index seen as labels: which values a name has and where their lists are. Head, block and bucket each have one.</summary>
+/// <typeparam name="TList">What names a postings list: the list itself, or where it lies in a file.</typeparam>
+public interface ILabelIndex<TList>
+{
+    /// <summary>The list of all series.</summary>
+    TList All { get; }
+
+    bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out TList list);
+
+    /// <summary>Visits the values of a name, in no particular order; those that do not start with the prefix may be left out.</summary>
+    void Visit(ReadOnlySpan<byte> name, ReadOnlySpan<byte> prefix, LabelValueVisitor<TList> visitor);
+}
+
+/// <summary>
+/// Which postings lists answer a set of matchers, and how they go together: all <see cref="Required"/> unions intersected, all of
+/// <see cref="Excluded"/> taken away. Made without reading a list, so that a reader can fetch them all at once.
+/// </summary>
+public sealed class PostingsPlan<TList>
+{
+    readonly List<List<TList>> _required = [];
+    readonly List<TList> _excluded = [];
+
+    PostingsPlan()
+    {
+    }
+
+    /// <summary>Nothing matches, whatever the lists hold.</summary>
+    public bool IsEmpty { get; private set; }
+
+    public IReadOnlyList<IReadOnlyList<TList>> Required => _required;
+
+    public IReadOnlyList<TList> Excluded => _excluded;
+
+    /// <summary>
+    /// A series matches when each matcher holds for its value, "" where it lacks the label. So a matcher that "" fails asks for one
+    /// of the values that it accepts; one that "" passes takes away the values that it refuses. No matchers: all series.
+    /// </summary>
+    public static PostingsPlan<TList> Of(ILabelIndex<TList> index, IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
+    {
+        var plan = new PostingsPlan<TList>();
+        foreach (var matcher in matchers)
+        {
+            if (matcher is { Type: MatchType.Regex, Value: ".*" })
+            {
+                continue;
+            }
+
+            if (matcher.MatchesEmpty)
+            {
+                Select(index, matcher, accepted: false, plan._excluded, cancellationToken);
+                continue;
+            }
+
+            var lists = new List<TList>();
+            Select(index, matcher, accepted: true, lists, cancellationToken);
+            if (lists.Count == 0)
+            {
+                plan.IsEmpty = true;
+                plan._required.Clear();
+                plan._excluded.Clear();
+                return plan;
+            }
+
+            plan._required.Add(lists);
+        }
+
+        if (plan._required.Count == 0)
+        {
+            plan._required.Add([index.All]);
+        }
+
+        return plan;
+    }
+
+    /// <param name="open">The postings of a list.</param>
+    public Postings Evaluate(Func<TList, Postings> open, CancellationToken cancellationToken)
+    {
+        if (IsEmpty)
+        {
+            return Postings.Empty;
+        }
+
+        // Few lists tend to be few series: let them lead the intersection.
+        var required = _required.OrderBy(lists => lists.Count).Select(lists => Merged(lists)).ToList();
+        return Postings.Without(Postings.Intersect(required), Merged(_excluded));
+
+        Postings Merged(List<TList> lists)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return Postings.Merge([.. lists.Select(open)]);
+        }
+    }
+
+    static void Select(ILabelIndex<TList> index, Matcher matcher, bool accepted, List<TList> lists, CancellationToken cancellationToken)
+    {
+        var name = Encoding.UTF8.GetBytes(matcher.Name);
+        var negative = matcher.Type is MatchType.NotEqual or MatchType.NotRegex;
+        IReadOnlyList<string>? values = matcher.Regex is null ? [matcher.Value] : matcher.Regex.Literals;
+        if (values is not null && negative != accepted)
+        {
+            foreach (var value in values.Distinct(StringComparer.Ordinal))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (value.Length > 0 && index.TryGet(name, Encoding.UTF8.GetBytes(value), out var list))
+                {
+                    lists.Add(list);
+                }
+            }
+
+            return;
+        }
+
+        var prefix = matcher.Regex is not null && negative != accepted ? Encoding.UTF8.GetBytes(matcher.Regex.Prefix) : [];
+        index.Visit(name, prefix, (value, list) =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!value.IsEmpty && matcher.Matches(value) == accepted)
+            {
+                lists.Add(list);
+            }
+        });
+    }
+}

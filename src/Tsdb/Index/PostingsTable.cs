@@ -1,0 +1,262 @@
+using System.Text;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Index;
+
+/// <summary>
+/// The postings offset table of an index or index-header: from name and value to where the list lies. One entry in 32 is in memory,
+/// the others are read when they are asked for. Thread-safe.
+/// </summary>
+public sealed class PostingsTable : ILabelIndex<PostingsRange>
+{
+    readonly IndexFile _file;
+    long _end;
+    readonly long _lastListEnd;
+    readonly List<Sample> _samples = [];
+    readonly List<byte[]> _names = [];
+
+    /// <summary>Where entries are in no order (version 1): all are samples then, sorted, and know their list's range.</summary>
+    readonly Dictionary<long, PostingsRange>? _unordered;
+
+    readonly record struct Sample(byte[] Name, byte[] Value, long Position);
+
+    /// <param name="position">Of the table's length field.</param>
+    /// <param name="lastListEnd">Where the postings section ends in the index.</param>
+    public PostingsTable(IndexFile file, long position, int version, long lastListEnd)
+    {
+        (_file, _lastListEnd) = (file, lastListEnd);
+        _unordered = version == 1 ? [] : null;
+        if (!Load(position))
+        {
+            _unordered = [];
+            Load(position);
+        }
+
+        All = TryGet([], [], out var range) ? range : default;
+    }
+
+    public PostingsRange All { get; }
+
+    /// <summary>All names of labels, sorted by bytes.</summary>
+    public IReadOnlyList<string> LabelNames()
+    {
+        var names = _names.Select(n => Encoding.UTF8.GetString(n)).Where(n => n.Length > 0).Distinct().ToList();
+        names.Sort(Utf8Order.Instance);
+        return names;
+    }
+
+    public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out PostingsRange list)
+    {
+        var found = default(PostingsRange?);
+        var cursor = new Cursor(this, name, value, bufferSize: 4_096);
+        while (cursor.Next() && Compare(cursor.Name, cursor.Value, name, value) is var order && order <= 0)
+        {
+            if (order == 0)
+            {
+                found = cursor.List;
+                break;
+            }
+        }
+
+        list = found.GetValueOrDefault();
+        return found is not null;
+    }
+
+    public void Visit(ReadOnlySpan<byte> name, ReadOnlySpan<byte> prefix, LabelValueVisitor<PostingsRange> visitor)
+    {
+        var cursor = new Cursor(this, name, prefix, bufferSize: 65_536);
+        while (cursor.Next())
+        {
+            var order = cursor.Name.SequenceCompareTo(name);
+            if (order > 0)
+            {
+                return;
+            }
+
+            if (order < 0 || cursor.Value.SequenceCompareTo(prefix) < 0)
+            {
+                continue;
+            }
+
+            if (!cursor.Value.StartsWith(prefix))
+            {
+                return;
+            }
+
+            visitor(cursor.Value, cursor.List);
+        }
+    }
+
+    static int Compare(ReadOnlySpan<byte> nameA, ReadOnlySpan<byte> valueA, ReadOnlySpan<byte> nameB, ReadOnlySpan<byte> valueB)
+    {
+        var order = nameA.SequenceCompareTo(nameB);
+        return order != 0 ? order : valueA.SequenceCompareTo(valueB);
+    }
+
+    // False when entries are not in order though they should be.
+    bool Load(long position)
+    {
+        _samples.Clear();
+        _names.Clear();
+        var reader = SequentialReader.OfSection(_file, position);
+        var lists = new List<(long Start, long Entry)>();
+        var entry = new Entry();
+        byte[] name = [], value = [];
+        var ordered = true;
+        var count = reader.UInt32();
+        for (uint number = 0; number < count; number++)
+        {
+            var at = reader.Position;
+            if (reader.AtEnd)
+            {
+                CorruptionException.Throw(_file.Path, at, $"the offset table ends after {number} of {count} entries");
+            }
+
+            entry.Read(reader);
+            if (entry.Start < 0 || entry.Start > _lastListEnd)
+            {
+                CorruptionException.Throw(_file.Path, at, "a postings list starts past the end of the lists");
+            }
+
+            ordered &= number == 0 || Compare(name, value, entry.Name, entry.Value) < 0;
+            if (number == 0 || !entry.Name.SequenceEqual(name))
+            {
+                name = entry.Name.ToArray();
+                _names.Add(name);
+            }
+
+            value = entry.Value.ToArray();
+            if (_unordered is not null)
+            {
+                lists.Add((entry.Start, at));
+            }
+
+            if (_unordered is not null || number % IndexFormat.Sampling == 0)
+            {
+                _samples.Add(new Sample(name, value, at));
+            }
+        }
+
+        _end = reader.Position;
+        reader.VerifyChecksum();
+        if (_unordered is not null)
+        {
+            _samples.Sort((a, b) => Compare(a.Name, a.Value, b.Name, b.Value));
+            lists.Sort();
+            for (var i = 0; i < lists.Count; i++)
+            {
+                _unordered[lists[i].Entry] = new PostingsRange(lists[i].Start, i + 1 < lists.Count ? lists[i + 1].Start : _lastListEnd);
+            }
+        }
+
+        return ordered || _unordered is not null;
+    }
+
+    // The last sample at or before a key, or the first.
+    int SampleBefore(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        var (low, high) = (0, _samples.Count);
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            (low, high) = Compare(_samples[middle].Name, _samples[middle].Value, name, value) <= 0 ? (middle + 1, high) : (low, middle);
+        }
+
+        return Math.Max(low - 1, 0);
+    }
+
+    /// <summary>Walks entries in order of name and value, from the sample before a key on.</summary>
+    sealed class Cursor
+    {
+        readonly PostingsTable _table;
+        readonly SequentialReader? _reader;
+        Entry _current = new();
+        Entry _next = new();
+        int _sample;
+
+        public Cursor(PostingsTable table, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, int bufferSize)
+        {
+            _table = table;
+            _sample = table.SampleBefore(name, value) - 1;
+            if (table._unordered is null && table._samples.Count > 0)
+            {
+                _reader = new SequentialReader(table._file, table._samples[_sample + 1].Position, table._end, bufferSize);
+                _next.Read(_reader);
+            }
+        }
+
+        public ReadOnlySpan<byte> Name => _reader is null ? _table._samples[_sample].Name : _current.Name;
+
+        public ReadOnlySpan<byte> Value => _reader is null ? _table._samples[_sample].Value : _current.Value;
+
+        /// <summary>The current entry's list; it ends at the latest where the next entry's list starts.</summary>
+        public PostingsRange List => _reader is null
+            ? _table._unordered![_table._samples[_sample].Position]
+            : new PostingsRange(_current.Start, _next.IsEnd ? _table._lastListEnd : _next.Start);
+
+        public bool Next()
+        {
+            if (_reader is null)
+            {
+                return ++_sample < _table._samples.Count;
+            }
+
+            if (_next.IsEnd)
+            {
+                return false;
+            }
+
+            (_current, _next) = (_next, _current);
+            _next.Read(_reader);
+            return true;
+        }
+    }
+
+    /// <summary>One entry of the table, copied out of the reader's buffer.</summary>
+    sealed class Entry
+    {
+        byte[] _keys = new byte[64];
+        int _nameLength, _length;
+
+        public bool IsEnd { get; private set; }
+
+        public long Start { get; private set; }
+
+        public ReadOnlySpan<byte> Name => _keys.AsSpan(0, _nameLength);
+
+        public ReadOnlySpan<byte> Value => _keys.AsSpan(_nameLength, _length - _nameLength);
+
+        public void Read(SequentialReader reader)
+        {
+            IsEnd = reader.AtEnd;
+            if (IsEnd)
+            {
+                return;
+            }
+
+            var at = reader.Position;
+            if (reader.UVarint() is var keys && keys != 2)
+            {
+                throw new CorruptionException("postings offset table", at, $"an entry has {keys} keys, not 2");
+            }
+
+            _length = 0;
+            Append(reader.LengthPrefixed());
+            _nameLength = _length;
+            Append(reader.LengthPrefixed());
+            Start = (long)reader.UVarint();
+        }
+
+        void Append(ReadOnlySpan<byte> bytes)
+        {
+            if (_keys.Length - _length < bytes.Length)
+            {
+                Array.Resize(ref _keys, Math.Max(_keys.Length * 2, _length + bytes.Length));
+            }
+
+            bytes.CopyTo(_keys.AsSpan(_length));
+            _length += bytes.Length;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+using Observe.Tsdb.Histograms;
+
+namespace Observe.Tsdb.Model;
+
+public enum SampleKind : byte
+{
+    Float,
+    Histogram,
+}
+
+/// <summary>A span of time in Unix milliseconds, both ends inclusive.</summary>
+public readonly record struct TimeRange(long MinTime, long MaxTime)
+{
+    public static TimeRange All => new(long.MinValue, long.MaxValue);
+
+    public bool IsEmpty => MinTime > MaxTime;
+
+    public bool Contains(long timestamp) => timestamp >= MinTime && timestamp <= MaxTime;
+
+    public bool Overlaps(TimeRange other) => MinTime <= other.MaxTime && other.MinTime <= MaxTime;
+
+    public TimeRange Intersect(TimeRange other) => new(Math.Max(MinTime, other.MinTime), Math.Min(MaxTime, other.MaxTime));
+}
+
+/// <summary>The NaN that ends a series; every other NaN is a value.</summary>
+public static class StaleMarker
+{
+    public const ulong Bits = 0x7ff0000000000002;
+
+    /// <summary>The NaN of arithmetic, as Prometheus writes it.</summary>
+    public const ulong NormalNaNBits = 0x7ff8000000000001;
+
+    public static double Value => BitConverter.UInt64BitsToDouble(Bits);
+
+    public static double NormalNaN => BitConverter.UInt64BitsToDouble(NormalNaNBits);
+
+    public static bool IsStale(double value) => BitConverter.DoubleToUInt64Bits(value) == Bits;
+}
+
+/// <summary>
+/// Room for a run of samples of one kind; the caller owns it and hands it to <see cref="ISampleIterator.Read"/> again and again.
+/// </summary>
+public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
+{
+    public const int DefaultCapacity = 256;
+
+    public int Capacity { get; } = capacity;
+
+    public SampleKind Kind { get; set; }
+
+    /// <summary>How many samples there are, at the front of the arrays.</summary>
+    public int Count { get; set; }
+
+    /// <summary>Unix milliseconds, strictly rising.</summary>
+    public long[] Timestamps { get; } = new long[capacity];
+
+    /// <summary>Set where <see cref="Kind"/> is Float; staleness markers are among them.</summary>
+    public double[] Values { get; } = new double[capacity];
+
+    /// <summary>Set where <see cref="Kind"/> is Histogram. A stale histogram has a <see cref="Histogram.Sum"/> that is the staleness marker.</summary>
+    public Histogram[] Histograms => field ??= new Histogram[Capacity];
+
+    /// <summary>When each sample's counter started, Unix milliseconds, 0 where unknown; meaningful only if <see cref="HasStartTimestamps"/>.</summary>
+    public long[] StartTimestamps => field ??= new long[Capacity];
+
+    public bool HasStartTimestamps { get; set; }
+}
+
+/// <summary>
+/// The samples of one series in order of time. Synchronous, not thread-safe, read once from front to back. Disposed once, and not touched
+/// after that: its source may have it serve another series then.
+/// </summary>
+/// <exception cref="Bytes.CorruptionException">A chunk is damaged; thrown by Read and Seek, names the file and offset.</exception>
+public interface ISampleIterator : IDisposable
+{
+    /// <summary>Overwrites the batch with the next samples, all of one kind; false at the end. Never returns true with an empty batch.</summary>
+    bool Read(SampleBatch batch);
+
+    /// <summary>Skips to the first sample at or after a time, for the next Read. Never goes back.</summary>
+    void Seek(long timestamp);
+}

@@ -1,0 +1,166 @@
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Querying;
+
+/// <summary>
+/// Several queriers as one: all are asked at once, their sorted series are merged, and equal series become one, sample by sample; at a
+/// timestamp that several have, the first querier's sample is taken.
+/// </summary>
+/// <remarks>An error of one querier is an error of the merge: who can do without one wraps it.</remarks>
+public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
+{
+    public IAsyncEnumerable<Series> SelectAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        queriers.Count == 1 ? queriers[0].SelectAsync(hints, matchers, warnings, cancellationToken) : new HeldSelection<SeriesSources>(
+            () => new SeriesSources(
+                [.. queriers.Select(q => q.SelectAsync(hints with { ReplicaLabels = [] }, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
+            sources => MergeAsync(sources, hints, warnings),
+            sources => sources.DisposeAsync());
+
+    static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, SelectHints hints, Warnings warnings)
+    {
+        await sources.StartAsync();
+        var equal = new List<Series>();
+        for (var count = 0; await sources.NextAsync(equal); count++)
+        {
+            if (hints.Limit > 0 && count == hints.Limit)
+            {
+                warnings.Add(Warnings.Truncated);
+                yield break;
+            }
+
+            yield return equal.Count == 1 ? equal[0] : new MergedSeries([.. equal]);
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
+        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Union(
+            await Task.WhenAll(queriers.Select(q => q.LabelNamesAsync(hints, matchers, warnings, cancellationToken).AsTask())), hints, warnings);
+
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(
+        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        Union(
+            await Task.WhenAll(queriers.Select(q => q.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken).AsTask())),
+            hints, warnings);
+
+    static List<string> Union(IReadOnlyList<string>[] lists, SelectHints hints, Warnings warnings)
+    {
+        var union = lists.SelectMany(l => l).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance).ToList();
+        if (hints.Limit == 0 || union.Count <= hints.Limit)
+        {
+            return union;
+        }
+
+        warnings.Add(Warnings.Truncated);
+        return union[..hints.Limit];
+    }
+}
+
+/// <summary>Sorted series of several sources, taken in order. Sources stay open until this is disposed, so that all series stay readable.</summary>
+sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposable
+{
+    readonly PriorityQueue<int, (Labels Labels, int Source)> _heads = new(
+        Comparer<(Labels Labels, int Source)>.Create(static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
+
+    readonly List<int> _taken = [];
+
+    /// <summary>Asks all sources for their first series at once.</summary>
+    public Task StartAsync() => AdvanceAsync([.. Enumerable.Range(0, sources.Length)]);
+
+    /// <summary>The next series of all sources that have it, in the sources' order; false at the end.</summary>
+    public async ValueTask<bool> NextAsync(List<Series> equal)
+    {
+        if (_taken.Count > 0)
+        {
+            await AdvanceAsync(_taken);
+            _taken.Clear();
+        }
+
+        equal.Clear();
+        while (_heads.TryPeek(out var source, out var head) && (equal.Count == 0 || head.Labels == equal[0].Labels))
+        {
+            _heads.Dequeue();
+            _taken.Add(source);
+            equal.Add(sources[source].Current);
+        }
+
+        return equal.Count > 0;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var source in sources)
+        {
+            await source.DisposeAsync();
+        }
+    }
+
+    async Task AdvanceAsync(List<int> which)
+    {
+        if (which.Count == 1)
+        {
+            Push(which[0], await sources[which[0]].MoveNextAsync());
+            return;
+        }
+
+        // No source may be disposed while it is asked, hence all are awaited even when one fails.
+        var moves = await Task.WhenAll(which.Select(s => sources[s].MoveNextAsync().AsTask()));
+        for (var i = 0; i < which.Count; i++)
+        {
+            Push(which[i], moves[i]);
+        }
+    }
+
+    void Push(int source, bool moved)
+    {
+        if (moved)
+        {
+            _heads.Enqueue(source, (sources[source].Current.Labels, source));
+        }
+    }
+}
+
+/// <summary>One series that several sources have.</summary>
+sealed class MergedSeries(Series[] parts) : Series(parts[0].Labels)
+{
+    public override ISampleIterator Samples() => new OverlapIterator([.. parts.Select(p => p.Samples())]);
+
+    public override IEnumerable<Chunk>? Chunks()
+    {
+        var all = new List<Chunk>();
+        foreach (var part in parts)
+        {
+            if (part.Chunks() is not { } chunks)
+            {
+                return null;
+            }
+
+            all.AddRange(chunks);
+        }
+
+        return InOrder(all);
+    }
+
+    /// <summary>By time, the same chunk from two sources once.</summary>
+    static List<Chunk> InOrder(List<Chunk> chunks)
+    {
+        var kept = new List<Chunk>(chunks.Count);
+        foreach (var chunk in chunks.OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime))
+        {
+            var twice = false;
+            for (var i = kept.Count - 1; i >= 0 && kept[i].MinTime == chunk.MinTime && !twice; i--)
+            {
+                twice = kept[i].MaxTime == chunk.MaxTime && kept[i].Encoding == chunk.Encoding && kept[i].Data.Span.SequenceEqual(chunk.Data.Span);
+            }
+
+            if (!twice)
+            {
+                kept.Add(chunk);
+            }
+        }
+
+        return kept;
+    }
+}

@@ -1,0 +1,322 @@
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using Observe.Store.Blocks;
+using Observe.Store.Bucket;
+using Observe.Store.Shipping;
+using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Prometheus;
+using Xunit;
+
+namespace Observe.Store.Tests.Shipping;
+
+public sealed class ShipperTests : IDisposable
+{
+    const long Hour = 3_600_000;
+
+    readonly string _folder = Checkout.NewFolder("shipper");
+    readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(100 * Hour));
+    readonly MemoryBucket _bucket;
+    readonly CollectorRegistry _registry = Metrics.NewCustomRegistry();
+    readonly List<string> _log = [];
+    Labels _external = Labels.Of(("cluster", "prod"), ("replica", "a"));
+    int _blocks;
+
+    public ShipperTests() => _bucket = new MemoryBucket(_time);
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_block_is_shipped_with_its_stream_and_origin()
+    {
+        var id = await WriteAsync(10);
+        using var shipper = Shipper();
+        Assert.True(await shipper.SyncAsync(default));
+        var meta = (await new BucketBlocks(_bucket).MetaAsync(id, default))!;
+        Assert.Equal(_external, meta.ExternalLabels);
+        Assert.Equal(_time.GetUtcNow(), meta.Thanos!.UploadTime);
+        Assert.Equal("""{"collector":"node-1","version":"0.1.0","configHash":"abc"}""", meta.Thanos.Extensions!["observe"]!.ToJsonString());
+        Assert.Equal(["chunks/000001", "index", "meta.json"], meta.Thanos.Files!.Select(f => f.Path).Order(StringComparer.Ordinal));
+        Assert.All(meta.Thanos.Files!.Where(f => f.Path != "meta.json"), f => Assert.Equal(64, f.Hash!.Value.Length));
+        Assert.Equal([new TimeRange(10 * Hour, (10 * Hour) + 99)], shipper.Status.Shipped);
+        Assert.Empty(shipper.Status.Unshipped);
+        Assert.Empty(BlockVerifier.Verify(Path.Combine(_folder, id.ToString()), decode: true, default));
+    }
+
+    [Fact]
+    public async Task A_shipped_block_is_not_sent_again_by_the_next_run()
+    {
+        await WriteAsync(10);
+        using (var first = Shipper())
+        {
+            await first.SyncAsync(default);
+        }
+
+        var puts = 0;
+        _bucket.Fault = (operation, _) =>
+        {
+            puts += operation == BucketOperation.Put ? 1 : 0;
+            return null;
+        };
+        using var second = Shipper();
+        Assert.True(await second.SyncAsync(default));
+        Assert.Equal(0, puts);
+    }
+
+    [Fact]
+    public async Task A_block_keeps_the_labels_it_was_found_with()
+    {
+        var id = await WriteAsync(10);
+        _bucket.Fault = (_, _) => new BucketException("away");
+        using var shipper = Shipper();
+        Assert.False(await shipper.SyncAsync(default));
+        _external = Labels.Of(("cluster", "renamed"));
+        _bucket.Fault = null;
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal("prod", (await new BucketBlocks(_bucket).MetaAsync(id, default))!.ExternalLabels.Get("cluster"));
+    }
+
+    [Fact]
+    public async Task The_oldest_goes_first_and_an_outage_stops_the_rest()
+    {
+        var (newer, older) = (await WriteAsync(20), await WriteAsync(10));
+        var asked = new List<string>();
+        _bucket.Fault = (operation, key) =>
+        {
+            asked.Add(key[..BlockId.TextLength]);
+            return new BucketException("away");
+        };
+        using var shipper = Shipper();
+        Assert.False(await shipper.SyncAsync(default));
+        Assert.Equal([older.ToString()], asked.Distinct());
+        Assert.Equal("away", shipper.Status.LastError);
+        Assert.Equal(2, shipper.Status.Unshipped.Count);
+        _bucket.Fault = null;
+        Assert.True(await shipper.ShipAllAsync(default));
+        Assert.Contains($"{newer}/meta.json", _bucket.Keys);
+        Assert.Equal("", shipper.Status.LastError);
+    }
+
+    [Theory]
+    [InlineData(BucketOperation.Put, "chunks/000001")]
+    [InlineData(BucketOperation.Put, "index")]
+    [InlineData(BucketOperation.Put, "meta.json")]
+    public async Task A_write_whose_answer_was_lost_is_made_good(BucketOperation operation, string file)
+    {
+        var id = await WriteAsync(10);
+        _bucket.LateFault = (o, key) => o == operation && key.EndsWith(file, StringComparison.Ordinal) ? new BucketException("connection broke") : null;
+        using var shipper = Shipper();
+        Assert.False(await shipper.SyncAsync(default));
+        _bucket.LateFault = null;
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.NotNull(await new BucketBlocks(_bucket).MetaAsync(id, default));
+    }
+
+    [Fact]
+    public async Task A_damaged_block_stays_here_and_does_not_stop_the_others()
+    {
+        var (damaged, good) = (await WriteAsync(10), await WriteAsync(20));
+        var chunks = Path.Combine(_folder, damaged.ToString(), "chunks", "000001");
+        var bytes = await File.ReadAllBytesAsync(chunks);
+        bytes[^6] ^= 1;
+        await File.WriteAllBytesAsync(chunks, bytes);
+        var torn = await WriteAsync(30);
+        await File.WriteAllTextAsync(Path.Combine(_folder, torn.ToString(), "meta.json"), "{");
+        using var shipper = Shipper();
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal([good.ToString()], _bucket.Keys.Select(k => k[..BlockId.TextLength]).Distinct());
+        Assert.Equal(2, shipper.Status.Damaged.Count);
+        Assert.Contains(shipper.Status.Damaged, d => d.Contains("checksum", StringComparison.Ordinal));
+        Assert.Equal(2, await CounterAsync("thanos_shipper_corrupted_blocks_total"));
+        Assert.True(Directory.Exists(Path.Combine(_folder, damaged.ToString())));
+    }
+
+    [Fact]
+    public async Task A_shipped_block_is_deleted_after_retention_and_grace_and_its_readers_are_told()
+    {
+        var id = await WriteAsync(90);
+        var deleting = new List<string>();
+        using var shipper = Shipper(o => o with
+        {
+            Retention = TimeSpan.FromHours(12),
+            Grace = TimeSpan.FromMinutes(15),
+            Deleting = (folder, _) =>
+            {
+                Assert.True(Directory.Exists(folder));
+                deleting.Add(folder);
+                return ValueTask.CompletedTask;
+            },
+        });
+        await shipper.SyncAsync(default);
+        _time.Advance(TimeSpan.FromHours(1));
+        await shipper.SyncAsync(default);
+        Assert.Empty(deleting);
+        _time.Advance(TimeSpan.FromHours(2));
+        await shipper.SyncAsync(default);
+        Assert.Equal([Path.Combine(_folder, id.ToString())], deleting);
+        Assert.Empty(Directory.GetDirectories(_folder));
+        Assert.NotNull(await new BucketBlocks(_bucket).MetaAsync(id, default));
+    }
+
+    [Fact]
+    public async Task An_old_block_is_kept_for_the_grace_after_its_upload()
+    {
+        await WriteAsync(10);
+        using var shipper = Shipper(o => o with { Retention = TimeSpan.FromHours(1), Grace = TimeSpan.FromMinutes(15) });
+        await shipper.SyncAsync(default);
+        Assert.Single(Directory.GetDirectories(_folder));
+        _time.Advance(TimeSpan.FromMinutes(15));
+        await shipper.SyncAsync(default);
+        Assert.Empty(Directory.GetDirectories(_folder));
+    }
+
+    [Fact]
+    public async Task An_unshipped_block_is_never_deleted_for_its_age()
+    {
+        await WriteAsync(10);
+        _bucket.Fault = (_, _) => new BucketException("away");
+        using var shipper = Shipper(o => o with { Retention = TimeSpan.Zero, Grace = TimeSpan.Zero });
+        _time.Advance(TimeSpan.FromDays(30));
+        await shipper.SyncAsync(default);
+        Assert.Single(Directory.GetDirectories(_folder));
+    }
+
+    [Fact]
+    public async Task Over_the_size_limit_shipped_blocks_go_first_and_lost_ones_are_named()
+    {
+        var shipped = await WriteAsync(90);
+        using var shipper = Shipper(o => o with { SizeLimit = 1 });
+        await shipper.SyncAsync(default);
+        Assert.False(Directory.Exists(Path.Combine(_folder, shipped.ToString())));
+        Assert.Equal(0, shipper.Status.ShedBlocks);
+
+        _bucket.Fault = (_, _) => new BucketException("away");
+        var size = new DirectoryInfo(Path.Combine(_folder, (await WriteAsync(91)).ToString())).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length);
+        var (lost, kept) = (Ids().Single(), await WriteAsync(92));
+        using var limited = Shipper(o => o with { SizeLimit = (size * 2) - 1 });
+        await limited.SyncAsync(default);
+        Assert.Equal([kept], Ids());
+        Assert.Equal(1, limited.Status.ShedBlocks);
+        Assert.Contains(_log, l => l.Contains($"block is lost, deleted before it was in the bucket: {lost}", StringComparison.Ordinal) && l.Contains("100 samples", StringComparison.Ordinal));
+        Assert.Equal(1, await CounterAsync("observe_shipper_shed_blocks_total"));
+        Assert.Equal(100, await CounterAsync("observe_shipper_shed_samples_total"));
+    }
+
+    [Fact]
+    public async Task Uploads_keep_to_their_rate_but_a_stop_does_not_wait()
+    {
+        var (_, second) = (await WriteAsync(10), await WriteAsync(20));
+        using var shipper = Shipper(o => o with { UploadBytesPerSecond = 1 });
+        using var stop = new CancellationTokenSource();
+        var syncing = shipper.SyncAsync(stop.Token);
+        await Eventually.TrueAsync(() => Task.FromResult(_bucket.Keys.Count(k => k.EndsWith("meta.json", StringComparison.Ordinal)) == 1), TimeSpan.FromSeconds(20), "the first upload");
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(syncing.IsCompleted);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => syncing);
+        Assert.DoesNotContain($"{second}/meta.json", _bucket.Keys);
+        Assert.True(await shipper.ShipAllAsync(default));
+        Assert.Contains($"{second}/meta.json", _bucket.Keys);
+    }
+
+    [Fact]
+    public async Task Without_external_labels_nothing_is_shipped()
+    {
+        await WriteAsync(10);
+        _external = default;
+        using var shipper = Shipper();
+        Assert.False(await shipper.SyncAsync(default));
+        Assert.Empty(_bucket.Keys);
+        Assert.Contains("external labels", shipper.Status.LastError, StringComparison.Ordinal);
+        Assert.Equal(1, await CounterAsync("thanos_shipper_dir_sync_failures_total"));
+    }
+
+    [Fact]
+    public async Task The_loop_ships_when_it_is_woken_and_survives_an_outage()
+    {
+        using var shipper = Shipper(o => o with { Interval = TimeSpan.FromMinutes(1), Spread = TimeSpan.FromSeconds(1) });
+        using var stop = new CancellationTokenSource();
+        var running = shipper.RunAsync(stop.Token);
+        var away = true;
+        _bucket.Fault = (_, _) => away ? new BucketException("away") : null;
+        var id = await WriteAsync(10);
+        shipper.Wake();
+        await AdvanceUntilAsync(() => shipper.Status.LastError == "away");
+        away = false;
+        await AdvanceUntilAsync(() => _bucket.Keys.Contains($"{id}/meta.json"));
+        await stop.CancelAsync();
+        await running;
+    }
+
+    [Fact]
+    public async Task A_folder_half_deleted_is_cleared_up_and_one_half_written_is_left_alone()
+    {
+        var doomed = Path.Combine(_folder, "01HF0000000000000000000000.tmp-for-deletion");
+        var young = Path.Combine(_folder, "01HF0000000000000000000001.tmp");
+        Directory.CreateDirectory(doomed);
+        Directory.CreateDirectory(young);
+        using var shipper = Shipper();
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal([young], Directory.GetDirectories(_folder));
+    }
+
+    async Task AdvanceUntilAsync(Func<bool> done) => await Eventually.TrueAsync(
+        () =>
+        {
+            _time.Advance(TimeSpan.FromSeconds(10));
+            return Task.FromResult(done());
+        },
+        TimeSpan.FromSeconds(20),
+        "the shipper's next step");
+
+    IEnumerable<BlockId> Ids() => Directory.GetDirectories(_folder).Select(d => BlockId.Parse(Path.GetFileName(d)));
+
+    Shipper Shipper(Func<ShipperOptions, ShipperOptions>? change = null)
+    {
+        var options = new ShipperOptions
+        {
+            Directory = _folder,
+            Bucket = _bucket,
+            ExternalLabels = () => _external,
+            Origin = () => new BlockOrigin("node-1", "0.1.0", "abc"),
+            Time = _time,
+            Random = new Random(1),
+            Metrics = new ShipperMetrics(_registry),
+            Logger = new ListLogger(_log),
+            Retention = TimeSpan.FromDays(365),
+        };
+        return new Shipper(change?.Invoke(options) ?? options);
+    }
+
+    /// <summary>A block of one series and 100 samples, a millisecond apart from an hour on.</summary>
+    async Task<BlockId> WriteAsync(int hour)
+    {
+        var id = BlockId.New(_time.GetUtcNow(), new Random(++_blocks));
+        var samples = Enumerable.Range(0, 100).Select(i => ((hour * Hour) + i, (double)i)).ToArray();
+        var meta = new BlockMeta { Id = id, MinTime = hour * Hour, MaxTime = (hour * Hour) + 100 };
+        await WrittenBlock.WriteAsync(_folder, meta, [new TestSeries(Labels.Of(("__name__", "a")), samples)]);
+        return id;
+    }
+
+    async Task<double> CounterAsync(string name)
+    {
+        using var text = new MemoryStream();
+        await _registry.CollectAndExportAsTextAsync(text);
+        var line = Encoding.UTF8.GetString(text.ToArray()).Split('\n').Single(l => l.StartsWith(name + " ", StringComparison.Ordinal));
+        return double.Parse(line[(name.Length + 1)..], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    sealed class ListLogger(List<string> lines) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            lines.Add(formatter(state, exception));
+    }
+}

@@ -1,0 +1,89 @@
+using CsCheck;
+using Observe.Tsdb.Index;
+using Observe.Tsdb.Model;
+using Xunit;
+
+namespace Observe.Tsdb.Tests.Index;
+
+public class MemPostingsTests
+{
+    [Fact]
+    public void References_in_any_order_are_kept_sorted_and_once() =>
+        Gen.UInt[1, 100].Array[0, 80].Sample(references =>
+        {
+            var postings = new MemPostings();
+            foreach (var reference in references)
+            {
+                postings.Add(reference, Labels.Of(("a", (reference % 3).ToString(System.Globalization.CultureInfo.InvariantCulture))));
+            }
+
+            var expected = references.Distinct().Order().ToArray();
+            Assert.Equal(expected, postings.All.ToArray());
+            Assert.Equal(
+                expected.Where(r => r % 3 == 1), postings.Select([new Matcher(Tsdb.Model.MatchType.Equal, "a", "1")]).ToArray());
+        });
+
+    [Fact]
+    public void Deleted_series_leave_no_names_or_values_behind()
+    {
+        var postings = new MemPostings();
+        postings.Add(1, Labels.Of(("job", "a"), ("old", "x")));
+        postings.Add(2, Labels.Of(("job", "b")));
+        postings.Add(3, Labels.Of(("job", "b"), ("zone", "z")));
+        postings.Delete(new HashSet<uint> { 1, 3 });
+        Assert.Equal(["job"], postings.LabelNames());
+        Assert.Equal(["b"], postings.LabelValues("job"));
+        Assert.Equal([2u], postings.All.ToArray());
+        postings.Add(4, Labels.Of(("job", "a")));
+        Assert.Equal([4u], postings.Select([new Matcher(Tsdb.Model.MatchType.Equal, "job", "a")]).ToArray());
+    }
+
+    [Fact]
+    public void A_list_that_was_given_out_does_not_change()
+    {
+        var postings = new MemPostings();
+        postings.Add(5, Labels.Of(("a", "1")));
+        postings.Add(9, Labels.Of(("a", "1")));
+        Assert.True(postings.TryGet("a"u8, "1"u8, out var before));
+        postings.Add(12, Labels.Of(("a", "1")));
+        postings.Add(7, Labels.Of(("a", "1")));
+        postings.Delete(new HashSet<uint> { 5 });
+        Assert.Equal([5u, 9u], before.ToArray());
+    }
+
+    [Fact]
+    public void Values_are_sorted_by_their_bytes()
+    {
+        var postings = new MemPostings();
+        var values = new[] { "b", "a", "\U0001F600", "\uFF5E", "ab" };
+        for (var i = 0; i < values.Length; i++)
+        {
+            postings.Add((uint)i, Labels.Of(("v", values[i])));
+        }
+
+        Assert.Equal(["a", "ab", "b", "\uFF5E", "\U0001F600"], postings.LabelValues("v"));
+        Assert.Empty(postings.LabelValues("none"));
+    }
+
+    [Fact]
+    public async Task Readers_see_whole_lists_while_series_are_added()
+    {
+        var postings = new MemPostings();
+        var matchers = new[] { new Matcher(Tsdb.Model.MatchType.Regex, "v", "[0-9]+") };
+        var writer = Task.Run(() =>
+        {
+            for (uint i = 1; i <= 20_000; i++)
+            {
+                postings.Add(i, Labels.Of(("a", "1"), ("v", (i % 500).ToString(System.Globalization.CultureInfo.InvariantCulture))));
+            }
+        });
+        while (!writer.IsCompleted)
+        {
+            var found = postings.Select(matchers).ToArray();
+            Assert.Equal(found.Distinct().Order(), found);
+        }
+
+        await writer;
+        Assert.Equal(20_000, postings.Select(matchers).ToArray().Length);
+    }
+}

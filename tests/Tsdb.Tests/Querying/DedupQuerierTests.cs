@@ -1,0 +1,45 @@
+using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Xunit;
+
+namespace Observe.Tsdb.Tests.Querying;
+
+/// <summary>Without replicas among the series, it answers as its source does.</summary>
+public sealed class DedupQuerierTests : QuerierSuite
+{
+    protected override Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series) =>
+        Task.FromResult<IQuerier>(new DedupQuerier(new MemoryQuerier(series), ["prometheus_replica"]));
+
+    [Fact]
+    public async Task Replica_labels_go_series_are_sorted_anew_and_replicas_become_one()
+    {
+        TestSeries[] series =
+        [
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r1"), ("z", "2")), (0, 1), (10, 2)),
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r2"), ("z", "1")), (5, 7), (15, 8)),
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r2"), ("z", "2")), (6, 9), (16, 9), (26, 3)),
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("z", "3")), (1, 1)),
+        ];
+        var dedup = new DedupQuerier(new MemoryQuerier(series), ["replica", "absent"]);
+        var hints = new SelectHints { Range = TimeRange.All };
+        Assert.Equal(["z=1: 5:7 15:8", "z=2: 0:1 10:2 16:9 26:3", "z=3: 1:1"], await Read(hints));
+        var warnings = new Warnings();
+        Assert.Equal(["z=1: 5:7 15:8"], await Read(hints with { Limit = 1 }, warnings));
+        Assert.Equal([Warnings.Truncated], warnings.All());
+        Assert.Equal(["__name__", "a", "z"], await dedup.LabelNamesAsync(hints, [], new Warnings(), default));
+        Assert.Equal(["r1", "r2"], await dedup.LabelValuesAsync("replica", hints, [], new Warnings(), default));
+
+        async Task<List<string>> Read(SelectHints hints, Warnings? warnings = null)
+        {
+            var read = new List<string>();
+            await foreach (var s in dedup.SelectAsync(hints, [], warnings ?? new Warnings(), default))
+            {
+                Assert.False(s.Labels.Has("replica"));
+                read.Add($"z={s.Labels.Get("z")}: " + string.Join(' ', Samples.Floats(s.Samples()).Select(p => $"{p.Timestamp}:{p.Value}")));
+            }
+
+            return read;
+        }
+    }
+}
