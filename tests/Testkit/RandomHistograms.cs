@@ -1,6 +1,6 @@
 using CsCheck;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
-using Observe.Tsdb.Model;
 
 namespace Observe.Testkit;
 

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using Observe.Tsdb.Bytes;
-using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Model;
 

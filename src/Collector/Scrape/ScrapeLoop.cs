@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Exposition;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;

@@ -1,5 +1,6 @@
 using System.Text;
 using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Execution.Calls;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;

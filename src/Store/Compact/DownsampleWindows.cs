@@ -1,3 +1,4 @@
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;

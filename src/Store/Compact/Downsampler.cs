@@ -1,4 +1,5 @@
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;

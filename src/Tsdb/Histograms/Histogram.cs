@@ -1,4 +1,4 @@
-using Observe.Tsdb.Model;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Tsdb.Histograms;
 

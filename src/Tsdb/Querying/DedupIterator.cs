@@ -1,5 +1,6 @@
-using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Querying;

@@ -1,6 +1,6 @@
 using System.Text;
 using Observe.Collector.Exposition;
-using Observe.Tsdb.Model;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
 namespace Observe.Collector.Tests.Exposition;

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
 using Observe.Testkit;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Xunit;
 

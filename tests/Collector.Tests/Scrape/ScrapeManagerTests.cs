@@ -1,6 +1,6 @@
 using Observe.Collector.Scrape;
 using Observe.Testkit;
-using Observe.Tsdb.Model;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

@@ -1,6 +1,7 @@
 using Observe.Store.Compact;
 using Observe.Testkit;
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;

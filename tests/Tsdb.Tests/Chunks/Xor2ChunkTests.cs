@@ -2,7 +2,6 @@ using CsCheck;
 using Observe.Testkit;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
-using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Tsdb.Tests.Chunks;

@@ -1,3 +1,4 @@
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;

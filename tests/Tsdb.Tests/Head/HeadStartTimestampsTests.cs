@@ -6,13 +6,14 @@ using Observe.Store.Bucket;
 using Observe.Store.Gateway;
 using Observe.Testkit;
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Tests.Wal;
 using Observe.Tsdb.Wal;
 using Prometheus;
-using Observe.Tsdb.Tests.Wal;
 using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;

@@ -1,5 +1,6 @@
 using CsCheck;
 using Observe.Testkit;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;

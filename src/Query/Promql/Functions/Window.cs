@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;

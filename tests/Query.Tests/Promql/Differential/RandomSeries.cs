@@ -1,5 +1,6 @@
 using System.Globalization;
 using Observe.Testkit;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Execution.Calls;
 using Observe.Query.Promql.Functions;
 using Xunit;
 

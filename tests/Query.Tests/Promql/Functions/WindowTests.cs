@@ -1,5 +1,6 @@
 using CsCheck;
 using Observe.Query.Promql.Functions;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Xunit;
 

@@ -1,6 +1,6 @@
 using CsCheck;
 using Observe.Query.Promql.Scripts;
-using Observe.Tsdb.Model;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Scripts;

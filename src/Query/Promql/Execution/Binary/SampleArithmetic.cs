@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary>One operand of a binary operation at one step.</summary>
 readonly record struct Operand(double Value, Histogram? Histogram)

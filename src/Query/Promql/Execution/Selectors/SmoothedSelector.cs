@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>A <c>smoothed</c> instant selector: values on the line between the samples before and after a time, both within the lookback.</summary>
 sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(scope)

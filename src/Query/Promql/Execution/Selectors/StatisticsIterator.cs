@@ -1,7 +1,7 @@
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>
 /// Histograms reduced to count and sum. Whether one is a counter reset can't be seen any more afterwards, so it is found out here, where

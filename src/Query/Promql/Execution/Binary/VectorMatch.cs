@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary>How the series of two vectors find each other: signatures are what is left of labels by <c>on</c> or <c>ignoring</c>.</summary>
 sealed class SignatureMap

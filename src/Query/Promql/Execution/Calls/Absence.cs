@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary><c>absent</c> and <c>absent_over_time</c>: 1 at the steps at which the input has nothing.</summary>
 sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool dropsName, Scope scope) : UnaryOperator(input, scope)

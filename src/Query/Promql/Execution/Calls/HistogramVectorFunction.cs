@@ -4,7 +4,7 @@ using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary>What is asked of a histogram, native or classic, at a step.</summary>
 interface IHistogramQuestion

@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary><c>limit_ratio</c>: the series whose labels hash below a ratio, or, for a negative one, the others.</summary>
 sealed class LimitRatio(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)

@@ -1,6 +1,6 @@
 using Observe.Query.Promql.Functions;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>What windows of several steps held: samples of the largest, of all, and those that had not been in the window before.</summary>
 record struct WindowCounts(long Largest, long Total, long Entered);

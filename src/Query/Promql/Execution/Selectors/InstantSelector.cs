@@ -1,9 +1,10 @@
 using Observe.Query.Promql.Planning;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>What is wanted of the sample that an instant selector finds.</summary>
 enum SampleAspect : byte

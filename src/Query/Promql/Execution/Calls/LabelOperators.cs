@@ -2,7 +2,7 @@ using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Regex;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary><c>label_replace</c> and <c>label_join</c>: other labels, the same samples.</summary>
 sealed class Relabelling(SeriesOperator input, string target, Func<Labels, CancellationToken, string?> value, Scope scope) : MappingOperator(input, scope)

@@ -4,7 +4,7 @@ using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary>A binary operation between two vectors, set operations excepted.</summary>
 /// <remarks>

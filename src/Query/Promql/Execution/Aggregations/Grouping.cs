@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>Which group of an aggregation each series belongs to. Groups are numbered in the order in which they first come.</summary>
 sealed class SeriesGroups

@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary><c>and</c> and <c>unless</c>: the left side where the right side has, or has not, something of the same signature.</summary>
 sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)

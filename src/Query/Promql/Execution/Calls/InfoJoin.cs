@@ -1,8 +1,9 @@
 using System.Text.RegularExpressions;
+using Observe.Query.Promql.Execution.Selectors;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary>
 /// <c>info()</c>: series get the labels of the info series that have the same instance and job. Which those are may change from step to

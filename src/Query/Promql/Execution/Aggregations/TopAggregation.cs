@@ -4,7 +4,7 @@ using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary><c>topk</c>, <c>bottomk</c> and <c>limitk</c>: a few series of each group at each step, with their own labels.</summary>
 sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)

@@ -2,7 +2,7 @@ using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary><c>count_values</c>: how many elements of a group have each value, which becomes a label.</summary>
 sealed class CountValues(AggregateNode node, SeriesOperator input, string label, Scope scope) : UnaryOperator(input, scope)

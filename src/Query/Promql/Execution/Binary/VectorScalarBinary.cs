@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary>A binary operation between each element of a vector and a scalar, on either side.</summary>
 sealed class VectorScalarBinary(BinaryNode node, SeriesOperator vector, SeriesOperator scalar, bool scalarIsLeft, Scope scope) : MappingOperator(vector, scope)

@@ -1,9 +1,11 @@
+using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Execution.Selectors;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql;
 
 /// <summary>From operators to the series of a result.</summary>
 static class ResultAssembly

@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary>A function of each float of a vector; histograms go.</summary>
 sealed class FloatFunction(SeriesOperator input, FloatKernel kernel, SeriesOperator[] arguments, Scope scope, Func<double[], bool>? isEmpty = null)

@@ -4,7 +4,7 @@ using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>The samples that a function over a range works on: those of a selector, or the evaluations of a subquery.</summary>
 abstract class WindowSource

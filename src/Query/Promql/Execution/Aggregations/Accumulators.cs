@@ -4,7 +4,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>One group of an aggregation, over all steps. Series are added in order; disjoint ranges of steps may be added to by several threads.</summary>
 abstract class Accumulator

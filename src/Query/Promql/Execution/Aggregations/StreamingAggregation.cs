@@ -1,7 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Planning;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>
 /// An aggregation that needs no more than its groups' values so far: series are evaluated in batches on all cores, then added to their

@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
 sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope) : SeriesOperator(scope)

@@ -1,9 +1,14 @@
+using Observe.Query.Promql.Execution;
+using Observe.Query.Promql.Execution.Aggregations;
+using Observe.Query.Promql.Execution.Binary;
+using Observe.Query.Promql.Execution.Calls;
+using Observe.Query.Promql.Execution.Selectors;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Bytes;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql;
 
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
 /// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>

@@ -2,7 +2,7 @@ using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Model;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary>Whether an element of an instant vector comes before another.</summary>
 delegate bool ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
