@@ -41,14 +41,14 @@ sealed class JsonText : IDisposable
 
     public JsonText Raw(ReadOnlySpan<byte> text)
     {
-        text.CopyTo(Room(text.Length));
+        text.CopyTo(Reserve(text.Length));
         Length += text.Length;
         return this;
     }
 
     public JsonText Number(long value)
     {
-        Utf8Formatter.TryFormat(value, Room(20), out var written);
+        Utf8Formatter.TryFormat(value, Reserve(20), out var written);
         Length += written;
         return this;
     }
@@ -58,21 +58,21 @@ sealed class JsonText : IDisposable
     /// <summary>A number as Go's encoder writes a float64.</summary>
     public JsonText Number(double value)
     {
-        Length += GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), Room(MaxNumber), jsonExponent: true);
+        Length += GoNumber.Format(value, Math.Abs(value) is not 0 and (< 1e-6 or >= 1e21), Reserve(MaxNumber), jsonExponent: true);
         return this;
     }
 
     /// <summary>Milliseconds as seconds, with three decimals where they are not whole.</summary>
     public JsonText Timestamp(long milliseconds)
     {
-        Length += Seconds(milliseconds, Room(24));
+        Length += Seconds(milliseconds, Reserve(24));
         return this;
     }
 
     /// <summary>A value in quotes: with an exponent below 1e-6 and from 1e21, NaN and infinities as Go prints them.</summary>
     public JsonText Value(double value)
     {
-        Length += Quoted(value, Room(MaxNumber));
+        Length += Quoted(value, Reserve(MaxNumber));
         return this;
     }
 
@@ -81,7 +81,7 @@ sealed class JsonText : IDisposable
     {
         for (var first = 0; first < values.Length; first += PointsAtOnce)
         {
-            var room = Room((PointsAtOnce * MaxPoint) + MaxNumber);
+            var room = Reserve((PointsAtOnce * MaxPoint) + MaxNumber);
             var at = 0;
             for (var i = first; i < Math.Min(values.Length, first + PointsAtOnce); i++)
             {
@@ -106,7 +106,7 @@ sealed class JsonText : IDisposable
     /// <summary>A value in quotes, never with an exponent: as scalars are written.</summary>
     public JsonText ScalarValue(double value)
     {
-        var room = Room(MaxNumber);
+        var room = Reserve(MaxNumber);
         room[0] = (byte)'"';
         var written = GoNumber.Format(value, exponent: false, room[1..]);
         room[written + 1] = (byte)'"';
@@ -289,7 +289,7 @@ sealed class JsonText : IDisposable
             case (byte)'\t': Raw("\\t"u8); break;
             case < 0x20: Unicode(b); break;
             default:
-                Room(1)[0] = b;
+                Reserve(1)[0] = b;
                 Length++;
                 break;
         }
@@ -297,13 +297,13 @@ sealed class JsonText : IDisposable
 
     void Unicode(int value)
     {
-        var room = Room(6);
+        var room = Reserve(6);
         "\\u"u8.CopyTo(room);
         Utf8Formatter.TryFormat((ushort)value, room[2..], out _, new StandardFormat('x', 4));
         Length += 6;
     }
 
-    Span<byte> Room(int size)
+    Span<byte> Reserve(int size)
     {
         if (_buffer.Length - Length < size)
         {

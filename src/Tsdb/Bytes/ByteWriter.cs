@@ -21,13 +21,13 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
 
     public void Clear() => Length = 0;
 
-    public void Byte(byte value) => Room(1)[0] = value;
+    public void Byte(byte value) => Reserve(1)[0] = value;
 
-    public void UInt16(ushort value) => BinaryPrimitives.WriteUInt16BigEndian(Room(2), value);
+    public void UInt16(ushort value) => BinaryPrimitives.WriteUInt16BigEndian(Reserve(2), value);
 
-    public void UInt32(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Room(4), value);
+    public void UInt32(uint value) => BinaryPrimitives.WriteUInt32BigEndian(Reserve(4), value);
 
-    public void UInt64(ulong value) => BinaryPrimitives.WriteUInt64BigEndian(Room(8), value);
+    public void UInt64(ulong value) => BinaryPrimitives.WriteUInt64BigEndian(Reserve(8), value);
 
     public void Double(double value) => UInt64(BitConverter.DoubleToUInt64Bits(value));
 
@@ -43,7 +43,7 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
         Length += Bytes.Varint.WriteSigned(_buffer.AsSpan(Length), value);
     }
 
-    public void Raw(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Room(bytes.Length));
+    public void Raw(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Reserve(bytes.Length));
 
     /// <summary>A uvarint length, then the bytes.</summary>
     public void LengthPrefixed(ReadOnlySpan<byte> bytes)
@@ -68,7 +68,7 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
     public void Pad(int alignment)
     {
         var count = (alignment - (Length % alignment)) % alignment;
-        Room(count).Clear();
+        Reserve(count).Clear();
     }
 
     public void Advance(int count) => Length += count;
@@ -94,7 +94,7 @@ public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDispo
         }
     }
 
-    Span<byte> Room(int count)
+    Span<byte> Reserve(int count)
     {
         Grow(count);
         var room = _buffer.AsSpan(Length, count);

@@ -54,7 +54,7 @@ public sealed class ChunkWindow : IDisposable
             }
             else
             {
-                GiveBack(_bytes);
+                ReturnToPool(_bytes);
             }
 
             _bytes = ArrayPool<byte>.Shared.Rent(count);
@@ -68,18 +68,18 @@ public sealed class ChunkWindow : IDisposable
     public void Release()
     {
         _isInUse = false;
-        _older.ForEach(GiveBack);
+        _older.ForEach(ReturnToPool);
         _older.Clear();
     }
 
     public void Dispose()
     {
         Release();
-        GiveBack(_bytes);
+        ReturnToPool(_bytes);
         (_bytes, _reader, _length) = ([], null, 0);
     }
 
-    static void GiveBack(byte[] bytes)
+    static void ReturnToPool(byte[] bytes)
     {
         if (bytes.Length > 0)
         {

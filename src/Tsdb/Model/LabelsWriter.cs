@@ -113,14 +113,14 @@ public sealed class LabelsWriter : IDisposable
 
     void Append(ReadOnlySpan<byte> encoded)
     {
-        Room(encoded.Length);
+        EnsureCapacity(encoded.Length);
         encoded.CopyTo(_array.AsSpan(_end));
         _end += encoded.Length;
     }
 
     void AppendPrefixed(ReadOnlySpan<byte> text)
     {
-        Room(text.Length + Varint.MaxSize);
+        EnsureCapacity(text.Length + Varint.MaxSize);
         var room = _array.AsSpan(_end);
         var size = 1;
         if (text.Length < 0x80)
@@ -137,7 +137,7 @@ public sealed class LabelsWriter : IDisposable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    void Room(int count)
+    void EnsureCapacity(int count)
     {
         if (_array.Length - _end < count)
         {

@@ -267,7 +267,7 @@ sealed class WalReader : IDisposable
             {
                 case 0:
                     length = data.Length;
-                    Room(length);
+                    EnsureCapacity(length);
                     data.CopyTo(_decompressed);
                     break;
                 case WalSegment.Snappy:
@@ -279,7 +279,7 @@ sealed class WalReader : IDisposable
                         throw new InvalidDataException("impossible length");
                     }
 
-                    Room(length);
+                    EnsureCapacity(length);
                     if (Snappier.Snappy.Decompress(data, _decompressed) != length)
                     {
                         throw new InvalidDataException("too short");
@@ -293,7 +293,7 @@ sealed class WalReader : IDisposable
                         throw new InvalidDataException("impossible length");
                     }
 
-                    Room((int)size);
+                    EnsureCapacity((int)size);
                     length = (_zstd ??= new ZstdSharp.Decompressor()).Unwrap(data, _decompressed);
                     break;
             }
@@ -314,7 +314,7 @@ sealed class WalReader : IDisposable
         }
     }
 
-    void Room(int length)
+    void EnsureCapacity(int length)
     {
         if (_decompressed.Length < length)
         {
