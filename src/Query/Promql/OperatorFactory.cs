@@ -103,74 +103,75 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     SeriesOperator Call(CallNode call, Scope scope)
     {
-        var (name, arguments) = (call.Function.Name, call.Arguments);
+        var (function, arguments) = (call.Function.Id, call.Arguments);
         if (arguments.FirstOrDefault(a => a is RangeNode or SubqueryNode) is { } range)
         {
             return OverRange(call, range, scope);
         }
 
-        return name switch
+        return function switch
         {
-            "absent" => new Absence(Build(arguments[0], scope), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
-            "histogram_fraction" or "histogram_quantile" or "histogram_quantiles" => OverHistograms(call, scope),
-            "info" => new InfoJoin(Build(arguments[0], scope), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
-            "label_join" => Relabelling.Join(
-                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
-            "label_replace" => Relabelling.Replace(
-                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
-            "max_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Max),
-            "min_of" => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Min),
-            "pi" => ScalarOperator.Constant(Math.PI, scope),
-            "scalar" => new OnlyElement(Build(arguments[0], scope), scope),
-            "sort" or "sort_desc" => new Sorting(
-                Build(arguments[0], scope), Sorting.ByValue(name == "sort_desc"), dropsHistograms: true, call.Position, scope, IsRange(scope)),
-            "sort_by_label" or "sort_by_label_desc" => new Sorting(
+            FunctionId.Absent => new Absence(Build(arguments[0], scope), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
+            FunctionId.HistogramFraction or FunctionId.HistogramQuantile or FunctionId.HistogramQuantiles => OverHistograms(call, scope),
+            FunctionId.Info => new InfoJoin(Build(arguments[0], scope), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
+            FunctionId.LabelJoin => Relabelling.Join(
+                call.Function, Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
+            FunctionId.LabelReplace => Relabelling.Replace(
+                call.Function, Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
+            FunctionId.MaxOf => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Max),
+            FunctionId.MinOf => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Min),
+            FunctionId.Pi => ScalarOperator.Constant(Math.PI, scope),
+            FunctionId.Scalar => new OnlyElement(Build(arguments[0], scope), scope),
+            FunctionId.Sort or FunctionId.SortDesc => new Sorting(
+                Build(arguments[0], scope), Sorting.ByValue(function == FunctionId.SortDesc), dropsHistograms: true, call.Position, scope, IsRange(scope)),
+            FunctionId.SortByLabel or FunctionId.SortByLabelDesc => new Sorting(
                 Build(arguments[0], scope),
-                Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], name == "sort_by_label_desc"),
+                Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], function == FunctionId.SortByLabelDesc),
                 dropsHistograms: false,
                 call.Position,
                 scope,
                 IsRange(scope)),
-            "start_timestamp" or "timestamp" => Timestamps(call, scope),
-            "time" => new ScalarOperator(scope, static (grid, step) => grid.Time(step) / 1000.0),
-            "vector" => new PassThrough(Build(arguments[0], scope), scope),
+            FunctionId.StartTimestamp or FunctionId.Timestamp => Timestamps(call, scope),
+            FunctionId.Time => new ScalarOperator(scope, static (grid, step) => grid.Time(step) / 1000.0),
+            FunctionId.Vector => new PassThrough(Build(arguments[0], scope), scope),
             _ => OverVector(call, scope),
         };
     }
 
     SeriesOperator OverVector(CallNode call, Scope scope)
     {
-        var (name, arguments) = (call.Function.Name, call.Arguments);
-        if (VectorFunctions.OfHistograms(name) is { } ofHistograms)
+        var (function, arguments) = (call.Function.Id, call.Arguments);
+        if (VectorFunctions.OfHistograms(function) is { } ofHistograms)
         {
             return new HistogramFunction(Build(arguments[0], scope), ofHistograms, scope);
         }
 
-        var kernel = VectorFunctions.OfFloats(name) ?? throw NotSupported($"{name}()");
+        var kernel = VectorFunctions.OfFloats(function) ?? throw NotSupported($"{call.Function.Name}()");
         if (arguments.Count == 0)
         {
             return new ScalarOperator(scope, (grid, step) => kernel(grid.Time(step) / 1000, []));
         }
 
         var scalars = arguments.Skip(1).Select(a => Build(a, scope)).ToArray();
-        Func<double[], bool>? isEmpty = name == "clamp" ? static bounds => bounds[1] < bounds[0] : null;
+        Func<double[], bool>? isEmpty = function == FunctionId.Clamp ? static bounds => bounds[1] < bounds[0] : null;
         return new FloatFunction(Build(arguments[0], scope), kernel, scalars, scope, isEmpty);
     }
 
     SeriesOperator OverRange(CallNode call, PlanNode range, Scope scope)
     {
-        var name = call.Function.Name;
-        var kernel = RangeFunctions.Find(name) ?? throw NotSupported($"{name}() of a range");
+        var function = call.Function;
+        var kernel = RangeFunctions.Find(function.Id) ?? throw NotSupported($"{function.Name}() of a range");
         var arguments = call.Arguments.Where(a => a != range).Select(a => Build(a, scope)).ToArray();
-        var function = new RangeFunction(name, kernel, Source(range, scope, name), arguments, new Position(PositionOf(call.Arguments[0]), call.Position.End), scope);
-        return name == "absent_over_time" ? new Absence(function, Absence.MatchersOf(range), dropsName: true, scope) : function;
+        var position = new Position(PositionOf(call.Arguments[0]), call.Position.End);
+        var result = new RangeFunction(function, kernel, Source(range, scope, function), arguments, position, scope);
+        return function.Id == FunctionId.AbsentOverTime ? new Absence(result, Absence.MatchersOf(range), dropsName: true, scope) : result;
     }
 
     /// <summary>Where annotations about an argument point to: as in Prometheus, a subquery's place is lost by then.</summary>
     static int PositionOf(PlanNode argument) => argument is SubqueryNode ? 0 : argument.Position.Start;
 
     /// <summary>Where the windows of a range come from.</summary>
-    public WindowSource Source(PlanNode range, Scope scope, string? function)
+    public WindowSource Source(PlanNode range, Scope scope, Function? function)
     {
         if (range is RangeNode selector)
         {
@@ -196,7 +197,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     SeriesOperator Timestamps(CallNode call, Scope scope)
     {
-        var starts = call.Function.Name == "start_timestamp";
+        var starts = call.Function.Id == FunctionId.StartTimestamp;
         if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.Options.StartTimestamps))
         {
             return new Nameless(
@@ -209,7 +210,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     HistogramVectorFunction OverHistograms(CallNode call, Scope scope)
     {
-        var (name, arguments) = (call.Function.Name, call.Arguments);
+        var (function, arguments) = (call.Function.Id, call.Arguments);
         var vector = arguments.First(a => a.Type == ExprType.Vector);
         var scalars = arguments.Where(a => a.Type == ExprType.Scalar).ToArray();
         var operators = Array.ConvertAll(scalars, a => Build(a, scope));
@@ -218,7 +219,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
             evaluation =>
             {
                 var values = Array.ConvertAll(operators, o => Scalars.Values(o, evaluation));
-                if (name == "histogram_fraction")
+                if (function == FunctionId.HistogramFraction)
                 {
                     return new HistogramQuestions([new FractionQuestion(values[0], values[1])], null, [""]);
                 }
@@ -228,7 +229,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
                     WarnOfQuantiles(values[i], new Position(scalars[i].Position.Start, call.Position.End), evaluation);
                 }
 
-                return name == "histogram_quantile"
+                return function == FunctionId.HistogramQuantile
                     ? new HistogramQuestions([new QuantileQuestion(values[0])], null, [""])
                     : new HistogramQuestions(
                         [.. values.Select(v => new QuantileQuestion(v))], Text(arguments[1]), [.. values.Select(v => OpenMetricsFloat(v[0]))]);

@@ -1,3 +1,4 @@
+using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
@@ -15,39 +16,39 @@ readonly record struct Point(bool Exists, double Value, Histogram? Histogram)
 /// <summary>A function over a range of samples, applied to a window that is not empty.</summary>
 delegate Point RangeKernel(Window window);
 
-/// <summary>The functions over ranges by name.</summary>
+/// <summary>The functions over ranges.</summary>
 static class RangeFunctions
 {
-    static readonly Dictionary<string, RangeKernel> s_table = new(StringComparer.Ordinal)
+    static readonly Dictionary<FunctionId, RangeKernel> s_table = new()
     {
-        ["absent_over_time"] = static _ => 1.0,
-        ["avg_over_time"] = OverTimeFunctions.Average,
-        ["changes"] = ChangeFunctions.Changes,
-        ["count_over_time"] = static window => (double)window.Count,
-        ["delta"] = RateFunctions.Delta,
-        ["deriv"] = TrendFunctions.Derivative,
-        ["double_exponential_smoothing"] = TrendFunctions.DoubleExponentialSmoothing,
-        ["first_over_time"] = OverTimeFunctions.First,
-        ["idelta"] = RateFunctions.InstantDelta,
-        ["increase"] = RateFunctions.Increase,
-        ["irate"] = RateFunctions.InstantRate,
-        ["last_over_time"] = OverTimeFunctions.Last,
-        ["mad_over_time"] = OverTimeFunctions.MedianAbsoluteDeviation,
-        ["max_over_time"] = OverTimeFunctions.Maximum,
-        ["min_over_time"] = OverTimeFunctions.Minimum,
-        ["predict_linear"] = TrendFunctions.PredictLinear,
-        ["present_over_time"] = static _ => 1.0,
-        ["quantile_over_time"] = OverTimeFunctions.QuantileOf,
-        ["rate"] = RateFunctions.Rate,
-        ["resets"] = ChangeFunctions.Resets,
-        ["stddev_over_time"] = OverTimeFunctions.StandardDeviation,
-        ["stdvar_over_time"] = OverTimeFunctions.Variance,
-        ["sum_over_time"] = OverTimeFunctions.Sum,
-        ["ts_of_first_over_time"] = OverTimeFunctions.TimeOfFirst,
-        ["ts_of_last_over_time"] = OverTimeFunctions.TimeOfLast,
-        ["ts_of_max_over_time"] = OverTimeFunctions.TimeOfMaximum,
-        ["ts_of_min_over_time"] = OverTimeFunctions.TimeOfMinimum,
+        [FunctionId.AbsentOverTime] = static _ => 1.0,
+        [FunctionId.AvgOverTime] = OverTimeFunctions.Average,
+        [FunctionId.Changes] = ChangeFunctions.Changes,
+        [FunctionId.CountOverTime] = static window => (double)window.Count,
+        [FunctionId.Delta] = RateFunctions.Delta,
+        [FunctionId.Deriv] = TrendFunctions.Derivative,
+        [FunctionId.DoubleExponentialSmoothing] = TrendFunctions.DoubleExponentialSmoothing,
+        [FunctionId.FirstOverTime] = OverTimeFunctions.First,
+        [FunctionId.Idelta] = RateFunctions.InstantDelta,
+        [FunctionId.Increase] = RateFunctions.Increase,
+        [FunctionId.Irate] = RateFunctions.InstantRate,
+        [FunctionId.LastOverTime] = OverTimeFunctions.Last,
+        [FunctionId.MadOverTime] = OverTimeFunctions.MedianAbsoluteDeviation,
+        [FunctionId.MaxOverTime] = OverTimeFunctions.Maximum,
+        [FunctionId.MinOverTime] = OverTimeFunctions.Minimum,
+        [FunctionId.PredictLinear] = TrendFunctions.PredictLinear,
+        [FunctionId.PresentOverTime] = static _ => 1.0,
+        [FunctionId.QuantileOverTime] = OverTimeFunctions.QuantileOf,
+        [FunctionId.Rate] = RateFunctions.Rate,
+        [FunctionId.Resets] = ChangeFunctions.Resets,
+        [FunctionId.StddevOverTime] = OverTimeFunctions.StandardDeviation,
+        [FunctionId.StdvarOverTime] = OverTimeFunctions.Variance,
+        [FunctionId.SumOverTime] = OverTimeFunctions.Sum,
+        [FunctionId.TsOfFirstOverTime] = OverTimeFunctions.TimeOfFirst,
+        [FunctionId.TsOfLastOverTime] = OverTimeFunctions.TimeOfLast,
+        [FunctionId.TsOfMaxOverTime] = OverTimeFunctions.TimeOfMaximum,
+        [FunctionId.TsOfMinOverTime] = OverTimeFunctions.TimeOfMinimum,
     };
 
-    public static RangeKernel? Find(string name) => s_table.GetValueOrDefault(name);
+    public static RangeKernel? Find(FunctionId id) => s_table.GetValueOrDefault(id);
 }

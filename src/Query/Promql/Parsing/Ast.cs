@@ -115,7 +115,7 @@ public sealed record AggregateExpr(Aggregation Aggregation, Expr Inner, Expr? Pa
     public override ExprType Type => ExprType.Vector;
 }
 
-public sealed record Call(FunctionSignature Function, IReadOnlyList<Expr> Arguments) : Expr
+public sealed record Call(Function Function, IReadOnlyList<Expr> Arguments) : Expr
 {
     public override ExprType Type => Function.ReturnType;
 }
@@ -164,10 +164,6 @@ public sealed record DurationExpr(DurationOperator Operator, Expr? Left, Expr? R
 {
     public override ExprType Type => ExprType.Scalar;
 }
-
-/// <summary>What a function takes and gives; the evaluation stands in Functions.</summary>
-/// <param name="Variadic">0: exactly these arguments; n &gt; 0: the last n may be left out; -1: the last may be repeated.</param>
-public sealed record FunctionSignature(string Name, IReadOnlyList<ExprType> ArgumentTypes, int Variadic, ExprType ReturnType, bool Experimental = false);
 
 /// <summary>A query that can't be parsed, in Prometheus's words: its message is the first error's, as Prometheus's is.</summary>
 public sealed class ParseException(IReadOnlyList<ParseError> errors) : Exception(errors[0].ToString())

@@ -98,7 +98,7 @@ sealed partial class Parser
     {
         var arguments = ParseArguments();
         var position = new Position(name.Position.Start, _lastClosing);
-        var function = FunctionSignatures.Find(name.Text);
+        var function = FunctionTable.Find(name.Text);
         if (function is null)
         {
             Report(name.Position, "unknown function with name " + GoText.Quote(name.Text));

@@ -180,7 +180,7 @@ sealed class TypeChecker(byte[] query, List<ParseError> errors)
             Report(call.Position, $"expected at most {expected - 1 + function.Variadic} argument(s) in call to {name}, got {given}");
         }
 
-        var isInfo = function.Name == "info" && given > 1;
+        var isInfo = function.Id == FunctionId.Info && given > 1;
         if (isInfo)
         {
             CheckInfoSelector(call, arguments[1], name);

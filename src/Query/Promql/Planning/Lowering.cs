@@ -50,12 +50,12 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
         return expr is ParenExpr || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
     }
 
-    PlanNode Function(Call call) => call.Function.Name switch
+    PlanNode Function(Call call) => call.Function.Id switch
     {
-        "start" => new ConstantNode(times.StartMs / 1000.0),
-        "end" => new ConstantNode(times.EndMs / 1000.0),
-        "range" => new ConstantNode((times.EndMs - times.StartMs) / 1000.0),
-        "step" => new ConstantNode(times.StartMs == times.EndMs ? 0 : times.StepMs / 1000.0),
+        FunctionId.Start => new ConstantNode(times.StartMs / 1000.0),
+        FunctionId.End => new ConstantNode(times.EndMs / 1000.0),
+        FunctionId.Range => new ConstantNode((times.EndMs - times.StartMs) / 1000.0),
+        FunctionId.Step => new ConstantNode(times.StartMs == times.EndMs ? 0 : times.StepMs / 1000.0),
         _ => new CallNode(call.Function, [.. call.Arguments.Select(Lower)]),
     };
 

@@ -49,7 +49,7 @@ sealed record SubqueryNode(PlanNode Inner, long RangeMs, long StepMs, long Offse
     public override ExprType Type => ExprType.Matrix;
 }
 
-sealed record CallNode(FunctionSignature Function, IReadOnlyList<PlanNode> Arguments) : PlanNode
+sealed record CallNode(Function Function, IReadOnlyList<PlanNode> Arguments) : PlanNode
 {
     public override ExprType Type => Function.ReturnType;
 }

@@ -1,16 +1,11 @@
+using Observe.Query.Promql.Parsing;
+
 namespace Observe.Query.Promql.Planning;
 
 /// <summary>Wraps the highest parts of a plan that are the same at every step, so that they are evaluated once.</summary>
 /// <remarks>What counts as invariant is Prometheus's rule, which is a part of the language: an aggregation's parameter does not count.</remarks>
 static class StepInvariance
 {
-    /// <summary>Functions whose result depends on the time of evaluation even where their arguments do not.</summary>
-    static readonly HashSet<string> s_timeDependent =
-    [
-        "days_in_month", "day_of_month", "day_of_week", "day_of_year", "end", "hour", "minute", "month", "year",
-        "predict_linear", "range", "start", "step", "time", "timestamp",
-    ];
-
     public static PlanNode Apply(PlanNode root)
     {
         var (node, _, wrap) = Rewrite(root);
@@ -74,8 +69,8 @@ static class StepInvariance
     static (PlanNode Node, bool Invariant, bool Wrap) Rewrite(CallNode call)
     {
         var arguments = call.Arguments.Select(Rewrite).ToArray();
-        var ofSelectors = call.Function.Name == "timestamp" && arguments.All(a => a.Invariant && a.Node is SelectorNode);
-        if (ofSelectors || (!s_timeDependent.Contains(call.Function.Name) && arguments.All(a => a.Invariant)))
+        var ofSelectors = call.Function.Id == FunctionId.Timestamp && arguments.All(a => a.Invariant && a.Node is SelectorNode);
+        if (ofSelectors || (!call.Function.DependsOnTime && arguments.All(a => a.Invariant)))
         {
             return (call with { Arguments = [.. arguments.Select(a => a.Node)] }, true, true);
         }

@@ -5,13 +5,6 @@ namespace Observe.Query.Promql.Scripts;
 /// <summary>An instant query with its time written into every selector must give the same at any other time.</summary>
 static class AtVariants
 {
-    /// <summary>Functions whose results depend on when they are evaluated, or on the timestamps of their arguments.</summary>
-    static readonly HashSet<string> s_dependOnTime =
-    [
-        "days_in_month", "day_of_month", "day_of_week", "day_of_year", "end", "hour", "minute", "month", "year",
-        "predict_linear", "range", "start", "step", "time", "timestamp",
-    ];
-
     /// <summary>Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where that can't be said.</summary>
     public static IEnumerable<(string Query, long TimeMs)> Of(Expr expr, long time)
     {
@@ -28,7 +21,7 @@ static class AtVariants
     /// <summary>What stands in a subquery keeps its own times, and does not count.</summary>
     static bool DependsOnTime(Expr expr) => expr switch
     {
-        Call call => s_dependOnTime.Contains(call.Function.Name) || call.Arguments.Any(DependsOnTime),
+        Call call => call.Function.DependsOnTime || call.Arguments.Any(DependsOnTime),
         AggregateExpr aggregate => DependsOnTime(aggregate.Inner) || (aggregate.Parameter is { } parameter && DependsOnTime(parameter)),
         BinaryExpr binary => DependsOnTime(binary.Left) || DependsOnTime(binary.Right),
         ParenExpr paren => DependsOnTime(paren.Inner),

@@ -57,8 +57,8 @@ sealed class RandomQueries(Random random)
         "first_over_time", "ts_of_first_over_time", "histogram_quantiles", "start", "end", "step", "range", "min_of", "max_of", "start_timestamp",
     ];
 
-    static readonly FunctionSignature[] s_functions = [.. FunctionSignatures.Every.Where(f => !s_new.Contains(f.Name)).OrderBy(f => f.Name, StringComparer.Ordinal)];
-    static readonly FunctionSignature[] s_ofRange = [.. s_functions.Where(f => f.ArgumentTypes.Contains(ExprType.Matrix))];
+    static readonly Function[] s_functions = [.. FunctionTable.All.Where(f => !s_new.Contains(f.Name)).OrderBy(f => f.Name, StringComparer.Ordinal)];
+    static readonly Function[] s_ofRange = [.. s_functions.Where(f => f.ArgumentTypes.Contains(ExprType.Matrix))];
 
     public QueryTree Next() => random.Next(50) switch
     {
@@ -98,7 +98,7 @@ sealed class RandomQueries(Random random)
         };
     }
 
-    QueryTree Call(FunctionSignature function, int depth)
+    QueryTree Call(Function function, int depth)
     {
         var arguments = function.ArgumentTypes;
         switch (function.Name)
@@ -223,7 +223,7 @@ sealed class RandomQueries(Random random)
 
     static QueryTree Number(string text) => new(ExprType.Scalar, FormattableStringFactory.Create(text));
 
-    static QueryTree Name(FunctionSignature function) => Text(function.Name);
+    static QueryTree Name(Function function) => Text(function.Name);
 
     static QueryTree Text(string text) => new(ExprType.None, FormattableStringFactory.Create(text));
 

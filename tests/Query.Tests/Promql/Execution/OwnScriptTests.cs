@@ -28,7 +28,7 @@ public class OwnScriptTests
             queries.AddRange((await PromqlScript.Parse(await File.ReadAllTextAsync(file)).RunAsync(engine, null, CancellationToken.None)).Select(r => r.Query));
         }
 
-        var names = FunctionSignatures.Every.Select(f => f.Name).Concat(s_aggregations);
+        var names = FunctionTable.All.Select(f => f.Name).Concat(s_aggregations);
         var missing = names.Where(name => !queries.Exists(q => Regex.IsMatch(q, $@"\b{name}( by| without)? ?\("))).ToList();
         Assert.Empty(missing);
     }

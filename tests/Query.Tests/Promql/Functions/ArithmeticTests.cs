@@ -1,6 +1,7 @@
 using System.Globalization;
 using Observe.Query.Promql.Execution.Calls;
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Xunit;
 
 namespace Observe.Query.Tests.Promql.Functions;
@@ -19,7 +20,7 @@ public class ArithmeticTests
     public void Functions_are_rounded_as_Prometheus_has_them(string query, double expected)
     {
         var (name, value) = (query[..query.IndexOf('(', StringComparison.Ordinal)], query[(query.IndexOf('(', StringComparison.Ordinal) + 1)..^1]);
-        Assert.Equal(expected, VectorFunctions.OfFloats(name)!(double.Parse(value, CultureInfo.InvariantCulture), []));
+        Assert.Equal(expected, VectorFunctions.OfFloats(FunctionTable.Find(name)!.Id)!(double.Parse(value, CultureInfo.InvariantCulture), []));
     }
 
     public static TheoryData<string, double> OfPrometheus => new()

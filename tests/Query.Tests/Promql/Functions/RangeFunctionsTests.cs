@@ -33,7 +33,7 @@ public class RangeFunctionsTests
     [InlineData("count_over_time", "1:5 2:NaN", 60, 2.0)]
     public void A_function_of_floats(string function, string samples, long end, double expected)
     {
-        var point = RangeFunctions.Find(function)!(Window(samples, end));
+        var point = RangeFunctions.Find(FunctionTable.Find(function)!.Id)!(Window(samples, end));
         Assert.True(point.Exists);
         Assert.Equal(expected, point.Value, 1e-9);
     }
@@ -43,7 +43,7 @@ public class RangeFunctionsTests
     [InlineData("irate")]
     [InlineData("delta")]
     [InlineData("deriv")]
-    public void One_sample_has_no_slope(string function) => Assert.False(RangeFunctions.Find(function)!(Window("30:5", 60)).Exists);
+    public void One_sample_has_no_slope(string function) => Assert.False(RangeFunctions.Find(FunctionTable.Find(function)!.Id)!(Window("30:5", 60)).Exists);
 
     [Fact]
     public void A_counter_that_started_within_the_window_increases_from_zero()
@@ -78,9 +78,9 @@ public class RangeFunctionsTests
     [Fact]
     public void Every_function_over_a_range_in_the_language_is_there()
     {
-        foreach (var signature in FunctionSignatures.Every.Where(f => f.ArgumentTypes.Contains(ExprType.Matrix)))
+        foreach (var function in FunctionTable.All.Where(f => f.IsOfRange))
         {
-            Assert.True(RangeFunctions.Find(signature.Name) is not null, signature.Name);
+            Assert.True(RangeFunctions.Find(function.Id) is not null, function.Name);
         }
     }
 

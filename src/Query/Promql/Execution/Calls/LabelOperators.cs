@@ -1,3 +1,4 @@
+using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Regex;
@@ -10,7 +11,8 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, Cance
     /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
     const int MaxValueLength = 16 * 1024;
 
-    public static Relabelling Replace(SeriesOperator input, string target, string replacement, string source, string pattern, Scope scope)
+    public static Relabelling Replace(
+        Function function, SeriesOperator input, string target, string replacement, string source, string pattern, Scope scope)
     {
         LabelRegex regex;
         try
@@ -19,30 +21,31 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, Cance
         }
         catch (FormatException)
         {
-            throw new QueryException($"invalid regular expression in label_replace(): {pattern}");
+            throw new QueryException($"invalid regular expression in {function.Name}(): {pattern}");
         }
 
-        CheckName(target, "destination", "label_replace");
+        CheckName(target, "destination", function);
         return new Relabelling(input, target, (labels, cancellationToken) =>
         {
             var value = labels.Get(source);
-            CheckLength(replacement.Length + (replacement.Count('$') * (long)value.Length), "label_replace");
+            CheckLength(replacement.Length + (replacement.Count('$') * (long)value.Length), function);
             return regex.Expand(value, replacement, cancellationToken);
         }, scope);
     }
 
-    public static Relabelling Join(SeriesOperator input, string target, string separator, string[] sources, Scope scope)
+    public static Relabelling Join(
+        Function function, SeriesOperator input, string target, string separator, string[] sources, Scope scope)
     {
         foreach (var source in sources)
         {
-            CheckName(source, "source", "label_join");
+            CheckName(source, "source", function);
         }
 
-        CheckName(target, "destination", "label_join");
+        CheckName(target, "destination", function);
         return new Relabelling(input, target, (labels, _) =>
         {
             var values = Array.ConvertAll(sources, labels.Get);
-            CheckLength(values.Sum(v => (long)v.Length + separator.Length), "label_join");
+            CheckLength(values.Sum(v => (long)v.Length + separator.Length), function);
             return string.Join(separator, values);
         }, scope);
     }
@@ -68,19 +71,19 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, Cance
     {
     }
 
-    static void CheckLength(long length, string function)
+    static void CheckLength(long length, Function function)
     {
         if (length > MaxValueLength)
         {
-            throw new LimitException($"{function} might make a label value of {length} characters, more than {MaxValueLength}, which no flag raises");
+            throw new LimitException($"{function.Name} might make a label value of {length} characters, more than {MaxValueLength}, which no flag raises");
         }
     }
 
-    static void CheckName(string name, string role, string function)
+    static void CheckName(string name, string role, Function function)
     {
         if (!LabelName.IsValid(name))
         {
-            throw new QueryException($"invalid {role} label name in {function}(): {name}");
+            throw new QueryException($"invalid {role} label name in {function.Name}(): {name}");
         }
     }
 }

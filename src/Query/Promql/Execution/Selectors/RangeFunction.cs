@@ -5,22 +5,21 @@ using Observe.Tsdb.Histograms;
 namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
-sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope) : SeriesOperator(scope)
+sealed class RangeFunction(
+    Function function, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope) : SeriesOperator(scope)
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 
-    readonly RateSteps? _steps = RateSteps.Of(name);
+    readonly RateSteps? _steps = RateSteps.Of(function.Id);
     double[][] _arguments = [];
     SeriesMerge? _merge;
-    readonly bool _isConstantTime = name is "rate" or "increase" or "delta" or "irate" or "idelta" or "count_over_time" or "last_over_time";
-    readonly bool _tracksDrops = name is "rate" or "increase" or "resets";
     bool _tracksStarts;
     bool _typeLabels;
     long _lookback;
 
     public override long Cost => source.Cost;
 
-    public override bool MayFail => _merge is { IsNeeded: true } || name == "double_exponential_smoothing" || base.MayFail;
+    public override bool MayFail => _merge is { IsNeeded: true } || function.MayFail || base.MayFail;
 
     public override IEnumerable<SeriesOperator> Inputs => [.. source.Inputs, .. arguments];
 
@@ -49,7 +48,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
     {
         CheckModifiers();
         _lookback = evaluation.LookbackMs;
-        _tracksStarts = evaluation.Options.StartTimestamps && (name is "rate" or "irate" or "increase" or "resets");
+        _tracksStarts = evaluation.Options.StartTimestamps && function.IsOfCounters;
         _typeLabels = evaluation.Options.TypeAndUnitLabels;
         await source.OpenAsync(evaluation);
         _arguments = new double[arguments.Length][];
@@ -59,7 +58,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
             _arguments[i] = Scalars.Values(arguments[i], evaluation);
         }
 
-        if (name is "last_over_time" or "first_over_time" or "absent_over_time")
+        if (function.KeepsName)
         {
             Series = source.Series;
             return;
@@ -71,23 +70,26 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
     void CheckModifiers()
     {
-        if (source.Anchored && name is not ("rate" or "increase" or "delta" or "resets" or "changes"))
+        if (source.Anchored && !function.TakesAnchored)
         {
-            throw new QueryException($"anchored modifier can only be used with: changes, delta, increase, rate, resets - not with {name}");
+            throw NotWith("anchored", f => f.TakesAnchored);
         }
 
-        if (source.Smoothed && name is not ("rate" or "increase" or "delta"))
+        if (source.Smoothed && !function.TakesSmoothed)
         {
-            throw new QueryException($"smoothed modifier can only be used with: delta, increase, rate - not with {name}");
+            throw NotWith("smoothed", f => f.TakesSmoothed);
         }
     }
+
+    QueryException NotWith(string modifier, Predicate<Function> isAllowed) =>
+        new($"{modifier} modifier can only be used with: {FunctionTable.NamesWhere(isAllowed)} - not with {function.Name}");
 
     void EvaluateSource(int series, Column column, Worker worker)
     {
         var window = worker.RentWindow();
         window.Clear();
         window.Labels = source.Series[series].Labels;
-        (window.TracksStarts, window.TracksDrops) = (_tracksStarts, _tracksDrops);
+        (window.TracksStarts, window.TracksDrops) = (_tracksStarts, function.FindsDrops);
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
         window.Site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         if (window.Arguments.Length != _arguments.Length)
@@ -102,7 +104,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
 
         worker.Return(window);
         worker.HoldSamples(column.SampleCount());
-        if (column.Floats > 0 && (name is "rate" or "increase"))
+        if (column.Floats > 0 && function.ChecksCounterName)
         {
             AskWhetherCounter(window);
         }
@@ -153,7 +155,7 @@ sealed class RangeFunction(string name, RangeKernel kernel, WindowSource source,
             var samples = isFloats ? window.Values.Length : window.SampleCount(s_size);
             counts.Largest = Math.Max(counts.Largest, samples);
             counts.Total += samples;
-            worker.Work(_isConstantTime ? 1 : window.Count);
+            worker.Work(function.TakesConstantTime ? 1 : window.Count);
             if (perStep)
             {
                 worker.CountAtStep(Scope, step, samples);

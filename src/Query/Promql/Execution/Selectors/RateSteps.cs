@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 
 namespace Observe.Query.Promql.Execution.Selectors;
 
@@ -17,11 +18,11 @@ sealed class RateSteps
     RateSteps(bool isCounter, bool isRate) => (_isCounter, _isRate) = (isCounter, isRate);
 
     /// <summary>Null for other functions.</summary>
-    public static RateSteps? Of(string function) => function switch
+    public static RateSteps? Of(FunctionId function) => function switch
     {
-        "rate" => new RateSteps(isCounter: true, isRate: true),
-        "increase" => new RateSteps(isCounter: true, isRate: false),
-        "delta" => new RateSteps(isCounter: false, isRate: false),
+        FunctionId.Rate => new RateSteps(isCounter: true, isRate: true),
+        FunctionId.Increase => new RateSteps(isCounter: true, isRate: false),
+        FunctionId.Delta => new RateSteps(isCounter: false, isRate: false),
         _ => null,
     };
 

@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
@@ -45,7 +46,7 @@ interface IWindowFeed : IDisposable
 }
 
 /// <summary>The samples of a selector.</summary>
-sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : WindowSource
+sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) : WindowSource
 {
     SeriesSelection? _selection;
     List<Series> _series = [];
@@ -80,22 +81,12 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, string? function) : W
                 Range = Times.Range(before, Smoothed ? evaluation.LookbackMs : 0),
                 StepMs = grid.IsSingle ? 0 : grid.Step,
                 WindowMs = RangeMs,
-                Function = function,
+                Function = function?.Name,
                 MaxResolutionMs = evaluation.MaxResolutionMs,
-                Aggregate = evaluation.MaxResolutionMs == 0 ? Aggregate.Raw : AggregateOf(function),
+                Aggregate = evaluation.MaxResolutionMs == 0 || function is null ? Aggregate.Raw : function.Aggregate,
             },
             node.Selector.Matchers);
     }
-
-    static Aggregate AggregateOf(string? function) => function switch
-    {
-        "count_over_time" => Aggregate.Count,
-        "sum_over_time" => Aggregate.Sum,
-        "min_over_time" => Aggregate.Min,
-        "max_over_time" => Aggregate.Max,
-        "rate" or "increase" or "irate" or "resets" => Aggregate.Counter,
-        _ => Aggregate.Raw,
-    };
 
     sealed class SampleFeed(ISampleIterator samples, Window window, Worker worker) : IWindowFeed
     {
