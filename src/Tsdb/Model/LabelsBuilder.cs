@@ -1,17 +1,41 @@
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Text;
 using Observe.Tsdb.Bytes;
 
 namespace Observe.Tsdb.Model;
 
-/// <summary>Builds <see cref="Labels"/>: sets and deletes labels in any order. Reusable through <see cref="Reset"/>; not thread-safe.</summary>
+/// <summary>
+/// Builds <see cref="Labels"/>: sets and deletes labels in any order. n labels cost n log n at most, whoever has chosen their names.
+/// Reusable through <see cref="Reset"/>; not thread-safe.
+/// </summary>
+/// <remarks>
+/// Labels lie sorted as long as that is cheap: a new one is inserted while there are few, and many that come in order are appended. Beyond
+/// that they lie in the order in which they came, a table of hashes finds them, and whoever wants them in order sorts a copy.
+/// </remarks>
 public sealed class LabelsBuilder
 {
+    /// <summary>Among so many labels a new one is inserted at its place, and a deleted one taken out.</summary>
+    const int MaxInserted = 32;
+
+    // Names that collide in the table cannot be chosen without it.
+    static readonly long s_seed = BinaryPrimitives.ReadInt64LittleEndian(RandomNumberGenerator.GetBytes(8));
+
     // Names and values in the order in which they came; what was replaced stays until the next reset.
     byte[] _bytes = new byte[256];
     int _used;
     readonly List<Entry> _labels = [];
 
-    /// <summary>Where a label lies in the bytes.</summary>
+    /// <summary>Places in <see cref="_labels"/>, plus one, by the hash of the name: the first <see cref="_tableSize"/>, a power of two.</summary>
+    int[] _table = [];
+
+    /// <summary>0 while the labels lie sorted.</summary>
+    int _tableSize;
+
+    /// <summary>Where a label lies in the bytes; without a value it was deleted.</summary>
     readonly record struct Entry(int Name, int NameLength, int Value, int ValueLength);
 
     public LabelsBuilder()
@@ -20,12 +44,12 @@ public sealed class LabelsBuilder
 
     public LabelsBuilder(Labels labels) => Reset(labels);
 
-    public int Count => _labels.Count;
+    public int Count { get; private set; }
 
     public LabelsBuilder Reset(Labels labels = default)
     {
         _labels.Clear();
-        _used = 0;
+        (_used, _tableSize, Count) = (0, 0, 0);
         foreach (var label in labels)
         {
             AppendSorted(label.Name, label.Value);
@@ -39,21 +63,14 @@ public sealed class LabelsBuilder
 
     public LabelsBuilder Set(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        var (index, found) = Find(name);
-        if (value.IsEmpty)
+        var index = Find(name);
+        if (index >= 0)
         {
-            if (found)
-            {
-                _labels.RemoveAt(index);
-            }
+            Replace(index, value);
         }
-        else if (found)
+        else if (!value.IsEmpty)
         {
-            _labels[index] = _labels[index] with { Value = Append(value), ValueLength = value.Length };
-        }
-        else
-        {
-            _labels.Insert(index, new Entry(Append(name), name.Length, Append(value), value.Length));
+            Add(~index, new Entry(Append(name), name.Length, Append(value), value.Length));
         }
 
         return this;
@@ -64,21 +81,21 @@ public sealed class LabelsBuilder
     /// <summary>The value of a label, "" when there is none.</summary>
     public string Get(string name) => TryGet(Encoding.UTF8.GetBytes(name), out var value) ? Encoding.UTF8.GetString(value) : "";
 
-    public bool Has(string name) => Find(Encoding.UTF8.GetBytes(name)).Found;
+    public bool Has(string name) => TryGet(Encoding.UTF8.GetBytes(name), out _);
 
     /// <param name="value">Good until the builder is changed.</param>
     public bool TryGet(ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
     {
-        var (index, found) = Find(name);
-        value = found ? Value(_labels[index]) : default;
-        return found;
+        var index = Find(name);
+        value = index >= 0 ? Value(_labels[index]) : default;
+        return !value.IsEmpty;
     }
 
     /// <summary>Names and values as they stand, sorted by name; a copy, so that the builder may be changed meanwhile.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> ToList()
     {
-        var list = new List<KeyValuePair<string, string>>(_labels.Count);
-        foreach (var label in _labels)
+        var list = new List<KeyValuePair<string, string>>(Count);
+        foreach (ref readonly var label in Sorted())
         {
             list.Add(KeyValuePair.Create(Encoding.UTF8.GetString(Name(label)), Encoding.UTF8.GetString(Value(label))));
         }
@@ -89,7 +106,8 @@ public sealed class LabelsBuilder
     public Labels Build()
     {
         var size = 0;
-        foreach (var label in _labels)
+        var labels = Sorted();
+        foreach (ref readonly var label in labels)
         {
             size += Varint.SizeUnsigned((ulong)label.NameLength) + label.NameLength + Varint.SizeUnsigned((ulong)label.ValueLength) + label.ValueLength;
         }
@@ -101,7 +119,7 @@ public sealed class LabelsBuilder
 
         var encoded = new byte[size];
         var at = 0;
-        foreach (var label in _labels)
+        foreach (ref readonly var label in labels)
         {
             at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)label.NameLength);
             Name(label).CopyTo(encoded.AsSpan(at));
@@ -116,7 +134,7 @@ public sealed class LabelsBuilder
 
     /// <summary>Adds a label that sorts after all that are there.</summary>
     internal void AppendSorted(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) =>
-        _labels.Add(new Entry(Append(name), name.Length, Append(value), value.Length));
+        Add(_labels.Count, new Entry(Append(name), name.Length, Append(value), value.Length));
 
     ReadOnlySpan<byte> Name(Entry label) => _bytes.AsSpan(label.Name, label.NameLength);
 
@@ -136,17 +154,128 @@ public sealed class LabelsBuilder
         return at;
     }
 
-    (int Index, bool Found) Find(ReadOnlySpan<byte> name)
+    /// <param name="index">Its place among sorted labels.</param>
+    void Add(int index, Entry label)
     {
+        Count++;
+        if (_tableSize == 0 && (index == _labels.Count || _labels.Count < MaxInserted))
+        {
+            _labels.Insert(index, label);
+            return;
+        }
+
+        _labels.Add(label);
+        if (_labels.Count * 2 > _tableSize)
+        {
+            Index();
+        }
+        else
+        {
+            Enter(_labels.Count - 1);
+        }
+    }
+
+    void Replace(int index, ReadOnlySpan<byte> value)
+    {
+        var label = _labels[index];
+        Count += (value.IsEmpty ? 0 : 1) - (label.ValueLength == 0 ? 0 : 1);
+        if (value.IsEmpty && _tableSize == 0 && _labels.Count <= MaxInserted)
+        {
+            _labels.RemoveAt(index);
+        }
+        else
+        {
+            _labels[index] = label with { Value = Append(value), ValueLength = value.Length };
+        }
+    }
+
+    /// <summary>The place of a name, deleted or not; where it would be inserted, inverted, when it was never there.</summary>
+    int Find(ReadOnlySpan<byte> name)
+    {
+        if (_tableSize > 0)
+        {
+            return _table[Probe(name)] is > 0 and var place ? place - 1 : ~_labels.Count;
+        }
+
+        if (_labels.Count > MaxInserted)
+        {
+            return BinarySearch(name);
+        }
+
         for (var i = 0; i < _labels.Count; i++)
         {
             var order = name.SequenceCompareTo(Name(_labels[i]));
             if (order <= 0)
             {
-                return (i, order == 0);
+                return order == 0 ? i : ~i;
             }
         }
 
-        return (_labels.Count, false);
+        return ~_labels.Count;
+    }
+
+    int BinarySearch(ReadOnlySpan<byte> name)
+    {
+        // Labels often come in order, each behind the last.
+        int low = 0, high = _labels.Count - 1;
+        for (var middle = high; low <= high; middle = (low + high) / 2)
+        {
+            var order = name.SequenceCompareTo(Name(_labels[middle]));
+            if (order == 0)
+            {
+                return middle;
+            }
+
+            (low, high) = order > 0 ? (middle + 1, high) : (low, middle - 1);
+        }
+
+        return ~low;
+    }
+
+    /// <summary>Makes the table anew, with room for as many labels again.</summary>
+    void Index()
+    {
+        _tableSize = (int)BitOperations.RoundUpToPowerOf2((uint)_labels.Count * 4);
+        if (_table.Length < _tableSize)
+        {
+            _table = new int[_tableSize];
+        }
+
+        _table.AsSpan(0, _tableSize).Clear();
+        for (var i = 0; i < _labels.Count; i++)
+        {
+            Enter(i);
+        }
+    }
+
+    void Enter(int index) => _table[Probe(Name(_labels[index]))] = index + 1;
+
+    /// <summary>Where in the table a name is, or would be.</summary>
+    int Probe(ReadOnlySpan<byte> name)
+    {
+        var at = (int)XxHash3.HashToUInt64(name, s_seed) & (_tableSize - 1);
+        while (_table[at] != 0 && !Name(_labels[_table[at] - 1]).SequenceEqual(name))
+        {
+            at = (at + 1) & (_tableSize - 1);
+        }
+
+        return at;
+    }
+
+    /// <summary>The labels that were not deleted, in order.</summary>
+    ReadOnlySpan<Entry> Sorted()
+    {
+        if (_tableSize == 0 && Count == _labels.Count)
+        {
+            return CollectionsMarshal.AsSpan(_labels);
+        }
+
+        var live = _labels.FindAll(label => label.ValueLength > 0);
+        if (_tableSize > 0)
+        {
+            live.Sort((a, b) => Name(a).SequenceCompareTo(Name(b)));
+        }
+
+        return CollectionsMarshal.AsSpan(live);
     }
 }
