@@ -25,11 +25,15 @@ sealed class MetricFamilyTable
 
     readonly ConcurrentDictionary<UInt128, MetricFamily> _families = [];
 
+    // The dictionary's own count takes all its locks.
+    int _count;
+
     public MetricFamily Share(MetricFamily family)
     {
-        if (_families.Count > MaxFamilies)
+        if (Volatile.Read(ref _count) > MaxFamilies)
         {
             _families.Clear();
+            Volatile.Write(ref _count, 0);
         }
 
         var hash = new XxHash128();
@@ -41,7 +45,13 @@ sealed class MetricFamilyTable
         }
 
         hash.Append(type);
-        return _families.GetOrAdd(hash.GetCurrentHashAsUInt128(), family);
+        var shared = _families.GetOrAdd(hash.GetCurrentHashAsUInt128(), family);
+        if (ReferenceEquals(shared, family))
+        {
+            Interlocked.Increment(ref _count);
+        }
+
+        return shared;
     }
 }
 

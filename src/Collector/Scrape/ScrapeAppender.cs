@@ -158,7 +158,14 @@ sealed class ScrapeAppender(HeadBlock head) : IDisposable
             var isNew = index < 0;
             if (isNew)
             {
-                index = cache.Add(hash, _appender.GetOrAdd(labels));
+                var series = _appender.GetOrAdd(labels);
+                if (series.IsNone)
+                {
+                    counts.BadLabels = true;
+                    return $"a series has {labels.Count} labels, which is more than can be stored";
+                }
+
+                index = cache.Add(hash, series);
             }
 
             var result = again && given is null ? AppendResult.DuplicateTimestamp

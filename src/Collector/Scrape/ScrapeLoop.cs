@@ -11,8 +11,14 @@ sealed partial class ScrapeLoop : IDisposable
     // Timers come a little late; samples that are exactly an interval apart take half the space.
     static readonly TimeSpan s_tolerance = TimeSpan.FromMilliseconds(20);
 
+    // No timer waits longer than 49 days.
+    static readonly TimeSpan s_longestWait = TimeSpan.FromDays(1);
+
+    // Errors quote what the target said, which may be as long as its body.
+    const int MaxErrorLength = 1024;
+
     readonly Target _target;
-    readonly TargetSeries _series;
+    TargetSeries _series;
     readonly ScrapeClient _client;
     readonly ScrapeContext _context;
     readonly CancellationTokenSource _stop = new();
@@ -73,9 +79,7 @@ sealed partial class ScrapeLoop : IDisposable
         {
             while (true)
             {
-                var wait = next - _context.Time.GetUtcNow();
-                await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, _stop.Token);
-
+                await UntilAsync(next, _stop.Token);
                 var now = _context.Time.GetUtcNow();
                 if (next - now > s_tolerance)
                 {
@@ -103,7 +107,19 @@ sealed partial class ScrapeLoop : IDisposable
         }
     }
 
-    /// <summary>One scrape: fetch, append, report.</summary>
+    async Task UntilAsync(DateTimeOffset time, CancellationToken cancellationToken)
+    {
+        TimeSpan wait;
+        do
+        {
+            wait = time - _context.Time.GetUtcNow();
+            var step = wait < s_longestWait ? wait : s_longestWait;
+            await Task.Delay(step > TimeSpan.Zero ? step : TimeSpan.Zero, _context.Time, cancellationToken);
+        }
+        while (wait > s_longestWait);
+    }
+
+    /// <summary>One scrape: fetch, append, report. Whatever goes wrong on the way, foreseen or not, makes it a failed one.</summary>
     /// <param name="time">Of samples that bring none of their own.</param>
     internal async Task ScrapeAsync(DateTimeOffset time, CancellationToken cancellationToken)
     {
@@ -114,21 +130,10 @@ sealed partial class ScrapeLoop : IDisposable
         }
 
         _last = time;
-        ScrapeAnswer answer = default;
-        try
+        var answer = _forcedError is { } forced ? new ScrapeAnswer(null, null, forced) : await FetchAsync(cancellationToken);
+        using (answer.Body)
         {
-            answer = _forcedError is { } forced ? new ScrapeAnswer(null, null, forced) : await FetchAsync(cancellationToken);
             Ingest(answer, time, start);
-        }
-        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
-        {
-            // Not foreseen: the loop must live on, and the target must not look healthy.
-            LogBroken(_context.Logger, _target.Url.OriginalString, e);
-            _target.State = new TargetState(TargetHealth.Down, e.Message, time, _context.Time.GetElapsedTime(start));
-        }
-        finally
-        {
-            answer.Body?.Dispose();
         }
     }
 
@@ -140,10 +145,17 @@ sealed partial class ScrapeLoop : IDisposable
             _budget = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _context.Time);
         }
 
-        _budget.CancelAfter(_target.ScrapeTimeout);
+        _budget.CancelAfter(_target.ScrapeTimeout < s_longestWait ? _target.ScrapeTimeout : s_longestWait);
         using (cancellationToken.UnsafeRegister(static budget => ((CancellationTokenSource)budget!).Cancel(), _budget))
         {
-            return await _client.FetchAsync(_target, _lastSize, _budget.Token, cancellationToken);
+            try
+            {
+                return await _client.FetchAsync(_target, _lastSize, _budget.Token, cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+            {
+                return new ScrapeAnswer(null, null, Unforeseen(e));
+            }
         }
     }
 
@@ -156,31 +168,14 @@ sealed partial class ScrapeLoop : IDisposable
         var appender = _context.Appenders.Rent();
         try
         {
-            _series.Cache.Begin();
             if (answer.Body is { Length: > 0 } body)
             {
                 _lastSize = body.Length;
                 error = Append(appender, body, answer.ContentType, timestamp, ref counts);
             }
 
-            if (error is null && bytes > 0)
-            {
-                appender.Complete(_series, timestamp);
-            }
-            else
-            {
-                appender.Abandon(_series, timestamp);
-            }
-
-            var elapsed = _context.Time.GetElapsedTime(start);
-            Report(appender, timestamp, elapsed, counts, bytes, error);
-            appender.Commit();
-        }
-        catch (IOException e)
-        {
-            error = $"the scrape could not be stored: {e.Message}";
-            _context.Metrics.CommitsFailed.Inc();
-            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+            error = Commit(appender, timestamp, start, counts, bytes, error);
+            error = error?.Length > MaxErrorLength ? string.Concat(error.AsSpan(0, MaxErrorLength), "…") : error;
         }
         finally
         {
@@ -193,21 +188,83 @@ sealed partial class ScrapeLoop : IDisposable
         Count(answer, counts, duration, Math.Max(bytes, 0), error);
     }
 
-    string? Append(ScrapeAppender appender, ScrapeBody body, string? contentType, long timestamp, ref ScrapeCounts counts)
+    /// <summary>Ends a scrape, well or not, with its report. Returns why it failed.</summary>
+    string? Commit(ScrapeAppender appender, long timestamp, long start, in ScrapeCounts counts, int bytes, string? error)
     {
-        if (!ExpositionParser.TryCreate(contentType, _series.Config.FallbackScrapeProtocol, body.Memory, out var parser, out var error))
-        {
-            return error;
-        }
-
         try
         {
-            return appender.Append(_series, parser!, timestamp, _context.Time.GetUtcNow().ToUnixTimeMilliseconds(), ref counts);
+            if (error is not null || bytes <= 0)
+            {
+                Abandon(appender, timestamp);
+            }
+
+            Report(appender, timestamp, _context.Time.GetElapsedTime(start), counts, bytes, error);
+            appender.Commit();
+            return error;
+        }
+        catch (IOException e)
+        {
+            _context.Metrics.CommitsFailed.Inc();
+            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+            return $"the scrape could not be stored: {e.Message}";
+        }
+        catch (Exception e)
+        {
+            // The scrape of a moment ago went well: then what it brought is the cause, and the report that it failed may still go through.
+            return error is null ? Commit(appender, timestamp, start, counts, bytes, Unforeseen(e)) : $"{error}; {Unforeseen(e)}";
+        }
+    }
+
+    /// <summary>Why the scrape fails; null when all of it is appended, and the markers of series that went.</summary>
+    string? Append(ScrapeAppender appender, ScrapeBody body, string? contentType, long timestamp, ref ScrapeCounts counts)
+    {
+        try
+        {
+            if (!ExpositionParser.TryCreate(contentType, _series.Config.FallbackScrapeProtocol, body.Memory, out var parser, out var error))
+            {
+                return error;
+            }
+
+            _series.Cache.Begin();
+            error = appender.Append(_series, parser, timestamp, _context.Time.GetUtcNow().ToUnixTimeMilliseconds(), ref counts);
+            if (error is null)
+            {
+                appender.Complete(_series, timestamp);
+            }
+
+            return error;
         }
         catch (ExpositionException e)
         {
             return e.Message;
         }
+        catch (Exception e)
+        {
+            return Unforeseen(e);
+        }
+    }
+
+    /// <summary>Marks all series stale. Where even that fails, what is known of them is given up: the next scrape looks them up anew.</summary>
+    void Abandon(ScrapeAppender appender, long timestamp)
+    {
+        try
+        {
+            appender.Abandon(_series, timestamp);
+        }
+        catch (Exception e)
+        {
+            Unforeseen(e);
+            appender.Rollback();
+            _series = new TargetSeries(_series.Config, _series.Labels, _context.Families);
+        }
+    }
+
+    /// <summary>Counts and logs an error that nothing on its way knew; returns what the target says of it.</summary>
+    string Unforeseen(Exception e)
+    {
+        _context.Metrics.Broken.Inc();
+        LogBroken(_context.Logger, _target.Url.OriginalString, e);
+        return $"the scrape broke off: {e.GetType().Name}: {e.Message}";
     }
 
     void Report(ScrapeAppender appender, long timestamp, TimeSpan elapsed, in ScrapeCounts counts, int bytes, string? error)
@@ -256,8 +313,7 @@ sealed partial class ScrapeLoop : IDisposable
     {
         try
         {
-            var wait = next + (_target.ScrapeInterval * 1.1) - _context.Time.GetUtcNow();
-            await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, _context.Time, _shutdown);
+            await UntilAsync(next + (_target.ScrapeInterval * 1.1), _shutdown);
         }
         catch (OperationCanceledException)
         {
@@ -273,8 +329,7 @@ sealed partial class ScrapeLoop : IDisposable
         var appender = _context.Appenders.Rent();
         try
         {
-            _series.Cache.Begin();
-            appender.Abandon(_series, timestamp);
+            Abandon(appender, timestamp);
             var reports = _series.Config.ExtraScrapeMetrics ? ScrapeReport.Names.Length : ScrapeReport.Standard;
             for (var report = 0; report < reports; report++)
             {
@@ -286,6 +341,10 @@ sealed partial class ScrapeLoop : IDisposable
         catch (IOException e)
         {
             LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+        }
+        catch (Exception e)
+        {
+            Unforeseen(e);
         }
         finally
         {

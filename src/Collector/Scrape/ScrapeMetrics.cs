@@ -45,6 +45,8 @@ public sealed class ScrapeMetrics
             "prometheus_target_scrapes_sample_out_of_bounds_total", "Total number of samples rejected due to timestamp falling outside of the time bounds.");
         CommitsFailed = metrics.CreateCounter(
             "observe_scrape_commits_failed_total", "Total number of scrapes that were lost because the head could not log them.");
+        Broken = metrics.CreateCounter(
+            "observe_scrapes_broken_total", "Total number of scrapes that failed for an error that was not foreseen.");
         Samples = metrics.CreateCounter("observe_scrape_samples_total", "Total number of samples that scrapes brought, before relabelling.");
         BodyBytes = metrics.CreateCounter("observe_scrape_body_bytes_total", "Total number of bytes of scraped bodies, uncompressed.");
     }
@@ -84,6 +86,8 @@ public sealed class ScrapeMetrics
     internal Counter OutOfBounds { get; }
 
     internal Counter CommitsFailed { get; }
+
+    internal Counter Broken { get; }
 
     internal Counter Samples { get; }
 

@@ -56,8 +56,7 @@ public sealed class HeadAppender : IDisposable
         _series = head.Series;
     }
 
-    /// <summary>The series with these labels, made if it is new.</summary>
-    /// <exception cref="ArgumentException">They are far too many: tens of thousands.</exception>
+    /// <summary>The series with these labels, made if it is new; none when they are far too many: tens of thousands.</summary>
     public SeriesRef GetOrAdd(Labels labels)
     {
         var reference = _series.GetOrAdd(labels, out var created);

@@ -73,15 +73,14 @@ sealed class SeriesTable
         return slot >= 0;
     }
 
-    /// <summary>The series with these labels, made when it is new.</summary>
-    /// <exception cref="ArgumentException">The labels are too many.</exception>
+    /// <summary>The series with these labels, made when it is new; 0 when the labels are too many: tens of thousands.</summary>
     public uint GetOrAdd(Labels labels, out bool created)
     {
         lock (_lock)
         {
             var hash = (uint)labels.Hash();
-            created = !TryFind(labels, hash, out var slot);
-            if (!created)
+            created = false;
+            if (TryFind(labels, hash, out var slot))
             {
                 return At(slot).Ref;
             }
@@ -91,12 +90,15 @@ sealed class SeriesTable
                 throw new InvalidOperationException("the head has made 4 294 967 295 series; restart the process");
             }
 
-            return Add(labels, hash, _lastRef + 1, SeriesFlags.None);
+            var reference = Add(labels, hash, _lastRef + 1, SeriesFlags.None);
+            created = reference != 0;
+            return reference;
         }
     }
 
     /// <summary>Enters a series of the log under its old reference. Labels that are there already make the reference an alias.</summary>
     /// <returns>The reference that the series has.</returns>
+    /// <exception cref="ArgumentException">The labels are too many.</exception>
     public uint Restore(uint reference, Labels labels)
     {
         lock (_lock)
@@ -110,7 +112,8 @@ sealed class SeriesTable
             var hash = (uint)labels.Hash();
             if (!TryFind(labels, hash, out slot))
             {
-                return Add(labels, hash, reference, SeriesFlags.Logged);
+                return Add(labels, hash, reference, SeriesFlags.Logged) is not 0 and var added
+                    ? added : throw new ArgumentException($"a series with {labels.Count} labels");
             }
 
             _aliases[reference] = At(slot).Ref;
@@ -183,6 +186,7 @@ sealed class SeriesTable
         return false;
     }
 
+    /// <returns>0 when the labels are too many.</returns>
     uint Add(Labels labels, uint hash, uint reference, SeriesFlags flags)
     {
         using var encoded = new ByteWriter(128);
@@ -195,7 +199,7 @@ sealed class SeriesTable
         if (encoded.Length > ushort.MaxValue)
         {
             Release(encoded.Written);
-            throw new ArgumentException($"a series with {labels.Count} labels");
+            return 0;
         }
 
         var slot = TakeSlot();

@@ -100,6 +100,14 @@ sealed class LoopBench : IAsyncDisposable
         return string.Join('\n', lines);
     }
 
+    /// <summary>The newest sample of <c>up</c>, which must be of the newest scrape.</summary>
+    public async Task<double> UpAsync()
+    {
+        var up = (await SamplesAsync("up")).Split(' ')[^1].Split(':');
+        Xunit.Assert.Equal((Time.GetUtcNow() - s_start).TotalSeconds, double.Parse(up[0], CultureInfo.InvariantCulture));
+        return double.Parse(up[1], CultureInfo.InvariantCulture);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _shutdown.CancelAsync();
