@@ -41,7 +41,7 @@ static class CollectorCommand
                 Registry = host.Registry,
                 Serve = true,
             });
-            var stores = new StoreSet(new StoreSetOptions { Time = host.Time });
+            var stores = new StoreSet(new StoreSetOptions { Time = host.Time, Loops = host.Loops });
             stores.AddLocal("head", role.Querier, role.Describe);
             var promql = new PromqlEngine(engine.Options(flags, host.Time));
             var api = CollectorApi.With([role], new PrometheusApiOptions

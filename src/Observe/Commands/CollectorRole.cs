@@ -12,6 +12,7 @@ using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 using Prometheus;
 
 namespace Observe.Commands;
@@ -111,6 +112,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
                 WalSyncInterval = options.WalSync,
                 Metrics = options.Registry,
                 Logger = host.Logging.CreateLogger<HeadBlock>(),
+                Loops = host.Loops,
                 BlockCut = (path, _) =>
                 {
                     _blocks!.Add(path);
@@ -135,6 +137,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             Random = new Random(),
             Metrics = new ShipperMetrics(options.Registry),
             Logger = host.Logging.CreateLogger<Shipper>(),
+            Loops = host.Loops,
             Interval = Part(options.BlockRange, 30),
             Spread = Part(options.BlockRange, 30),
             Retention = options.Retention,
@@ -148,7 +151,21 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         });
         _status = new StatusReporter(
             bucket, _config.Cluster, options.Name, Status, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
-        _loops = [CutAsync(_stop.Token), _shipper.RunAsync(_stop.Token), _status.RunAsync(_stop.Token)];
+        var cut = new BackgroundLoop(new LoopOptions
+        {
+            Name = "head cut",
+            Interval = Part(options.BlockRange, 30),
+            Time = host.Time,
+            Logger = _log,
+            Supervisor = host.Loops,
+            IsNeeded = true,
+        });
+        _loops =
+        [
+            cut.RepeatAsync(token => _head.CutAsync(force: false, token), _stop.Token),
+            _shipper.RunAsync(_stop.Token),
+            _status.RunAsync(host.Loops, _stop.Token),
+        ];
     }
 
     public async Task ReloadAsync()
@@ -225,28 +242,6 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         };
     }
 
-    async Task CutAsync(CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(Part(options.BlockRange, 30), host.Time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(cancellationToken))
-            {
-                try
-                {
-                    await _head!.CutAsync(force: false, cancellationToken);
-                }
-                catch (IOException e)
-                {
-                    LogCutFailed(_log, e);
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-        }
-    }
-
     /// <summary>A quarter of a block's span, and never more than so many seconds: short blocks are cut and shipped in their own time.</summary>
     static TimeSpan Part(TimeSpan blockRange, double mostSeconds) =>
         TimeSpan.FromMilliseconds(Math.Clamp(blockRange.TotalMilliseconds / 4, 100, mostSeconds * 1000));
@@ -261,9 +256,6 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
     [LoggerMessage(LogLevel.Warning, "{Warning}")]
     static partial void LogConfigWarning(ILogger logger, string warning);
-
-    [LoggerMessage(LogLevel.Error, "a block could not be cut; its samples stay in the head, and the next round tries again")]
-    static partial void LogCutFailed(ILogger logger, Exception e);
 
     [LoggerMessage(LogLevel.Warning, "stopped before everything was in the bucket; the next start ships the rest")]
     static partial void LogStopUnshipped(ILogger logger, string folder, Exception e);

@@ -61,7 +61,7 @@ sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, 
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = _compact.RunAsync(interval, _stop.Token);
+        _loop = _compact.RunAsync(interval, host.Loops, _stop.Token);
         return Task.CompletedTask;
     }
 

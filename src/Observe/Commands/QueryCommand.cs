@@ -86,6 +86,7 @@ sealed class QueryFlags
             LookupInterval = flags.GetValue(_lookup),
             Client = new StoreApiClientOptions { ResponseTimeout = flags.GetValue(_responseTimeout) },
             Time = host.Time,
+            Loops = host.Loops,
         },
         new Logger<StoreSet>(host.Logging),
         metrics);

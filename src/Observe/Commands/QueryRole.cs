@@ -38,8 +38,8 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await stores.RefreshAsync(cancellationToken);
         _loop = stores.RunAsync(_stop.Token);
+        await stores.Refreshed.WaitAsync(cancellationToken);
     }
 
     public Task ReloadAsync() => Task.CompletedTask;

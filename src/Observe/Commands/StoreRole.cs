@@ -9,6 +9,7 @@ using Observe.Store.Bucket;
 using Observe.Store.Fleet;
 using Observe.Store.Gateway;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 using Prometheus;
 
 namespace Observe.Commands;
@@ -52,12 +53,21 @@ sealed class StoreFlags
 
 /// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
 /// <param name="serve">Also over the store API.</param>
-sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, bool serve) : IRole
+sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, bool serve) : IRole
 {
     static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
     readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
     readonly CancellationTokenSource _stop = new();
-    readonly ILogger _log = host.Logging.CreateLogger<StoreRole>();
+    readonly BackgroundLoop _sync = new(new LoopOptions
+    {
+        Name = "bucket sync",
+        Interval = syncInterval,
+        Time = host.Time,
+        Logger = host.Logging.CreateLogger<StoreRole>(),
+        Supervisor = host.Loops,
+        StartsAtOnce = true,
+        IsNeeded = true,
+    });
     readonly SemaphoreSlim _readingFleet = new(1, 1);
     (FleetStatus Status, long Read)? _fleet;
     Task _loop = Task.CompletedTask;
@@ -113,8 +123,8 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await _store.SyncAsync(cancellationToken);
-        _loop = SyncAsync(_stop.Token);
+        _loop = _sync.RepeatAsync(_store.SyncAsync, _stop.Token);
+        await _sync.Succeeded.WaitAsync(cancellationToken);
     }
 
     public Task ReloadAsync() => Task.CompletedTask;
@@ -132,31 +142,6 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
         _readingFleet.Dispose();
         _stop.Dispose();
     }
-
-    async Task SyncAsync(CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(syncInterval, host.Time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(cancellationToken))
-            {
-                try
-                {
-                    await _store.SyncAsync(cancellationToken);
-                }
-                catch (IOException e)
-                {
-                    LogSyncFailed(_log, bucket.Name, e);
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-        }
-    }
-
-    [LoggerMessage(LogLevel.Warning, "the bucket could not be looked into; what was known of it is served on")]
-    static partial void LogSyncFailed(ILogger logger, string bucket, Exception e);
 }
 
 /// <summary>What the HTTP API shows of the bucket that a role of this process reads: blocks and fleet.</summary>

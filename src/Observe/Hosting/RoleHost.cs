@@ -11,6 +11,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using Observe.Tsdb.Threading;
 using Prometheus;
 
 namespace Observe.Hosting;
@@ -28,6 +29,7 @@ sealed partial class RoleHost : IDisposable
     {
         (_name, _flags, _server) = (name, flags, server);
         Registry = Metrics.NewCustomRegistry();
+        Loops = new LoopSupervisor(Registry);
         var factory = Metrics.WithCustomRegistry(Registry);
         factory.CreateGauge("observe_build_info", "A metric with the constant value 1, labelled by what this build is.", "version", "revision", "runtime", "role")
             .WithLabels(BuildVersion.Version, BuildVersion.Revision, BuildVersion.Runtime, name).Set(1);
@@ -52,6 +54,9 @@ sealed partial class RoleHost : IDisposable
     readonly ILogger _log;
 
     public CollectorRegistry Registry { get; }
+
+    /// <summary>Watches the background loops of all roles.</summary>
+    public LoopSupervisor Loops { get; }
 
     public ILoggerFactory Logging { get; }
 

@@ -5,6 +5,7 @@ using Observe.Store.Api;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Query.Fanout;
 
@@ -33,6 +34,8 @@ public sealed record StoreSetOptions
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     public DnsLookup Lookup { get; init; } = new();
+
+    public LoopSupervisor Loops { get; init; } = new();
 }
 
 /// <summary>One source of series as it was last seen. Immutable.</summary>
@@ -60,6 +63,7 @@ public sealed partial class StoreSet : IAsyncDisposable
     readonly StoreSetOptions _options;
     readonly ILogger _logger;
     readonly FanoutMetrics? _metrics;
+    readonly BackgroundLoop _loop;
     readonly SemaphoreSlim _refreshing = new(1, 1);
     readonly List<(string Name, IQuerier Querier, Func<StoreDescription> Describe)> _local = [];
     readonly Dictionary<string, IReadOnlyList<string>> _addresses = [];
@@ -76,7 +80,22 @@ public sealed partial class StoreSet : IAsyncDisposable
         {
             throw new FormatException(fault);
         }
+
+        _loop = new BackgroundLoop(new LoopOptions
+        {
+            Name = "stores",
+            Interval = options.PollInterval,
+            Time = options.Time,
+            Logger = _logger,
+            Supervisor = options.Loops,
+            StartsAtOnce = true,
+            IsNeeded = true,
+            MaxBackoff = TimeSpan.FromSeconds(30),
+        });
     }
+
+    /// <summary>Completes when all stores have been asked once.</summary>
+    public Task Refreshed => _loop.Succeeded;
 
     /// <summary>The stores as of the last check, local ones first.</summary>
     public IReadOnlyList<StoreState> Stores
@@ -97,22 +116,7 @@ public sealed partial class StoreSet : IAsyncDisposable
     public void AddLocal(string name, IQuerier querier, Func<StoreDescription> describe) => _local.Add((name, querier, describe));
 
     /// <summary>Looks up and polls until it is cancelled.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(_options.PollInterval, _options.Time);
-        try
-        {
-            do
-            {
-                await RefreshAsync(cancellationToken);
-            }
-            while (await timer.WaitForNextTickAsync(cancellationToken));
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The end of the loop.
-        }
-    }
+    public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(RefreshAsync, cancellationToken);
 
     /// <summary>Looks names up where it is time to, and asks each store what it holds.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)
@@ -193,13 +197,9 @@ public sealed partial class StoreSet : IAsyncDisposable
         {
             return (endpoint, await _options.Lookup.ResolveAsync(endpoint, timeout.Token), null);
         }
-        catch (DnsLookupException e)
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
-            return (endpoint, null, e.Message);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            return (endpoint, null, $"no response in {Duration.Format(_options.PollTimeout)}");
+            return (endpoint, null, e is OperationCanceledException ? $"no response in {Duration.Format(_options.PollTimeout)}" : e.Message);
         }
     }
 
@@ -217,7 +217,7 @@ public sealed partial class StoreSet : IAsyncDisposable
                 LogBack(before.Name);
             }
         }
-        catch (Exception e) when (e is IOException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             var error = e is OperationCanceledException ? $"no response in {Duration.Format(_options.PollTimeout)}" : e.Message;
             error = error.StartsWith(before.Name + ": ", StringComparison.Ordinal) ? error[(before.Name.Length + 2)..] : error;

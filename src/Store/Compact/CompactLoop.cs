@@ -3,12 +3,14 @@ using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Store.Compact;
 
 /// <summary>What one iteration did.</summary>
 /// <param name="Failures">Streams and steps that failed and are tried again by the next iteration; each is logged.</param>
-public sealed record CompactReport(int Compactions, int Downsamplings, int Marked, int Deleted, int Failures)
+/// <param name="SyncError">Why the bucket could not be looked into, so that nothing at all was tried; null when it could.</param>
+public sealed record CompactReport(int Compactions, int Downsamplings, int Marked, int Deleted, int Failures, string? SyncError = null)
 {
     /// <summary>Nothing was done and nothing failed: there is nothing to do at present.</summary>
     public bool IsIdle => this == new CompactReport(0, 0, 0, 0, 0);
@@ -51,16 +53,31 @@ public sealed partial class CompactLoop
     }
 
     /// <summary>Iterates until it is cancelled, waiting between iterations that found nothing to do or failed.</summary>
-    public async Task RunAsync(TimeSpan interval, CancellationToken cancellationToken)
+    public Task RunAsync(TimeSpan interval, LoopSupervisor loops, CancellationToken cancellationToken)
     {
-        while (!cancellationToken.IsCancellationRequested)
+        var loop = new BackgroundLoop(new LoopOptions
         {
-            var report = await RunOnceAsync(cancellationToken);
-            if (report.IsIdle || report.Failures > 0)
+            Name = "compact",
+            Interval = interval,
+            Time = _options.Time,
+            Random = _options.Random,
+            Logger = _logger,
+            Supervisor = loops,
+            StartsAtOnce = true,
+            IsNeeded = true,
+        });
+        return loop.RepeatAsync(
+            async token =>
             {
-                await Task.Delay(interval, _options.Time, cancellationToken);
-            }
-        }
+                CompactReport report;
+                do
+                {
+                    report = await RunOnceAsync(token);
+                }
+                while (!report.IsIdle && report.Failures == 0);
+                return report.SyncError;
+            },
+            cancellationToken);
     }
 
     /// <summary>One iteration. Throws only when it is cancelled.</summary>
@@ -68,7 +85,7 @@ public sealed partial class CompactLoop
     {
         var work = new Iteration();
         _leftAlone.Clear();
-        await StepAsync("sync", work, async () =>
+        var syncError = await StepAsync("sync", work, async () =>
         {
             if (!_cleaned)
             {
@@ -81,14 +98,14 @@ public sealed partial class CompactLoop
             {
                 work.Blocks[meta.Id] = meta;
             }
-        });
-        if (work.View is not null)
+        }, cancellationToken);
+        if (syncError is null)
         {
-            await StepAsync("garbage collection", work, () => CollectGarbageAsync(work, cancellationToken));
+            await StepAsync("garbage collection", work, () => CollectGarbageAsync(work, cancellationToken), cancellationToken);
             CountTodo(work);
             foreach (var key in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Keys.Order(StringComparer.Ordinal))
             {
-                await StepAsync("compaction", work, () => CompactStreamAsync(key, work, cancellationToken));
+                await StepAsync("compaction", work, () => CompactStreamAsync(key, work, cancellationToken), cancellationToken);
             }
 
             CountTodo(work);
@@ -99,8 +116,8 @@ public sealed partial class CompactLoop
                 await DownsampleAsync(Downsampler.OneHour, work, cancellationToken);
             }
 
-            await StepAsync("retention", work, () => RetainAsync(work, cancellationToken));
-            await StepAsync("cleanup", work, async () => work.Deleted += await _cleaner.CleanAsync(work.View, cancellationToken));
+            await StepAsync("retention", work, () => RetainAsync(work, cancellationToken), cancellationToken);
+            await StepAsync("cleanup", work, async () => work.Deleted += await _cleaner.CleanAsync(work.View, cancellationToken), cancellationToken);
         }
 
         _metrics.Quarantined.Set(_damaged.Count);
@@ -110,21 +127,23 @@ public sealed partial class CompactLoop
             _metrics.LastRun.Set(_options.Time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0);
         }
 
-        return new CompactReport(work.Compactions, work.Downsamplings, work.Marked, work.Deleted, work.Failures);
+        return new CompactReport(work.Compactions, work.Downsamplings, work.Marked, work.Deleted, work.Failures, syncError);
     }
 
-    /// <summary>Runs one step; what fails is logged and left for the next iteration.</summary>
-    async Task StepAsync(string step, Iteration work, Func<Task> run)
+    /// <summary>Runs one step; what fails is logged and left for the next iteration. Returns why it failed, null when it did not.</summary>
+    async Task<string?> StepAsync(string step, Iteration work, Func<Task> run, CancellationToken cancellationToken)
     {
         try
         {
             await run();
+            return null;
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             work.Failures++;
             _metrics.Failures.WithLabels(step).Inc();
             LogFailed(e, step, e.Message);
+            return e.Message;
         }
     }
 
@@ -185,7 +204,7 @@ public sealed partial class CompactLoop
                 _metrics.CompactionFailures.WithLabels(resolution).Inc();
                 await QuarantineAsync(e, work, cancellationToken);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception) when (!cancellationToken.IsCancellationRequested)
             {
                 _metrics.CompactionFailures.WithLabels(resolution).Inc();
                 throw;
@@ -267,12 +286,12 @@ public sealed partial class CompactLoop
                     _notDownsampled.Add(source.Id);
                     await QuarantineAsync(e, work, cancellationToken);
                 }
-                catch (Exception e) when (e is not OperationCanceledException)
+                catch (Exception) when (!cancellationToken.IsCancellationRequested)
                 {
                     _metrics.DownsamplingFailures.WithLabels(Resolution(resolutionMs)).Inc();
                     throw;
                 }
-            });
+            }, cancellationToken);
         }
     }
 

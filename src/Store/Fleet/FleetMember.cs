@@ -30,13 +30,23 @@ public sealed class FleetMember
 
     async Task<CollectorStatus?> ReadAsync(CancellationToken cancellationToken)
     {
+        byte[] json;
         try
         {
-            return CollectorStatus.Parse(await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken), $"{_bucket.Name}/{_key}");
+            json = await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken);
         }
         catch (ObjectNotFoundException)
         {
             return null;
+        }
+
+        try
+        {
+            return CollectorStatus.Parse(json, $"{_bucket.Name}/{_key}");
+        }
+        catch (BucketException)
+        {
+            return null; // What is no status is written over.
         }
     }
 }

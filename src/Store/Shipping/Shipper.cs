@@ -4,6 +4,7 @@ using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Store.Shipping;
 
@@ -27,6 +28,8 @@ public sealed record ShipperOptions
     public required ShipperMetrics Metrics { get; init; }
 
     public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    public LoopSupervisor Loops { get; init; } = new();
 
     /// <summary>Between looks at the data folder.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(30);
@@ -76,11 +79,10 @@ public sealed partial class Shipper : IDisposable
     readonly ShipperOptions _options;
     readonly BucketBlocks _bucket;
     readonly Outbox _outbox;
+    readonly BackgroundLoop _loop;
     readonly SemaphoreSlim _turn = new(1);
-    readonly Lock _sync = new();
     readonly HashSet<BlockId> _verified = [];
     readonly Dictionary<string, string> _damaged = [];
-    TaskCompletionSource _woken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     long _shed;
     DateTimeOffset? _lastUpload;
 
@@ -89,53 +91,39 @@ public sealed partial class Shipper : IDisposable
         _options = options;
         _bucket = new BucketBlocks(options.Bucket);
         _outbox = new Outbox(options.Directory);
+        _loop = new BackgroundLoop(new LoopOptions
+        {
+            Name = "shipper",
+            Interval = options.Interval,
+            Time = options.Time,
+            Random = options.Random,
+            Logger = options.Logger,
+            Supervisor = options.Loops,
+            MaxBackoff = options.MaxBackoff,
+            WakeDelay = () => Jitter(options.Spread),
+        });
     }
 
     /// <summary>As of the last look at the data folder.</summary>
     public ShipperStatus Status { get; private set; } = new([], [], 0, [], null, "");
 
     /// <summary>Looks soon: a block was cut.</summary>
-    public void Wake()
-    {
-        lock (_sync)
-        {
-            _woken.TrySetResult();
-        }
-    }
+    public void Wake() => _loop.Wake();
 
     /// <summary>Ships until cancelled; failures are logged and tried again, ever less often.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
-    {
-        var failures = 0;
-        while (!cancellationToken.IsCancellationRequested)
-        {
-            try
-            {
-                var woken = await WaitAsync(Pause(failures), cancellationToken);
-                if (woken)
-                {
-                    await Task.Delay(Jitter(_options.Spread), _options.Time, cancellationToken);
-                }
-
-                failures = await SyncAsync(cancellationToken) ? 0 : failures + 1;
-            }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-            {
-                return;
-            }
-        }
-    }
+    public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(token => SyncAsync(paced: true, token), cancellationToken);
 
     /// <summary>Ships all there is, once, without jitter: what a graceful stop does after the head was cut.</summary>
     /// <returns>False when blocks are left, which the next start ships.</returns>
-    public Task<bool> ShipAllAsync(CancellationToken cancellationToken) => SyncAsync(paced: false, cancellationToken);
+    public async Task<bool> ShipAllAsync(CancellationToken cancellationToken) => await SyncAsync(paced: false, cancellationToken) is null;
 
     /// <summary>One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.</summary>
-    public Task<bool> SyncAsync(CancellationToken cancellationToken) => SyncAsync(paced: true, cancellationToken);
+    public async Task<bool> SyncAsync(CancellationToken cancellationToken) => await SyncAsync(paced: true, cancellationToken) is null;
 
     public void Dispose() => _turn.Dispose();
 
-    async Task<bool> SyncAsync(bool paced, CancellationToken cancellationToken)
+    /// <returns>Why it failed; null when it did not.</returns>
+    async Task<string?> SyncAsync(bool paced, CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
         try
@@ -148,7 +136,7 @@ public sealed partial class Shipper : IDisposable
         }
     }
 
-    async Task<bool> SyncOnceAsync(bool paced, CancellationToken cancellationToken)
+    async Task<string?> SyncOnceAsync(bool paced, CancellationToken cancellationToken)
     {
         _options.Metrics.Syncs.Inc();
         List<LocalBlock> blocks = [];
@@ -160,15 +148,15 @@ public sealed partial class Shipper : IDisposable
             await ShedAsync(blocks, cancellationToken);
             await ExpireAsync(blocks, cancellationToken);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException)
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             _options.Metrics.SyncFailures.Inc();
             LogSyncFailed(_options.Logger, e.Message);
             error = e.Message;
         }
 
-        Tell(blocks, error);
-        return error.Length == 0;
+        Report(blocks, error);
+        return error.Length == 0 ? null : error;
     }
 
     List<LocalBlock> Find()
@@ -193,10 +181,11 @@ public sealed partial class Shipper : IDisposable
         return blocks;
     }
 
-    /// <summary>The first error of the bucket, after which the rest waits; "" when all are there.</summary>
+    /// <summary>The first error; "" when all are there. What is wrong with the bucket makes the rest wait, what is wrong with a block does not.</summary>
     async Task<string> UploadAsync(List<LocalBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
         var ready = _options.Time.GetUtcNow();
+        var error = "";
         for (var i = 0; i < blocks.Count; i++)
         {
             var block = blocks[i];
@@ -216,11 +205,17 @@ public sealed partial class Shipper : IDisposable
                 var uploaded = await _bucket.UploadAsync(block.Folder, _options.Time.GetUtcNow(), cancellationToken);
                 blocks[i] = Outbox.Shipped(block, uploaded);
             }
-            catch (IOException e)
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 _options.Metrics.UploadFailures.Inc();
                 LogUploadFailed(_options.Logger, block.Meta.Id, e.Message);
-                return e.Message;
+                error = error.Length == 0 ? e.Message : error;
+                if (e is BucketException)
+                {
+                    break;
+                }
+
+                continue;
             }
 
             _verified.Remove(block.Meta.Id);
@@ -230,7 +225,7 @@ public sealed partial class Shipper : IDisposable
             LogUploaded(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Bytes);
         }
 
-        return "";
+        return error;
     }
 
     /// <summary>Decodes every sample once; an outage does not make it do so again.</summary>
@@ -315,7 +310,7 @@ public sealed partial class Shipper : IDisposable
         _damaged.Remove(block.Folder);
     }
 
-    void Tell(List<LocalBlock> blocks, string error)
+    void Report(List<LocalBlock> blocks, string error)
     {
         foreach (var gone in _damaged.Keys.Where(folder => !Directory.Exists(folder)).ToList())
         {
@@ -333,39 +328,6 @@ public sealed partial class Shipper : IDisposable
             [.. _damaged.Select(d => $"{d.Key}: {d.Value}")],
             _lastUpload,
             error);
-    }
-
-    /// <summary>False when the pause passed without a wake-up.</summary>
-    async Task<bool> WaitAsync(TimeSpan pause, CancellationToken cancellationToken)
-    {
-        Task woken;
-        lock (_sync)
-        {
-            woken = _woken.Task;
-        }
-
-        try
-        {
-            await woken.WaitAsync(pause, _options.Time, cancellationToken);
-        }
-        catch (TimeoutException)
-        {
-            return false;
-        }
-
-        lock (_sync)
-        {
-            _woken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-
-        return true;
-    }
-
-    TimeSpan Pause(int failures)
-    {
-        var doubled = _options.Interval * Math.Pow(2, Math.Min(failures, 16));
-        var pause = doubled < _options.MaxBackoff || failures == 0 ? doubled : _options.MaxBackoff;
-        return failures == 0 ? pause : (pause / 2) + Jitter(pause / 2);
     }
 
     TimeSpan Span(long bytes) =>

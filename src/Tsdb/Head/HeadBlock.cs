@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 using Observe.Tsdb.Wal;
 using Prometheus;
 
@@ -25,6 +26,9 @@ public sealed record HeadOptions
 
     /// <summary>Where the head's metrics go; null: nowhere.</summary>
     public CollectorRegistry? Metrics { get; init; }
+
+    /// <summary>Watches the head's background loops.</summary>
+    public LoopSupervisor Loops { get; init; } = new();
 
     /// <summary>What tests put between the log and the disk.</summary>
     internal WalDisk? Disk { get; init; }
@@ -126,6 +130,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     public long SeriesCount => Series.Count;
 
+    /// <summary>Why nothing can be appended at present, or what was may be lost with the machine; null when all is well.</summary>
+    public string? Fault => _wal?.Fault is { } fault ? "the write-ahead log cannot be written: " + fault : null;
+
     /// <summary>Places of the log that could not be read at the start, as an operator would look for them: file, offset, what is wrong.</summary>
     public IReadOnlyList<string> Damages { get; private set; } = [];
 
@@ -202,7 +209,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
         LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
         _wal = new WalWriter(
-            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk);
+            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk, _options.Loops);
         _registry.AddBeforeCollectCallback(() =>
         {
             var (range, none) = (Range, Range.IsEmpty);

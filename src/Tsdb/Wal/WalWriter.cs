@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Tsdb.Wal;
 
@@ -21,7 +22,6 @@ sealed partial class WalWriter : IAsyncDisposable
     readonly WalBatch _unsynced = new();
     readonly Queue<(long Position, TaskCompletionSource Done)> _waiting = new();
     readonly TimeSpan _interval;
-    readonly TimeProvider _time;
     readonly WalMetrics _metrics;
     readonly ILogger _logger;
     readonly CancellationTokenSource _stop = new();
@@ -29,20 +29,33 @@ sealed partial class WalWriter : IAsyncDisposable
     long _position;
     long _durable;
     bool _segmentFailed;
+    volatile string? _fault;
 
     /// <param name="firstIndex">The segment to begin with; those before it are left alone.</param>
     /// <param name="interval">Between syncs; zero: each batch is synced before <see cref="Log"/> returns.</param>
     /// <exception cref="IOException">The folder or the first segment can't be created.</exception>
     public WalWriter(
         string directory, int firstIndex, int segmentBytes, TimeSpan interval, TimeProvider time, WalMetrics metrics, ILogger logger,
-        WalDisk? disk = null)
+        WalDisk? disk = null, LoopSupervisor? loops = null)
     {
-        (_interval, _time, _metrics, _logger) = (interval, time, metrics, logger);
+        (_interval, _metrics, _logger) = (interval, metrics, logger);
         Directory.CreateDirectory(directory);
         _segment = new SegmentWriter(directory, firstIndex, segmentBytes, disk ?? WalDisk.Real);
         _metrics.CurrentSegment.Set(firstIndex);
-        _loop = interval > TimeSpan.Zero ? SyncLoopAsync() : Task.CompletedTask;
+        var loop = new BackgroundLoop(new LoopOptions
+        {
+            Name = "wal sync",
+            Interval = interval,
+            Time = time,
+            Logger = logger,
+            Supervisor = loops ?? new LoopSupervisor(),
+            MaxBackoff = TimeSpan.FromSeconds(5),
+        });
+        _loop = interval > TimeSpan.Zero ? loop.RepeatAsync(SyncAsync, _stop.Token) : Task.CompletedTask;
     }
+
+    /// <summary>Why what was last logged or synced failed; null when it went well.</summary>
+    public string? Fault => _fault;
 
     /// <summary>The segment that is written to.</summary>
     public int Segment
@@ -94,11 +107,14 @@ sealed partial class WalWriter : IAsyncDisposable
                 }
             }
 
+            // A segment that fails is heard of again only when it is synced.
+            _fault = _segmentFailed ? _fault : null;
             return position;
         }
-        catch (IOException)
+        catch (IOException e)
         {
             _metrics.WritesFailed.Inc();
+            _fault = e.Message;
             throw;
         }
     }
@@ -147,9 +163,9 @@ sealed partial class WalWriter : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        await _loop;
         try
         {
+            await _loop;
             Sync();
         }
         finally
@@ -160,26 +176,10 @@ sealed partial class WalWriter : IAsyncDisposable
         }
     }
 
-    async Task SyncLoopAsync()
+    Task SyncAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(_interval, _time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_stop.Token))
-            {
-                try
-                {
-                    Sync();
-                }
-                catch (IOException e)
-                {
-                    LogSyncFailed(e);
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-        }
+        Sync();
+        return Task.CompletedTask;
     }
 
     /// <summary>Syncs what was written up to now. Held: <see cref="_syncing"/>; writers go on meanwhile.</summary>
@@ -217,7 +217,7 @@ sealed partial class WalWriter : IAsyncDisposable
                 TimedSync();
             }
 
-            _segmentFailed = false;
+            (_segmentFailed, _fault) = (false, null);
         }
         catch (IOException e)
         {
@@ -266,6 +266,7 @@ sealed partial class WalWriter : IAsyncDisposable
 
     void Fail(IOException e)
     {
+        _fault = e.Message;
         lock (_writing)
         {
             while (_waiting.TryDequeue(out var waiter))
@@ -274,9 +275,6 @@ sealed partial class WalWriter : IAsyncDisposable
             }
         }
     }
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "write-ahead log not synced, trying again at the next interval")]
-    partial void LogSyncFailed(Exception e);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "sync of write-ahead log segment {segment} failed, writing its unsynced records into the next one")]
     partial void LogWriteAgain(Exception e, int segment);

@@ -12,7 +12,7 @@ public sealed partial class LayerTests
     {
         ["Tsdb"] =
         [
-            ["Bytes"],
+            ["Bytes", "Threading"],
             ["Regex", "Histograms"],
             ["Model"],
             ["Chunks"],
@@ -32,8 +32,8 @@ public sealed partial class LayerTests
     static readonly Dictionary<string, string[]> s_across = new()
     {
         ["Store"] = ["Tsdb"],
-        ["Collector"] = ["Tsdb.Bytes", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Head", "Tsdb.Blocks", "Store.Fleet", "Store.Shipping", "Store.Bucket"],
-        ["Query"] = ["Tsdb.Bytes", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Querying", "Store.Api", "Store.Fleet"],
+        ["Collector"] = ["Tsdb.Bytes", "Tsdb.Threading", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Head", "Tsdb.Blocks", "Store.Fleet", "Store.Shipping", "Store.Bucket"],
+        ["Query"] = ["Tsdb.Bytes", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Querying", "Tsdb.Threading", "Store.Api", "Store.Fleet"],
     };
 
     /// <summary>Rows within Query/Promql.</summary>
