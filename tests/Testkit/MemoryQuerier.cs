@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
@@ -16,17 +15,16 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 {
     readonly TestSeries[] _series = [.. series.OrderBy(s => s.Labels)];
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
-        var count = 0;
-        foreach (var series in Matching(hints, matchers))
+        var (hints, count) = (selection.Hints, 0);
+        foreach (var series in Matching(selection))
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            selection.Query.ThrowIfOver();
             await Task.Yield();
             if (hints.Limit > 0 && count++ == hints.Limit)
             {
-                warnings.Add(Warnings.Truncated);
+                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -34,37 +32,24 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
         }
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var names = Matching(hints, matchers).SelectMany(s => s.Labels.ToDictionary().Keys);
-        return ValueTask.FromResult(Sorted(names, hints.Limit, warnings));
+        selection.Query.ThrowIfOver();
+        return ValueTask.FromResult(Sorted(Matching(selection).SelectMany(s => s.Labels.ToDictionary().Keys), selection));
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var values = Matching(hints, matchers).Select(s => s.Labels.Get(name)).Where(v => v.Length > 0);
-        return ValueTask.FromResult(Sorted(values, hints.Limit, warnings));
+        selection.Query.ThrowIfOver();
+        return ValueTask.FromResult(Sorted(Matching(selection).Select(s => s.Labels.Get(name)).Where(v => v.Length > 0), selection));
     }
 
-    static IReadOnlyList<string> Sorted(IEnumerable<string> texts, int limit, Warnings warnings)
-    {
-        var sorted = texts.Distinct().Order(Utf8Order.Instance).ToList();
-        if (limit == 0 || sorted.Count <= limit)
-        {
-            return sorted;
-        }
+    static IReadOnlyList<string> Sorted(IEnumerable<string> texts, Selection selection) =>
+        selection.Limited([.. texts.Distinct().Order(Utf8Order.Instance)]);
 
-        warnings.Add(Warnings.Truncated);
-        return sorted[..limit];
-    }
-
-    IEnumerable<TestSeries> Matching(SelectHints hints, IReadOnlyList<Matcher> matchers) => _series.Where(s =>
-        Matcher.All(matchers, s.Labels)
-        && (s.Samples.Any(p => hints.Range.Contains(p.Time)) || s.Histograms.Any(p => hints.Range.Contains(p.Time))));
+    IEnumerable<TestSeries> Matching(Selection selection) => _series.Where(s =>
+        Matcher.All(selection.Matchers, s.Labels)
+        && (s.Samples.Any(p => selection.Range.Contains(p.Time)) || s.Histograms.Any(p => selection.Range.Contains(p.Time))));
 
     sealed class MemorySeries(TestSeries series, SelectHints hints) : Series(series.Labels)
     {

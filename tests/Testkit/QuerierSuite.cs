@@ -121,7 +121,7 @@ public abstract class QuerierSuite
         var samples = Enumerable.Range(0, 1_000).Select(i => ((long)i * 1_000, (double)i)).ToArray();
         return With([Floats(Labels.Of(("__name__", "long")), samples)], async querier =>
         {
-            await using var all = querier.SelectAsync(Hints(), [new(MatchType.Equal, "__name__", "long")], new Warnings(), default).GetAsyncEnumerator();
+            await using var all = querier.SelectAsync(new QueryContext().Select(Hints(), [new(MatchType.Equal, "__name__", "long")])).GetAsyncEnumerator();
             Assert.True(await all.MoveNextAsync());
             using var iterator = all.Current.Samples();
             var batch = new SampleBatch(16);
@@ -141,7 +141,7 @@ public abstract class QuerierSuite
     public Task Series_stay_readable_until_the_enumeration_ends_and_iterators_do_not_disturb_one_another() => With(Fixture, async querier =>
     {
         var kept = new List<Series>();
-        await using var all = querier.SelectAsync(Hints(), [new(MatchType.Equal, "__name__", "cpu")], new Warnings(), default).GetAsyncEnumerator();
+        await using var all = querier.SelectAsync(new QueryContext().Select(Hints(), [new(MatchType.Equal, "__name__", "cpu")])).GetAsyncEnumerator();
         while (await all.MoveNextAsync())
         {
             kept.Add(all.Current);
@@ -181,7 +181,7 @@ public abstract class QuerierSuite
         var labels = Labels.Of(("__name__", "latency"));
         return !HasHistograms ? Task.CompletedTask : With([new TestSeries(labels) { Histograms = [(1_000, histogram), (2_000, later)] }], async querier =>
         {
-            await using var all = querier.SelectAsync(Hints(), [new(MatchType.Equal, "__name__", "latency")], new Warnings(), default).GetAsyncEnumerator();
+            await using var all = querier.SelectAsync(new QueryContext().Select(Hints(), [new(MatchType.Equal, "__name__", "latency")])).GetAsyncEnumerator();
             Assert.True(await all.MoveNextAsync());
             using var iterator = all.Current.Samples();
             var (batch, read) = (new SampleBatch(), new List<(long, Histogram)>());
@@ -207,26 +207,26 @@ public abstract class QuerierSuite
     [Fact]
     public Task A_limit_of_series_is_kept_and_told() => With(Fixture, async querier =>
     {
-        var warnings = new Warnings();
+        var query = new QueryContext();
         var all = Fixture.Select(s => s.Labels).Order().ToList();
-        Assert.Equal(all[..2], (await Select(querier, Hints() with { Limit = 2, SkipSamples = true }, [], warnings)).Select(s => s.Labels));
-        Assert.Equal([Warnings.Truncated], warnings.All());
+        Assert.Equal(all[..2], (await Select(querier, Hints() with { Limit = 2, SkipSamples = true }, [], query)).Select(s => s.Labels));
+        Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
 
-        warnings = new Warnings();
-        Assert.Equal(all.Count, (await Select(querier, Hints() with { Limit = all.Count }, [], warnings)).Count);
-        Assert.Empty(warnings.All());
+        query = new QueryContext();
+        Assert.Equal(all.Count, (await Select(querier, Hints() with { Limit = all.Count }, [], query)).Count);
+        Assert.Empty(query.Coverage.Warnings());
     });
 
     [Fact]
     public Task Label_names_come_sorted_by_bytes() => With(Fixture, async querier =>
     {
-        Assert.Equal(["__name__", "cluster", "http.status", "mode", "replica"], await querier.LabelNamesAsync(Hints(), [], new Warnings(), default));
+        Assert.Equal(["__name__", "cluster", "http.status", "mode", "replica"], await querier.LabelNamesAsync(new QueryContext().Select(Hints(), [])));
         Matcher[] matchers = [new(MatchType.Equal, "__name__", "up")];
-        Assert.Equal(["__name__", "cluster", "replica"], await querier.LabelNamesAsync(Hints(), matchers, new Warnings(), default));
+        Assert.Equal(["__name__", "cluster", "replica"], await querier.LabelNamesAsync(new QueryContext().Select(Hints(), matchers)));
         matchers = [new(MatchType.Equal, "__name__", "up"), new(MatchType.Equal, "replica", "")];
-        Assert.Equal(["__name__", "cluster"], await querier.LabelNamesAsync(Hints(), matchers, new Warnings(), default));
+        Assert.Equal(["__name__", "cluster"], await querier.LabelNamesAsync(new QueryContext().Select(Hints(), matchers)));
         matchers = [new(MatchType.Equal, "__name__", "none")];
-        Assert.Empty(await querier.LabelNamesAsync(Hints(), matchers, new Warnings(), default));
+        Assert.Empty(await querier.LabelNamesAsync(new QueryContext().Select(Hints(), matchers)));
     });
 
     [Fact]
@@ -234,23 +234,23 @@ public abstract class QuerierSuite
         [.. Fixture, .. new[] { "\uff5e", "\U0001f600", "Z", "a" }.Select(v => Floats(Labels.Of(("__name__", "order"), ("order", v)), (1_000, 1)))],
         async querier =>
         {
-            Assert.Equal(["cpu", "order", "späť", "up"], await querier.LabelValuesAsync("__name__", Hints(), [], new Warnings(), default));
-            Assert.Equal(["Z", "a", "\uff5e", "\U0001f600"], await querier.LabelValuesAsync("order", Hints(), [], new Warnings(), default));
-            Assert.Equal(["dev", "prod"], await querier.LabelValuesAsync("cluster", Hints(), [], new Warnings(), default));
-            Assert.Empty(await querier.LabelValuesAsync("absent", Hints(), [], new Warnings(), default));
+            Assert.Equal(["cpu", "order", "späť", "up"], await querier.LabelValuesAsync("__name__", new QueryContext().Select(Hints(), [])));
+            Assert.Equal(["Z", "a", "\uff5e", "\U0001f600"], await querier.LabelValuesAsync("order", new QueryContext().Select(Hints(), [])));
+            Assert.Equal(["dev", "prod"], await querier.LabelValuesAsync("cluster", new QueryContext().Select(Hints(), [])));
+            Assert.Empty(await querier.LabelValuesAsync("absent", new QueryContext().Select(Hints(), [])));
             Matcher[] matchers = [new(MatchType.Equal, "mode", "user")];
-            Assert.Equal(["dev"], await querier.LabelValuesAsync("cluster", Hints(), matchers, new Warnings(), default));
+            Assert.Equal(["dev"], await querier.LabelValuesAsync("cluster", new QueryContext().Select(Hints(), matchers)));
         });
 
     [Fact]
     public Task A_limit_of_names_and_values_is_kept_and_told() => With(Fixture, async querier =>
     {
-        var warnings = new Warnings();
-        Assert.Equal(["cpu", "späť"], await querier.LabelValuesAsync("__name__", Hints() with { Limit = 2 }, [], warnings, default));
-        Assert.Equal([Warnings.Truncated], warnings.All());
-        warnings = new Warnings();
-        Assert.Equal(["__name__", "cluster"], await querier.LabelNamesAsync(Hints() with { Limit = 2 }, [], warnings, default));
-        Assert.Equal([Warnings.Truncated], warnings.All());
+        var query = new QueryContext();
+        Assert.Equal(["cpu", "späť"], await querier.LabelValuesAsync("__name__", query.Select(Hints() with { Limit = 2 }, [])));
+        Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
+        query = new QueryContext();
+        Assert.Equal(["__name__", "cluster"], await querier.LabelNamesAsync(query.Select(Hints() with { Limit = 2 }, [])));
+        Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
     });
 
     [Fact]
@@ -260,7 +260,7 @@ public abstract class QuerierSuite
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (var _ in querier.SelectAsync(Hints(), [], new Warnings(), cancel.Token))
+            await foreach (var _ in querier.SelectAsync(new QueryContext(cancel.Token).Select(Hints(), [])))
             {
             }
         });
@@ -290,11 +290,11 @@ public abstract class QuerierSuite
         }
     }
 
-    static async Task<List<ReadSeries>> Select(IQuerier querier, SelectHints hints, Matcher[] matchers, Warnings? warnings = null)
+    static async Task<List<ReadSeries>> Select(IQuerier querier, SelectHints hints, Matcher[] matchers, QueryContext? query = null)
     {
         var read = new List<ReadSeries>();
         var batch = new SampleBatch(7);
-        await foreach (var series in querier.SelectAsync(hints, matchers, warnings ?? new Warnings(), default))
+        await foreach (var series in querier.SelectAsync((query ?? new QueryContext()).Select(hints, matchers)))
         {
             var floats = new List<(long, double)>();
             if (!hints.SkipSamples)

@@ -7,7 +7,6 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Api;
-using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Testkit;
@@ -37,17 +36,14 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
         return new ServedQuerier(server, new StoreApiClient(new Uri(address).Authority, options ?? new StoreApiClientOptions()));
     }
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Client.SelectAsync(hints, matchers, warnings, cancellationToken);
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
+        Client.SelectAsync(selection);
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Client.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        Client.LabelNamesAsync(selection);
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Client.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        Client.LabelValuesAsync(name, selection);
 
     public Task StopAsync() => _server.StopAsync();
 

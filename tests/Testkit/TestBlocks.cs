@@ -23,7 +23,7 @@ public static class TestBlocks
     {
         using var writer = BlockWriter.Create(parent, id);
         var hints = new SelectHints { Range = TimeRange.All };
-        await foreach (var one in new MemoryQuerier(series).SelectAsync(hints, [], new Warnings(), default))
+        await foreach (var one in new MemoryQuerier(series).SelectAsync(new QueryContext().Select(hints, [])))
         {
             using var samples = one.Samples();
             writer.Add(one.Labels, ChunkEncoder.Encode(samples));
@@ -36,7 +36,7 @@ public static class TestBlocks
         Block block, SelectHints? hints = null, params Matcher[] matchers)
     {
         var read = new List<(Labels, List<(long, double)>)>();
-        foreach (var series in block.Select(hints ?? new SelectHints { Range = TimeRange.All }, matchers, new Warnings(), default))
+        foreach (var series in block.Select(new QueryContext().Select(hints ?? new SelectHints { Range = TimeRange.All }, matchers)))
         {
             read.Add((series.Labels, Floats(series)));
         }

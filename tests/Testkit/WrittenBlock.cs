@@ -12,7 +12,7 @@ public static class WrittenBlock
     public static async Task WriteAsync(string parent, BlockMeta meta, IReadOnlyList<TestSeries> series)
     {
         using var writer = BlockWriter.Create(parent, meta.Id);
-        await foreach (var one in new MemoryQuerier(series).SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        await foreach (var one in new MemoryQuerier(series).SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])))
         {
             using var samples = one.Samples();
             writer.Add(one.Labels, ChunkEncoder.Encode(samples));

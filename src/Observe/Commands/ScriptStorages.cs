@@ -5,7 +5,6 @@ using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Gateway;
 using Observe.Tsdb.Head;
-using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Prometheus;
 
@@ -91,17 +90,11 @@ static class ScriptStorages
     /// <summary>A querier with what it stands on; all of it goes when it is disposed.</summary>
     sealed class Opened(IQuerier querier, string folder, params IAsyncDisposable[] owned) : IQuerier, IAsyncDisposable
     {
-        public IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            querier.SelectAsync(hints, matchers, warnings, cancellationToken);
+        public IAsyncEnumerable<Series> SelectAsync(Selection selection) => querier.SelectAsync(selection);
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            querier.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => querier.LabelNamesAsync(selection);
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            querier.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => querier.LabelValuesAsync(name, selection);
 
         public async ValueTask DisposeAsync()
         {

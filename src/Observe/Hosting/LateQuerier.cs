@@ -1,4 +1,3 @@
-using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Hosting;
@@ -12,15 +11,9 @@ sealed class LateQuerier(string what) : IQuerier
 
     public void Open(IQuerier querier) => _opened = querier;
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Opened.SelectAsync(hints, matchers, warnings, cancellationToken);
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => Opened.SelectAsync(selection);
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Opened.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => Opened.LabelNamesAsync(selection);
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Opened.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => Opened.LabelValuesAsync(name, selection);
 }

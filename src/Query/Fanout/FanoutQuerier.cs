@@ -36,25 +36,22 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     const int BatchSeries = 256;
     const int BatchesAhead = 4;
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
-    {
-        var lacks = new Lacks(options, warnings, metrics);
-        return new HeldSelection<StoreStreams>(
-            () =>
-            {
-                // Series of several stores may be the same one, or replicas: that is told by their replica labels.
-                var asked = Asked(hints.Range, matchers, lacks);
-                var told = options.Deduplicate && asked.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
-                return new StoreStreams(asked, told, matchers, lacks, metrics, cancellationToken);
-            },
-            streams => JoinAsync(streams.All, hints, matchers, lacks, cancellationToken),
-            streams => streams.DisposeAsync());
-    }
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<StoreStreams>(
+        () =>
+        {
+            var asking = Asking(selection);
+
+            // Series of several stores may be the same one, or replicas: that is told by their replica labels.
+            var asked = Asked(asking);
+            var hints = asking.Hints;
+            var each = options.Deduplicate && asked.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
+            return new StoreStreams(asked, asking.With(each), metrics);
+        },
+        streams => JoinAsync(streams.All, selection.With(streams.Query)),
+        streams => streams.DisposeAsync());
 
     // The streams hold what series are read from, whatever becomes of the enumerators here.
-    async IAsyncEnumerable<Series> JoinAsync(
-        List<StoreStream> streams, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, [EnumeratorCancellation] CancellationToken cancellationToken)
+    async IAsyncEnumerable<Series> JoinAsync(List<StoreStream> streams, Selection selection)
     {
         IQuerier joined = new MergeQuerier(streams);
         if (options.Deduplicate && options.ReplicaLabels.Count > 0)
@@ -62,66 +59,58 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             joined = new DedupQuerier(joined, options.ReplicaLabels);
         }
 
-        await foreach (var series in joined.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken))
+        await foreach (var series in joined.SelectAsync(selection))
         {
             yield return series;
         }
 
-        lacks.Check();
+        selection.Coverage.ThrowIfRefused();
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        AllAsync(hints, matchers, warnings, (store, told) => store.LabelNamesAsync(hints, matchers, told, cancellationToken), cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        AllAsync(selection, static (store, asking) => store.LabelNamesAsync(asking));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        AllAsync(hints, matchers, warnings, (store, told) => store.LabelValuesAsync(name, hints, matchers, told, cancellationToken), cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        AllAsync(selection, (store, asking) => store.LabelValuesAsync(name, asking));
 
-    async ValueTask<IReadOnlyList<string>> AllAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-        Func<IQuerier, Warnings, ValueTask<IReadOnlyList<string>>> ask, CancellationToken cancellationToken)
+    async ValueTask<IReadOnlyList<string>> AllAsync(Selection selection, Func<IQuerier, Selection, ValueTask<IReadOnlyList<string>>> ask)
     {
-        var lacks = new Lacks(options, warnings, metrics);
-        var answers = await Task.WhenAll(Asked(hints.Range, matchers, lacks).Select(async store =>
+        var asking = Asking(selection);
+        var answers = await Task.WhenAll(Asked(asking).Select(async store =>
         {
             try
             {
                 // On the threads of whoever asks.
                 return await Task.Factory.StartNew(
-                    async () => await ask(store.Querier!, lacks.Warnings), cancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
+                    async () => await ask(store.Querier!, asking), asking.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
-            catch (IOException e)
+            catch (IOException e) when (e is not PartialResponseException)
             {
-                lacks.Add(store, hints.Range, e);
+                Note(store, asking, e, metrics);
                 return [];
             }
         }));
-        lacks.Check();
-        if (answers.Length == 1)
-        {
-            return answers[0];
-        }
-
-        var all = new SortedSet<string>(answers.SelectMany(a => a), Utf8Order.Instance);
-        if (hints.Limit == 0 || all.Count <= hints.Limit)
-        {
-            return [.. all];
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return [.. all.Take(hints.Limit)];
+        asking.Coverage.ThrowIfRefused();
+        return answers.Length == 1
+            ? answers[0]
+            : selection.Limited([.. answers.SelectMany(answer => answer).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
     }
 
-    /// <summary>The stores to ask; those that should take part and can't are noted as lacking.</summary>
-    List<StoreState> Asked(TimeRange range, IReadOnlyList<Matcher> matchers, Lacks lacks)
+    /// <summary>The selection as the stores get it: where no partial answer is wanted, whatever is missing is an error at once.</summary>
+    Selection Asking(Selection selection) => options.PartialResponse
+        ? selection
+        : selection.With(selection.Query.Refusing(static missing => new PartialResponseException(missing)));
+
+    /// <summary>The stores to ask; those that should take part and can't are noted as missing.</summary>
+    List<StoreState> Asked(Selection selection)
     {
         var asked = new List<StoreState>();
-        foreach (var store in stores.Stores.Where(s => IsChosen(s) && s.MayHold(range, matchers)))
+        foreach (var store in stores.Stores.Where(s => IsChosen(s) && s.MayHold(selection)))
         {
             if (store.IsSilent)
             {
-                lacks.Add(store, range, store.LastError ?? "it was not reached yet");
+                metrics?.Missing.Inc();
+                selection.Coverage.Add(store.Missing(selection.Range, store.LastError ?? "it was not reached yet"));
             }
             else
             {
@@ -135,57 +124,12 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     bool IsChosen(StoreState store) => options.StoreMatchers.Count == 0
         || options.StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
 
-    /// <summary>What the answer lacks: told as it is found, or, where no partial answer is wanted, thrown.</summary>
-    sealed class Lacks(FanoutOptions options, Warnings warnings, FanoutMetrics? metrics)
+    static void Note(StoreState store, Selection selection, IOException e, FanoutMetrics? metrics)
     {
-        /// <summary>For the stores to tell theirs.</summary>
-        public Warnings Warnings { get; } = options.PartialResponse ? warnings : new Warnings(Refuse);
-
-        // A store may find out as late as when its series are read.
-        static void Refuse(string warning)
-        {
-            if (warning != Warnings.Truncated)
-            {
-                throw new PartialResponseException(warning);
-            }
-        }
-
-        public void Add(StoreState store, TimeRange range, Exception e)
-        {
-            var why = e.Message;
-            Add(store, range, why.StartsWith(store.Name + ": ", StringComparison.Ordinal) ? why[(store.Name.Length + 2)..] : why);
-        }
-
-        public void Add(StoreState store, TimeRange range, string why)
-        {
-            metrics?.Missing.Inc();
-            Warnings.Add(store.Missing(range, why));
-            Check();
-        }
-
-        /// <summary>Throws when something is lacking and no partial answer is wanted; also for what the stores themselves told.</summary>
-        public void Check()
-        {
-            if (options.PartialResponse)
-            {
-                return;
-            }
-
-            foreach (var warning in Warnings.All())
-            {
-                if (warning != Warnings.Truncated)
-                {
-                    throw new PartialResponseException(warning);
-                }
-
-                warnings.Add(warning);
-            }
-
-            foreach (var info in Warnings.Infos())
-            {
-                warnings.AddInfo(info);
-            }
-        }
+        metrics?.Missing.Inc();
+        var why = e.Message;
+        why = why.StartsWith(store.Name + ": ", StringComparison.Ordinal) ? why[(store.Name.Length + 2)..] : why;
+        selection.Coverage.Add(store.Missing(selection.Range, why));
     }
 
     /// <summary>All stores of a selection at work; disposing ends them.</summary>
@@ -193,12 +137,15 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         readonly CancellationTokenSource _cancel;
 
-        public StoreStreams(
-            List<StoreState> asked, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, CancellationToken cancellationToken)
+        public StoreStreams(List<StoreState> asked, Selection selection, FanoutMetrics? metrics)
         {
-            _cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            All = asked.ConvertAll(store => new StoreStream(store, hints, matchers, lacks, metrics, isAlone: asked.Count == 1, _cancel.Token));
+            _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
+            Query = selection.Query.Derive(_cancel.Token);
+            All = asked.ConvertAll(store => new StoreStream(store, selection.With(Query), metrics, isAlone: asked.Count == 1));
         }
+
+        /// <summary>Ends with the streams.</summary>
+        public QueryContext Query { get; }
 
         public List<StoreStream> All { get; }
 
@@ -226,32 +173,28 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     sealed class StoreStream : IQuerier
     {
         readonly StoreState _store;
-        readonly TimeRange _range;
-        readonly Lacks _lacks;
+        readonly Selection _selection;
         readonly FanoutMetrics? _metrics;
         readonly IAsyncEnumerator<Series> _all;
         readonly Channel<List<Series>>? _ahead;
         readonly Task _pump = Task.CompletedTask;
 
-        public StoreStream(
-            StoreState store, SelectHints hints, IReadOnlyList<Matcher> matchers, Lacks lacks, FanoutMetrics? metrics, bool isAlone,
-            CancellationToken cancellationToken)
+        public StoreStream(StoreState store, Selection selection, FanoutMetrics? metrics, bool isAlone)
         {
-            (_store, _range, _lacks, _metrics) = (store, hints.Range, lacks, metrics);
-            _all = store.Querier!.SelectAsync(hints, matchers, lacks.Warnings, cancellationToken).GetAsyncEnumerator(cancellationToken);
+            (_store, _selection, _metrics) = (store, selection, metrics);
+            _all = store.Querier!.SelectAsync(selection).GetAsyncEnumerator();
             if (!isAlone)
             {
                 var ahead = _ahead = Channel.CreateBounded<List<Series>>(
                     new BoundedChannelOptions(BatchesAhead) { SingleReader = true, SingleWriter = true });
                 _pump = Task.Factory.StartNew(
-                    () => PumpAsync(ahead.Writer, cancellationToken),
+                    () => PumpAsync(ahead.Writer, selection.CancellationToken),
                     CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
         }
 
-        public IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            _ahead is null ? AloneAsync() : AheadAsync(_ahead.Reader, cancellationToken);
+        public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
+            _ahead is null ? AloneAsync() : AheadAsync(_ahead.Reader, selection.CancellationToken);
 
         async IAsyncEnumerable<Series> AloneAsync()
         {
@@ -270,9 +213,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 var next = _all.MoveNextAsync();
                 return next.IsCompletedSuccessfully ? next : AwaitedAsync(next);
             }
-            catch (IOException e)
+            catch (IOException e) when (e is not PartialResponseException)
             {
-                _lacks.Add(_store, _range, e);
+                Note(_store, _selection, e, _metrics);
                 return ValueTask.FromResult(false);
             }
 
@@ -282,9 +225,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 {
                     return await next;
                 }
-                catch (IOException e)
+                catch (IOException e) when (e is not PartialResponseException)
                 {
-                    _lacks.Add(_store, _range, e);
+                    Note(_store, _selection, e, _metrics);
                     return false;
                 }
             }
@@ -301,12 +244,10 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
             throw new NotSupportedException("only series are streamed");
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new NotSupportedException("only series are streamed");
 
         public bool IsAtWork => !_pump.IsCompleted;

@@ -1,8 +1,6 @@
-using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Store.Api;
-using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Threading;
@@ -271,47 +269,22 @@ public sealed partial class StoreSet : IAsyncDisposable
     }
 }
 
-/// <summary>Which stores a query is for, and what to say of those that don't answer.</summary>
+/// <summary>Which stores a query is for, and what those lack that don't answer.</summary>
 static class StoreSelection
 {
     /// <summary>A store that ended so shortly before it was last seen goes on as it writes.</summary>
     const long LiveMs = 60_000;
 
     /// <summary>Whether a store may hold series that match, within the range; one that never said what it holds may.</summary>
-    public static bool MayHold(this StoreState store, TimeRange range, IReadOnlyList<Matcher> matchers) =>
-        store.Description is not { } held || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(range) && Match(held.LabelSets, matchers));
+    public static bool MayHold(this StoreState store, Selection selection) => store.Description is not { } held
+        || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(selection.Range)
+            && (held.LabelSets.Count == 0 || held.LabelSets.Any(labels => selection.Answer(labels) is not null)));
 
-    /// <summary>What the store should have given: as text for a warning.</summary>
-    public static string Missing(this StoreState store, TimeRange range, string why)
-    {
-        var span = store.Description is { } held ? range.Intersect(held.Range with { MaxTime = store.MaxTime() }) : range;
-        var clusters = store.Description?.LabelSets.Where(l => !l.IsEmpty).Select(Describe).Order(StringComparer.Ordinal).ToList() ?? [];
-        var who = clusters.Count switch
-        {
-            0 => $"what store {store.Name} holds is missing",
-            <= 10 => $"{string.Join(", ", clusters)} is missing",
-            _ => $"{string.Join(", ", clusters.Take(10))} and {clusters.Count - 10} more are missing",
-        };
-        return $"{who} from {Time(span.MinTime)} to {Time(span.MaxTime)}: store {store.Name} gave no answer: {why}";
-    }
+    /// <summary>What the store should have given.</summary>
+    public static Missing Missing(this StoreState store, TimeRange range, string why) => store.Description is { } held
+        ? new Missing(MissingPart.Source, store.Name, held.LabelSets, range.Intersect(held.Range with { MaxTime = store.MaxTime() }), why)
+        : new Missing(MissingPart.Source, store.Name, [], range, why);
 
     static long MaxTime(this StoreState store) =>
         store.Description!.Range.MaxTime >= store.LastSeen - LiveMs ? long.MaxValue : store.Description.Range.MaxTime;
-
-    static bool Match(IReadOnlyList<Labels> sets, IReadOnlyList<Matcher> matchers) =>
-        sets.Count == 0 || sets.Any(set => matchers.All(m => !set.Has(m.Name) || m.Matches(set)));
-
-    static string Describe(Labels labels)
-    {
-        var cluster = labels.Get("cluster");
-        var rest = labels.Without("cluster");
-        return cluster.Length == 0 ? $"data of {labels}" : rest.IsEmpty ? $"cluster {GoText.Quote(cluster)}" : $"cluster {GoText.Quote(cluster)} {rest}";
-    }
-
-    static string Time(long milliseconds) => milliseconds switch
-    {
-        <= -62_135_596_800_000 => "the beginning",
-        >= 253_402_300_799_000 => "the end",
-        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
-    };
 }

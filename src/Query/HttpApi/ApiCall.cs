@@ -30,7 +30,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     /// <summary>Ends a good answer.</summary>
     public ValueTask EndAsync() => EndAsync([], []);
 
-    public ValueTask EndAsync(Warnings warnings) => EndAsync(warnings.All(), warnings.Infos());
+    public ValueTask EndAsync(Coverage coverage) => EndAsync(coverage.Warnings(), coverage.Infos());
 
     public ValueTask EndAsync(IReadOnlyList<string> warnings, IReadOnlyList<string> infos)
     {

@@ -36,13 +36,12 @@ static partial class QueryEndpoints
         var query = new InstantQuery(parameters["query"], time)
         {
             LookbackMs = lookback ?? DownsampledLookback(call, resolution),
-            TimeoutMs = timeout,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
             Explain = call.Parameters.Bool("explain", false),
         };
         var querier = call.Options.Querier(Fanout(call));
-        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.InstantAsync(querier, query, call.Cancelled));
+        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.InstantAsync(querier, query, Begin(call, timeout)));
     }
 
     static async Task RangeAsync(ApiCall call)
@@ -77,13 +76,12 @@ static partial class QueryEndpoints
         var query = new RangeQuery(parameters["query"], start, end, stepMs)
         {
             LookbackMs = lookback ?? DownsampledLookback(call, resolution),
-            TimeoutMs = timeout,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
             Explain = call.Parameters.Bool("explain", false),
         };
         var querier = call.Options.Querier(Fanout(call));
-        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.RangeAsync(querier, query, call.Cancelled));
+        await EvaluateAsync(call, query.Text, limit, () => call.Options.Engine.RangeAsync(querier, query, Begin(call, timeout)));
     }
 
     static async Task EvaluateAsync(ApiCall call, string text, int limit, Func<Task<QueryResult>> evaluate)
@@ -116,7 +114,7 @@ static partial class QueryEndpoints
         var warnings = result.Warnings;
         if (limit > 0 && result.Series.Count > limit)
         {
-            warnings = [.. warnings, Warnings.Truncated];
+            warnings = [.. warnings, CoverageText.Truncated];
         }
 
         if (call.Parameters["stats"] is not ("" or "true" or "all") and var stats)
@@ -193,6 +191,9 @@ static partial class QueryEndpoints
             FillModifiers = options.FillModifiers,
         });
     }
+
+    /// <summary>The query that a request is.</summary>
+    internal static QueryContext Begin(ApiCall call, long? timeoutMs = null) => call.Options.Engine.Begin(timeoutMs, [], call.Cancelled);
 
     /// <summary>What the request wants of the fan-out: Thanos's parameters.</summary>
     internal static FanoutOptions Fanout(ApiCall call)

@@ -27,14 +27,15 @@ static class SeriesEndpoints
         var hints = Hints(call, limit);
         var sets = call.Parameters.Matchers(wrap: true);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
-        var warnings = new Warnings();
+        var query = QueryEndpoints.Begin(call);
         var found = await call.Options.Engine.ReadAsync(
-            async token =>
+            query,
+            async turn =>
             {
                 var all = new List<Labels>();
                 foreach (var matchers in sets)
                 {
-                    await foreach (var series in querier.SelectAsync(hints, matchers, warnings, token))
+                    await foreach (var series in querier.SelectAsync(turn.Select(hints, matchers)))
                     {
                         all.Add(series.Labels.Copy());
                     }
@@ -46,8 +47,7 @@ static class SeriesEndpoints
                 }
 
                 return all;
-            },
-            call.Cancelled);
+            });
         var json = call.Begin().Raw("["u8);
         var written = 0;
         for (var i = 0; i < found.Count; i++)
@@ -59,16 +59,16 @@ static class SeriesEndpoints
 
             if (limit > 0 && written == limit)
             {
-                warnings.Add(Warnings.Truncated);
+                query.Coverage.Truncate();
                 break;
             }
 
             json.Raw(written++ > 0 ? ","u8 : ""u8).LabelSet(found[i]);
-            await call.FlushAsync(noStore: !warnings.IsEmpty);
+            await call.FlushAsync(noStore: !query.Coverage.IsEmpty);
         }
 
         json.Raw("]"u8);
-        await call.EndAsync(warnings);
+        await call.EndAsync(query.Coverage);
     }
 
     static Task NamesAsync(ApiCall call)
@@ -76,7 +76,7 @@ static class SeriesEndpoints
         var limit = call.Parameters.Limit();
         var hints = Hints(call, limit);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
-        return TextsAsync(call, limit, (matchers, warnings, token) => querier.LabelNamesAsync(hints, matchers, warnings, token));
+        return TextsAsync(call, limit, (query, matchers) => querier.LabelNamesAsync(query.Select(hints, matchers)));
     }
 
     static Task ValuesAsync(ApiCall call)
@@ -90,39 +90,38 @@ static class SeriesEndpoints
         var limit = call.Parameters.Limit();
         var hints = Hints(call, limit);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
-        return TextsAsync(call, limit, (matchers, warnings, token) => querier.LabelValuesAsync(name, hints, matchers, warnings, token));
+        return TextsAsync(call, limit, (query, matchers) => querier.LabelValuesAsync(name, query.Select(hints, matchers)));
     }
 
-    static async Task TextsAsync(
-        ApiCall call, int limit, Func<IReadOnlyList<Matcher>, Warnings, CancellationToken, ValueTask<IReadOnlyList<string>>> ask)
+    static async Task TextsAsync(ApiCall call, int limit, Func<QueryContext, IReadOnlyList<Matcher>, ValueTask<IReadOnlyList<string>>> ask)
     {
         var sets = call.Parameters.Matchers(wrap: false);
-        var warnings = new Warnings();
+        var query = QueryEndpoints.Begin(call);
         var texts = await call.Options.Engine.ReadAsync(
-            async token =>
+            query,
+            async turn =>
             {
                 if (sets.Count <= 1)
                 {
-                    return await ask(sets.Count == 1 ? sets[0] : [], warnings, token);
+                    return await ask(turn, sets.Count == 1 ? sets[0] : []);
                 }
 
                 var all = new SortedSet<string>(Utf8Order.Instance);
                 foreach (var matchers in sets)
                 {
-                    all.UnionWith(await ask(matchers, warnings, token));
+                    all.UnionWith(await ask(turn, matchers));
                 }
 
                 return [.. all];
-            },
-            call.Cancelled);
+            });
         if (limit > 0 && texts.Count > limit)
         {
             texts = [.. texts.Take(limit)];
-            warnings.Add(Warnings.Truncated);
+            query.Coverage.Truncate();
         }
 
         call.Begin().TextList(texts);
-        await call.EndAsync(warnings);
+        await call.EndAsync(query.Coverage);
     }
 
     static SelectHints Hints(ApiCall call, int limit)

@@ -73,9 +73,6 @@ public sealed record InstantQuery(string Text, long TimeMs)
     /// <summary>Instead of <see cref="EngineOptions.LookbackMs"/>.</summary>
     public long? LookbackMs { get; init; }
 
-    /// <summary>Shortens <see cref="EngineOptions.TimeoutMs"/>; never lengthens it.</summary>
-    public long? TimeoutMs { get; init; }
-
     /// <summary>The coarsest downsampled data that may answer, in milliseconds; 0: raw samples only.</summary>
     public long MaxResolutionMs { get; init; }
 
@@ -93,9 +90,6 @@ public sealed record RangeQuery(string Text, long StartMs, long EndMs, long Step
 {
     /// <summary>Instead of <see cref="EngineOptions.LookbackMs"/>.</summary>
     public long? LookbackMs { get; init; }
-
-    /// <summary>Shortens <see cref="EngineOptions.TimeoutMs"/>; never lengthens it.</summary>
-    public long? TimeoutMs { get; init; }
 
     /// <summary>The coarsest downsampled data that may answer, in milliseconds; 0: raw samples only.</summary>
     public long MaxResolutionMs { get; init; }

@@ -16,7 +16,7 @@ public sealed class PromqlEngine : IDisposable
 
     readonly SemaphoreSlim _gate;
     readonly ParserOptions _parserOptions;
-    readonly MemoryGate _memory;
+    readonly Budget _memory;
     readonly QueryBuffers _buffers = new();
     readonly QueryThreads _threads;
 
@@ -24,7 +24,9 @@ public sealed class PromqlEngine : IDisposable
     {
         Options = options;
         _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
-        _memory = new MemoryGate(options.MaxTotalBytes);
+        _memory = new Budget(
+            options.MaxTotalBytes,
+            gate => $"queries that run now hold {gate.Taken} bytes and may hold {gate.Limit} together (--query.max-total-bytes)");
         _threads = new QueryThreads(options.MaxConcurrency > 0 ? options.MaxConcurrency + Environment.ProcessorCount : int.MaxValue);
         _parserOptions = new ParserOptions
         {
@@ -37,13 +39,34 @@ public sealed class PromqlEngine : IDisposable
 
     public EngineOptions Options { get; }
 
+    /// <summary>A query that begins now: its time runs from here on, and its budgets are what the options allow.</summary>
+    /// <param name="timeoutMs">Shortens <see cref="EngineOptions.TimeoutMs"/>; never lengthens it.</param>
+    /// <param name="enforced">Matchers of every selection, whatever the query says.</param>
+    public QueryContext Begin(long? timeoutMs, IReadOnlyList<Matcher> enforced, CancellationToken cancellationToken)
+    {
+        var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
+        return new QueryContext(cancellationToken)
+        {
+            Deadline = limit == long.MaxValue ? Deadline.None : Deadline.After(
+                TimeSpan.FromMilliseconds(limit), Options.Clock, limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout"),
+            EnforcedMatchers = enforced,
+            Bytes = new Budget(
+                Options.MaxBytes, own => $"query would hold more than {own.Limit} bytes of intermediate results (--query.max-bytes)", _memory),
+            Series = new Budget(Options.MaxSeries, own => $"query would touch more than {own.Limit} series (--query.max-series)"),
+            Samples = new Budget(
+                Options.MaxSamples,
+                own => $"query processing would load too many samples into memory in query execution: more than {own.Limit} (--query.max-samples)"),
+        };
+    }
+
     /// <summary>Evaluates at one time.</summary>
+    /// <param name="context">From <see cref="Begin"/>; used for nothing else.</param>
     /// <exception cref="ParseException">The text is no PromQL (<c>bad_data</c>).</exception>
     /// <exception cref="QueryException">It can't be evaluated (<c>execution</c>).</exception>
     /// <exception cref="LimitException">It needs more than a limit allows; names limit and flag.</exception>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, CancellationToken cancellationToken)
+    public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, QueryContext context)
     {
         var run = new Run(querier, query.Text, new QueryTimes(query.TimeMs, query.TimeMs, 0), StepGrid.Single(query.TimeMs), false)
         {
@@ -52,11 +75,11 @@ public sealed class PromqlEngine : IDisposable
             PerStepStatistics = query.PerStepStatistics,
             IsExplained = query.Explain,
         };
-        return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
+        return EvaluateAsync(run, context);
     }
 
-    /// <summary>Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync"/>.</summary>
-    public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, CancellationToken cancellationToken)
+    /// <summary>Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync(IQuerier, InstantQuery, QueryContext)"/>.</summary>
+    public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, QueryContext context)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(query.StepMs);
         var steps = query.EndMs < query.StartMs ? 0 : ((query.EndMs - query.StartMs) / query.StepMs) + 1;
@@ -77,8 +100,16 @@ public sealed class PromqlEngine : IDisposable
             PerStepStatistics = query.PerStepStatistics,
             IsExplained = query.Explain,
         };
-        return EvaluateAsync(run, query.TimeoutMs, cancellationToken);
+        return EvaluateAsync(run, context);
     }
+
+    /// <summary>As <see cref="InstantAsync(IQuerier, InstantQuery, QueryContext)"/>, for a query that begins and ends here.</summary>
+    public Task<QueryResult> InstantAsync(IQuerier querier, InstantQuery query, CancellationToken cancellationToken) =>
+        InstantAsync(querier, query, Begin(null, [], cancellationToken));
+
+    /// <summary>As <see cref="RangeAsync(IQuerier, RangeQuery, QueryContext)"/>, for a query that begins and ends here.</summary>
+    public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, CancellationToken cancellationToken) =>
+        RangeAsync(querier, query, Begin(null, [], cancellationToken));
 
     public void Dispose()
     {
@@ -90,45 +121,38 @@ public sealed class PromqlEngine : IDisposable
     /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time, but not
     /// behind them in the gate: who types a query waits for nobody else's.
     /// </summary>
-    /// <param name="read">Gets a token that also ends it when its time is up.</param>
+    /// <param name="read">Gets the query with a token that also ends it when its time is up.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
-    public Task<T> ReadAsync<T>(Func<CancellationToken, Task<T>> read, CancellationToken cancellationToken) =>
-        InTurnAsync(null, "reading series", null, isSmall: false, (turn, token) => read(token), cancellationToken);
+    public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read) =>
+        InTurnAsync(context, null, "reading series", isSmall: false, (_, turn) => read(turn));
 
-    async Task<QueryResult> EvaluateAsync(Run run, long? timeoutMs, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateAsync(Run run, QueryContext context)
     {
         var started = Options.Clock.GetTimestamp();
         var statistics = new QueryStatistics();
         var result = await InTurnAsync(
+            context,
             _gate,
             "expression evaluation",
-            timeoutMs,
             run.Text.Length <= SmallText,
-            (turn, token) =>
+            (queued, turn) =>
             {
-                statistics.ExecQueueTime = turn.Queued;
-                return EvaluateOnceOrTwiceAsync(run, statistics, turn.Deadline, token);
-            },
-            cancellationToken);
+                statistics.ExecQueueTime = queued;
+                return EvaluateOnceOrTwiceAsync(run, statistics, turn);
+            });
         statistics.ExecTotalTime = Options.Clock.GetElapsedTime(started);
         return result;
     }
 
-    /// <param name="Deadline">A timestamp of the clock.</param>
-    readonly record struct Turn(TimeSpan Queued, long Deadline);
-
     /// <summary>Runs something when the gate lets it, if there is one, and answers when its time is up, even if it goes on for a moment.</summary>
-    async Task<T> InTurnAsync<T>(
-        SemaphoreSlim? gate, string what, long? timeoutMs, bool isSmall, Func<Turn, CancellationToken, Task<T>> run, CancellationToken cancellationToken)
+    /// <param name="run">Gets how long it waited for the gate, and the query with a token that also ends it when its time is up.</param>
+    async Task<T> InTurnAsync<T>(QueryContext context, SemaphoreSlim? gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
     {
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
-        var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
-        var deadline = limit == long.MaxValue ? long.MaxValue : started + (long)(limit / 1000.0 * clock.TimestampFrequency);
+        var (deadline, cancellationToken) = (context.Deadline, context.CancellationToken);
         var where = "query queue";
-        using var timeout = limit == long.MaxValue
-            ? new CancellationTokenSource()
-            : new CancellationTokenSource(TimeSpan.FromMilliseconds(limit), clock);
+        using var timeout = new CancellationTokenSource(deadline.TimeLeft ?? Timeout.InfiniteTimeSpan, deadline.Clock);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
@@ -138,8 +162,9 @@ public sealed class PromqlEngine : IDisposable
             }
 
             where = what;
-            var turn = new Turn(clock.GetElapsedTime(started), deadline);
-            var running = HeldAsync(gate, () => run(turn, either.Token), isSmall);
+            var queued = clock.GetElapsedTime(started);
+            var turn = context.Derive(either.Token);
+            var running = HeldAsync(gate, () => run(queued, turn), isSmall);
             try
             {
                 return await running.WaitAsync(either.Token);
@@ -156,10 +181,10 @@ public sealed class PromqlEngine : IDisposable
             throw new LimitException(
                 $"query needs more memory than the process has left; one may hold {Options.MaxBytes} bytes (--query.max-bytes), all together {Options.MaxTotalBytes} (--query.max-total-bytes)");
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && (timeout.IsCancellationRequested || clock.GetTimestamp() > deadline))
+        catch (OperationCanceledException e) when (
+            !cancellationToken.IsCancellationRequested && (e is DeadlineException || timeout.IsCancellationRequested || deadline.IsOver))
         {
-            var whose = limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout";
-            throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(TimeSpan.FromMilliseconds(limit))} ({whose})");
+            throw new QueryTimeoutException($"query timed out in {where} after {Duration.Format(deadline.Timeout)} ({deadline.Source})");
         }
     }
 
@@ -185,27 +210,28 @@ public sealed class PromqlEngine : IDisposable
         }
     }
 
-    async Task<QueryResult> EvaluateOnceOrTwiceAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateOnceOrTwiceAsync(Run run, QueryStatistics statistics, QueryContext context)
     {
         try
         {
-            return await EvaluateAsync(run, statistics, deadline, cancellationToken);
+            return await EvaluateAsync(run, statistics, context);
         }
         catch (NativeWithBoundException)
         {
-            return await EvaluateAsync(run with { ExpectsNativeWithBound = true }, statistics, deadline, cancellationToken);
+            return await EvaluateAsync(run with { ExpectsNativeWithBound = true }, statistics, context);
         }
     }
 
-    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, long deadline, CancellationToken cancellationToken)
+    async Task<QueryResult> EvaluateAsync(Run run, QueryStatistics statistics, QueryContext context)
     {
         var started = Options.Clock.GetTimestamp();
-        var plan = Plan(run, cancellationToken);
+        var plan = Plan(run, context.CancellationToken);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
-        await using var evaluation = new Evaluation(run.Querier, Options, _memory, _buffers, run.LookbackMs, run.MaxResolutionMs, cancellationToken)
+        await using var evaluation = new Evaluation(run.Querier, Options, _buffers, context)
         {
-            Deadline = deadline,
+            LookbackMs = run.LookbackMs,
+            MaxResolutionMs = run.MaxResolutionMs,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };
         evaluation.ThrowIfOver();
@@ -235,8 +261,9 @@ public sealed class PromqlEngine : IDisposable
             Series = type is ResultType.Vector or ResultType.Matrix ? series : [],
             Scalar = type == ResultType.Scalar ? series[0].Values.Span[0] : 0,
             Text = (plan as TextNode)?.Value ?? "",
-            Warnings = [.. evaluation.SourceWarnings.All(), .. warnings],
-            Infos = [.. evaluation.SourceWarnings.Infos(), .. infos],
+            Coverage = context.Coverage,
+            Warnings = [.. context.Coverage.Warnings(), .. warnings],
+            Infos = [.. context.Coverage.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
             Memory = evaluation.KeepResult(),

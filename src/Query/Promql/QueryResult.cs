@@ -1,5 +1,6 @@
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql;
 
@@ -28,7 +29,10 @@ public sealed class QueryResult : IDisposable
     /// <summary>Set for a string.</summary>
     public string Text { get; init; } = "";
 
-    /// <summary>Sorted, each once, in Prometheus's words and with positions where PromQL itself warns.</summary>
+    /// <summary>What it lacks and which resolution it was made of, as data.</summary>
+    public Coverage Coverage { get; init; } = new();
+
+    /// <summary>Both, and PromQL's own remarks: sorted, each once, in Prometheus's words and with positions where PromQL itself warns.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
     public IReadOnlyList<string> Infos { get; init; } = [];

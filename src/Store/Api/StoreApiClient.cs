@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Observe.Store.Api.Wire;
@@ -83,11 +82,11 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             new TimeRange(store.MinTime, store.MaxTime));
     }
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
+        var (hints, cancellationToken) = (selection.Hints, selection.CancellationToken);
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var call = _store.Series(Request(hints, matchers), cancellationToken: cancel.Token);
+        using var call = _store.Series(Request(selection), cancellationToken: cancel.Token);
         var frames = call.ResponseStream;
         RemoteSeries? series = null;
         while (await NextAsync(frames, cancel, cancellationToken))
@@ -95,7 +94,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             switch (frames.Current.ResultCase)
             {
                 case SeriesResponse.ResultOneofCase.Warning:
-                    warnings.Add(frames.Current.Warning);
+                    Note(frames.Current.Warning, selection.Coverage);
                     break;
 
                 case SeriesResponse.ResultOneofCase.Series:
@@ -125,28 +124,27 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        var request = new LabelNamesRequest { Start = hints.Range.MinTime, End = hints.Range.MaxTime, Limit = hints.Limit };
-        request.Matchers.AddRange(matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(token => _store.LabelNamesAsync(request, cancellationToken: token), cancellationToken);
-        return Sorted(response.Names, response.Warnings, warnings);
+        var request = new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
+        request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        var response = await AskAsync(token => _store.LabelNamesAsync(request, cancellationToken: token), selection.CancellationToken);
+        return Sorted(response.Names, response.Warnings, selection.Coverage);
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
-        var request = new LabelValuesRequest { Label = name, Start = hints.Range.MinTime, End = hints.Range.MaxTime, Limit = hints.Limit };
-        request.Matchers.AddRange(matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(token => _store.LabelValuesAsync(request, cancellationToken: token), cancellationToken);
-        return Sorted(response.Values, response.Warnings, warnings);
+        var request = new LabelValuesRequest { Label = name, Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
+        request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        var response = await AskAsync(token => _store.LabelValuesAsync(request, cancellationToken: token), selection.CancellationToken);
+        return Sorted(response.Values, response.Warnings, selection.Coverage);
     }
 
     public void Dispose() => _channel.Dispose();
 
-    static SeriesRequest Request(SelectHints hints, IReadOnlyList<Matcher> matchers)
+    static SeriesRequest Request(Selection selection)
     {
+        var hints = selection.Hints;
         var request = new SeriesRequest
         {
             MinTime = hints.Range.MinTime,
@@ -164,7 +162,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
                 Range = hints.WindowMs == 0 ? null : new Wire.Range { Millis = hints.WindowMs },
             },
         };
-        request.Matchers.AddRange(matchers.Select(WireLabels.ToWire));
+        request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
         request.Aggregates.AddRange(hints.Aggregate switch
         {
             Aggregate.Count => [Aggr.Count],
@@ -178,16 +176,28 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         return request;
     }
 
-    static List<string> Sorted(IEnumerable<string> names, IEnumerable<string> told, Warnings warnings)
+    static List<string> Sorted(IEnumerable<string> names, IEnumerable<string> warnings, Coverage coverage)
     {
-        foreach (var warning in told)
+        foreach (var warning in warnings)
         {
-            warnings.Add(warning);
+            Note(warning, coverage);
         }
 
         var sorted = new List<string>(names);
         sorted.Sort(Utf8Order.Instance);
         return sorted;
+    }
+
+    static void Note(string warning, Coverage coverage)
+    {
+        if (warning == CoverageText.Truncated)
+        {
+            coverage.Truncate();
+        }
+        else
+        {
+            coverage.AddWarning(warning);
+        }
     }
 
     async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesResponse> frames, CancellationTokenSource cancel, CancellationToken cancellationToken)

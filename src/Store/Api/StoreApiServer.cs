@@ -15,14 +15,12 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
 
     public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, ServerCallContext context)
     {
-        var matchers = Matchers(request.Matchers);
-        var hints = Hints(request);
-        var warnings = new Warnings();
+        var selection = Begin(context).Select(Hints(request), Matchers(request.Matchers));
         var frames = new SeriesFrames(request, responses, context.CancellationToken);
         await Guard(async () =>
         {
             // Frames share the memory of labels: it is held until the last of them is sent.
-            await using var all = querier.SelectAsync(hints, matchers, warnings, context.CancellationToken).GetAsyncEnumerator(context.CancellationToken);
+            await using var all = querier.SelectAsync(selection).GetAsyncEnumerator();
             if (request.WithoutReplicaLabels.Count == 0)
             {
                 while (await all.MoveNextAsync())
@@ -35,24 +33,22 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
                 await AddWithoutAsync(frames, all, [.. request.WithoutReplicaLabels]);
             }
 
-            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
-            await frames.EndAsync(warnings);
+            Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
+            await frames.EndAsync(selection.Coverage);
         });
     }
 
     public override async Task<LabelNamesResponse> LabelNames(LabelNamesRequest request, ServerCallContext context)
     {
-        var matchers = Matchers(request.Matchers);
-        var warnings = new Warnings();
+        var selection = Begin(context).Select(Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
         var response = new LabelNamesResponse();
         await Guard(async () =>
         {
-            var names = await querier.LabelNamesAsync(
-                Hints(request.Start, request.End, request.Limit), matchers, warnings, context.CancellationToken);
+            var names = await querier.LabelNamesAsync(selection);
             response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
-            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
+            Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
         });
-        response.Warnings.AddRange(warnings.All());
+        response.Warnings.AddRange(selection.Coverage.Warnings());
         return response;
     }
 
@@ -63,8 +59,7 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             throw new RpcException(new Status(StatusCode.InvalidArgument, "label name parameter cannot be empty"));
         }
 
-        var matchers = Matchers(request.Matchers);
-        var warnings = new Warnings();
+        var selection = Begin(context).Select(Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
         var response = new LabelValuesResponse();
         if (request.WithoutReplicaLabels.Contains(request.Label))
         {
@@ -73,11 +68,10 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
 
         await Guard(async () =>
         {
-            response.Values.AddRange(await querier.LabelValuesAsync(
-                request.Label, Hints(request.Start, request.End, request.Limit), matchers, warnings, context.CancellationToken));
-            Check(warnings, request.PartialResponseDisabled, request.PartialResponseStrategy);
+            response.Values.AddRange(await querier.LabelValuesAsync(request.Label, selection));
+            Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
         });
-        response.Warnings.AddRange(warnings.All());
+        response.Warnings.AddRange(selection.Coverage.Warnings());
         return response;
     }
 
@@ -124,11 +118,13 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         }
     }
 
-    static void Check(Warnings warnings, bool disabled, PartialResponseStrategy strategy)
+    static QueryContext Begin(ServerCallContext call) => new(call.CancellationToken);
+
+    static void Check(Coverage coverage, bool disabled, PartialResponseStrategy strategy)
     {
-        if ((disabled || strategy == PartialResponseStrategy.Abort) && warnings.All().FirstOrDefault(w => w != Warnings.Truncated) is { } lack)
+        if ((disabled || strategy == PartialResponseStrategy.Abort) && coverage.IsPartial)
         {
-            throw new RpcException(new Status(StatusCode.Aborted, lack));
+            throw new RpcException(new Status(StatusCode.Aborted, coverage.Warnings().First(text => text != CoverageText.Truncated)));
         }
     }
 
@@ -194,10 +190,10 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             }
         }
 
-        public async ValueTask EndAsync(Warnings warnings)
+        public async ValueTask EndAsync(Coverage coverage)
         {
             await FlushAsync();
-            foreach (var warning in warnings.All())
+            foreach (var warning in coverage.Warnings())
             {
                 await responses.WriteAsync(new SeriesResponse { Warning = warning }, cancellationToken);
             }

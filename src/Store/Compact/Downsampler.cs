@@ -29,7 +29,7 @@ static class Downsampler
 
         using var writer = BlockWriter.Create(parent, id);
         var raw = block.Meta.ResolutionMs == 0;
-        foreach (var series in block.Select(new SelectHints { Range = TimeRange.All }, [], new Warnings(), cancellationToken))
+        foreach (var series in block.Select(new QueryContext(cancellationToken).Select(new SelectHints { Range = TimeRange.All }, [])))
         {
             var chunks = (series.Chunks() ?? ChunkEncoder.Encode(series.Samples())).ToList();
             writer.Add(

@@ -17,7 +17,8 @@ sealed class SeriesMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
     /// <summary>Labels and chunks of each series; chunks are valid until the next is asked for.</summary>
     public IEnumerable<(Labels Labels, IEnumerable<Chunk> Chunks)> Series(CancellationToken cancellationToken)
     {
-        var sources = blocks.Select(b => b.Block.Select(s_all, [], new Warnings(), cancellationToken).GetEnumerator()).ToArray();
+        var query = new QueryContext(cancellationToken);
+        var sources = blocks.Select(b => b.Block.Select(query.Select(s_all, [])).GetEnumerator()).ToArray();
         try
         {
             var heads = new PriorityQueue<int, (Labels Labels, int Source)>(

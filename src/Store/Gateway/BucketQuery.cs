@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
@@ -18,12 +17,13 @@ sealed record BlockStream(Labels ExternalLabels, IReadOnlyList<BucketBlock> Bloc
 /// One selection from the blocks of a bucket, in two passes: the index of each block says which series match and where their chunks
 /// are; then series go out in batches, the chunks of a batch fetched together.
 /// </summary>
-sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, ByteBudget budget) : IDisposable
+sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budget) : IDisposable
 {
     const int BatchSeries = 4_000;
     const int BatchChunks = 20_000;
 
-    readonly SelectionPlan _plan = new(store, hints, matchers, warnings);
+    readonly SelectHints _hints = selection.Hints;
+    readonly SelectionPlan _plan = new(store, selection);
     readonly List<BlockEntries> _entries = [];
     readonly List<LocalSelection> _local = [];
     readonly List<LocalPart[]> _parts = [];
@@ -44,11 +44,11 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             CollectionsMarshal.AsSpan(Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
     }
 
-    public async IAsyncEnumerable<Series> SelectAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync()
     {
-        var count = 0;
+        var (cancellationToken, count) = (selection.CancellationToken, 0);
         SeriesKey? last = null;
-        cancellationToken.ThrowIfCancellationRequested();
+        selection.Query.ThrowIfOver();
         while (true)
         {
             var sources = _plan.Blocks();
@@ -66,9 +66,9 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                     next = NextAsync(sources, merge, after, vanished, stop.Token);
                     for (var i = 0; i < batch.Opened.Count; i++)
                     {
-                        if (hints.Limit > 0 && count == hints.Limit)
+                        if (_hints.Limit > 0 && count == _hints.Limit)
                         {
-                            warnings.Add(Warnings.Truncated);
+                            selection.Coverage.Truncate();
                             yield break;
                         }
 
@@ -102,8 +102,9 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     }
 
     /// <summary>Labels of all series that match; the same may come more than once.</summary>
-    public async Task VisitLabelsAsync(Action<Labels> visit, CancellationToken cancellationToken)
+    public async Task VisitLabelsAsync(Action<Labels> visit)
     {
+        var cancellationToken = selection.CancellationToken;
         while (true)
         {
             var vanished = new ConcurrentBag<BlockId>();
@@ -125,8 +126,9 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
     }
 
     /// <summary>The index-headers of all blocks that a selection would ask.</summary>
-    public async Task VisitHeadersAsync(Action<BucketBlock, IndexHeader> visit, CancellationToken cancellationToken)
+    public async Task VisitHeadersAsync(Action<BucketBlock, IndexHeader> visit)
     {
+        var cancellationToken = selection.CancellationToken;
         while (true)
         {
             var vanished = new ConcurrentBag<BlockId>();
@@ -173,7 +175,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         }
         catch (CorruptionException e)
         {
-            warnings.Add($"block {block.Name} is left out: {e.Message}");
+            selection.Coverage.Add(Missing(MissingPart.Block, block.Meta, e.Message));
         }
         catch (ObjectNotFoundException)
         {
@@ -190,10 +192,13 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
         {
             if (!store.HasReplacement(meta))
             {
-                warnings.Add($"block {store.Name}/{meta.Id} vanished while it was read, and no other block has its samples");
+                selection.Coverage.Add(Missing(MissingPart.VanishedBlock, meta, "it was deleted while it was read"));
             }
         }
     }
+
+    Missing Missing(MissingPart part, BlockMeta meta, string reason) =>
+        new(part, $"{store.Name}/{meta.Id}", [meta.ExternalLabels], meta.Range.Intersect(_hints.Range), reason);
 
     /// <summary>Lets go of the blocks that were read, and of the budget.</summary>
     public void Dispose()
@@ -231,12 +236,12 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
         async Task ReadAsync(int i, BlockEntries? like, CancellationToken token)
         {
-            var (block, rest, range) = (sources[i].Block, sources[i].Matchers, sources[i].Hull.Intersect(hints.Range));
+            var (block, rest, range) = (sources[i].Block, sources[i].Rest.Matchers, sources[i].Hull.Intersect(_hints.Range));
             await TryAsync(
                 block,
                 async () =>
                 {
-                    var entries = await block.EntriesAsync(rest, range, hints.ReplicaLabels, withChunks, like, budget, token);
+                    var entries = await block.EntriesAsync(rest, range, _hints.ReplicaLabels, withChunks, like, budget, token);
                     lock (_entries)
                     {
                         _entries.Add(entries);
@@ -296,11 +301,11 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
     async Task OpenAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
-        if (hints.SkipSamples)
+        if (_hints.SkipSamples)
         {
             foreach (var (key, _) in batch.Series)
             {
-                batch.Opened.Add(new BucketSeries(key.Labels, [], hints, store.Name));
+                batch.Opened.Add(new BucketSeries(key.Labels, [], _hints, store.Name));
             }
 
             return;
@@ -326,7 +331,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                     {
                         var chunks = await block.ChunksAsync(
                             numbers.ConvertAll(member => batch.Members[member].Chunks),
-                            fault => warnings.Add($"a chunk of block {block.Name} is left out: {fault.Message}"),
+                            fault => selection.Coverage.Add(Missing(MissingPart.Chunk, block.Meta, fault.Message)),
                             budget,
                             token);
                         for (var i = 0; i < numbers.Count; i++)
@@ -339,7 +344,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
 
         for (var i = 0; i < batch.Series.Count; i++)
         {
-            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), hints, store.Name));
+            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), _hints, store.Name));
         }
     }
 
@@ -370,7 +375,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
                 parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
             }
 
-            batch.Opened.Add(new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(hints.Range))));
+            batch.Opened.Add(new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
         }
 
         return true;
@@ -386,7 +391,7 @@ sealed class BucketQuery(BucketStore store, SelectHints hints, IReadOnlyList<Mat
             }
         }
 
-        var local = new LocalSelection(range, hints.Aggregate, warnings);
+        var local = new LocalSelection(range, _hints.Aggregate, selection.Coverage);
         _local.Add(local);
         return local;
     }

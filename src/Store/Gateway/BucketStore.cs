@@ -51,7 +51,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     readonly ILogger _logger;
     readonly RangeReader _reader;
     readonly MetaFetcher _fetcher;
-    readonly BytePool _pool;
+    readonly Budget _pool;
     readonly SemaphoreSlim _syncing = new(1, 1);
     volatile State _state = State.Empty;
     bool _synced;
@@ -67,7 +67,9 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     {
         (_bucket, Options, _metrics, _logger) = (bucket, options, metrics, logger);
         _reader = new RangeReader(bucket, new PageCache(options.CacheBytes, metrics), options.Concurrency, metrics);
-        _pool = new BytePool(options.MaxBytes);
+        _pool = new Budget(
+            options.MaxBytes,
+            pool => $"the queries under way hold as much memory as the store may use, {pool.Limit} bytes (--chunk-pool-size); try again later");
         var fetcher = new MetaFetcherOptions
         {
             Directory = Path.Combine(options.Directory, "meta"),
@@ -119,39 +121,31 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     /// <summary>External labels of what is served, each set once.</summary>
     public IReadOnlyList<Labels> LabelSets() => [.. _state.Streams.Select(stream => stream.ExternalLabels)];
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<BucketQuery>(
-            () => new BucketQuery(this, hints, matchers, warnings, Budget()),
-            query => query.SelectAsync(cancellationToken),
+            () => NewQuery(selection),
+            query => query.SelectAsync(),
             query =>
             {
                 query.Dispose();
                 return ValueTask.CompletedTask;
             });
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         CollectAsync(
-            hints,
-            matchers,
-            warnings,
+            selection,
             (block, header, names) =>
             {
                 names.UnionWith(header.Lists.LabelNames());
                 AddNames(block.ExternalLabels, names);
             },
-            AddNames,
-            cancellationToken);
+            AddNames);
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
         var utf8 = Utf8Order.Bytes(name);
         return CollectAsync(
-            hints,
-            matchers.Count == 0 ? matchers : [.. matchers, new Matcher(Tsdb.Model.MatchType.NotEqual, name, "")],
-            warnings,
+            selection.Matchers.Count == 0 ? selection : selection.With(new Matcher(Tsdb.Model.MatchType.NotEqual, name, "")),
             (block, header, values) =>
             {
                 if (block.ExternalLabels.TryGet(utf8, out var external))
@@ -163,8 +157,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
                     header.Lists.Visit(utf8, default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
                 }
             },
-            (labels, values) => values.Add(Encoding.UTF8.GetString(labels.Value(utf8))),
-            cancellationToken);
+            (labels, values) => values.Add(Encoding.UTF8.GetString(labels.Value(utf8))));
     }
 
     public ValueTask DisposeAsync()
@@ -221,32 +214,24 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
     }
 
-    ByteBudget Budget() => new(_pool, Options.MaxBytesPerQuery, _metrics);
+    BucketQuery NewQuery(Selection selection) => new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
 
     // Where no matcher is left for a block, its index-header alone has the answer.
     async ValueTask<IReadOnlyList<string>> CollectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, Action<BucketBlock, IndexHeader, HashSet<string>> fromHeader,
-        Action<Labels, HashSet<string>> fromLabels, CancellationToken cancellationToken)
+        Selection selection, Action<BucketBlock, IndexHeader, HashSet<string>> fromHeader, Action<Labels, HashSet<string>> fromLabels)
     {
         var texts = new HashSet<string>();
-        using var query = new BucketQuery(this, hints, matchers, warnings, Budget());
-        if (matchers.Count > 0)
+        using var query = NewQuery(selection);
+        if (selection.Matchers.Count > 0)
         {
-            await query.VisitLabelsAsync(labels => fromLabels(labels, texts), cancellationToken);
+            await query.VisitLabelsAsync(labels => fromLabels(labels, texts));
         }
         else
         {
-            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), cancellationToken);
+            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts));
         }
 
-        var sorted = texts.Order(Utf8Order.Instance).ToList();
-        if (hints.Limit == 0 || sorted.Count <= hints.Limit)
-        {
-            return sorted;
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return sorted[..hints.Limit];
+        return selection.Limited([.. texts.Order(Utf8Order.Instance)]);
     }
 
     async Task SyncHeldAsync(CancellationToken cancellationToken)

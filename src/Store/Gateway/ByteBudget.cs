@@ -2,67 +2,61 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Gateway;
 
-/// <summary>Bytes that all queries of a store may hold together.</summary>
-sealed class BytePool(long limit)
-{
-    long _taken;
-
-    public long Limit => limit;
-
-    public bool TryTake(long bytes)
-    {
-        if (Interlocked.Add(ref _taken, bytes) <= limit)
-        {
-            return true;
-        }
-
-        Interlocked.Add(ref _taken, -bytes);
-        return false;
-    }
-
-    public void Return(long bytes) => Interlocked.Add(ref _taken, -bytes);
-}
-
 /// <summary>
-/// What one query may fetch and hold. Bytes are taken before they are asked for, so a query that would exceed a limit fails early and
-/// costs nothing. Disposing gives all back. Thread-safe.
+/// What one selection fetches and holds, out of what its query may and out of what the store may hold for all queries. Bytes are taken
+/// before they are asked for, so a query that would exceed a limit fails early and costs nothing. Disposing returns all that is held; what
+/// was fetched stays counted with the query. Thread-safe.
 /// </summary>
-sealed class ByteBudget(BytePool pool, long limit, BucketStoreMetrics metrics) : IDisposable
+/// <param name="pool">For all queries of the store.</param>
+/// <param name="fetchLimit">Of the whole query; 0 is no limit.</param>
+sealed class ByteBudget(Budget pool, long fetchLimit, QueryContext query, BucketStoreMetrics metrics) : IDisposable
 {
-    long _fetched;
-    long _held;
+    readonly Budget _held = new(outer: query.Bytes);
 
-    public long Fetched => Volatile.Read(ref _fetched);
+    /// <summary>By the whole query.</summary>
+    public long Fetched => query.Fetched.Taken;
 
     /// <summary>Before bytes are fetched from the bucket.</summary>
     /// <exception cref="LimitException">They are more than one query may fetch.</exception>
     public void TakeFetch(long bytes)
     {
-        if (Interlocked.Add(ref _fetched, bytes) > limit && limit > 0)
+        if (query.Fetched.Count(bytes) > fetchLimit && fetchLimit > 0)
         {
             metrics.QueriesDropped.WithLabels("bytes").Inc();
-            throw new LimitException($"the query would fetch more than {limit} bytes from the bucket (--store.grpc.downloaded-bytes-limit)");
+            throw new LimitException($"the query would fetch more than {fetchLimit} bytes from the bucket (--store.grpc.downloaded-bytes-limit)");
         }
     }
 
-    /// <summary>Before memory is taken, which the query holds to its end if it does not give it back.</summary>
-    /// <exception cref="LimitException">All queries together would hold too much.</exception>
+    /// <summary>Before memory is taken, which the selection holds to its end if it does not return it.</summary>
+    /// <exception cref="LimitException">The query, or all queries together, would hold too much.</exception>
     public void TakeMemory(long bytes)
     {
-        if (!pool.TryTake(bytes))
+        try
+        {
+            pool.Take(bytes);
+        }
+        catch (LimitException)
         {
             metrics.QueriesDropped.WithLabels("memory").Inc();
-            throw new LimitException($"the queries under way hold as much memory as the store may use, {pool.Limit} bytes (--chunk-pool-size); try again later");
+            throw;
         }
 
-        Interlocked.Add(ref _held, bytes);
+        try
+        {
+            _held.Take(bytes);
+        }
+        catch (LimitException)
+        {
+            pool.Return(bytes);
+            throw;
+        }
     }
 
     public void ReturnMemory(long bytes)
     {
-        Interlocked.Add(ref _held, -bytes);
+        _held.Return(bytes);
         pool.Return(bytes);
     }
 
-    public void Dispose() => pool.Return(Interlocked.Exchange(ref _held, 0));
+    public void Dispose() => pool.Return(_held.ReturnAll());
 }

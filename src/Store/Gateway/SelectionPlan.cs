@@ -5,16 +5,16 @@ using Observe.Tsdb.Querying;
 namespace Observe.Store.Gateway;
 
 /// <summary>A block of a selection.</summary>
-/// <param name="Matchers">Those that are not on external labels.</param>
+/// <param name="Rest">The selection less the matchers on external labels.</param>
 /// <param name="Spans">What it answers for: number of the span, lower ones first.</param>
 /// <param name="Replica">Those of its external labels that tell replicas apart, which its series come without.</param>
-sealed record PlannedBlock(BucketBlock Block, IReadOnlyList<Matcher> Matchers, List<(int Order, TimeRange Range)> Spans, Labels Replica)
+sealed record PlannedBlock(BucketBlock Block, Selection Rest, List<(int Order, TimeRange Range)> Spans, Labels Replica)
 {
     public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
 }
 
 /// <summary>Which blocks answer a selection, and for which ranges: the streams whose external labels match, each at the resolutions there are.</summary>
-sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings) : IDisposable
+sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 {
     readonly HashSet<BlockId> _gone = [];
     readonly Dictionary<BlockId, BucketBlock> _held = [];
@@ -37,17 +37,17 @@ sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<M
         var order = 0;
         foreach (var stream in store.Streams)
         {
-            if (!TryStrip(stream.ExternalLabels, out var rest))
+            if (selection.Answer(stream.ExternalLabels) is not { } rest)
             {
                 continue;
             }
 
-            var replica = stream.ExternalLabels.Only(hints.ReplicaLabels);
+            var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
             var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
-            foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), hints.Range, hints.MaxResolutionMs))
+            foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), selection.Range, selection.Hints.MaxResolutionMs))
             {
                 order++;
-                TellCoarser(stream.ExternalLabels, span);
+                Note(stream.ExternalLabels, span);
                 foreach (var meta in span.Blocks)
                 {
                     if (!Hold(blocks[meta.Id]))
@@ -68,18 +68,14 @@ sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<M
         return [.. sources.Values];
     }
 
-    void TellCoarser(Labels stream, ResolutionSpan span)
+    void Note(Labels stream, ResolutionSpan span)
     {
-        if (span.ResolutionMs > hints.MaxResolutionMs)
+        if (span.ResolutionMs > 0)
         {
-            warnings.AddInfo(
-                $"{stream}: there are no samples at the resolution that was asked for from {Iso(span.Range.MinTime)} to {Iso(span.Range.MaxTime)}; "
-                + $"downsampled ones, every {Duration.Format(span.ResolutionMs)}, take their place");
+            selection.Coverage.Add(
+                new ServedRange(selection.Matchers, stream, span.Range.Intersect(selection.Range), span.ResolutionMs, selection.Hints.MaxResolutionMs));
         }
     }
-
-    static string Iso(long timestamp) =>
-        DateTimeOffset.FromUnixTimeMilliseconds(timestamp).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     bool Hold(BucketBlock block)
     {
@@ -94,26 +90,6 @@ sealed class SelectionPlan(BucketStore store, SelectHints hints, IReadOnlyList<M
         }
 
         _held[block.Meta.Id] = block;
-        return true;
-    }
-
-    // Takes away the matchers on external labels; false when one of them does not match.
-    bool TryStrip(Labels external, out IReadOnlyList<Matcher> rest)
-    {
-        var left = new List<Matcher>();
-        rest = left;
-        foreach (var matcher in matchers)
-        {
-            if (!external.TryGet(Utf8Order.Bytes(matcher.Name), out var value))
-            {
-                left.Add(matcher);
-            }
-            else if (!matcher.Matches(value))
-            {
-                return false;
-            }
-        }
-
         return true;
     }
 

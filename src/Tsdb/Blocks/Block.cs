@@ -50,15 +50,14 @@ public sealed class Block : IQuerier, IDisposable
     /// <exception cref="Bytes.CorruptionException">meta.json, the index's table of contents, symbols or offset table are damaged.</exception>
     public static Block Open(string directory) => new(directory);
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<Block>(
             () =>
             {
                 ObjectDisposedException.ThrowIf(!TryTake(), this);
                 return this;
             },
-            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            _ => Select(selection).ToAsyncEnumerable(),
             _ =>
             {
                 Release();
@@ -66,15 +65,14 @@ public sealed class Block : IQuerier, IDisposable
             });
 
     /// <summary>As <see cref="SelectAsync"/>, for readers that wait for nothing else and keep the block open themselves.</summary>
-    public IEnumerable<Series> Select(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public IEnumerable<Series> Select(Selection selection)
     {
-        var count = 0;
-        foreach (var (labels, chunks, deleted) in Entries(hints, matchers, withChunks: true, cancellationToken))
+        var (hints, count) = (selection.Hints, 0);
+        foreach (var (labels, chunks, deleted) in Entries(selection, withChunks: true))
         {
             if (hints.Limit > 0 && count++ == hints.Limit)
             {
-                warnings.Add(Warnings.Truncated);
+                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -82,17 +80,16 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         ValueTask.FromResult(Held(() =>
         {
-            if (matchers.Count == 0)
+            if (selection.Matchers.Count == 0)
             {
-                return Limited(_index.LabelNames(), hints, warnings);
+                return selection.Limited(_index.LabelNames());
             }
 
             var names = new HashSet<string>();
-            foreach (var (labels, _, _) in Entries(hints, matchers, withChunks: false, cancellationToken))
+            foreach (var (labels, _, _) in Entries(selection, withChunks: false))
             {
                 foreach (var label in labels)
                 {
@@ -100,27 +97,25 @@ public sealed class Block : IQuerier, IDisposable
                 }
             }
 
-            return Limited([.. names.Order(Utf8Order.Instance)], hints, warnings);
+            return selection.Limited([.. names.Order(Utf8Order.Instance)]);
         }));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
         ValueTask.FromResult(Held(() =>
         {
-            if (matchers.Count == 0)
+            if (selection.Matchers.Count == 0)
             {
-                return Limited(_index.LabelValues(name), hints, warnings);
+                return selection.Limited(_index.LabelValues(name));
             }
 
             var values = new HashSet<string>();
-            Matcher[] all = [.. matchers, new Matcher(Model.MatchType.NotEqual, name, "")];
             var utf8 = Encoding.UTF8.GetBytes(name);
-            foreach (var (labels, _, _) in Entries(hints, all, withChunks: false, cancellationToken))
+            foreach (var (labels, _, _) in Entries(selection.With(new Matcher(Model.MatchType.NotEqual, name, "")), withChunks: false))
             {
                 values.Add(Encoding.UTF8.GetString(labels.Value(utf8)));
             }
 
-            return Limited([.. values.Order(Utf8Order.Instance)], hints, warnings);
+            return selection.Limited([.. values.Order(Utf8Order.Instance)]);
         }));
 
     /// <summary>Keeps it open until <see cref="Release"/>, disposed or not; false when it is closed already.</summary>
@@ -136,23 +131,22 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    IEnumerable<(Labels Labels, ChunkMeta[] Chunks, IReadOnlyList<TimeRange> Deleted)> Entries(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, bool withChunks, CancellationToken cancellationToken)
+    IEnumerable<(Labels Labels, ChunkMeta[] Chunks, IReadOnlyList<TimeRange> Deleted)> Entries(Selection selection, bool withChunks)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        if (!Meta.Range.Overlaps(hints.Range))
+        selection.Query.ThrowIfOver();
+        if (!Meta.Range.Overlaps(selection.Range))
         {
             yield break;
         }
 
         var reader = _index.Series();
-        for (var postings = _index.Select(matchers, cancellationToken); postings.Next();)
+        for (var postings = _index.Select(selection.Matchers, selection.CancellationToken); postings.Next();)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            selection.Query.ThrowIfOver();
             reader.Read(postings.Current, withChunks);
             var deleted = _tombstones.Of(postings.Current);
             ChunkMeta[] chunks = withChunks
-                ? [.. reader.Chunks.Where(c => c.MinTime <= hints.Range.MaxTime && c.MaxTime >= hints.Range.MinTime && !Covered(c, deleted))]
+                ? [.. reader.Chunks.Where(c => c.MinTime <= selection.Range.MaxTime && c.MaxTime >= selection.Range.MinTime && !Covered(c, deleted))]
                 : [];
             if (!withChunks || chunks.Length > 0)
             {
@@ -163,17 +157,6 @@ public sealed class Block : IQuerier, IDisposable
 
     static bool Covered(ChunkMeta chunk, IReadOnlyList<TimeRange> deleted) =>
         deleted.Any(d => d.MinTime <= chunk.MinTime && d.MaxTime >= chunk.MaxTime);
-
-    static IReadOnlyList<string> Limited(IReadOnlyList<string> sorted, SelectHints hints, Warnings warnings)
-    {
-        if (hints.Limit == 0 || sorted.Count <= hints.Limit)
-        {
-            return sorted;
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return [.. sorted.Take(hints.Limit)];
-    }
 
     T Held<T>(Func<T> read)
     {

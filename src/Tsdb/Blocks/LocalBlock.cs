@@ -116,8 +116,8 @@ public readonly record struct LocalPart(LocalBlock Block, ReadOnlyMemory<ChunkMe
 
 /// <summary>What all series of a selection out of local blocks have in common. Thread-safe; disposed when no series is read any more.</summary>
 /// <param name="range">Of the samples that are wanted.</param>
-/// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
-public sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warnings warnings) : IDisposable
+/// <param name="coverage">Notes chunks that are damaged, which are left out.</param>
+public sealed class LocalSelection(TimeRange range, Aggregate aggregate, Coverage coverage) : IDisposable
 {
     // Each thread finds the iterator that it used before, whose windows are where it goes on.
     readonly LocalSamples?[] _free = new LocalSamples?[16];
@@ -125,7 +125,7 @@ public sealed class LocalSelection(TimeRange range, Aggregate aggregate, Warning
 
     public TimeRange Range => range;
 
-    public Warnings Warnings => warnings;
+    public Coverage Coverage => coverage;
 
     /// <summary>An iterator over one of the series: one that was used before where there is one.</summary>
     /// <exception cref="ObjectDisposedException">The series is read too late: its parts may be somebody else's by now.</exception>
@@ -166,7 +166,7 @@ public sealed class LocalSeries(Labels labels, LocalPart[] parts, int firstPart,
     public override IEnumerable<Chunk>? Chunks()
     {
         var chunks = new LocalChunks(pooled: false);
-        chunks.Read(parts.AsSpan(firstPart, partCount), selection.Warnings);
+        chunks.Read(parts.AsSpan(firstPart, partCount), selection.Coverage);
         return chunks.Filled;
     }
 }
@@ -180,7 +180,7 @@ public sealed class LocalSamples(LocalSelection selection, ChunkSeriesIterator s
     public void Open(ReadOnlySpan<LocalPart> parts)
     {
         _isOpen = true;
-        _chunks.Read(parts, selection.Warnings);
+        _chunks.Read(parts, selection.Coverage);
         samples.Reset(_chunks.Filled, parts[0].Block.Directory);
     }
 
@@ -219,8 +219,8 @@ sealed class LocalChunks(bool pooled) : IDisposable
 
     public ArraySegment<Chunk> Filled => new(_chunks, 0, _count);
 
-    /// <param name="warnings">Told of chunks that are damaged, which are left out.</param>
-    public void Read(ReadOnlySpan<LocalPart> parts, Warnings warnings)
+    /// <param name="coverage">Notes chunks that are damaged, which are left out.</param>
+    public void Read(ReadOnlySpan<LocalPart> parts, Coverage coverage)
     {
         var count = 0;
         foreach (ref readonly var part in parts)
@@ -244,7 +244,7 @@ sealed class LocalChunks(bool pooled) : IDisposable
             }
             catch (CorruptionException)
             {
-                ReadOneByOne(parts[i].Block, metas, warnings);
+                ReadOneByOne(parts[i].Block, metas, coverage);
             }
         }
 
@@ -274,7 +274,7 @@ sealed class LocalChunks(bool pooled) : IDisposable
         return _windows[part];
     }
 
-    void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, Warnings warnings)
+    void ReadOneByOne(LocalBlock block, ReadOnlySpan<ChunkMeta> metas, Coverage coverage)
     {
         foreach (var meta in metas)
         {
@@ -285,7 +285,7 @@ sealed class LocalChunks(bool pooled) : IDisposable
             }
             catch (CorruptionException e)
             {
-                warnings.Add($"a chunk of block {block.Directory} is left out: {e.Message}");
+                coverage.Add(new Missing(MissingPart.Chunk, block.Directory, [], new TimeRange(meta.MinTime, meta.MaxTime), e.Message));
             }
         }
     }

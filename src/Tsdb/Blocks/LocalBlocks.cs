@@ -67,24 +67,21 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         }
     }
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<List<Block>>(
-            () => Take(hints.Range),
-            blocks => new MergeQuerier(blocks).SelectAsync(hints, matchers, warnings, cancellationToken),
+            () => Take(selection.Range),
+            blocks => new MergeQuerier(blocks).SelectAsync(selection),
             blocks =>
             {
                 LetGo(blocks);
                 return ValueTask.CompletedTask;
             });
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        AskAsync(hints.Range, blocks => blocks.LabelNamesAsync(hints, matchers, warnings, cancellationToken));
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        AskAsync(selection.Range, blocks => blocks.LabelNamesAsync(selection));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        AskAsync(hints.Range, blocks => blocks.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken));
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        AskAsync(selection.Range, blocks => blocks.LabelValuesAsync(name, selection));
 
     public void Dispose()
     {

@@ -7,32 +7,30 @@ namespace Observe.Tsdb.Head;
 
 public sealed partial class HeadBlock
 {
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<ReaderGate.Reader>(
             _readers.Enter,
-            _ => Select(hints, matchers, warnings, cancellationToken).ToAsyncEnumerable(),
+            _ => Select(selection).ToAsyncEnumerable(),
             reader =>
             {
                 reader.Dispose();
                 return ValueTask.CompletedTask;
             });
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        if (!hints.Range.Overlaps(Range))
+        if (!selection.Range.Overlaps(Range))
         {
             return ValueTask.FromResult<IReadOnlyList<string>>([]);
         }
 
-        if (matchers.Count == 0)
+        if (selection.Matchers.Count == 0)
         {
-            return ValueTask.FromResult(Limited(Series.Postings.LabelNames(), hints.Limit, warnings));
+            return ValueTask.FromResult(selection.Limited(Series.Postings.LabelNames()));
         }
 
         var names = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var labels in MatchingLabels(matchers, cancellationToken))
+        foreach (var labels in MatchingLabels(selection))
         {
             foreach (var label in labels)
             {
@@ -40,25 +38,24 @@ public sealed partial class HeadBlock
             }
         }
 
-        return ValueTask.FromResult(Sorted(names, hints.Limit, warnings));
+        return ValueTask.FromResult(selection.Limited([.. names.Order(Utf8Order.Instance)]));
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
-        if (!hints.Range.Overlaps(Range))
+        if (!selection.Range.Overlaps(Range))
         {
             return ValueTask.FromResult<IReadOnlyList<string>>([]);
         }
 
-        if (matchers.Count == 0)
+        if (selection.Matchers.Count == 0)
         {
-            return ValueTask.FromResult(Limited(Series.Postings.LabelValues(name), hints.Limit, warnings));
+            return ValueTask.FromResult(selection.Limited(Series.Postings.LabelValues(name)));
         }
 
         var utf8 = Encoding.UTF8.GetBytes(name);
         var values = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var labels in MatchingLabels(matchers, cancellationToken))
+        foreach (var labels in MatchingLabels(selection))
         {
             if (labels.TryGet(utf8, out var value))
             {
@@ -66,32 +63,14 @@ public sealed partial class HeadBlock
             }
         }
 
-        return ValueTask.FromResult(Sorted(values, hints.Limit, warnings));
+        return ValueTask.FromResult(selection.Limited([.. values.Order(Utf8Order.Instance)]));
     }
 
-    static IReadOnlyList<string> Sorted(HashSet<string> names, int limit, Warnings warnings)
+    IEnumerable<Labels> MatchingLabels(Selection selection)
     {
-        var sorted = names.ToArray();
-        Array.Sort(sorted, Utf8Order.Instance);
-        return Limited(sorted, limit, warnings);
-    }
-
-    static IReadOnlyList<string> Limited(IReadOnlyList<string> names, int limit, Warnings warnings)
-    {
-        if (limit <= 0 || names.Count <= limit)
+        foreach (var reference in Series.Postings.Select(selection.Matchers, selection.CancellationToken).ToArray())
         {
-            return names;
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return [.. names.Take(limit)];
-    }
-
-    IEnumerable<Labels> MatchingLabels(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
-    {
-        foreach (var reference in Series.Postings.Select(matchers, cancellationToken).ToArray())
-        {
-            cancellationToken.ThrowIfCancellationRequested();
+            selection.Query.ThrowIfOver();
             if (Series.TryGetLabels(reference, out var labels))
             {
                 yield return labels;
@@ -99,10 +78,11 @@ public sealed partial class HeadBlock
         }
     }
 
-    List<HeadSeries> Select(SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    List<HeadSeries> Select(Selection selection)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        var references = Series.Postings.Select(matchers, cancellationToken).Rest().Span;
+        selection.Query.ThrowIfOver();
+        var hints = selection.Hints;
+        var references = Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span;
         var seen = new List<(uint Ref, int Slot, long MaxTime)>(references.Length);
         TimeRange range;
 
@@ -134,7 +114,7 @@ public sealed partial class HeadBlock
         var selected = new List<HeadSeries>(seen.Count);
         foreach (var (reference, slot, maxTime) in seen)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            selection.Query.ThrowIfOver();
             if (Series.TryGetLabels(reference, out var labels))
             {
                 selected.Add(new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
@@ -145,7 +125,7 @@ public sealed partial class HeadBlock
         if (hints.Limit > 0 && selected.Count > hints.Limit)
         {
             selected.RemoveRange(hints.Limit, selected.Count - hints.Limit);
-            warnings.Add(Warnings.Truncated);
+            selection.Coverage.Truncate();
         }
 
         return selected;

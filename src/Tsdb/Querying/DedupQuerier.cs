@@ -11,16 +11,15 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
 {
     static readonly HashSet<string> s_counterFunctions = ["rate", "irate", "increase", "resets", "xrate", "xincrease"];
 
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         replicaLabels.Count == 0
-            ? source.SelectAsync(hints, matchers, warnings, cancellationToken)
+            ? source.SelectAsync(selection)
             : new HeldSelection<IAsyncEnumerator<Series>>(
-                () => source.SelectAsync(hints with { Limit = 0 }, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
-                all => JoinAsync(all, hints, warnings),
+                () => source.SelectAsync(selection.With(selection.Hints with { Limit = 0 })).GetAsyncEnumerator(),
+                all => JoinAsync(all, selection),
                 all => all.DisposeAsync());
 
-    async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, SelectHints hints, Warnings warnings)
+    async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
         // Without a label series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
@@ -41,12 +40,12 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
 
         // Replicas stay in the order of their labels, whichever source was quicker.
         var ordered = !isChanged || IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
-        var count = 0;
+        var (hints, count) = (selection.Hints, 0);
         for (var i = 0; i < ordered.Count; count++)
         {
             if (hints.Limit > 0 && count == hints.Limit)
             {
-                warnings.Add(Warnings.Truncated);
+                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -61,16 +60,13 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         }
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        var names = await source.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+        var names = await source.LabelNamesAsync(selection);
         return replicaLabels.Count == 0 ? names : [.. names.Where(n => !replicaLabels.Contains(n))];
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        source.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => source.LabelValuesAsync(name, selection);
 
     static bool IsOrdered(List<Series> series)
     {

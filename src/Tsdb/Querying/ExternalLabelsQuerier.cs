@@ -10,16 +10,15 @@ namespace Observe.Tsdb.Querying;
 /// <param name="external">Asked for each call, since a reload may change them.</param>
 public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external) : IQuerier
 {
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
         var labels = external();
-        return Inner(matchers, labels) is { } rest
+        return selection.Answer(labels) is { } rest
             ? new HeldSelection<(IAsyncEnumerator<Series> All, LabelsWriter Merged)>(
                 () => (
-                    inner.SelectAsync(hints with { Limit = 0, ReplicaLabels = [] }, rest, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken),
+                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] })).GetAsyncEnumerator(),
                     new LabelsWriter(labels)),
-                held => LabelAsync(held.All, held.Merged, hints, warnings),
+                held => LabelAsync(held.All, held.Merged, selection),
                 held =>
                 {
                     held.Merged.Dispose();
@@ -28,7 +27,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
             : AsyncEnumerable.Empty<Series>();
     }
 
-    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, LabelsWriter merged, SelectHints hints, Warnings warnings)
+    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, LabelsWriter merged, Selection selection)
     {
         // With labels put between its own a series may sort elsewhere, so that all are gathered.
         var gathered = new List<Series>();
@@ -42,9 +41,9 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         var count = 0;
         for (var i = 0; i < gathered.Count; count++)
         {
-            if (hints.Limit > 0 && count == hints.Limit)
+            if (selection.Hints.Limit > 0 && count == selection.Hints.Limit)
             {
-                warnings.Add(Warnings.Truncated);
+                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -59,66 +58,34 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         }
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
         var labels = external();
-        if (Inner(matchers, labels) is not { } rest)
+        if (selection.Answer(labels) is not { } rest)
         {
             return [];
         }
 
-        var names = await inner.LabelNamesAsync(hints with { Limit = 0 }, rest, warnings, cancellationToken);
-        return names.Count == 0 ? names : Limited(names.Union(labels.ToDictionary().Keys).Order(Utf8Order.Instance), hints.Limit, warnings);
+        var names = await inner.LabelNamesAsync(rest.With(rest.Hints with { Limit = 0 }));
+        return names.Count == 0 ? names : selection.Limited([.. names.Union(labels.ToDictionary().Keys).Order(Utf8Order.Instance)]);
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
         var labels = external();
-        if (Inner(matchers, labels) is not { } rest)
+        if (selection.Answer(labels) is not { } rest)
         {
             return [];
         }
 
         if (!labels.Has(name))
         {
-            return await inner.LabelValuesAsync(name, hints, rest, warnings, cancellationToken);
+            return await inner.LabelValuesAsync(name, rest);
         }
 
-        var any = await inner.LabelNamesAsync(hints with { Limit = 1 }, rest, new Warnings(), cancellationToken);
+        // Whether there is any is a question of its own, whose limit says nothing about the answer.
+        var any = await inner.LabelNamesAsync(rest.With(rest.Query.Derive(new Coverage())).With(rest.Hints with { Limit = 1 }));
         return any.Count == 0 ? [] : [labels.Get(name)];
-    }
-
-    /// <summary>The matchers that are left for the series; null when the external labels do not match.</summary>
-    static List<Matcher>? Inner(IReadOnlyList<Matcher> matchers, Labels labels)
-    {
-        var rest = new List<Matcher>(matchers.Count);
-        foreach (var matcher in matchers)
-        {
-            if (!labels.Has(matcher.Name))
-            {
-                rest.Add(matcher);
-            }
-            else if (!matcher.Matches(labels))
-            {
-                return null;
-            }
-        }
-
-        return rest;
-    }
-
-    static List<string> Limited(IEnumerable<string> names, int limit, Warnings warnings)
-    {
-        var all = names.ToList();
-        if (limit == 0 || all.Count <= limit)
-        {
-            return all;
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return all[..limit];
     }
 
     sealed class LabelledSeries(Labels labels, Series series) : Series(labels)

@@ -10,23 +10,32 @@ namespace Observe.Tsdb.Querying;
 /// <remarks>An error of one querier is an error of the merge: who can do without one wraps it.</remarks>
 public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 {
-    public IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        queriers.Count == 1 ? queriers[0].SelectAsync(hints, matchers, warnings, cancellationToken) : new HeldSelection<SeriesSources>(
-            () => new SeriesSources(
-                [.. queriers.Select(q => q.SelectAsync(hints with { ReplicaLabels = [] }, matchers, warnings, cancellationToken).GetAsyncEnumerator(cancellationToken))]),
-            sources => MergeAsync(sources, hints, warnings),
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
+        queriers.Count == 1 ? queriers[0].SelectAsync(selection) : new HeldSelection<SeriesSources>(
+            () =>
+            {
+                // A series may be in several of them, so that each has to be whole.
+                var whole = selection.With(selection.Hints with { ReplicaLabels = [] });
+                return new SeriesSources([.. queriers.Select(querier => querier.SelectAsync(whole).GetAsyncEnumerator())]);
+            },
+            sources => MergeAsync(sources, selection),
             sources => sources.DisposeAsync());
 
-    static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, SelectHints hints, Warnings warnings)
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        Union(await Task.WhenAll(queriers.Select(querier => querier.LabelNamesAsync(selection).AsTask())), selection);
+
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        Union(await Task.WhenAll(queriers.Select(querier => querier.LabelValuesAsync(name, selection).AsTask())), selection);
+
+    static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, Selection selection)
     {
         await sources.StartAsync();
-        var equal = new List<Series>();
+        var (equal, limit) = (new List<Series>(), selection.Hints.Limit);
         for (var count = 0; await sources.NextAsync(equal); count++)
         {
-            if (hints.Limit > 0 && count == hints.Limit)
+            if (limit > 0 && count == limit)
             {
-                warnings.Add(Warnings.Truncated);
+                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -34,28 +43,8 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
         }
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Union(
-            await Task.WhenAll(queriers.Select(q => q.LabelNamesAsync(hints, matchers, warnings, cancellationToken).AsTask())), hints, warnings);
-
-    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-        Union(
-            await Task.WhenAll(queriers.Select(q => q.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken).AsTask())),
-            hints, warnings);
-
-    static List<string> Union(IReadOnlyList<string>[] lists, SelectHints hints, Warnings warnings)
-    {
-        var union = lists.SelectMany(l => l).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance).ToList();
-        if (hints.Limit == 0 || union.Count <= hints.Limit)
-        {
-            return union;
-        }
-
-        warnings.Add(Warnings.Truncated);
-        return union[..hints.Limit];
-    }
+    static IReadOnlyList<string> Union(IReadOnlyList<string>[] lists, Selection selection) => selection.Limited(
+        lists.Length == 1 ? lists[0] : [.. lists.SelectMany(list => list).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
 }
 
 /// <summary>Sorted series of several sources, taken in order. Sources stay open until this is disposed, so that all series stay readable.</summary>

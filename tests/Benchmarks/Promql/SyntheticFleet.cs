@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
@@ -30,24 +29,21 @@ public sealed class SyntheticFleet : IQuerier
         Array.Sort(_series, static (a, b) => a.Labels.CompareTo(b.Labels));
     }
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
         await Task.CompletedTask;
         foreach (var (labels, chunks) in _series)
         {
-            if (Matcher.All(matchers, labels))
+            if (Matcher.All(selection.Matchers, labels))
             {
-                yield return new ChunkSeries(labels, chunks, hints);
+                yield return new ChunkSeries(labels, chunks, selection.Hints);
             }
         }
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new NotSupportedException();
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
         throw new NotSupportedException();
 
     static List<Chunk> Encode(Random random, int samples, long jitter)

@@ -80,7 +80,7 @@ sealed class LoopBench : IAsyncDisposable
     {
         var lines = new List<string>();
         var matchers = new[] { new Matcher(MatchType.Equal, "__name__", metric) };
-        await foreach (var series in Head.SelectAsync(new SelectHints { Range = TimeRange.All }, matchers, new Warnings(), CancellationToken.None))
+        await foreach (var series in Head.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, matchers)))
         {
             var line = new StringBuilder(series.Labels.Without("__name__", "job", "instance").ToString());
             using var samples = series.Samples();

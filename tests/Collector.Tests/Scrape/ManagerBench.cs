@@ -47,7 +47,7 @@ sealed class ManagerBench : IAsyncDisposable
     {
         var found = new List<(Labels, List<(long, double)>)>();
         var matchers = equal.Select(m => new Matcher(MatchType.Equal, m.Name, m.Value)).ToList();
-        await foreach (var series in Head.SelectAsync(new SelectHints { Range = TimeRange.All }, matchers, new Warnings(), CancellationToken.None))
+        await foreach (var series in Head.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, matchers)))
         {
             var samples = new List<(long, double)>();
             using var iterator = series.Samples();

@@ -108,7 +108,7 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
         var whole = new FanoutOptions { PartialResponse = false };
         Assert.Contains("cluster \"prod\" is missing", (await Assert.ThrowsAsync<PartialResponseException>(() => Ask(set, whole))).Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<PartialResponseException>(async () =>
-            await new FanoutQuerier(set, whole).LabelNamesAsync(s_hour, s_up, new Warnings(), default));
+            await new FanoutQuerier(set, whole).LabelNamesAsync(new QueryContext().Select(s_hour, s_up)));
         await set.RefreshAsync(default);
         await set.RefreshAsync(default);
         await Assert.ThrowsAsync<PartialResponseException>(() => Ask(set, whole));
@@ -170,11 +170,11 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
     {
         var set = await Stores(await Serve("dev"), await Serve("prod", "a"));
         var querier = new FanoutQuerier(set, new FanoutOptions());
-        Assert.Equal(["__name__", "cluster", "replica"], await querier.LabelNamesAsync(s_hour, s_up, new Warnings(), default));
-        Assert.Equal(["dev", "prod"], await querier.LabelValuesAsync("cluster", s_hour, s_up, new Warnings(), default));
-        var warnings = new Warnings();
-        Assert.Equal(["dev"], await querier.LabelValuesAsync("cluster", s_hour with { Limit = 1 }, s_up, warnings, default));
-        Assert.Equal([Warnings.Truncated], warnings.All());
+        Assert.Equal(["__name__", "cluster", "replica"], await querier.LabelNamesAsync(new QueryContext().Select(s_hour, s_up)));
+        Assert.Equal(["dev", "prod"], await querier.LabelValuesAsync("cluster", new QueryContext().Select(s_hour, s_up)));
+        var query = new QueryContext();
+        Assert.Equal(["dev"], await querier.LabelValuesAsync("cluster", query.Select(s_hour with { Limit = 1 }, s_up)));
+        Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
     }
 
     static TestSeries Series(string cluster, string? replica = null) => new(
@@ -201,23 +201,21 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
     static async Task<(List<string> Labels, IReadOnlyList<string> Warnings)> Ask(
         StoreSet set, FanoutOptions options, SelectHints? hints = null, params Matcher[] more)
     {
-        var (labels, warnings) = (new List<string>(), new Warnings());
-        await foreach (var series in new FanoutQuerier(set, options).SelectAsync(hints ?? s_hour, [.. s_up, .. more], warnings, default))
+        var (labels, query) = (new List<string>(), new QueryContext());
+        await foreach (var series in new FanoutQuerier(set, options).SelectAsync(query.Select(hints ?? s_hour, [.. s_up, .. more])))
         {
             labels.Add(series.Labels.ToString());
         }
 
-        return (labels, warnings.All());
+        return (labels, query.Coverage.Warnings());
     }
 
     /// <summary>Gives some series, then fails.</summary>
     sealed class FailingQuerier(Func<Exception> failure, params TestSeries[] before) : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
-            await foreach (var series in new MemoryQuerier(before).SelectAsync(hints, matchers, warnings, cancellationToken))
+            await foreach (var series in new MemoryQuerier(before).SelectAsync(selection))
             {
                 yield return series;
             }
@@ -225,10 +223,8 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
             throw failure();
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw failure();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw failure();
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw failure();
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => throw failure();
     }
 }

@@ -339,12 +339,10 @@ public sealed class PrometheusApiTests
 
     sealed class BrokenQuerier : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
             await Task.Yield();
-            if (cancellationToken.CanBeCanceled)
+            if (selection.CancellationToken.CanBeCanceled)
             {
                 throw new IOException("disk on fire");
             }
@@ -352,11 +350,9 @@ public sealed class PrometheusApiTests
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException("disk on fire");
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new IOException("disk on fire");
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new IOException("disk on fire");
     }
 
@@ -367,20 +363,17 @@ public sealed class PrometheusApiTests
 
         public SelectHints? Hints { get; private set; }
 
-        public IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+        public IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
-            Hints = hints;
-            return _empty.SelectAsync(hints, matchers, warnings, cancellationToken);
+            Hints = selection.Hints;
+            return _empty.SelectAsync(selection);
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            _empty.LabelNamesAsync(hints, matchers, warnings, cancellationToken);
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+            _empty.LabelNamesAsync(selection);
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
-            _empty.LabelValuesAsync(name, hints, matchers, warnings, cancellationToken);
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+            _empty.LabelValuesAsync(name, selection);
     }
 
     sealed class ListLogger : ILoggerFactory, ILogger

@@ -76,7 +76,7 @@ public sealed class RemoteSeriesTests
         WireLabels.AddTo(frame.Labels, Labels.Of(("__name__", name)));
         var hints = new SelectHints { Range = TimeRange.All };
         var source = new MemoryQuerier([new TestSeries(Labels.Of(("__name__", name)), [.. samples.Select(i => ((long)i * 1_000, (double)i))])]);
-        var series = source.SelectAsync(hints, [], new Warnings(), default).ToBlockingEnumerable().Single();
+        var series = source.SelectAsync(new QueryContext().Select(hints, [])).ToBlockingEnumerable().Single();
         frame.Chunks.AddRange(WireChunks.Of(series, [Aggr.Raw]));
         return frame;
     }

@@ -93,7 +93,7 @@ public sealed class StoreApiBlocksTests
     {
         var all = new List<(Labels, List<(long, ulong)>)>();
         var batch = new SampleBatch();
-        await foreach (var series in querier.SelectAsync(hints, [new Matcher(MatchType.NotEqual, "__name__", "")], new Warnings(), default))
+        await foreach (var series in querier.SelectAsync(new QueryContext().Select(hints, [new Matcher(MatchType.NotEqual, "__name__", "")])))
         {
             var samples = new List<(long, ulong)>();
             using var iterator = series.Samples();
@@ -111,7 +111,7 @@ public sealed class StoreApiBlocksTests
     static async Task<List<string>> Chunks(IQuerier querier, SelectHints hints)
     {
         var all = new List<string>();
-        await foreach (var series in querier.SelectAsync(hints, [new Matcher(MatchType.NotEqual, "__name__", "")], new Warnings(), default))
+        await foreach (var series in querier.SelectAsync(new QueryContext().Select(hints, [new Matcher(MatchType.NotEqual, "__name__", "")])))
         {
             all.AddRange(series.Chunks()!.Select(c => $"{series.Labels} {c.MinTime} {c.MaxTime} {c.Encoding} {Convert.ToHexString(c.Data.Span)}"));
         }

@@ -60,11 +60,11 @@ public sealed class StoreApiTests
     [Fact]
     public async Task Warnings_come_with_the_series_and_a_limit_of_the_store_stays_a_limit()
     {
-        var warned = new FailingQuerier(warnings => warnings.Add("cluster x is missing"));
+        var warned = new FailingQuerier(coverage => coverage.AddWarning("cluster x is missing"));
         await using var served = await ServedQuerier.StartAsync(warned, new StoreDescription("store", [], TimeRange.All));
-        var warnings = new Warnings();
-        Assert.Empty(await LabelsOf(served, s_all, warnings));
-        Assert.Equal(["cluster x is missing"], warnings.All());
+        var query = new QueryContext();
+        Assert.Empty(await LabelsOf(served, s_all, query));
+        Assert.Equal(["cluster x is missing"], query.Coverage.Warnings());
 
         var limited = new FailingQuerier(_ => throw new LimitException("too many series (--store.limits.request-series)"));
         await using var refusing = await ServedQuerier.StartAsync(limited, new StoreDescription("store", [], TimeRange.All));
@@ -75,7 +75,7 @@ public sealed class StoreApiTests
     [Fact]
     public async Task A_peer_that_wants_no_partial_answer_gets_an_error()
     {
-        var warned = new FailingQuerier(warnings => warnings.Add("cluster x is missing"));
+        var warned = new FailingQuerier(coverage => coverage.AddWarning("cluster x is missing"));
         await using var served = await ServedQuerier.StartAsync(warned, new StoreDescription("store", [], TimeRange.All));
         using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
         var store = new Observe.Store.Api.Wire.Store.StoreClient(channel);
@@ -182,10 +182,10 @@ public sealed class StoreApiTests
         Assert.Equal([odd.Without("__name__")], (await served.Client.DescribeAsync(default)).LabelSets);
     }
 
-    static async Task<List<Labels>> LabelsOf(ServedQuerier served, SelectHints hints, Warnings? warnings = null)
+    static async Task<List<Labels>> LabelsOf(ServedQuerier served, SelectHints hints, QueryContext? query = null)
     {
         var all = new List<Labels>();
-        await foreach (var series in served.SelectAsync(hints, s_everything, warnings ?? new Warnings(), default))
+        await foreach (var series in served.SelectAsync((query ?? new QueryContext()).Select(hints, s_everything)))
         {
             all.Add(series.Labels.Copy());
         }
@@ -194,40 +194,32 @@ public sealed class StoreApiTests
     }
 
     /// <summary>A source that does something else than answer.</summary>
-    sealed class FailingQuerier(Action<Warnings> act) : IQuerier
+    sealed class FailingQuerier(Action<Coverage> act) : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
             await Task.Yield();
-            act(warnings);
+            act(selection.Coverage);
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new IOException();
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new IOException();
     }
 
     sealed class SilentQuerier : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
-            await new TaskCompletionSource().Task.WaitAsync(cancellationToken);
+            await new TaskCompletionSource().Task.WaitAsync(selection.CancellationToken);
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new IOException();
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new IOException();
     }
 }

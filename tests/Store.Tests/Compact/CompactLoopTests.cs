@@ -348,7 +348,7 @@ public sealed class CompactLoopTests : IAsyncDisposable
             var directory = Path.Combine(_folder, "read", id.ToString());
             Assert.Empty(BlockVerifier.Verify(directory, decode: true, default));
             using var block = Block.Open(directory);
-            foreach (var series in block.Select(new SelectHints { Range = TimeRange.All, Aggregate = aggregate }, [], new Warnings(), default))
+            foreach (var series in block.Select(new QueryContext().Select(new SelectHints { Range = TimeRange.All, Aggregate = aggregate }, [])))
             {
                 if (!read.TryGetValue(series.Labels.ToString(), out var samples))
                 {

@@ -154,7 +154,7 @@ public sealed class DownsamplerTests : IDisposable
         }
     }
 
-    static IEnumerable<Series> All(Block block) => block.Select(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default);
+    static IEnumerable<Series> All(Block block) => block.Select(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, []));
 
     static string Text(Chunk chunk, Aggregate aggregate) => string.Join(
         ' ', Samples.Floats(ChunkIterators.Open(chunk, aggregate, "test", 0)).Select(s => $"{s.Timestamp}:{s.Value}"));

@@ -57,10 +57,10 @@ sealed class StoreFixture(bool local = false) : IAsyncDisposable
     }
 
     public static async Task<List<(Labels Labels, List<(long Time, double Value)> Samples)>> ReadAsync(
-        IQuerier store, SelectHints? hints = null, Warnings? warnings = null, params Matcher[] matchers)
+        IQuerier store, SelectHints? hints = null, QueryContext? query = null, params Matcher[] matchers)
     {
         var read = new List<(Labels, List<(long, double)>)>();
-        await foreach (var series in store.SelectAsync(hints ?? new SelectHints { Range = TimeRange.All }, matchers, warnings ?? new Warnings(), default))
+        await foreach (var series in store.SelectAsync((query ?? new QueryContext()).Select(hints ?? new SelectHints { Range = TimeRange.All }, matchers)))
         {
             read.Add((series.Labels.Copy(), TestBlocks.Floats(series)));
         }
@@ -212,15 +212,15 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
                     _fixture.Bucket, new BucketStoreOptions { Directory = Path.Combine(_fixture.Folder, "cache"), Time = TimeProvider.System, CacheBytes = 0 },
                     new BucketStoreMetrics(Metrics.NewCustomRegistry()), NullLogger.Instance);
                 await store.SyncAsync(default);
-                var warnings = new Warnings();
-                var read = await StoreFixture.ReadAsync(store, null, warnings);
-                if (warnings.IsEmpty)
+                var query = new QueryContext();
+                var read = await StoreFixture.ReadAsync(store, null, query);
+                if (query.Coverage.IsEmpty)
                 {
                     Assert.Equal(series.Select(s => s.Samples), read.Select(s => s.Samples.ToArray()));
                 }
                 else
                 {
-                    Assert.Contains(meta.Id.ToString(), Assert.Single(warnings.All()), StringComparison.Ordinal);
+                    Assert.Contains(meta.Id.ToString(), Assert.Single(query.Coverage.Warnings()), StringComparison.Ordinal);
                     // What is left is right.
                     Assert.All(read.SelectMany(s => s.Samples), sample => Assert.Equal(sample.Time / 1_000.0, sample.Value));
                 }
@@ -240,10 +240,10 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
         await _fixture.Bucket.PutBytesAsync(key, bytes, PutCondition.None, default);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var warnings = new Warnings();
-        var samples = Assert.Single(await StoreFixture.ReadAsync(store, null, warnings)).Samples;
+        var query = new QueryContext();
+        var samples = Assert.Single(await StoreFixture.ReadAsync(store, null, query)).Samples;
         Assert.Equal(Enumerable.Range(120, 240), samples.Select(s => (int)s.Value));
-        Assert.Contains("000001 at 8: checksum", Assert.Single(warnings.All()), StringComparison.Ordinal);
+        Assert.Contains("000001 at 8: checksum", Assert.Single(query.Coverage.Warnings()), StringComparison.Ordinal);
     }
 
     /// <summary>A compactor replaces two blocks by one, and deletes them, at any moment of a query.</summary>
@@ -277,10 +277,10 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
 
                 return null;
             };
-            var warnings = new Warnings();
-            var read = await StoreFixture.ReadAsync(store, null, warnings);
+            var query = new QueryContext();
+            var read = await StoreFixture.ReadAsync(store, null, query);
             fixture.Bucket.Fault = null;
-            Assert.Empty(warnings.All());
+            Assert.Empty(query.Coverage.Warnings());
             Assert.Equal(whole.Select(s => s.Samples), read.Select(s => s.Samples.ToArray()));
             if (!done)
             {
@@ -298,9 +298,9 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
         await _fixture.Blocks.DeleteAsync(meta.Id, default);
-        var warnings = new Warnings();
-        Assert.Equal(10, Assert.Single(await StoreFixture.ReadAsync(store, null, warnings)).Samples.Count);
-        Assert.Contains($"{meta.Id} vanished", Assert.Single(warnings.All()), StringComparison.Ordinal);
+        var query = new QueryContext();
+        Assert.Equal(10, Assert.Single(await StoreFixture.ReadAsync(store, null, query)).Samples.Count);
+        Assert.Contains($"{meta.Id} vanished", Assert.Single(query.Coverage.Warnings()), StringComparison.Ordinal);
         Assert.Equal([TestBlocks.Id(2)], store.Blocks().Select(b => b.Id));
     }
 
@@ -360,7 +360,7 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
         await again.SyncAsync(default);
         Assert.Equal(["Get deletion-mark.json", "List "], requests.Order());
         requests.Clear();
-        await again.LabelNamesAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default);
+        await again.LabelNamesAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, []));
         Assert.Empty(requests);
     }
 }

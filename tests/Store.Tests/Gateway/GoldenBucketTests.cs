@@ -51,10 +51,10 @@ public sealed class GoldenBucketTests : IAsyncDisposable
         foreach (var aggregate in Enum.GetValues<Aggregate>())
         {
             var hints = new SelectHints { Range = TimeRange.All, MaxResolutionMs = maxResolution, Aggregate = aggregate };
-            var warnings = new Warnings();
-            var served = await StoreFixture.ReadAsync(store, hints, warnings);
+            var query = new QueryContext();
+            var served = await StoreFixture.ReadAsync(store, hints, query);
             var local = TestBlocks.Read(block, hints);
-            Assert.True(warnings.IsEmpty);
+            Assert.True(query.Coverage.IsEmpty);
             Assert.Equal(local.Select(s => new LabelsBuilder(s.Labels).Set("cluster", "golden").Set("replica", "a").Build()).Order(), served.Select(s => s.Labels));
             foreach (var (labels, samples) in served)
             {
@@ -73,13 +73,13 @@ public sealed class GoldenBucketTests : IAsyncDisposable
 
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var warnings = new Warnings();
+        var query = new QueryContext();
         var range = new TimeRange(1757548800000, 1757548800000 + 86_400_000);
-        var read = await StoreFixture.ReadAsync(store, new SelectHints { Range = range }, warnings, new Matcher(Tsdb.Model.MatchType.Equal, "__name__", "up"));
+        var read = await StoreFixture.ReadAsync(store, new SelectHints { Range = range }, query, new Matcher(Tsdb.Model.MatchType.Equal, "__name__", "up"));
         Assert.Equal(4, read.Count);
         Assert.All(read, series => Assert.InRange(series.Samples.Count, 280, 289));
-        Assert.Empty(warnings.All());
-        Assert.Contains("every 5m", Assert.Single(warnings.Infos()), StringComparison.Ordinal);
+        Assert.Empty(query.Coverage.Warnings());
+        Assert.Contains("every 5m", Assert.Single(query.Coverage.Infos()), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -96,12 +96,12 @@ public sealed class GoldenBucketTests : IAsyncDisposable
         Matcher golden = new(Tsdb.Model.MatchType.Equal, "cluster", "golden"), other = new(Tsdb.Model.MatchType.NotEqual, "cluster", "golden");
         foreach (var matchers in new Matcher[][] { [], [golden] })
         {
-            Assert.Equal(["__name__", "cluster", "instance", "job", "replica"], await store.LabelNamesAsync(hints, matchers, new Warnings(), default));
-            Assert.Equal(["golden"], await store.LabelValuesAsync("cluster", hints, matchers, new Warnings(), default));
-            Assert.Equal(["jobs_total", "temp", "up"], await store.LabelValuesAsync("__name__", hints, matchers, new Warnings(), default));
+            Assert.Equal(["__name__", "cluster", "instance", "job", "replica"], await store.LabelNamesAsync(new QueryContext().Select(hints, matchers)));
+            Assert.Equal(["golden"], await store.LabelValuesAsync("cluster", new QueryContext().Select(hints, matchers)));
+            Assert.Equal(["jobs_total", "temp", "up"], await store.LabelValuesAsync("__name__", new QueryContext().Select(hints, matchers)));
         }
 
-        Assert.Empty(await store.LabelNamesAsync(hints, [other], new Warnings(), default));
+        Assert.Empty(await store.LabelNamesAsync(new QueryContext().Select(hints, [other])));
         Assert.Empty(await StoreFixture.ReadAsync(store, hints, null, other));
     }
 
@@ -120,8 +120,8 @@ public sealed class GoldenBucketTests : IAsyncDisposable
 
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var warnings = new Warnings();
-        Assert.Equal(480, (await StoreFixture.ReadAsync(store, null, warnings)).Sum(s => s.Samples.Count));
-        Assert.True(warnings.IsEmpty);
+        var query = new QueryContext();
+        Assert.Equal(480, (await StoreFixture.ReadAsync(store, null, query)).Sum(s => s.Samples.Count));
+        Assert.True(query.Coverage.IsEmpty);
     }
 }

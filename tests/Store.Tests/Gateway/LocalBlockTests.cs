@@ -20,7 +20,7 @@ public sealed class LocalBlockTests : IAsyncDisposable
         await _fixture.AddAsync(1, [("cluster", "dev")], Rising("a", 300));
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var all = store.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
+        var all = store.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).GetAsyncEnumerator();
         var held = new List<Series>();
         while (await all.MoveNextAsync())
         {
@@ -45,10 +45,10 @@ public sealed class LocalBlockTests : IAsyncDisposable
         await File.WriteAllBytesAsync(segment, bytes);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var warnings = new Warnings();
-        var read = await StoreFixture.ReadAsync(store, warnings: warnings);
+        var query = new QueryContext();
+        var read = await StoreFixture.ReadAsync(store, query: query);
         Assert.Equal([180, 300], read.Select(series => series.Samples.Count).Order());
-        Assert.Contains("checksum mismatch", Assert.Single(warnings.All()), StringComparison.Ordinal);
+        Assert.Contains("checksum mismatch", Assert.Single(query.Coverage.Warnings()), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -61,8 +61,8 @@ public sealed class LocalBlockTests : IAsyncDisposable
         await File.WriteAllBytesAsync(segment, bytes);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        var refusing = new Warnings(warning => throw new InvalidOperationException(warning));
-        await Assert.ThrowsAsync<InvalidOperationException>(() => StoreFixture.ReadAsync(store, warnings: refusing));
+        var refusing = new QueryContext().Refusing(missing => new InvalidOperationException(missing));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => StoreFixture.ReadAsync(store, query: refusing));
     }
 
     [Theory]
@@ -75,9 +75,9 @@ public sealed class LocalBlockTests : IAsyncDisposable
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
         File.Delete(Path.Combine(_fixture.LocalFolder, TestBlocks.Id(1).ToString(), gone));
-        var warnings = new Warnings();
-        Assert.Single(await StoreFixture.ReadAsync(store, warnings: warnings));
-        Assert.Contains($"{TestBlocks.Id(1)} vanished", Assert.Single(warnings.All()), StringComparison.Ordinal);
+        var query = new QueryContext();
+        Assert.Single(await StoreFixture.ReadAsync(store, query: query));
+        Assert.Contains($"{TestBlocks.Id(1)} vanished", Assert.Single(query.Coverage.Warnings()), StringComparison.Ordinal);
     }
 
     static TestSeries Rising(string name, int samples) =>

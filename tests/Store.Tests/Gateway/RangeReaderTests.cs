@@ -35,7 +35,7 @@ public class RangeReaderTests
                 var reader = new RangeReader(bucket, new PageCache(2 << 20, s_metrics), 4, s_metrics);
                 foreach (var query in queries)
                 {
-                    using var budget = new ByteBudget(new BytePool(long.MaxValue), 0, s_metrics);
+                    using var budget = new ByteBudget(new Budget(), 0, new QueryContext(), s_metrics);
                     var ranges = query.Select(q => new ByteRange(q.Item1, q.Item1 + q.Item2)).OrderBy(r => r.Start).ToList();
                     using var bytes = reader.ReadAsync(s_block, 1, Size, ranges, budget, default).GetAwaiter().GetResult();
                     foreach (var range in ranges)
@@ -59,7 +59,7 @@ public class RangeReaderTests
             Interlocked.Increment(ref requests);
             return null;
         };
-        using var budget = new ByteBudget(new BytePool(long.MaxValue), 0, s_metrics);
+        using var budget = new ByteBudget(new Budget(), 0, new QueryContext(), s_metrics);
         var reader = new RangeReader(bucket, new PageCache(0, s_metrics), 4, s_metrics);
         async Task<int> RequestsAsync(params long[] starts)
         {
@@ -79,7 +79,7 @@ public class RangeReaderTests
     public async Task A_file_that_is_shorter_than_its_meta_says_is_corrupt()
     {
         var (bucket, _) = await BucketAsync(1_000);
-        using var budget = new ByteBudget(new BytePool(long.MaxValue), 0, s_metrics);
+        using var budget = new ByteBudget(new Budget(), 0, new QueryContext(), s_metrics);
         var reader = new RangeReader(bucket, new PageCache(0, s_metrics), 4, s_metrics);
         var error = await Assert.ThrowsAsync<CorruptionException>(() => reader.ReadAsync(s_block, 1, 2_000, [new(900, 1_100)], budget, default));
         Assert.Contains("chunks/000001 at 1000", error.Message, StringComparison.Ordinal);
@@ -104,8 +104,8 @@ public class RangeReaderTests
     [Fact]
     public void A_budget_gives_back_what_it_took()
     {
-        var pool = new BytePool(100);
-        using (var budget = new ByteBudget(pool, 50, s_metrics))
+        var pool = new Budget(100);
+        using (var budget = new ByteBudget(pool, 50, new QueryContext(), s_metrics))
         {
             budget.TakeMemory(60);
             Assert.Throws<LimitException>(() => budget.TakeMemory(50));
@@ -115,7 +115,7 @@ public class RangeReaderTests
             Assert.Throws<LimitException>(() => budget.TakeFetch(1));
         }
 
-        Assert.True(pool.TryTake(100));
-        Assert.False(pool.TryTake(1));
+        pool.Take(100);
+        Assert.Throws<LimitException>(() => pool.Take(1));
     }
 }

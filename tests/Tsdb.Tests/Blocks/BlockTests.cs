@@ -26,7 +26,7 @@ public sealed class BlockTests : QuerierSuite, IDisposable
     {
         var samples = Enumerable.Range(0, 500).Select(i => ((long)i, (double)i)).ToArray();
         var block = (Block)await CreateAsync([Floats(Labels.Of(("a", "1")), samples), Floats(Labels.Of(("a", "2")), samples)]);
-        await using (var all = block.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator())
+        await using (var all = block.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).GetAsyncEnumerator())
         {
             Assert.True(await all.MoveNextAsync());
             var first = all.Current;
@@ -52,7 +52,7 @@ public sealed class BlockTests : QuerierSuite, IDisposable
 
         using var blocks = new LocalBlocks(_folder, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         var hints = new SelectHints { Range = TimeRange.All };
-        await using var all = blocks.SelectAsync(hints, [], new Warnings(), default).GetAsyncEnumerator();
+        await using var all = blocks.SelectAsync(new QueryContext().Select(hints, [])).GetAsyncEnumerator();
         Assert.True(await all.MoveNextAsync());
         var only = all.Current;
         Assert.False(await all.MoveNextAsync());
@@ -60,8 +60,8 @@ public sealed class BlockTests : QuerierSuite, IDisposable
         blocks.Remove(path);
         Directory.Delete(path, recursive: true);
         Assert.Equal(samples, TestBlocks.Floats(only));
-        Assert.Equal([], await blocks.SelectAsync(hints, [], new Warnings(), default).ToListAsync());
-        Assert.Equal([], await blocks.LabelNamesAsync(hints, [], new Warnings(), default));
+        Assert.Equal([], await blocks.SelectAsync(new QueryContext().Select(hints, [])).ToListAsync());
+        Assert.Equal([], await blocks.LabelNamesAsync(new QueryContext().Select(hints, [])));
     }
 
     [Fact]
@@ -84,7 +84,7 @@ public sealed class BlockTests : QuerierSuite, IDisposable
         var read = TestBlocks.Read(block);
         Assert.Equal(samples.Where(s => s.Item1 is < 100 or (> 800 and < 990)), read[0].Samples);
         Assert.Equal(samples, read[1].Samples);
-        Assert.Null(block.Select(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).First().Chunks());
+        Assert.Null(block.Select(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).First().Chunks());
     }
 }
 

@@ -100,7 +100,7 @@ public class SharedBlocksTests
             using var temporary = new TemporaryFolder();
             using var block = Block.Open(folder);
             using var writer = BlockWriter.Create(temporary.Path, block.Meta.Id);
-            await foreach (var series in block.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+            await foreach (var series in block.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])))
             {
                 writer.Add(series.Labels, series.Chunks()!);
             }
@@ -120,7 +120,7 @@ public class SharedBlocksTests
     // The answer that is expected has counters as they are stored; a reader of Observe applies their resets.
     static IEnumerable<(Labels Labels, List<(long, double)> Samples)> StoredCounters(Block block, SelectHints hints)
     {
-        foreach (var series in block.Select(hints, [], new Warnings(), default))
+        foreach (var series in block.Select(new QueryContext().Select(hints, [])))
         {
             var samples = new List<(long Time, double Value)>();
             var batch = new SampleBatch();

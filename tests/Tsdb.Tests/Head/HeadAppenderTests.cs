@@ -142,7 +142,7 @@ public sealed class HeadAppenderTests : IAsyncLifetime
         for (var i = 0; i < 200; i++)
         {
             var newest = new HashSet<long>();
-            await foreach (var series in head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+            await foreach (var series in head.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])))
             {
                 using var samples = series.Samples();
                 long last = 0;

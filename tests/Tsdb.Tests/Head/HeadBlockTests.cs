@@ -296,7 +296,7 @@ public sealed class HeadBlockTests : IAsyncLifetime
     static async Task<List<Chunk>> ChunksAsync(HeadBlock head)
     {
         var chunks = new List<Chunk>();
-        await foreach (var series in head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        await foreach (var series in head.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])))
         {
             chunks.AddRange(series.Chunks()!);
         }

@@ -150,7 +150,7 @@ public sealed class HeadCutTests : IAsyncLifetime
         var expected = $"{Text("m", Samples(Range, End))}\nold: {End}=2";
         Assert.Equal(expected, await TestHead.DumpAsync(head));
         Assert.Equal(expected, await TestHead.DumpAsync(await _test.OpenCopyAsync()));
-        Assert.Equal(["__name__", "only"], await head.LabelNamesAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default));
+        Assert.Equal(["__name__", "only"], await head.LabelNamesAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])));
     }
 
     [Fact]
@@ -189,7 +189,7 @@ public sealed class HeadCutTests : IAsyncLifetime
     {
         var head = await _test.OpenAsync();
         TestHead.Append(head, "m", Samples(1_000, End));
-        var selected = head.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
+        var selected = head.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).GetAsyncEnumerator();
         Assert.True(await selected.MoveNextAsync());
         var series = selected.Current;
         Assert.False(await selected.MoveNextAsync());

@@ -232,7 +232,7 @@ public sealed class HeadStartTimestampsTests : IAsyncLifetime
     static async Task<List<ChunkEncoding>> EncodingsAsync(IQuerier querier)
     {
         var encodings = new List<ChunkEncoding>();
-        await foreach (var series in querier.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default))
+        await foreach (var series in querier.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])))
         {
             encodings.AddRange(series.Chunks()!.Select(c => c.Encoding));
         }

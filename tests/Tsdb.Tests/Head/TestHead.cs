@@ -81,7 +81,7 @@ sealed class TestHead
     {
         var lines = new List<string>();
         var batch = new SampleBatch(50);
-        await foreach (var series in querier.SelectAsync(new SelectHints { Range = new TimeRange(minTime, maxTime) }, [], new Warnings(), default))
+        await foreach (var series in querier.SelectAsync(new QueryContext().Select(new SelectHints { Range = new TimeRange(minTime, maxTime) }, [])))
         {
             var samples = new List<string>();
             using var iterator = series.Samples();

@@ -24,16 +24,16 @@ public sealed class DedupQuerierTests : QuerierSuite
         var dedup = new DedupQuerier(new MemoryQuerier(series), ["replica", "absent"]);
         var hints = new SelectHints { Range = TimeRange.All };
         Assert.Equal(["z=1: 5:7 15:8", "z=2: 0:1 10:2 16:9 26:3", "z=3: 1:1"], await Read(hints));
-        var warnings = new Warnings();
-        Assert.Equal(["z=1: 5:7 15:8"], await Read(hints with { Limit = 1 }, warnings));
-        Assert.Equal([Warnings.Truncated], warnings.All());
-        Assert.Equal(["__name__", "a", "z"], await dedup.LabelNamesAsync(hints, [], new Warnings(), default));
-        Assert.Equal(["r1", "r2"], await dedup.LabelValuesAsync("replica", hints, [], new Warnings(), default));
+        var query = new QueryContext();
+        Assert.Equal(["z=1: 5:7 15:8"], await Read(hints with { Limit = 1 }, query));
+        Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
+        Assert.Equal(["__name__", "a", "z"], await dedup.LabelNamesAsync(new QueryContext().Select(hints, [])));
+        Assert.Equal(["r1", "r2"], await dedup.LabelValuesAsync("replica", new QueryContext().Select(hints, [])));
 
-        async Task<List<string>> Read(SelectHints hints, Warnings? warnings = null)
+        async Task<List<string>> Read(SelectHints hints, QueryContext? query = null)
         {
             var read = new List<string>();
-            await foreach (var s in dedup.SelectAsync(hints, [], warnings ?? new Warnings(), default))
+            await foreach (var s in dedup.SelectAsync((query ?? new QueryContext()).Select(hints, [])))
             {
                 Assert.False(s.Labels.Has("replica"));
                 read.Add($"z={s.Labels.Get("z")}: " + string.Join(' ', Samples.Floats(s.Samples()).Select(p => $"{p.Timestamp}:{p.Value}")));

@@ -29,7 +29,7 @@ public sealed class ExternalLabelsQuerierTests
     public async Task Series_have_the_labels_and_are_sorted_with_them()
     {
         var labels = new List<string>();
-        await foreach (var series in s_querier.SelectAsync(s_all, [new(MatchType.Equal, "__name__", "up")], new Warnings(), default))
+        await foreach (var series in s_querier.SelectAsync(new QueryContext().Select(s_all, [new(MatchType.Equal, "__name__", "up")])))
         {
             labels.Add(series.Labels.ToString());
         }
@@ -53,7 +53,7 @@ public sealed class ExternalLabelsQuerierTests
                 new TestSeries(Labels.Of(("__name__", "up"), ("cluster", "other")), (2, 2)),
             ]),
             () => Labels.Of(("cluster", "dev")));
-        await using var all = querier.SelectAsync(s_all, [], new Warnings(), default).GetAsyncEnumerator();
+        await using var all = querier.SelectAsync(new QueryContext().Select(s_all, [])).GetAsyncEnumerator();
         Assert.True(await all.MoveNextAsync());
         using var iterator = all.Current.Samples();
         var batch = new SampleBatch();
@@ -71,7 +71,7 @@ public sealed class ExternalLabelsQuerierTests
     public async Task Matchers_on_them_are_answered_from_them(MatchType type, string value, int expected)
     {
         var count = 0;
-        await foreach (var _ in s_querier.SelectAsync(s_all, [new(type, "cluster", value)], new Warnings(), default))
+        await foreach (var _ in s_querier.SelectAsync(new QueryContext().Select(s_all, [new(type, "cluster", value)])))
         {
             count++;
         }
@@ -82,10 +82,10 @@ public sealed class ExternalLabelsQuerierTests
     [Fact]
     public async Task Names_and_values_have_them()
     {
-        Assert.Equal(["__name__", "a", "cluster", "replica", "z"], await s_querier.LabelNamesAsync(s_all, [], new Warnings(), default));
-        Assert.Equal(["dev"], await s_querier.LabelValuesAsync("cluster", s_all, [], new Warnings(), default));
-        Assert.Empty(await s_querier.LabelValuesAsync("cluster", s_all, [new(MatchType.Equal, "a", "2")], new Warnings(), default));
-        Assert.Equal(["1"], await s_querier.LabelValuesAsync("a", s_all, [new(MatchType.Equal, "replica", "x")], new Warnings(), default));
-        Assert.Empty(await s_querier.LabelNamesAsync(s_all, [new(MatchType.Equal, "replica", "y")], new Warnings(), default));
+        Assert.Equal(["__name__", "a", "cluster", "replica", "z"], await s_querier.LabelNamesAsync(new QueryContext().Select(s_all, [])));
+        Assert.Equal(["dev"], await s_querier.LabelValuesAsync("cluster", new QueryContext().Select(s_all, [])));
+        Assert.Empty(await s_querier.LabelValuesAsync("cluster", new QueryContext().Select(s_all, [new(MatchType.Equal, "a", "2")])));
+        Assert.Equal(["1"], await s_querier.LabelValuesAsync("a", new QueryContext().Select(s_all, [new(MatchType.Equal, "replica", "x")])));
+        Assert.Empty(await s_querier.LabelNamesAsync(new QueryContext().Select(s_all, [new(MatchType.Equal, "replica", "y")])));
     }
 }

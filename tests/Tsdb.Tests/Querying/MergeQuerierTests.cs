@@ -21,7 +21,7 @@ public sealed class MergeQuerierTests : QuerierSuite
         var labels = Labels.Of(("__name__", "x"));
         var merge = new MergeQuerier(
             [new MemoryQuerier([new TestSeries(labels, (1, 10), (3, 30))]), new MemoryQuerier([new TestSeries(labels, (1, 11), (2, 21), (3, 31))])]);
-        await using var series = merge.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
+        await using var series = merge.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).GetAsyncEnumerator();
         Assert.True(await series.MoveNextAsync());
         Assert.Equal([(1, 10.0), (2, 21), (3, 30)], Samples.Floats(series.Current.Samples()));
         Assert.False(await series.MoveNextAsync());
@@ -31,18 +31,16 @@ public sealed class MergeQuerierTests : QuerierSuite
     public async Task An_error_of_one_querier_is_thrown_and_all_are_closed()
     {
         var merge = new MergeQuerier([new MemoryQuerier([new TestSeries(Labels.Of(("a", "b")), (1, 1))]), new BrokenQuerier()]);
-        await using var series = merge.SelectAsync(new SelectHints { Range = TimeRange.All }, [], new Warnings(), default).GetAsyncEnumerator();
+        await using var series = merge.SelectAsync(new QueryContext().Select(new SelectHints { Range = TimeRange.All }, [])).GetAsyncEnumerator();
         await Assert.ThrowsAsync<IOException>(async () => await series.MoveNextAsync());
     }
 
     sealed class BrokenQuerier : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
             await Task.Yield();
-            if (hints.Range == TimeRange.All)
+            if (selection.Range == TimeRange.All)
             {
                 throw new IOException("broken");
             }
@@ -50,11 +48,9 @@ public sealed class MergeQuerierTests : QuerierSuite
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new IOException("broken");
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new IOException("broken");
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new IOException("broken");
     }
 }

@@ -4,46 +4,45 @@ using Observe.Tsdb.Querying;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>One query on its way: where it reads from, what it may use and has used, and the workers that compute it.</summary>
-sealed class Evaluation(
-    IQuerier querier, EngineOptions options, MemoryGate memory, QueryBuffers buffers, long lookbackMs, long maxResolutionMs, CancellationToken cancellationToken)
-    : IAsyncDisposable
+sealed class Evaluation : IAsyncDisposable
 {
-    readonly CancellationTokenSource _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+    readonly CancellationTokenSource _stop;
 
     // Not a ConcurrentBag: what is left in one stays reachable from the threads that put it there, and workers refer to all of the query.
     readonly Stack<Worker> _idle = [];
     readonly List<Worker> _workers = [];
     readonly List<SeriesSelection> _selections = [];
-    int _checks;
-    long _bytes;
-    long _resultBytes;
-    long _series;
-    long _samples;
+    readonly Budget _bytes;
+    Budget _resultBytes;
     long _peakSamples;
 
-    public EngineOptions Options { get; } = options;
+    public Evaluation(IQuerier querier, EngineOptions options, QueryBuffers buffers, QueryContext query)
+    {
+        (Querier, Options, Buffers) = (querier, options, buffers);
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(query.CancellationToken);
+        Query = query.Derive(_stop.Token);
+        (_bytes, _resultBytes) = (new Budget(outer: query.Bytes), new Budget(outer: query.Bytes));
+    }
 
-    public IQuerier Querier { get; } = querier;
+    public EngineOptions Options { get; }
 
-    public QueryBuffers Buffers { get; } = buffers;
+    public IQuerier Querier { get; }
 
-    public long LookbackMs { get; } = lookbackMs;
-
-    public long MaxResolutionMs { get; } = maxResolutionMs;
+    public QueryBuffers Buffers { get; }
 
     /// <summary>Cancelled when the query is to stop, and when it is over.</summary>
-    public CancellationToken CancellationToken => _stop.Token;
+    public QueryContext Query { get; }
 
-    /// <summary>Its last moment, in the clock's timestamps.</summary>
-    public required long Deadline { get; init; }
+    public required long LookbackMs { get; init; }
+
+    public required long MaxResolutionMs { get; init; }
+
+    public CancellationToken CancellationToken => Query.CancellationToken;
 
     public Prefetch Prefetch { get; } = new(16);
 
-    /// <summary>What the sources of the series had to say.</summary>
-    public Warnings SourceWarnings { get; } = new();
-
     /// <summary>Bytes held now for columns, accumulators and results.</summary>
-    public long Bytes => Volatile.Read(ref _bytes);
+    public long Bytes => _bytes.Taken + _resultBytes.Taken;
 
     public long PeakSamples => Volatile.Read(ref _peakSamples);
 
@@ -55,13 +54,13 @@ sealed class Evaluation(
     public IReadOnlyList<Worker> Workers => _workers;
 
     /// <summary>Samples held now, as Prometheus would hold them.</summary>
-    public long SamplesHeld => Volatile.Read(ref _samples);
+    public long SamplesHeld => Query.Samples.Taken;
 
     public SeriesSelection Select(SelectHints hints, IReadOnlyList<Tsdb.Model.Matcher> matchers)
     {
         foreach (var known in _selections)
         {
-            if (known.Hints == hints && known.Matchers.SequenceEqual(matchers))
+            if (known.IsFor(hints, matchers))
             {
                 return known;
             }
@@ -96,19 +95,8 @@ sealed class Evaluation(
         }
     }
 
-    /// <summary>
-    /// Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too, now and then.
-    /// </summary>
-    public void ThrowIfOver()
-    {
-        CancellationToken.ThrowIfCancellationRequested();
-
-        // Threads that count at once may lose a count, which does not matter.
-        if ((++_checks & 7) == 0 && Options.Clock.GetTimestamp() > Deadline)
-        {
-            throw new OperationCanceledException("the query's time is up");
-        }
-    }
+    /// <summary>Throws when the query is to stop.</summary>
+    public void ThrowIfOver() => Query.ThrowIfOver();
 
     /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
     /// <param name="cost">About how many samples an index costs.</param>
@@ -132,54 +120,27 @@ sealed class Evaluation(
         HoldSamples(0);
     }
 
-    public void AddSeries(int count)
-    {
-        if (Interlocked.Add(ref _series, count) > Options.MaxSeries && Options.MaxSeries > 0)
-        {
-            throw new LimitException($"query would touch more than {Options.MaxSeries} series (--query.max-series)");
-        }
-    }
-
     /// <summary>To be called before they are allocated; negative for what is let go.</summary>
-    public void AddBytes(long bytes)
-    {
-        memory.Take(bytes);
-        var total = Interlocked.Add(ref _bytes, bytes);
-        if (total > Options.MaxBytes && Options.MaxBytes > 0)
-        {
-            throw new LimitException($"query would hold more than {Options.MaxBytes} bytes of intermediate results (--query.max-bytes)");
-        }
-    }
+    public void AddBytes(long bytes) => _bytes.Take(bytes);
 
     /// <summary>As <see cref="AddBytes"/>, for what the result keeps after the evaluation.</summary>
-    public void AddResultBytes(long bytes)
-    {
-        AddBytes(bytes);
-        Interlocked.Add(ref _resultBytes, bytes);
-    }
+    public void AddResultBytes(long bytes) => _resultBytes.Take(bytes);
 
     /// <summary>Makes the result the holder of its bytes: they stay taken until that is disposed.</summary>
     public IDisposable KeepResult()
     {
-        var kept = Interlocked.Exchange(ref _resultBytes, 0);
-        Interlocked.Add(ref _bytes, -kept);
-        return new Kept(memory, kept);
+        var kept = _resultBytes;
+        _resultBytes = new Budget();
+        return kept;
     }
 
     /// <summary>Takes note of samples that Prometheus would hold from now on; negative where it would let them go.</summary>
     /// <param name="transient">Samples of the window at hand, which count for the moment only.</param>
-    public void HoldSamples(long count, long transient = 0)
-    {
-        if (NoteSamples(count, transient) > Options.MaxSamples && Options.MaxSamples > 0)
-        {
-            throw new LimitException(
-                $"query processing would load too many samples into memory in query execution: more than {Options.MaxSamples} (--query.max-samples)");
-        }
-    }
+    public void HoldSamples(long count, long transient = 0) => Query.Samples.ThrowIfOver(NoteSamples(count, transient));
 
     long NoteSamples(long count, long transient)
     {
-        var now = (count == 0 ? Volatile.Read(ref _samples) : Interlocked.Add(ref _samples, count)) + transient;
+        var now = Query.Samples.Count(count) + transient;
         var peak = Volatile.Read(ref _peakSamples);
         while (now > peak)
         {
@@ -221,14 +182,10 @@ sealed class Evaluation(
         }
 
         _workers.ForEach(worker => worker.GiveBack());
-        memory.Take(-Interlocked.Exchange(ref _bytes, 0));
+        _bytes.Dispose();
+        _resultBytes.Dispose();
+        Query.Samples.ReturnAll();
+        Query.Series.ReturnAll();
         _stop.Dispose();
-    }
-
-    sealed class Kept(MemoryGate memory, long bytes) : IDisposable
-    {
-        long _bytes = bytes;
-
-        public void Dispose() => memory.Take(-Interlocked.Exchange(ref _bytes, 0));
     }
 }

@@ -18,9 +18,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     Task<List<Series>>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
-    public SelectHints Hints { get; } = hints;
-
-    public IReadOnlyList<Matcher> Matchers { get; } = matchers;
+    public bool IsFor(SelectHints others, IReadOnlyList<Matcher> theirs) => hints == others && matchers.SequenceEqual(theirs);
 
     public bool IsAtWork => _loading is { IsCompleted: false };
 
@@ -47,8 +45,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     async Task<List<Series>> LoadAsync()
     {
         var series = new List<Series>();
-        _enumerator = evaluation.Querier.SelectAsync(Hints, Matchers, evaluation.SourceWarnings, evaluation.CancellationToken)
-            .GetAsyncEnumerator(evaluation.CancellationToken);
+        _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Select(hints, matchers)).GetAsyncEnumerator();
         var (counted, bytes) = (0, 0L);
         while (await _enumerator.MoveNextAsync())
         {
@@ -71,7 +68,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
         void Count()
         {
-            evaluation.AddSeries(series.Count - counted);
+            evaluation.Query.Series.Take(series.Count - counted);
             evaluation.AddBytes(bytes);
             (counted, bytes) = (series.Count, 0);
         }

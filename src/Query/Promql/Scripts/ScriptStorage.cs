@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
@@ -24,31 +23,28 @@ public sealed class ScriptStorage : IQuerier
 
     public ScriptStorage(IEnumerable<ScriptSeries> series) => _series = [.. series.Select(AsStored).OrderBy(s => s.Labels)];
 
-    public async IAsyncEnumerable<Series> SelectAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
         await Task.CompletedTask;
-        foreach (var series in Matching(hints, matchers))
+        foreach (var series in Matching(selection))
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            yield return new MemorySeries(series, hints);
+            selection.Query.ThrowIfOver();
+            yield return new MemorySeries(series, selection.Hints);
         }
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-        SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         ValueTask.FromResult<IReadOnlyList<string>>(
-            [.. Matching(hints, matchers).SelectMany(s => s.Labels.ToDictionary().Keys).Distinct().Order(Utf8Order.Instance)]);
+            [.. Matching(selection).SelectMany(s => s.Labels.ToDictionary().Keys).Distinct().Order(Utf8Order.Instance)]);
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-        string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
         ValueTask.FromResult<IReadOnlyList<string>>(
-            [.. Matching(hints, matchers).Select(s => s.Labels.Get(name)).Where(v => v.Length > 0).Distinct().Order(Utf8Order.Instance)]);
+            [.. Matching(selection).Select(s => s.Labels.Get(name)).Where(v => v.Length > 0).Distinct().Order(Utf8Order.Instance)]);
 
-    IEnumerable<ScriptSeries> Matching(SelectHints hints, IReadOnlyList<Matcher> matchers)
+    IEnumerable<ScriptSeries> Matching(Selection selection)
     {
-        var matching = _series.Where(s => Matcher.All(matchers, s.Labels) && s.Samples.Any(p => hints.Range.Contains(p.Timestamp)));
-        return hints.Limit > 0 ? matching.Take(hints.Limit) : matching;
+        var matching = _series.Where(s => Matcher.All(selection.Matchers, s.Labels) && s.Samples.Any(p => selection.Range.Contains(p.Timestamp)));
+        return selection.Hints.Limit > 0 ? matching.Take(selection.Hints.Limit) : matching;
     }
 
     static ScriptSeries AsStored(ScriptSeries series)

@@ -24,8 +24,8 @@ public class PromqlEngineTests
     {
         using var engine = new PromqlEngine(new EngineOptions { TimeoutMs = 200, MaxConcurrency = 1 });
         var forever = new TaskCompletionSource<int>();
-        var stopped = engine.ReadAsync(token => forever.Task.WaitAsync(token), default);
-        Assert.False(await engine.ReadAsync(_ => Task.FromResult(Thread.CurrentThread.IsThreadPoolThread), default));
+        var stopped = engine.ReadAsync(engine.Begin(null, [], default), turn => forever.Task.WaitAsync(turn.CancellationToken));
+        Assert.False(await engine.ReadAsync(engine.Begin(null, [], default), _ => Task.FromResult(Thread.CurrentThread.IsThreadPoolThread)));
         Assert.Equal(
             "query timed out in reading series after 200ms (--query.timeout)", (await Assert.ThrowsAsync<QueryTimeoutException>(() => stopped)).Message);
     }
@@ -134,7 +134,7 @@ public class PromqlEngineTests
     {
         var clock = new FakeTimeProvider();
         using var engine = new PromqlEngine(new EngineOptions { Clock = clock, TimeoutMs = 60_000 });
-        var query = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0) { TimeoutMs = 1_000 }, CancellationToken.None);
+        var query = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0), engine.Begin(1_000, [], CancellationToken.None));
         clock.Advance(TimeSpan.FromMilliseconds(1_000));
         var stopped = await Assert.ThrowsAsync<QueryTimeoutException>(() => query);
         Assert.Equal("query timed out in expression evaluation after 1s (the request's timeout)", stopped.Message);
@@ -147,7 +147,7 @@ public class PromqlEngineTests
         using var engine = new PromqlEngine(new EngineOptions { Clock = clock, MaxConcurrency = 1, TimeoutMs = 5_000 });
         using var first = new CancellationTokenSource();
         var running = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0), first.Token);
-        var waiting = engine.InstantAsync(s_data, new InstantQuery("m", 0) { TimeoutMs = 1_000 }, CancellationToken.None);
+        var waiting = engine.InstantAsync(s_data, new InstantQuery("m", 0), engine.Begin(1_000, [], CancellationToken.None));
         var patient = engine.InstantAsync(s_data, new InstantQuery("1", 0), CancellationToken.None);
         clock.Advance(TimeSpan.FromMilliseconds(1_000));
         await Assert.ThrowsAsync<QueryTimeoutException>(() => waiting);
@@ -267,21 +267,15 @@ public class PromqlEngineTests
     /// <summary>A source that never answers.</summary>
     sealed class StuckQuerier : IQuerier
     {
-        public async IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints,
-            IReadOnlyList<Matcher> matchers,
-            Warnings warnings,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
-            await Task.Delay(Timeout.Infinite, cancellationToken);
+            await Task.Delay(Timeout.Infinite, selection.CancellationToken);
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new NotSupportedException();
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new NotSupportedException();
     }
 
@@ -290,27 +284,24 @@ public class PromqlEngineTests
     {
         public List<SelectHints> Asked { get; } = [];
 
-        public IAsyncEnumerable<Series> SelectAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken)
+        public IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
             lock (Asked)
             {
-                Asked.Add(hints);
+                Asked.Add(selection.Hints);
             }
 
             if (warning is not null)
             {
-                warnings.Add(warning);
+                selection.Coverage.AddWarning(warning);
             }
 
-            return inner.SelectAsync(hints, matchers, warnings, cancellationToken);
+            return inner.SelectAsync(selection);
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(
-            SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new NotSupportedException();
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(
-            string name, SelectHints hints, IReadOnlyList<Matcher> matchers, Warnings warnings, CancellationToken cancellationToken) =>
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
             throw new NotSupportedException();
     }
 }

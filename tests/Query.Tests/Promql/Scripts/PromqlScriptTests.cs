@@ -71,7 +71,7 @@ public class PromqlScriptTests
             .Values.Select((v, i) => new ScriptSample(i, v.Value, v.Histogram, 0)).ToList();
         var storage = new ScriptStorage([new ScriptSeries(Labels.Of(("__name__", "m")), samples)]);
         var hints = new SelectHints { Range = TimeRange.All };
-        await foreach (var series in storage.SelectAsync(hints, [], new Warnings(), CancellationToken.None))
+        await foreach (var series in storage.SelectAsync(new QueryContext().Select(hints, [])))
         {
             using var iterator = series.Samples();
             var batch = new SampleBatch();

@@ -1,0 +1,152 @@
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Querying;
+
+/// <summary>What kind of thing gave nothing.</summary>
+public enum MissingPart
+{
+    /// <summary>A store, or another source as a whole.</summary>
+    Source,
+
+    /// <summary>A block that can't be read.</summary>
+    Block,
+
+    /// <summary>A block that was deleted while it was read, and that no other replaces.</summary>
+    VanishedBlock,
+
+    /// <summary>A chunk that can't be read.</summary>
+    Chunk,
+}
+
+/// <summary>Something that an answer lacks.</summary>
+/// <param name="Name">Of the source or the block.</param>
+/// <param name="LabelSets">External labels of what is missing; empty where they are not known, and then it may be anything.</param>
+/// <param name="Range">What of the range that was asked for is missing; both ends may be infinite.</param>
+/// <param name="Reason">Why.</param>
+public sealed record Missing(MissingPart Part, string Name, IReadOnlyList<Labels> LabelSets, TimeRange Range, string Reason)
+{
+    public bool Equals(Missing? other) => other is not null
+        && (Part, Name, Range, Reason) == (other.Part, other.Name, other.Range, other.Reason) && LabelSets.SequenceEqual(other.LabelSets);
+
+    public override int GetHashCode() => HashCode.Combine(Part, Name, Range, Reason);
+}
+
+/// <summary>A range of a selection that was answered from downsampled data. What no such entry is about was answered from raw samples.</summary>
+/// <param name="Matchers">The selection's.</param>
+/// <param name="ExternalLabels">Of the blocks.</param>
+/// <param name="MaxResolutionMs">The coarsest that the selection wanted.</param>
+public sealed record ServedRange(IReadOnlyList<Matcher> Matchers, Labels ExternalLabels, TimeRange Range, long ResolutionMs, long MaxResolutionMs)
+{
+    /// <summary>There was nothing as fine as it was wanted.</summary>
+    public bool IsCoarser => ResolutionMs > MaxResolutionMs;
+
+    public bool Equals(ServedRange? other) => other is not null
+        && (ExternalLabels, Range, ResolutionMs, MaxResolutionMs) == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs)
+        && Matchers.SequenceEqual(other.Matchers);
+
+    public override int GetHashCode() => HashCode.Combine(ExternalLabels, Range, ResolutionMs, MaxResolutionMs);
+}
+
+/// <summary>
+/// What an answer lacks, and what it was made of: collected from all sources of a query, each thing once. <see cref="CoverageText"/> makes
+/// words of it. Thread-safe.
+/// </summary>
+public sealed class Coverage
+{
+    readonly Lock _lock = new();
+    readonly HashSet<Missing> _missing = [];
+    readonly HashSet<ServedRange> _served = [];
+    readonly HashSet<string> _warnings = [];
+    readonly HashSet<string> _infos = [];
+    readonly Coverage? _outer;
+    readonly Func<string, Exception>? _refusal;
+    bool _isTruncated;
+
+    public Coverage()
+    {
+    }
+
+    Coverage(Coverage outer, Func<string, Exception> refusal) => (_outer, _refusal) = (outer, refusal);
+
+    public bool IsTruncated => Read(() => _isTruncated);
+
+    public IReadOnlyList<Missing> Missing => Read(() => _missing.ToArray());
+
+    public IReadOnlyList<ServedRange> Served => Read(() => _served.ToArray());
+
+    /// <summary>Warnings that came as text, from a peer of another make.</summary>
+    public IReadOnlyList<string> ToldWarnings => Read(() => _warnings.ToArray());
+
+    /// <summary>Infos that came as text.</summary>
+    public IReadOnlyList<string> ToldInfos => Read(() => _infos.ToArray());
+
+    /// <summary>Something is missing, or may be.</summary>
+    public bool IsPartial => Read(() => _missing.Count > 0 || _warnings.Count > 0);
+
+    /// <summary>There is nothing to be said of the answer.</summary>
+    public bool IsEmpty => Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
+
+    /// <summary>For a part of a query that wants all or nothing: whoever notes there that something is missing gets this exception.</summary>
+    /// <param name="refusal">Gets what is missing as a text.</param>
+    public Coverage Refusing(Func<string, Exception> refusal) => new(this, refusal);
+
+    public void Add(Missing missing)
+    {
+        lock (_lock)
+        {
+            _missing.Add(missing);
+        }
+
+        ThrowIfRefused();
+    }
+
+    /// <summary>Something is missing that is only known as text.</summary>
+    public void AddWarning(string text)
+    {
+        lock (_lock)
+        {
+            _warnings.Add(text);
+        }
+
+        ThrowIfRefused();
+    }
+
+    public void AddInfo(string text) => Note(coverage => coverage._infos.Add(text));
+
+    public void Add(ServedRange served) => Note(coverage => coverage._served.Add(served));
+
+    /// <summary>The answer stops at <see cref="SelectHints.Limit"/>, which does not mean that something is missing.</summary>
+    public void Truncate() => Note(static coverage => coverage._isTruncated = true);
+
+    /// <summary>Throws where something is missing and nothing may be. For the end of an answer, since a source may have gone on regardless.</summary>
+    public void ThrowIfRefused()
+    {
+        if (_refusal is not null && IsPartial)
+        {
+            throw _refusal(CoverageText.Warnings(this)[0]);
+        }
+    }
+
+    // What is no lack is not refused, so that it goes to the whole query at once.
+    void Note(Action<Coverage> note)
+    {
+        var coverage = this;
+        while (coverage._outer is { } outer)
+        {
+            coverage = outer;
+        }
+
+        lock (coverage._lock)
+        {
+            note(coverage);
+        }
+    }
+
+    T Read<T>(Func<T> read)
+    {
+        lock (_lock)
+        {
+            return read();
+        }
+    }
+}

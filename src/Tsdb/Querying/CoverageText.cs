@@ -1,0 +1,62 @@
+using System.Globalization;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Querying;
+
+/// <summary>What an answer lacks, in words: the only place that makes them.</summary>
+public static class CoverageText
+{
+    /// <summary>For a source that stopped at a limit of series or names: Prometheus's words.</summary>
+    public const string Truncated = "results truncated due to limit";
+
+    const int NamedClusters = 10;
+
+    /// <summary>Sorted, each text once.</summary>
+    public static IReadOnlyList<string> Warnings(this Coverage coverage) =>
+        Sorted([.. coverage.Missing.Select(Text), .. coverage.ToldWarnings, .. coverage.IsTruncated ? (IEnumerable<string>)[Truncated] : []]);
+
+    /// <summary>Sorted, each text once.</summary>
+    public static IReadOnlyList<string> Infos(this Coverage coverage) =>
+        Sorted([.. coverage.Served.Where(served => served.IsCoarser).Select(Text), .. coverage.ToldInfos]);
+
+    public static string Text(Missing missing) => missing.Part switch
+    {
+        MissingPart.Block => $"block {missing.Name} is left out: {missing.Reason}",
+        MissingPart.VanishedBlock => $"block {missing.Name} vanished while it was read, and no other block has its samples",
+        MissingPart.Chunk => $"a chunk of block {missing.Name} is left out: {missing.Reason}",
+        _ => $"{Who(missing)} from {Time(missing.Range.MinTime)} to {Time(missing.Range.MaxTime)}: "
+            + $"store {missing.Name} gave no answer: {missing.Reason}",
+    };
+
+    static string Text(ServedRange served) =>
+        $"{served.ExternalLabels}: there are no samples at the resolution that was asked for from {Time(served.Range.MinTime)} to "
+        + $"{Time(served.Range.MaxTime)}; downsampled ones, every {Duration.Format(served.ResolutionMs)}, take their place";
+
+    static string Who(Missing missing)
+    {
+        var clusters = missing.LabelSets.Where(labels => !labels.IsEmpty).Select(Describe).Order(StringComparer.Ordinal).ToList();
+        return clusters.Count switch
+        {
+            0 => $"what store {missing.Name} holds is missing",
+            <= NamedClusters => $"{string.Join(", ", clusters)} is missing",
+            _ => $"{string.Join(", ", clusters.Take(NamedClusters))} and {clusters.Count - NamedClusters} more are missing",
+        };
+    }
+
+    static string Describe(Labels labels)
+    {
+        var cluster = labels.Get("cluster");
+        var rest = labels.Without("cluster");
+        return cluster.Length == 0 ? $"data of {labels}" : rest.IsEmpty ? $"cluster {GoText.Quote(cluster)}" : $"cluster {GoText.Quote(cluster)} {rest}";
+    }
+
+    static string Time(long milliseconds) => milliseconds switch
+    {
+        <= -62_135_596_800_000 => "the beginning",
+        >= 253_402_300_799_000 => "the end",
+        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
+    };
+
+    static IReadOnlyList<string> Sorted(IEnumerable<string> texts) => [.. texts.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+}
