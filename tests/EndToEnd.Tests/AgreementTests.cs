@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Observe.Testkit;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.EndToEnd.Tests;
 
@@ -89,11 +88,8 @@ public sealed class AgreementTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Prometheus_on_our_blocks_and_we_answer_alike()
     {
-        if (Checkout.Peer("prometheus") is null || Checkout.Peer("prometheus-node-exporter") is null || Checkout.Peer("promtool") is not { } promtool)
-        {
-            return;
-        }
-
+        Required.Peer("prometheus");
+        var promtool = Required.Peer("promtool");
         var bucket = Path.Combine(_folder, "bucket");
         await CollectAsync(bucket);
         var blocks = Directory.GetDirectories(bucket).Where(d => File.Exists(Path.Combine(d, "meta.json"))).ToList();
@@ -144,9 +140,9 @@ public sealed class AgreementTests(ITestOutputHelper output) : IDisposable
 
     async Task CollectAsync(string bucket)
     {
-        var nodeAddress = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{ChildProcess.FreePort()}");
-        await using var node = ChildProcess.Start(Checkout.Peer("prometheus-node-exporter")!, ["--web.listen-address=" + nodeAddress, "--no-collector.systemd"]);
-        await node.LineAsync("Listening on");
+        await using var node = ChildProcess.Start(
+            Required.Peer("prometheus-node-exporter"), ["--web.listen-address=127.0.0.1:0", "--no-collector.systemd"]);
+        var nodeAddress = await node.ListeningAsync();
         await using var ledger = await LedgerExporter.StartAsync(series: 10);
         await using var source = await PrometheusServer.StartAsync(Directory.CreateDirectory(Path.Combine(_folder, "source")).FullName);
         var config = Path.Combine(_folder, "observe.yml");

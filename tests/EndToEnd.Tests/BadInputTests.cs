@@ -84,11 +84,11 @@ public sealed class BadInputTests : IDisposable
         var config = await FileAsync("observe.yml",
             $"global: {{scrape_interval: 200ms, scrape_timeout: 200ms, external_labels: {{cluster: away}}}}\nscrape_configs: [{{job_name: ledger, static_configs: [{{targets: ['{exporter.Address}']}}]}}]\n");
         string[] flags = ["--config.file=" + config, "--data-dir=" + Path.Combine(_folder, "data"), "--storage.tsdb.min-block-duration=2s", "--http-grace-period=5s"];
-        var closed = ChildProcess.FreePort();
+        using var closed = new RefusingPort();
         await using (var collector = await ObserveProcess.StartAsync("collector",
-            [.. flags, $"--objstore.config={{type: S3, config: {{bucket: b, endpoint: '127.0.0.1:{closed}', insecure: true, access_key: KEY, secret_key: hunter2}}}}"]))
+            [.. flags, $"--objstore.config={{type: S3, config: {{bucket: b, endpoint: '{closed.Address}', insecure: true, access_key: KEY, secret_key: hunter2}}}}"]))
         {
-            await collector.Process.LineAsync($"127.0.0.1:{closed}");
+            await collector.Process.LineAsync(closed.Address);
             await Eventually.TrueAsync(() => Task.FromResult(exporter.Scrapes > 40), TimeSpan.FromSeconds(30), "scraping without a bucket");
             Assert.True((await collector.QueryAsync("ledger")).Count == 1);
             await collector.Process.StopAsync();

@@ -4,7 +4,6 @@ using Observe.Demo;
 using Observe.EndToEnd.Tests.Repository;
 using Observe.Testkit;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.EndToEnd.Tests;
 

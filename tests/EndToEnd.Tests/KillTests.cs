@@ -1,7 +1,6 @@
 using System.Globalization;
 using Observe.Testkit;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.EndToEnd.Tests;
 

@@ -1,17 +1,18 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Observe.Testkit;
 
 namespace Observe.EndToEnd.Tests;
 
 /// <summary>The real program, one role of it, on the loopback interface.</summary>
-sealed class ObserveProcess : IAsyncDisposable
+sealed partial class ObserveProcess : IAsyncDisposable
 {
     readonly ChildProcess _process;
 
-    ObserveProcess(ChildProcess process, Uri url, int grpcPort)
+    ObserveProcess(ChildProcess process, Uri url, string listening)
     {
-        (_process, Url, GrpcAddress) = (process, url, string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{grpcPort}"));
+        (_process, Url) = (process, url);
+        GrpcAddress = GrpcField().Match(listening).Groups["address"].Value;
         Http = new HttpClient { BaseAddress = url };
     }
 
@@ -24,6 +25,7 @@ sealed class ObserveProcess : IAsyncDisposable
     /// <summary>HOST:PORT without a scheme, as flags and target lists have it.</summary>
     public string Address => Url.Authority;
 
+    /// <summary>HOST:PORT of its store API; empty where the role serves none.</summary>
     public string GrpcAddress { get; }
 
     public HttpClient Http { get; }
@@ -33,17 +35,17 @@ sealed class ObserveProcess : IAsyncDisposable
     /// <summary>Starts a role and waits until it is ready.</summary>
     public static async Task<ObserveProcess> StartAsync(string role, IEnumerable<string> flags, TimeSpan? limit = null, params (string Name, string Value)[] environment)
     {
-        var grpcPort = ChildProcess.FreePort();
         var process = ChildProcess.Start(Program, [
             role,
             "--http-address=127.0.0.1:0",
-            string.Create(CultureInfo.InvariantCulture, $"--grpc-address=127.0.0.1:{grpcPort}"),
+            "--grpc-address=127.0.0.1:0",
             .. flags,
         ], environment);
         try
         {
             var line = await process.LineAsync("is ready: ", limit);
-            return new ObserveProcess(process, new Uri(line[(line.IndexOf("is ready: ", StringComparison.Ordinal) + 10)..].Split(' ')[0]), grpcPort);
+            var url = new Uri(line[(line.IndexOf("is ready: ", StringComparison.Ordinal) + 10)..].Split(' ')[0]);
+            return new ObserveProcess(process, url, await process.LineAsync("msg=listening"));
         }
         catch
         {
@@ -70,4 +72,7 @@ sealed class ObserveProcess : IAsyncDisposable
         Http.Dispose();
         await _process.DisposeAsync();
     }
+
+    [GeneratedRegex(@" grpc=(?<address>\S+)")]
+    private static partial Regex GrpcField();
 }

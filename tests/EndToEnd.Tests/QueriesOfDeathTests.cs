@@ -5,7 +5,6 @@ using Observe.Testkit;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.EndToEnd.Tests;
 

@@ -8,7 +8,7 @@ public static class Checkout
     /// <summary>The folder of Observe.sln.</summary>
     public static string Root { get; } = Above(Source(), "Observe.sln") ?? throw new InvalidOperationException("Observe.sln is nowhere above the tests");
 
-    /// <summary>The folder <c>shared</c> beside the checkout or further up, null where it is absent: then the tests that read it have nothing to do.</summary>
+    /// <summary>The folder <c>shared</c> beside the checkout or further up, null where it is absent.</summary>
     public static string? Shared { get; } = Above(Root, Path.Combine("shared", "promqltest")) is { } folder ? Path.Combine(folder, "shared") : null;
 
     /// <summary>A path in <see cref="Shared"/>; null where it is absent.</summary>
@@ -24,8 +24,8 @@ public static class Checkout
     }
 
     /// <summary>
-    /// A peer's program (prometheus, promtool, prometheus-node-exporter …) from the folder that PEERS names, else from where
-    /// <c>make peers</c> puts them; null where it is absent.
+    /// A peer's program (prometheus, promtool, prometheus-node-exporter, kubectl …) from the folder that PEERS names, else from where
+    /// <c>make peers</c> puts them, else from PATH; null where it is absent. Tests ask <see cref="Required"/>.
     /// </summary>
     public static string? Peer(string program)
     {
@@ -36,8 +36,12 @@ public static class Checkout
         }
 
         var path = Path.Combine(folder, program);
-        return File.Exists(path) ? path : null;
+        return File.Exists(path) ? path : Program(program);
     }
+
+    /// <summary>A program of PATH; null where it is absent.</summary>
+    public static string? Program(string program) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 
     /// <summary>A new empty folder on a real disk, under the checkout's artifacts; tests delete it when they are done.</summary>
     public static string NewFolder(string name)

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Text;
 
 namespace Observe.Testkit;
@@ -82,6 +80,9 @@ public sealed class ChildProcess : IAsyncDisposable
         throw new InvalidOperationException($"'{text}' did not come from {_process.StartInfo.FileName}:\n{Output}");
     }
 
+    /// <summary>Waits until one of Prometheus's programs, told to listen on port 0, says HOST:PORT where it does.</summary>
+    public async Task<string> ListeningAsync() => (await LineAsync("msg=\"Listening on\"")).Split("address=")[1].Split(' ')[0];
+
     /// <summary>Waits for its end; returns the exit code.</summary>
     /// <exception cref="OperationCanceledException">It runs on.</exception>
     public async Task<int> WaitAsync(TimeSpan limit)
@@ -122,14 +123,6 @@ public sealed class ChildProcess : IAsyncDisposable
         }
 
         _process.Dispose();
-    }
-
-    /// <summary>A port of the loopback interface that was free a moment ago, for programs that can't choose one themselves.</summary>
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     void OnLine(string? line)

@@ -12,8 +12,8 @@ using Xunit;
 namespace Observe.Testkit;
 
 /// <summary>
-/// A real S3 server that checks signatures, started once for all tests of a collection and stopped after them. Absent where its
-/// script is not beside the checkout or its programs are not installed (<c>shared/peers/s3 install</c>).
+/// A real S3 server that checks signatures, started once for all tests of a collection and stopped after them. Its script is
+/// beside the checkout; where that or its programs are absent, a test that asks for a bucket is skipped.
 /// </summary>
 public sealed class S3Server : IAsyncLifetime
 {
@@ -21,35 +21,49 @@ public sealed class S3Server : IAsyncLifetime
     public const string AccessKey = "observe-tests";
     public const string SecretKey = "not-so-secret";
 
+    const int Attempts = 3;
     readonly string? _script = Checkout.SharedPath("peers", "s3");
     string? _folder;
     int _buckets;
+    string? _endpoint;
+    AmazonS3Client? _client;
 
-    /// <summary>Host and port; null where there is no server.</summary>
-    public string? Endpoint { get; private set; }
+    /// <summary>Host and port, for who has a bucket of it.</summary>
+    public string Endpoint => _endpoint!;
 
-    /// <summary>A client of the server; null where there is none.</summary>
-    public AmazonS3Client? Client { get; private set; }
+    /// <summary>A client of the server, for who has a bucket of it.</summary>
+    public AmazonS3Client Client => _client!;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
-        if (_script is null || !File.Exists("/usr/bin/radosgw"))
+        if (_script is null || Checkout.Program("radosgw") is null)
         {
             return;
         }
 
-        _folder = Checkout.NewFolder("s3");
-        var port = FreePort();
-        var said = await RunAsync("start", _folder, port.ToString(CultureInfo.InvariantCulture), AccessKey, SecretKey);
-        if (!said.Contains("ready ", StringComparison.Ordinal))
+        // It can't choose its port itself; where another program took the one that it is told, it is told another.
+        for (var attempt = 1; _endpoint is null; attempt++)
         {
-            throw new InvalidOperationException($"the S3 server did not start: {said}");
+            _folder = Checkout.NewFolder("s3");
+            var port = FreePort();
+            var said = await RunAsync("start", _folder, port.ToString(CultureInfo.InvariantCulture), AccessKey, SecretKey);
+            if (said.Contains("ready ", StringComparison.Ordinal))
+            {
+                _endpoint = $"127.0.0.1:{port}";
+            }
+            else
+            {
+                await StopAsync();
+                if (attempt == Attempts)
+                {
+                    throw new InvalidOperationException($"the S3 server did not start: {said}");
+                }
+            }
         }
 
-        Endpoint = $"127.0.0.1:{port}";
-        Client = new AmazonS3Client(new BasicAWSCredentials(AccessKey, SecretKey), new AmazonS3Config
+        _client = new AmazonS3Client(new BasicAWSCredentials(AccessKey, SecretKey), new AmazonS3Config
         {
-            ServiceURL = "http://" + Endpoint,
+            ServiceURL = "http://" + _endpoint,
             AuthenticationRegion = "us-east-1",
             ForcePathStyle = true,
             RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
@@ -57,35 +71,38 @@ public sealed class S3Server : IAsyncLifetime
         });
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
-        Client?.Dispose();
-        if (_folder is not null)
-        {
-            await RunAsync("stop", _folder);
-            Directory.Delete(_folder, recursive: true);
-        }
+        _client?.Dispose();
+        await StopAsync();
     }
 
-    /// <summary>The configuration of a new, empty bucket; null where there is no server.</summary>
-    public async Task<S3Config?> NewBucketAsync()
+    /// <summary>The configuration of a new, empty bucket; skips the test where there is no server.</summary>
+    public async Task<S3Config> NewBucketAsync()
     {
-        if (Client is null)
-        {
-            return null;
-        }
-
+        Required.Shared("peers", "s3");
+        Required.Program("radosgw", "bash .ci/peers --s3");
         var bucket = $"test-{Interlocked.Increment(ref _buckets)}";
-        await Client.PutBucketAsync(new PutBucketRequest { BucketName = bucket });
+        await _client!.PutBucketAsync(new PutBucketRequest { BucketName = bucket });
         return new S3Config
         {
             Bucket = bucket,
-            Endpoint = Endpoint!,
+            Endpoint = _endpoint!,
             Insecure = true,
             AccessKey = AccessKey,
             SecretKey = new Secret(SecretKey),
             PartSize = 5 << 20,
         };
+    }
+
+    async Task StopAsync()
+    {
+        if (_folder is { } folder)
+        {
+            _folder = null;
+            await RunAsync("stop", folder);
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     async Task<string> RunAsync(params string[] arguments)

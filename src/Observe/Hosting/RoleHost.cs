@@ -80,6 +80,7 @@ sealed partial class RoleHost : IDisposable
         {
             await app.StartAsync(_stop.Token);
             var url = Url(app);
+            LogListening(_log, app);
             foreach (var role in roles)
             {
                 started++;
@@ -257,6 +258,16 @@ sealed partial class RoleHost : IDisposable
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         return address.Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
     }
+
+    /// <summary>Says where it listens, with the ports that the system chose.</summary>
+    static void LogListening(ILogger log, WebApplication app)
+    {
+        var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(a => new Uri(a).Authority).ToList();
+        LogListening(log, addresses[0], addresses.ElementAtOrDefault(1));
+    }
+
+    [LoggerMessage(LogLevel.Information, "listening")]
+    static partial void LogListening(ILogger logger, string http, string? grpc);
 
     [LoggerMessage(LogLevel.Information, "stopping")]
     static partial void LogStopping(ILogger logger);

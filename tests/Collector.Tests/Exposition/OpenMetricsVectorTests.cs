@@ -1,4 +1,3 @@
-using System.Net;
 using System.Text.Json;
 using Observe.Collector.Exposition;
 using Observe.Testkit;
@@ -15,7 +14,7 @@ public sealed class OpenMetricsVectorTests
         var wrong = new List<string>();
         foreach (var (name, body) in Vectors())
         {
-            using var test = JsonDocument.Parse(File.ReadAllBytes(Checkout.SharedPath("openmetrics", name, "test.json")!));
+            using var test = JsonDocument.Parse(File.ReadAllBytes(Required.Shared("openmetrics", name, "test.json")));
             var faults = ExpositionCheck.Run(body, ExpositionFormat.OpenMetrics);
             if (test.RootElement.GetProperty("shouldParse").GetBoolean() != (faults.Count == 0))
             {
@@ -30,24 +29,21 @@ public sealed class OpenMetricsVectorTests
     public async Task A_scrape_takes_the_vectors_that_Prometheus_takes()
     {
         var vectors = Vectors().ToList();
-        var folder = Checkout.NewFolder("vectors");
-        var port = ChildProcess.FreePort();
-        var jobs = vectors.Select((v, i) =>
-            $$"""{"job_name": "{{v.Name}}", "metrics_path": "/{{i}}", "static_configs": [{"targets": ["127.0.0.1:{{port}}"]}]}""");
-        var config = $$"""{"global": {"scrape_interval": "2s", "scrape_timeout": "2s"}, "scrape_configs": [{{string.Join(',', jobs)}}]}""";
-        using var listener = new HttpListener { Prefixes = { $"http://127.0.0.1:{port}/" } };
-        listener.Start();
-        var serving = ServeAsync(listener, vectors);
-        await using (var prometheus = vectors.Count == 0 ? null : await PrometheusServer.StartAsync(folder, config))
+        await using var exporter = FakeExporter.Start();
+        foreach (var (name, body) in vectors)
         {
-            if (prometheus is not null)
-            {
-                await CompareAsync(prometheus, vectors);
-            }
+            exporter["/" + name] = new FakeAnswer { Body = body, ContentType = "application/openmetrics-text; version=1.0.0" };
         }
 
-        listener.Stop();
-        await serving;
+        var jobs = vectors.Select(v =>
+            $$"""{"job_name": "{{v.Name}}", "metrics_path": "/{{v.Name}}", "static_configs": [{"targets": ["{{exporter.Address}}"]}]}""");
+        var config = $$"""{"global": {"scrape_interval": "2s", "scrape_timeout": "2s"}, "scrape_configs": [{{string.Join(',', jobs)}}]}""";
+        var folder = Checkout.NewFolder("vectors");
+        await using (var prometheus = await PrometheusServer.StartAsync(folder, config))
+        {
+            await CompareAsync(prometheus, vectors);
+        }
+
         Directory.Delete(folder, recursive: true);
     }
 
@@ -87,29 +83,5 @@ public sealed class OpenMetricsVectorTests
     }
 
     static IEnumerable<(string Name, byte[] Body)> Vectors() =>
-        Checkout.SharedPath("openmetrics") is { } folder
-            ? Directory.GetDirectories(folder).Order(StringComparer.Ordinal).Select(d => (Path.GetFileName(d), File.ReadAllBytes(Path.Combine(d, "metrics"))))
-            : [];
-
-    static async Task ServeAsync(HttpListener listener, List<(string Name, byte[] Body)> vectors)
-    {
-        while (true)
-        {
-            HttpListenerContext context;
-            try
-            {
-                context = await listener.GetContextAsync();
-            }
-            catch (Exception e) when (e is HttpListenerException or ObjectDisposedException)
-            {
-                return;
-            }
-
-            context.Response.ContentType = "application/openmetrics-text; version=1.0.0";
-            var path = context.Request.Url!.AbsolutePath[1..];
-            var body = vectors[int.Parse(path, System.Globalization.CultureInfo.InvariantCulture)].Body;
-            await context.Response.OutputStream.WriteAsync(body);
-            context.Response.Close();
-        }
-    }
+        Directory.GetDirectories(Required.Shared("openmetrics")).Order(StringComparer.Ordinal).Select(d => (Path.GetFileName(d), File.ReadAllBytes(Path.Combine(d, "metrics"))));
 }

@@ -3,7 +3,6 @@ using System.Text;
 using Observe.Collector.Scrape;
 using Observe.Testkit;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.Collector.Tests.Scrape;
 

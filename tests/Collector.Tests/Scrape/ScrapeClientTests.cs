@@ -11,14 +11,12 @@ using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;
 
-public sealed class ScrapeClientTests : IAsyncLifetime
+public sealed class ScrapeClientTests : IAsyncDisposable
 {
     readonly FakeExporter _exporter = FakeExporter.Start("up_metric 1\n");
     readonly string _folder = Checkout.NewFolder("client");
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         await _exporter.DisposeAsync();
         Directory.Delete(_folder, recursive: true);

@@ -10,9 +10,9 @@ public sealed class ScrapeManagerTests : IAsyncLifetime
     readonly FakeExporter _exporter = FakeExporter.Start("m 1\n");
     ManagerBench _bench = null!;
 
-    public async Task InitializeAsync() => _bench = await ManagerBench.StartAsync();
+    public async ValueTask InitializeAsync() => _bench = await ManagerBench.StartAsync();
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         await _bench.DisposeAsync();
         await _exporter.DisposeAsync();

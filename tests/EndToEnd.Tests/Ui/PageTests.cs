@@ -4,11 +4,10 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using Observe.Testkit;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.EndToEnd.Tests.Ui;
 
-/// <summary>The page in a real browser; what is done there stands in src/Query/ui/tests. Without Node.js or Chromium there is nothing to do.</summary>
+/// <summary>The page in a real browser; what is done there stands in src/Query/ui/tests.</summary>
 public sealed class PageTests(ITestOutputHelper output) : IDisposable
 {
     static readonly string s_ui = Path.Combine(Checkout.Root, "src", "Query", "ui");
@@ -20,11 +19,7 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task The_demo_is_explored_by_typing_clicking_and_dragging()
     {
-        if (!CanBrowse())
-        {
-            return;
-        }
-
+        RequireBrowser();
         await using var demo = await ObserveProcess.StartAsync("demo", ["--data-dir=" + _folder, "--demo.block-duration=20s"]);
         await Eventually.TrueAsync(
             async () => (await demo.QueryAsync("count by (cluster) (rate(http_requests_total[30s] offset 20s))")).Count == 3, TimeSpan.FromSeconds(60), "rates of three clusters");
@@ -34,11 +29,7 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Hostile_texts_are_shown_as_text()
     {
-        if (!CanBrowse())
-        {
-            return;
-        }
-
+        RequireBrowser();
         await using var exporter = FakeExporter.Start(Hostile(HostileTexts.All));
         await using var all = await ScrapeAsync(exporter);
         await Eventually.TrueAsync(
@@ -54,11 +45,7 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task A_missing_cluster_is_named()
     {
-        if (!CanBrowse())
-        {
-            return;
-        }
-
+        RequireBrowser();
         var now = TimeProvider.System.GetUtcNow();
         foreach (var (cluster, written) in new[] { ("dev", now), ("staging", now), ("prod", now.AddHours(-3)) })
         {
@@ -69,8 +56,8 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
                 """);
         }
 
-        // A port that nobody listens on: the system gave it, and it was given back.
-        var gone = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{ChildProcess.FreePort()}");
+        using var nobody = new RefusingPort();
+        var gone = nobody.Address;
         await using var query = await QueryAsync("--endpoint=" + gone);
         await BrowseAsync("missing", query.Url, ("PAGE_MISSING", gone));
     }
@@ -78,11 +65,7 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Where_there_is_nothing_the_page_says_so()
     {
-        if (!CanBrowse())
-        {
-            return;
-        }
-
+        RequireBrowser();
         await using var query = await QueryAsync();
         await BrowseAsync("nothing", query.Url);
     }
@@ -90,11 +73,7 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Native_histograms_exemplars_and_the_blocks_of_a_bucket_are_drawn()
     {
-        if (!CanBrowse())
-        {
-            return;
-        }
-
+        RequireBrowser();
         await PageBuckets.WriteHistogramsAsync(_folder, TimeProvider.System.GetUtcNow());
         await using var query = await QueryAsync();
         await BrowseAsync("bucket", query.Url);
@@ -104,11 +83,8 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Large_answers_are_measured()
     {
-        if (Environment.GetEnvironmentVariable("PAGE_FIGURES") is null || !CanBrowse())
-        {
-            return;
-        }
-
+        Assert.SkipWhen(Environment.GetEnvironmentVariable("PAGE_FIGURES") is null, "figures are taken by: make page-figures");
+        RequireBrowser();
         await PageBuckets.WriteManyAsync(_folder, TimeProvider.System.GetUtcNow());
         await using var query = await QueryAsync();
         await BrowseAsync("figures", query.Url);
@@ -157,20 +133,12 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
 
     static string Escape(string text) => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
 
-    bool CanBrowse()
+    static void RequireBrowser()
     {
-        var (ready, why) = (File.Exists(Path.Combine(s_ui, "dist", "index.html")), "the page was not built (make ui)");
-        if (ready && !(File.Exists("/usr/bin/chromium") && Directory.Exists(Path.Combine(s_ui, "node_modules", "playwright-core"))))
-        {
-            (ready, why) = (false, "there is no /usr/bin/chromium, or no playwright-core (npm ci in src/Query/ui)");
-        }
-
-        if (!ready)
-        {
-            output.WriteLine("nothing was tested: " + why);
-        }
-
-        return ready;
+        Required.Program("chromium", "apt-get install chromium");
+        Required.Program("node", "apt-get install nodejs npm");
+        Required.Present(Directory.Exists(Path.Combine(s_ui, "node_modules", "playwright-core")), "playwright-core", "npm ci in src/Query/ui");
+        Required.Present(File.Exists(Path.Combine(s_ui, "dist", "index.html")), "the built page", "make ui");
     }
 
     async Task BrowseAsync(string script, Uri url, params (string Name, string Value)[] environment)

@@ -21,7 +21,7 @@ public sealed class FanoutSuiteTests : QuerierSuite
     }
 }
 
-public sealed class FanoutQuerierTests : IAsyncLifetime
+public sealed class FanoutQuerierTests : IAsyncDisposable
 {
     const long Now = 1_700_000_000_000;
     static readonly Matcher[] s_up = [new(MatchType.Equal, "__name__", "up")];
@@ -29,9 +29,7 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
     readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(Now));
     readonly List<IAsyncDisposable> _disposed = [];
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         foreach (var disposed in Enumerable.Reverse(_disposed))
         {
@@ -92,10 +90,10 @@ public sealed class FanoutQuerierTests : IAsyncLifetime
     [Fact]
     public async Task A_store_that_never_answered_is_told_in_every_answer()
     {
-        var port = ChildProcess.FreePort();
-        var set = await StoresAt([$"127.0.0.1:{port}", "dns+nowhere.invalid:10901"]);
+        using var nobody = new RefusingPort();
+        var set = await StoresAt([nobody.Address, "dns+nowhere.invalid:10901"]);
         var (_, warnings) = await Ask(set, new FanoutOptions());
-        Assert.Contains(warnings, w => w.StartsWith($"what store 127.0.0.1:{port} holds is missing from ", StringComparison.Ordinal));
+        Assert.Contains(warnings, w => w.StartsWith($"what store {nobody.Address} holds is missing from ", StringComparison.Ordinal));
         Assert.Contains(warnings, w => w.StartsWith("what store dns+nowhere.invalid:10901 holds is missing from ", StringComparison.Ordinal));
     }
 

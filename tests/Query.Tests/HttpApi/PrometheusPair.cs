@@ -60,14 +60,23 @@ public sealed class PrometheusPair : IAsyncLifetime
     readonly string _folder = Checkout.NewFolder("api");
     Block? _block;
     PrometheusServer? _prometheus;
+    HttpClient? _client;
     ServedApi? _observe;
 
-    /// <summary>Null where there is no Prometheus here.</summary>
-    public HttpClient? Prometheus { get; private set; }
+    /// <summary>Skips the test where there is no Prometheus here.</summary>
+    public HttpClient Prometheus
+    {
+        get
+        {
+            Required.Peer("promtool");
+            Required.Peer("prometheus");
+            return _client!;
+        }
+    }
 
     public HttpClient Observe => _observe!.Client;
 
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         if (Checkout.Peer("promtool") is not { } promtool || Checkout.Peer("prometheus") is null)
         {
@@ -82,7 +91,7 @@ public sealed class PrometheusPair : IAsyncLifetime
         Assert.True(exitCode == 0, output);
         _block = Block.Open(Directory.GetDirectories(data).Single(d => File.Exists(Path.Combine(d, "meta.json"))));
         _prometheus = await PrometheusServer.StartAsync(data);
-        Prometheus = new HttpClient { BaseAddress = _prometheus!.Url };
+        _client = new HttpClient { BaseAddress = _prometheus.Url };
         var range = new TimeRange(_block.Meta.MinTime, _block.Meta.MaxTime - 1);
         var stores = new StoreSet(new StoreSetOptions());
         stores.AddLocal("block", _block, () => new StoreDescription("store", [], range));
@@ -90,9 +99,9 @@ public sealed class PrometheusPair : IAsyncLifetime
             _block, options => options with { Querier = fanout => new FanoutQuerier(stores, fanout), Stores = () => stores.Stores });
     }
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
-        Prometheus?.Dispose();
+        _client?.Dispose();
         await (_prometheus?.DisposeAsync() ?? default);
         await (_observe?.DisposeAsync() ?? default);
         _block?.Dispose();

@@ -12,19 +12,16 @@ using Xunit;
 
 namespace Observe.Query.Tests.Page;
 
-public sealed class PageEndpointsTests : IAsyncLifetime, IDisposable
+public sealed class PageEndpointsTests : IAsyncDisposable
 {
     const int MaxBundleBytes = 350 << 10;
     static readonly byte[] s_script = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("console.log('observe');\n", 200)));
     readonly List<WebApplication> _servers = [];
     readonly HttpClient _client = new(new SocketsHttpHandler { AllowAutoRedirect = false });
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public void Dispose() => _client.Dispose();
-
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
+        _client.Dispose();
         foreach (var server in _servers)
         {
             await server.DisposeAsync();

@@ -24,11 +24,7 @@ public sealed class StoreApiBlocksTests
     [InlineData("01M81NBR7PXHQPJ6K6EMKFRVQD", 3_600_000, Aggregate.Counter)]
     public async Task A_block_answers_as_it_does_without_the_wire(string id, long resolution, Aggregate aggregate)
     {
-        if (Checkout.SharedPath("blocks", "golden", id) is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "golden", id);
         using var block = Block.Open(folder);
         await using var served = await ServedQuerier.StartAsync(block, new StoreDescription("store", [], TimeRange.All));
         var middle = block.Meta.MinTime + ((block.Meta.MaxTime - block.Meta.MinTime) / 2);
@@ -50,11 +46,7 @@ public sealed class StoreApiBlocksTests
     [Fact]
     public async Task Chunks_are_passed_on_byte_by_byte()
     {
-        if (Checkout.SharedPath("blocks", "golden", "01M81NBR49693RP1SN0GD357N3") is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "golden", "01M81NBR49693RP1SN0GD357N3");
         using var block = Block.Open(folder);
         await using var served = await ServedQuerier.StartAsync(block, new StoreDescription("store", [], TimeRange.All));
         var hints = new SelectHints { Range = TimeRange.All };

@@ -7,7 +7,7 @@ namespace Observe.Store.Tests.Bucket;
 
 public sealed class MemoryBucketTests : BucketSuite
 {
-    protected override Task<IBucket?> NewAsync() => Task.FromResult<IBucket?>(new MemoryBucket(new FakeTimeProvider()));
+    protected override Task<IBucket> NewAsync() => Task.FromResult<IBucket>(new MemoryBucket(new FakeTimeProvider()));
 
     [Fact]
     public async Task A_fault_is_thrown_before_or_after_the_write()
@@ -34,7 +34,7 @@ public sealed class MemoryBucketTests : BucketSuite
 
 public sealed class PrefixBucketTests : BucketSuite
 {
-    protected override async Task<IBucket?> NewAsync()
+    protected override async Task<IBucket> NewAsync()
     {
         var inner = new MemoryBucket(new FakeTimeProvider());
         await PutAsync(inner, "team/other", [1]);

@@ -11,7 +11,7 @@ public sealed class MeteredBucketTests : BucketSuite
 {
     readonly CollectorRegistry _registry = Metrics.NewCustomRegistry();
 
-    protected override Task<IBucket?> NewAsync() => Task.FromResult<IBucket?>(
+    protected override Task<IBucket> NewAsync() => Task.FromResult<IBucket>(
         new MeteredBucket(new MemoryBucket(new FakeTimeProvider()), "b", new BucketMetrics(_registry, new FakeTimeProvider())));
 
     [Fact]

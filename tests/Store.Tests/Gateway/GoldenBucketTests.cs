@@ -17,19 +17,12 @@ public sealed class GoldenBucketTests : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _fixture.DisposeAsync();
 
-    async Task<bool> CopyAsync(params string[] ids)
+    async Task CopyAsync(params string[] ids)
     {
         foreach (var id in ids)
         {
-            if (Checkout.SharedPath("blocks", "golden", id) is not { } directory)
-            {
-                return false;
-            }
-
-            await _fixture.CopyAsync(directory);
+            await _fixture.CopyAsync(Required.Shared("blocks", "golden", id));
         }
-
-        return true;
     }
 
     [Theory]
@@ -40,14 +33,10 @@ public sealed class GoldenBucketTests : IAsyncDisposable
     [InlineData(3_600_000, OneHour)]
     public async Task Each_aggregate_is_that_of_the_block_with_the_right_resolution(long maxResolution, string id)
     {
-        if (!await CopyAsync(Raw, FiveMinutes, OneHour))
-        {
-            return;
-        }
-
+        await CopyAsync(Raw, FiveMinutes, OneHour);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
-        using var block = Block.Open(Checkout.SharedPath("blocks", "golden", id)!);
+        using var block = Block.Open(Required.Shared("blocks", "golden", id));
         foreach (var aggregate in Enum.GetValues<Aggregate>())
         {
             var hints = new SelectHints { Range = TimeRange.All, MaxResolutionMs = maxResolution, Aggregate = aggregate };
@@ -66,11 +55,7 @@ public sealed class GoldenBucketTests : IAsyncDisposable
     [Fact]
     public async Task Where_raw_samples_have_expired_downsampled_ones_answer_and_an_info_says_so()
     {
-        if (!await CopyAsync(FiveMinutes, OneHour))
-        {
-            return;
-        }
-
+        await CopyAsync(FiveMinutes, OneHour);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
         var query = new QueryContext();
@@ -85,11 +70,7 @@ public sealed class GoldenBucketTests : IAsyncDisposable
     [Fact]
     public async Task Names_and_values_of_external_labels_are_among_the_others()
     {
-        if (!await CopyAsync(Raw))
-        {
-            return;
-        }
-
+        await CopyAsync(Raw);
         await using var store = _fixture.Open();
         await store.SyncAsync(default);
         var hints = new SelectHints { Range = TimeRange.All };
@@ -108,11 +89,7 @@ public sealed class GoldenBucketTests : IAsyncDisposable
     [Fact]
     public async Task Blocks_without_sizes_in_their_meta_are_served_too()
     {
-        if (Checkout.SharedPath("blocks", "thanos") is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "thanos");
         foreach (var directory in Directory.GetDirectories(folder))
         {
             await _fixture.CopyAsync(directory);

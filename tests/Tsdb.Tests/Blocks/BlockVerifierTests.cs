@@ -71,11 +71,7 @@ public sealed class BlockVerifierTests : IDisposable
     [Fact]
     public void Blocks_of_others_are_whole()
     {
-        if (Checkout.SharedPath("blocks") is not { } blocks)
-        {
-            return;
-        }
-
+        var blocks = Required.Shared("blocks");
         foreach (var meta in Directory.GetFiles(blocks, BlockMeta.FileName, SearchOption.AllDirectories))
         {
             Assert.Empty(BlockVerifier.Verify(Path.GetDirectoryName(meta)!, decode: true, default));

@@ -73,11 +73,7 @@ public sealed class BlockWriterTests : IDisposable
     [Fact]
     public async Task Promtool_lists_analyzes_and_dumps_what_was_written()
     {
-        if (Checkout.Peer("promtool") is not { } promtool)
-        {
-            return;
-        }
-
+        var promtool = Required.Peer("promtool");
         var random = new Random(7);
         const long Start = 1_700_000_000_000;
         var series = Enumerable.Range(0, 300).Select(s => new TestSeries(

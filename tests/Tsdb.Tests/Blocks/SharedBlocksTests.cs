@@ -15,11 +15,7 @@ public class SharedBlocksTests
     [Fact]
     public void Every_sample_of_every_aggregate_is_what_is_expected()
     {
-        if (Checkout.SharedPath("blocks", "thanos") is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "thanos");
         var expected = Expected(Path.Combine(folder, "expected_all_aggr_response.json"));
         var read = new Dictionary<Labels, List<(long, double)>>();
         foreach (var directory in Directory.GetDirectories(folder))
@@ -49,11 +45,7 @@ public class SharedBlocksTests
     [Fact]
     public void A_prometheus_snapshot_answers_as_expected()
     {
-        if (Checkout.SharedPath("blocks", "prometheus") is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "prometheus");
         using var block = Block.Open(Path.GetDirectoryName(Directory.GetFiles(folder, BlockMeta.FileName, SearchOption.AllDirectories).Single())!);
         var all = TestBlocks.Read(block);
         Assert.Equal((2_434, 2_434), (all.Count, all.Sum(s => s.Samples.Count)));
@@ -70,11 +62,7 @@ public class SharedBlocksTests
     [InlineData("01M81NBR7PXHQPJ6K6EMKFRVQD", 12, 3_914)]
     public void Golden_blocks_have_all_their_series_and_samples(string id, int series, int samples)
     {
-        if (Checkout.SharedPath("blocks", "golden", id) is not { } folder)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("blocks", "golden", id);
         using var block = Block.Open(folder);
         var hints = new SelectHints { Range = TimeRange.All, Aggregate = Aggregate.Raw };
         var all = TestBlocks.Read(block, hints);
@@ -90,11 +78,7 @@ public class SharedBlocksTests
     [Fact]
     public async Task A_block_that_is_written_again_has_the_same_index_and_chunks()
     {
-        if (Checkout.SharedPath("blocks", "golden") is not { } golden)
-        {
-            return;
-        }
-
+        var golden = Required.Shared("blocks", "golden");
         foreach (var folder in Directory.GetDirectories(golden))
         {
             using var temporary = new TemporaryFolder();

@@ -2,7 +2,6 @@ using Observe.Testkit;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.Tsdb.Tests.Chunks;
 
@@ -34,6 +33,7 @@ public sealed class SharedBlocksTests(ITestOutputHelper output)
         }
 
         output.WriteLine($"{chunks} chunks, {samples} samples");
+        Assert.True(chunks > 0 && samples > 0);
     }
 
     static IEnumerable<(long, double)> ReadAsEncoded(Chunk chunk, string path)
@@ -75,8 +75,7 @@ public sealed class SharedBlocksTests(ITestOutputHelper output)
     /// <summary>Walks segment files from entry to entry, since chunks follow one another.</summary>
     static IEnumerable<(Chunk, string)> AllChunks()
     {
-        foreach (var path in Checkout.Shared is { } shared
-            ? Directory.GetFiles(Path.Combine(shared, "blocks"), "00000?", SearchOption.AllDirectories) : [])
+        foreach (var path in Directory.GetFiles(Required.Shared("blocks"), "00000?", SearchOption.AllDirectories))
         {
             var bytes = File.ReadAllBytes(path);
             for (long at = ChunkSegments.HeaderSize; at < bytes.Length;)

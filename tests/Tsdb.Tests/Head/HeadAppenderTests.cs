@@ -7,15 +7,13 @@ using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
 
-public sealed class HeadAppenderTests : IAsyncLifetime
+public sealed class HeadAppenderTests : IAsyncDisposable
 {
     static readonly Labels Up = Labels.Of(("__name__", "up"), ("job", "a"));
 
     readonly TestHead _test = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _test.CloseAsync();
+    public ValueTask DisposeAsync() => new(_test.CloseAsync());
 
     [Theory]
     [InlineData(2_000, 5, AppendResult.Appended)]

@@ -12,13 +12,11 @@ using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
 
-public sealed class HeadBlockTests : IAsyncLifetime
+public sealed class HeadBlockTests : IAsyncDisposable
 {
     readonly TestHead _test = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _test.CloseAsync();
+    public ValueTask DisposeAsync() => new(_test.CloseAsync());
 
     [Fact]
     public async Task A_second_head_on_the_folder_is_refused_with_the_reason()
@@ -251,11 +249,7 @@ public sealed class HeadBlockTests : IAsyncLifetime
     [Fact]
     public async Task A_prometheus_replays_the_log_and_answers_as_the_head_does()
     {
-        if (Checkout.Peer("prometheus") is null)
-        {
-            return;
-        }
-
+        Required.Peer("prometheus");
         var start = DateTimeOffset.Parse("2026-01-01T00:00:00Z", CultureInfo.InvariantCulture).ToUnixTimeMilliseconds();
         var head = await _test.OpenAsync(range: 7_200_000);
         using (var appender = head.Appender())
@@ -276,7 +270,7 @@ public sealed class HeadBlockTests : IAsyncLifetime
         }
 
         var copy = _test.Copy(open: false);
-        await using var prometheus = (await PrometheusServer.StartAsync(copy))!;
+        await using var prometheus = await PrometheusServer.StartAsync(copy);
         using var http = new HttpClient { BaseAddress = prometheus.Url };
         Assert.Equal("15000", await Value("sum(count_over_time(m[2h]))"));
         Assert.Equal(((Enumerable.Range(0, 300).Sum(t => (double)t) * 49 * 25) + (15_000 * 0.5)).ToString(CultureInfo.InvariantCulture), await Value("sum(sum_over_time(m[2h]))"));

@@ -10,7 +10,7 @@ using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
 
-public sealed class HeadCutTests : IAsyncLifetime
+public sealed class HeadCutTests : IAsyncDisposable
 {
     const long Range = TestHead.Range;
 
@@ -19,9 +19,7 @@ public sealed class HeadCutTests : IAsyncLifetime
 
     readonly TestHead _test = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _test.CloseAsync();
+    public ValueTask DisposeAsync() => new(_test.CloseAsync());
 
     [Fact]
     public async Task A_range_is_cut_once_the_head_spans_one_and_a_half()
@@ -214,11 +212,7 @@ public sealed class HeadCutTests : IAsyncLifetime
     [Fact]
     public async Task Promtool_finds_each_sample_once_in_blocks_checkpoint_and_log()
     {
-        if (Checkout.Peer("promtool") is not { } promtool)
-        {
-            return;
-        }
-
+        var promtool = Required.Peer("promtool");
         var head = await _test.OpenAsync();
         for (var i = 0; i < 4; i++)
         {

@@ -1,17 +1,14 @@
 using Observe.Testkit;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Querying;
-using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
 
-public sealed class HeadQuerierTests : QuerierSuite, IAsyncLifetime
+public sealed class HeadQuerierTests : QuerierSuite, IAsyncDisposable
 {
     readonly TestHead _head = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _head.CloseAsync();
+    public ValueTask DisposeAsync() => new(_head.CloseAsync());
 
     protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series)
     {
@@ -43,13 +40,11 @@ public sealed class HeadQuerierTests : QuerierSuite, IAsyncLifetime
 }
 
 /// <summary>What was replayed answers as what was appended.</summary>
-public sealed class ReplayedHeadQuerierTests : QuerierSuite, IAsyncLifetime
+public sealed class ReplayedHeadQuerierTests : QuerierSuite, IAsyncDisposable
 {
     readonly TestHead _head = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _head.CloseAsync();
+    public ValueTask DisposeAsync() => new(_head.CloseAsync());
 
     protected override async Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series)
     {

@@ -18,7 +18,7 @@ using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
 
-public sealed class HeadStartTimestampsTests : IAsyncLifetime
+public sealed class HeadStartTimestampsTests : IAsyncDisposable
 {
     static readonly Labels M = Labels.Of((Labels.MetricName, "m"));
 
@@ -28,9 +28,7 @@ public sealed class HeadStartTimestampsTests : IAsyncLifetime
 
     readonly TestHead _test = new();
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public Task DisposeAsync() => _test.CloseAsync();
+    public ValueTask DisposeAsync() => new(_test.CloseAsync());
 
     [Fact]
     public Task Samples_with_and_without_come_back_from_head_log_block_and_bucket() => s_steps.SampleAsync(

@@ -119,12 +119,7 @@ public class IndexReaderTests
     [Fact]
     public void Golden_indexes_are_written_again_byte_for_byte()
     {
-        if (Checkout.Shared is null)
-        {
-            return;
-        }
-
-        var files = Directory.GetFiles(Path.Combine(Checkout.Shared, "blocks"), "index", SearchOption.AllDirectories);
+        var files = Directory.GetFiles(Required.Shared("blocks"), "index", SearchOption.AllDirectories);
         Assert.Equal(7, files.Length);
         foreach (var file in files)
         {

@@ -4,7 +4,6 @@ using Observe.Testkit;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Regex;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.Tsdb.Tests.Regex;
 
@@ -31,12 +30,6 @@ public class LabelRegexConformanceTests(ITestOutputHelper output)
         try
         {
             await using var prometheus = await PrometheusServer.StartAsync(folder);
-            if (prometheus is null)
-            {
-                output.WriteLine("no prometheus here");
-                return;
-            }
-
             using var client = new HttpClient { BaseAddress = prometheus.Url };
             var differences = new List<string>();
             var (random, refused) = (new Random(20_26), 0);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace Observe.Query.Tests.Promql.Differential;
 
@@ -21,12 +20,7 @@ public class DifferentialTests(ITestOutputHelper output)
         var failures = new List<string>();
         for (var (round, left) = (0, given?.Length ?? count); left > 0; round++, left -= Round)
         {
-            if (await Campaign.RunAsync(seed + round, Math.Min(left, Round), given) is not { } campaign)
-            {
-                output.WriteLine("no prometheus at hand: nothing is compared");
-                return;
-            }
-
+            var campaign = await Campaign.RunAsync(seed + round, Math.Min(left, Round), given);
             failures.AddRange(campaign.Failures);
             var report = string.Join('\n', [
                 .. campaign.Failures,

@@ -152,12 +152,7 @@ public partial class ParserFuzzTests
     [Fact]
     public void Every_expression_of_the_shared_scripts_round_trips()
     {
-        var folder = Checkout.SharedPath("promqltest");
-        if (folder is null)
-        {
-            return;
-        }
-
+        var folder = Required.Shared("promqltest");
         var count = 0;
         foreach (var line in Directory.GetFiles(folder, "*.test").SelectMany(File.ReadLines))
         {

@@ -14,10 +14,8 @@ public class PromqlScriptTests
     [Fact]
     public void Every_shared_script_can_be_read()
     {
-        if (Checkout.SharedPath("promqltest") is { } folder)
-        {
-            Assert.Equal(1_574, Directory.GetFiles(folder, "*.test").Sum(f => PromqlScript.Parse(File.ReadAllText(f)).Evaluations));
-        }
+        var folder = Required.Shared("promqltest");
+        Assert.Equal(1_574, Directory.GetFiles(folder, "*.test").Sum(f => PromqlScript.Parse(File.ReadAllText(f)).Evaluations));
     }
 
     [Theory]
