@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Observe.Store.Yaml;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;

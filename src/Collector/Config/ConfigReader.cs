@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 

@@ -1,3 +1,4 @@
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Regex;

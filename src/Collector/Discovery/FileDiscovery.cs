@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
 
+using Observe.Store.Yaml;
 namespace Observe.Collector.Discovery;
 
 /// <summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Observe.Collector.Config;
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 

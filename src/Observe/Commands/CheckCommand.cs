@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
+using Observe.Store.Yaml;
 
 namespace Observe.Commands;
 

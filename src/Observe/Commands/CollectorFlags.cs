@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.RegularExpressions;
 using Observe.Collector.Config;
 using Observe.Hosting;
+using Observe.Store.Yaml;
 
 namespace Observe.Commands;
 

@@ -130,15 +130,9 @@ static class Flags
         return all;
     }
 
-    static long? ParseSize(string text)
-    {
-        var digits = text.AsSpan().TrimEnd("KMGTPiB");
-        var unit = text[digits.Length..];
-        var power = unit switch { "" or "B" => 0, "KB" or "KiB" => 1, "MB" or "MiB" => 2, "GB" or "GiB" => 3, "TB" or "TiB" => 4, _ => -1 };
-        return power >= 0 && long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= long.MaxValue >> (10 * power)
-            ? number << (10 * power)
-            : null;
-    }
+    /// <summary>A bare number is bytes.</summary>
+    static long? ParseSize(string text) =>
+        ByteSize.TryParse(text.Length > 0 && char.IsAsciiDigit(text[^1]) ? text + "B" : text, out var bytes) ? bytes : null;
 
     static Option<T> New<T>(string name, string description, string[] aliases, Func<ArgumentResult, T>? fallback) =>
         new(name, aliases) { Description = description, DefaultValueFactory = fallback };

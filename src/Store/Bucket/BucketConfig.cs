@@ -1,13 +1,7 @@
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Bucket;
-
-/// <summary>A bucket's configuration that can't be used.</summary>
-/// <param name="errors">Each with file, line and key.</param>
-public sealed class BucketConfigException(IReadOnlyList<string> errors) : FormatException(string.Join('\n', errors))
-{
-    public IReadOnlyList<string> Errors { get; } = errors;
-}
 
 /// <summary>Which bucket and how to reach it: Thanos's object store YAML (<c>type</c>, <c>config</c>, <c>prefix</c>).</summary>
 /// <remarks>Format: thanos.io/tip/thanos/storage.md. Supported types: S3 and FILESYSTEM.</remarks>
@@ -29,48 +23,46 @@ public sealed class BucketConfig
 
     /// <param name="yaml">Its first document counts.</param>
     /// <param name="file">What errors call it: the file's path, or the flag that holds the text.</param>
-    /// <exception cref="BucketConfigException">Holds every error found.</exception>
+    /// <exception cref="ConfigException">Holds every error found.</exception>
     public static BucketConfig Parse(string yaml, string file)
     {
-        var errors = new List<string>();
-        var root = ConfigSection.Read(yaml, file, errors);
-        if (errors.Count > 0)
-        {
-            throw new BucketConfigException(errors);
-        }
-
+        var errors = new ConfigErrors(file);
+        _ = YamlTree.TryRead(yaml, errors, out var tree);
+        errors.ThrowIfAny();
+        var root = new ConfigSection(tree, "the bucket's configuration", errors);
         var type = root.Required("type");
-        var section = root.Section("config");
-        var prefix = root.Text("prefix").Trim('/');
+        var section = root.SectionOrEmpty("config");
+        var prefix = (root.Text("prefix") ?? "").Trim('/');
         string? folder = null;
         S3Config? s3 = null;
         switch (type.ToUpperInvariant())
         {
             case "S3":
                 s3 = S3Config.Read(section);
-                section.RefuseUnknown();
+                section.Done();
                 break;
             case "FILESYSTEM":
                 folder = section.Required("directory");
-                section.RefuseUnknown();
+                section.Done();
                 break;
             case "":
                 break;
             case "GCS" or "AZURE" or "SWIFT" or "COS" or "ALIYUNOSS" or "BOS" or "OCI" or "OBS":
-                root.Error("type", $"type {type} is not supported yet; S3 and FILESYSTEM are");
+                errors.Add(root.Find("type"), $"type {type} is not supported yet; S3 and FILESYSTEM are");
                 break;
             default:
-                root.Error("type", $"unknown type {GoText.Quote(type)}; S3 and FILESYSTEM are supported");
+                errors.Add(root.Find("type"), $"unknown type {GoText.Quote(type)}; S3 and FILESYSTEM are supported");
                 break;
         }
 
         if (ObjectKey.PrefixFault(prefix.Length == 0 ? "" : prefix + "/") is { } fault)
         {
-            root.Error("prefix", $"prefix {GoText.Quote(prefix)} {fault}");
+            errors.Add(root.Find("prefix"), $"prefix {GoText.Quote(prefix)} {fault}");
         }
 
-        root.RefuseUnknown();
-        return errors.Count > 0 ? throw new BucketConfigException(errors) : new BucketConfig(folder, s3, prefix);
+        root.Done();
+        errors.ThrowIfAny();
+        return new BucketConfig(folder, s3, prefix);
     }
 
     /// <summary>Opens the bucket; nothing is sent to an S3 server yet. The caller disposes it.</summary>

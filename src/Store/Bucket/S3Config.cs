@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -55,53 +56,60 @@ public sealed record S3Config
 
     internal static S3Config Read(ConfigSection section)
     {
-        var accessKey = section.Text("access_key");
-        var secretKey = section.Secret("secret_key");
+        var accessKey = section.Text("access_key") ?? "";
+        var secretKey = SecretOf(section, "secret_key");
         if (accessKey.Length > 0 != secretKey is not null)
         {
-            section.Error(accessKey.Length > 0 ? "access_key" : "secret_key", "config.access_key and config.secret_key go together: one of them is missing");
+            section.Errors.Add(
+                section.Find(secretKey is null ? "access_key" : "secret_key"), "access_key and secret_key go together: one of them is missing");
         }
 
-        var endpoint = section.Text("endpoint");
+        var endpoint = section.Text("endpoint") ?? "";
         if (endpoint.Contains("://", StringComparison.Ordinal))
         {
-            section.Error("endpoint", $"config.endpoint {GoText.Quote(endpoint)} is a host and port without a scheme; config.insecure: true chooses plain HTTP");
+            section.Errors.Add(
+                section.Find("endpoint"), $"endpoint must be a host and port without a scheme, not {GoText.Quote(endpoint)}; insecure: true chooses plain HTTP");
         }
 
-        var region = section.Text("region");
+        var region = section.Text("region") ?? "";
         if (endpoint.Length == 0 && region.Length == 0)
         {
-            section.Error("endpoint", "config.endpoint or config.region is missing");
+            section.Errors.Add(section.Find("endpoint") ?? section.Node, "endpoint or region is missing in config");
         }
 
-        section.Refuse("signature_version2", "the old signature is not supported; servers of today take version 4");
-        section.Refuse("sts_endpoint", "not supported yet; AWS_REGION chooses the regional endpoint");
-        var trace = section.Section("trace");
-        trace.Refuse("enable", "not supported");
-        trace.RefuseUnknown();
-        _ = section.Flag("disable_dualstack");
-        _ = section.Flag("aws_sdk_auth");
+        section.NotSupported("signature_version2", "requests are signed with version 4");
+        section.NotSupported("sts_endpoint", "AWS_REGION chooses the regional endpoint");
+        var trace = section.SectionOrEmpty("trace");
+        trace.NotSupported("enable", "requests to the bucket are not traced one by one");
+        trace.Done();
+        _ = section.Bool("disable_dualstack");
+        _ = section.Bool("aws_sdk_auth");
         var lookup = section.Choice("bucket_lookup_type", "auto", "virtual-hosted", "path");
         return new S3Config
         {
             Bucket = section.Required("bucket"),
             Endpoint = endpoint,
             Region = region,
-            Insecure = section.Flag("insecure"),
+            Insecure = section.Bool("insecure") ?? false,
             AccessKey = accessKey,
             SecretKey = secretKey,
-            SessionToken = section.Secret("session_token"),
+            SessionToken = SecretOf(section, "session_token"),
             PathStyle = lookup switch { "path" => true, "virtual-hosted" => false, _ => null },
-            ListVersion1 = section.Choice("list_objects_version", "v2", "v1") == "v1",
-            PartSize = section.Number("part_size", DefaultPartSize, 5 << 20, 5L << 30),
-            DisableMultipart = section.Flag("disable_multipart"),
-            SendContentMd5 = section.Flag("send_content_md5"),
-            MaxRetries = (int)section.Number("max_retries", 5, 0, 100),
-            UserMetadata = section.Texts("put_user_metadata"),
-            Encryption = S3Encryption.Read(section.Section("sse_config")),
-            Http = S3HttpConfig.Read(section.Section("http_config")),
+            ListVersion1 = section.Choice("list_objects_version", "v1", "v2") == "v1",
+            PartSize = section.Count("part_size", 5 << 20, 5L << 30) ?? DefaultPartSize,
+            DisableMultipart = section.Bool("disable_multipart") ?? false,
+            SendContentMd5 = section.Bool("send_content_md5") ?? false,
+            MaxRetries = (int)(section.Count("max_retries", 0, 100) ?? 5),
+            UserMetadata = Pairs(section, "put_user_metadata"),
+            Encryption = S3Encryption.Read(section.SectionOrEmpty("sse_config")),
+            Http = S3HttpConfig.Read(section.SectionOrEmpty("http_config")),
         };
     }
+
+    /// <summary>An empty text is no secret.</summary>
+    static Secret? SecretOf(ConfigSection section, string key) => section.Text(key) is { Length: > 0 } text ? new Secret(text) : null;
+
+    internal static Dictionary<string, string> Pairs(ConfigSection section, string key) => section.Pairs(key).ToDictionary(p => p.Key.Text, p => p.Value);
 }
 
 /// <summary>Encryption by the server.</summary>
@@ -111,14 +119,14 @@ public sealed record S3Encryption(string Type, string KmsKeyId, IReadOnlyDiction
 {
     internal static S3Encryption? Read(ConfigSection section)
     {
-        var type = section.Choice("type", "", "SSE-S3", "SSE-KMS", "SSE-C");
+        var type = section.Choice("type", "SSE-S3", "SSE-KMS", "SSE-C");
         var encryption = new S3Encryption(
-            type,
-            type == "SSE-KMS" ? section.Required("kms_key_id") : section.Text("kms_key_id"),
-            section.Texts("kms_encryption_context"),
-            type == "SSE-C" ? section.Required("encryption_key") : section.Text("encryption_key"));
-        section.RefuseUnknown();
-        return type.Length == 0 ? null : encryption;
+            type ?? "",
+            type == "SSE-KMS" ? section.Required("kms_key_id") : section.Text("kms_key_id") ?? "",
+            S3Config.Pairs(section, "kms_encryption_context"),
+            type == "SSE-C" ? section.Required("encryption_key") : section.Text("encryption_key") ?? "");
+        section.Done();
+        return type is null ? null : encryption;
     }
 }
 
@@ -149,31 +157,31 @@ public sealed record S3HttpConfig
 
     internal static S3HttpConfig Read(ConfigSection section)
     {
-        var tls = section.Section("tls_config");
+        var tls = section.SectionOrEmpty("tls_config");
         var config = new S3HttpConfig
         {
-            IdleConnTimeout = section.Span("idle_conn_timeout", TimeSpan.FromSeconds(90)),
-            ResponseHeaderTimeout = section.Span("response_header_timeout", TimeSpan.FromMinutes(2)),
-            ConnectTimeout = section.Span("tls_handshake_timeout", TimeSpan.FromSeconds(10)),
-            ExpectContinueTimeout = section.Span("expect_continue_timeout", TimeSpan.FromSeconds(1)),
-            MaxConnsPerHost = (int)section.Number("max_conns_per_host", 0, 0, int.MaxValue),
-            InsecureSkipVerify = section.Flag("insecure_skip_verify") | tls.Flag("insecure_skip_verify"),
-            CaFile = tls.Text("ca_file"),
-            CertFile = tls.Text("cert_file"),
-            KeyFile = tls.Text("key_file"),
-            ServerName = tls.Text("server_name"),
+            IdleConnTimeout = section.Duration("idle_conn_timeout") ?? TimeSpan.FromSeconds(90),
+            ResponseHeaderTimeout = section.Duration("response_header_timeout") ?? TimeSpan.FromMinutes(2),
+            ConnectTimeout = section.Duration("tls_handshake_timeout") ?? TimeSpan.FromSeconds(10),
+            ExpectContinueTimeout = section.Duration("expect_continue_timeout") ?? TimeSpan.FromSeconds(1),
+            MaxConnsPerHost = (int)(section.Count("max_conns_per_host", 0, int.MaxValue) ?? 0),
+            InsecureSkipVerify = (section.Bool("insecure_skip_verify") ?? false) | (tls.Bool("insecure_skip_verify") ?? false),
+            CaFile = tls.Text("ca_file") ?? "",
+            CertFile = tls.Text("cert_file") ?? "",
+            KeyFile = tls.Text("key_file") ?? "",
+            ServerName = tls.Text("server_name") ?? "",
         };
         if (config.CertFile.Length > 0 != config.KeyFile.Length > 0)
         {
-            tls.Error("cert_file", "config.http_config.tls_config: cert_file and key_file go together: one of them is missing");
+            tls.Errors.Add(tls.Find(config.KeyFile.Length == 0 ? "cert_file" : "key_file"), "cert_file and key_file go together: one of them is missing");
         }
 
         // The pool of .NET has no such bounds, and bodies are not compressed: any value is already honoured.
-        _ = section.Number("max_idle_conns", 0, 0, int.MaxValue);
-        _ = section.Number("max_idle_conns_per_host", 0, 0, int.MaxValue);
-        _ = section.Flag("disable_compression");
-        tls.RefuseUnknown();
-        section.RefuseUnknown();
+        _ = section.Count("max_idle_conns");
+        _ = section.Count("max_idle_conns_per_host");
+        _ = section.Bool("disable_compression");
+        tls.Done();
+        section.Done();
         return config;
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Observe.Collector.Config;
+using Observe.Store.Yaml;
 using Observe.Testkit;
 using Xunit;
 

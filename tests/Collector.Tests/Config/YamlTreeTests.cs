@@ -1,6 +1,7 @@
 using System.Text;
 using CsCheck;
 using Observe.Collector.Config;
+using Observe.Store.Yaml;
 using Xunit;
 
 namespace Observe.Collector.Tests.Config;

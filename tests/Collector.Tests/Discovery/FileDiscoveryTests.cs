@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Collector.Config;
 using Observe.Collector.Discovery;
+using Observe.Store.Yaml;
 using Observe.Testkit;
 using Xunit;
 

@@ -1,20 +1,22 @@
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
-namespace Observe.Collector.Config;
+namespace Observe.Store.Yaml;
 
 /// <summary>A node of a YAML document with its place in the file.</summary>
-abstract class YamlNode(Mark start)
+public abstract class YamlNode
 {
-    public int Line { get; } = (int)start.Line;
+    private protected YamlNode(Mark start) => (Line, Column) = ((int)start.Line, (int)start.Column);
 
-    public int Column { get; } = (int)start.Column;
+    public int Line { get; }
+
+    public int Column { get; }
 
     /// <summary>Nodes in the tree below, aliases counted each time they are used.</summary>
     public long Weight { get; protected set; } = 1;
 }
 
-sealed class YamlText(Scalar scalar) : YamlNode(scalar.Start)
+public sealed class YamlText(Scalar scalar) : YamlNode(scalar.Start)
 {
     public string Text { get; } = scalar.Value;
 
@@ -22,7 +24,7 @@ sealed class YamlText(Scalar scalar) : YamlNode(scalar.Start)
     public bool IsNull { get; } = scalar.Style == ScalarStyle.Plain && scalar.Value is "" or "~" or "null" or "Null" or "NULL";
 }
 
-sealed class YamlList(Mark start) : YamlNode(start)
+public sealed class YamlList(Mark start) : YamlNode(start)
 {
     public List<YamlNode> Items { get; } = [];
 
@@ -33,7 +35,7 @@ sealed class YamlList(Mark start) : YamlNode(start)
     }
 }
 
-sealed class YamlMap(Mark start) : YamlNode(start)
+public sealed class YamlMap(Mark start) : YamlNode(start)
 {
     readonly HashSet<string> _keys = [];
 
@@ -66,7 +68,7 @@ sealed class YamlMap(Mark start) : YamlNode(start)
 /// Builds the tree of a file's first document from parser events, without recursion. Anchors, aliases and merge keys are understood;
 /// size, depth and the number of nodes after aliases are limited, so that no file costs more than it weighs.
 /// </summary>
-static class YamlTree
+public static class YamlTree
 {
     /// <summary>Characters of a file.</summary>
     public const int MaxLength = 16 << 20;

@@ -2,17 +2,18 @@ using System.Globalization;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
-namespace Observe.Collector.Config;
+namespace Observe.Store.Yaml;
 
 /// <summary>
 /// A mapping of a configuration file, read key by key. A value of the wrong kind is an error and reads as not set; keys that nobody
 /// asked for are errors too, once <see cref="Done"/> is called.
 /// </summary>
-sealed class ConfigSection
+public sealed class ConfigSection
 {
     readonly HashSet<string> _known = [];
     readonly List<(YamlText Key, YamlNode Value)> _entries = [];
     readonly string _name;
+    readonly bool _isNoMapping;
 
     /// <param name="node">Null, or a null in the file: an empty section.</param>
     /// <param name="name">What the section is called in errors.</param>
@@ -25,6 +26,7 @@ sealed class ConfigSection
         }
         else if (node is not (null or YamlText { IsNull: true }))
         {
+            _isNoMapping = true;
             errors.Add(node, $"{name} must be a mapping");
         }
     }
@@ -63,6 +65,18 @@ sealed class ConfigSection
     }
 
     public string? Text(string key) => Find(key) is { } node ? TextOf(node, key) : null;
+
+    /// <summary>A text that must be there; "" where it is not, which is an error.</summary>
+    public string Required(string key)
+    {
+        var text = Text(key) ?? "";
+        if (text.Length == 0 && !_isNoMapping)
+        {
+            Errors.Add(Find(key) ?? Node, $"{key} is missing in {_name}");
+        }
+
+        return text;
+    }
 
     public Secret? Secret(string key) => Text(key) is { } text ? new Secret(text) : null;
 
@@ -118,6 +132,19 @@ sealed class ConfigSection
         return null;
     }
 
+    /// <summary>A number within bounds, both of them allowed.</summary>
+    public long? Count(string key, long min, long max)
+    {
+        var value = Count(key);
+        if (value < min || value > max)
+        {
+            Errors.Add(Find(key), $"{key} must be a number from {min} to {max}, not {value}");
+            return null;
+        }
+
+        return value;
+    }
+
     public double? Number(string key)
     {
         if (Find(key) is not { } node || TextOf(node, key) is not { } text)
@@ -151,10 +178,15 @@ sealed class ConfigSection
         return null;
     }
 
-    /// <summary>One of a few words.</summary>
+    /// <summary>One of a few words; an empty text reads as not set.</summary>
     public string? Choice(string key, params ReadOnlySpan<string> words)
     {
         if (Find(key) is not { } node || TextOf(node, key) is not { } text)
+        {
+            return null;
+        }
+
+        if (text.Length == 0)
         {
             return null;
         }
@@ -169,6 +201,9 @@ sealed class ConfigSection
     }
 
     public ConfigSection? Section(string key) => Find(key) is { } node ? new ConfigSection(node, key, Errors) : null;
+
+    /// <summary>A section that need not be there: an empty one then.</summary>
+    public ConfigSection SectionOrEmpty(string key) => new(Find(key), key, Errors);
 
     /// <summary>The items of a list; null when the key is not set.</summary>
     public IReadOnlyList<YamlNode>? List(string key)
@@ -233,7 +268,7 @@ sealed class ConfigSection
     /// <summary>Reports a key that the section may have but that Observe does not act on.</summary>
     public void NotSupported(string key, string consequence)
     {
-        if (Find(key) is { } node && node is not YamlList { Items.Count: 0 })
+        if (Find(key) is { } node && node is not (YamlList { Items.Count: 0 } or YamlText { Text: "" or "false" }))
         {
             Errors.Add(Key(key), $"{key} is not supported yet: {consequence}");
         }
@@ -283,81 +318,5 @@ sealed class ConfigSection
         }
 
         return row[b.Length];
-    }
-}
-
-/// <summary>Sizes as Prometheus writes them: powers of 1024 whether the unit is KB or KiB.</summary>
-static class ByteSize
-{
-    static readonly (string Unit, long Bytes)[] s_units =
-    [
-        ("EiB", 1L << 60), ("PiB", 1L << 50), ("TiB", 1L << 40), ("GiB", 1L << 30), ("MiB", 1L << 20), ("KiB", 1L << 10),
-        ("EB", 1L << 60), ("PB", 1L << 50), ("TB", 1L << 40), ("GB", 1L << 30), ("MB", 1L << 20), ("KB", 1L << 10), ("B", 1),
-    ];
-
-    public static bool TryParse(string text, out long bytes)
-    {
-        bytes = 0;
-        if (text == "0")
-        {
-            return true;
-        }
-
-        double sum = 0;
-        var rest = text.AsSpan();
-        while (!rest.IsEmpty)
-        {
-            var digits = 0;
-            while (digits < rest.Length && (char.IsAsciiDigit(rest[digits]) || rest[digits] == '.'))
-            {
-                digits++;
-            }
-
-            if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
-            {
-                return false;
-            }
-
-            rest = rest[digits..];
-            var unit = Array.FindIndex(s_units, Starts(rest.ToString()));
-            if (unit < 0)
-            {
-                return false;
-            }
-
-            sum += number * s_units[unit].Bytes;
-            rest = rest[s_units[unit].Unit.Length..];
-        }
-
-        if (text.Length == 0 || sum >= long.MaxValue)
-        {
-            return false;
-        }
-
-        bytes = (long)sum;
-        return true;
-    }
-
-    static Predicate<(string Unit, long Bytes)> Starts(string text) => unit => text.StartsWith(unit.Unit, StringComparison.Ordinal);
-
-    /// <summary>In units that leave nothing over: <c>64MiB</c>, <c>1GiB512KiB</c>.</summary>
-    public static string Format(long bytes)
-    {
-        if (bytes == 0)
-        {
-            return "0B";
-        }
-
-        var text = "";
-        foreach (var (unit, size) in s_units.Where(u => u.Unit.Length != 2))
-        {
-            if (bytes / size > 0)
-            {
-                text += string.Create(CultureInfo.InvariantCulture, $"{bytes / size}{unit}");
-                bytes %= size;
-            }
-        }
-
-        return text;
     }
 }
