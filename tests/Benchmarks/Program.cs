@@ -10,6 +10,12 @@ if (args is ["head", .. var rest])
     return;
 }
 
+if (args is ["commits", .. var commits])
+{
+    await CommitLatency.RunAsync(commits);
+    return;
+}
+
 if (args is ["chunks"])
 {
     XorRates.Run();

@@ -45,7 +45,7 @@ public sealed record HeadOptions
 /// <summary>The newest samples, in memory and in the write-ahead log; cut into blocks as they age.</summary>
 /// <remarks>
 /// Two locks give a commit its order: under the first it is logged and applied, so that the log has the order of memory; under the second
-/// it is only applied, and a reader notes there which samples it sees. Below these is one lock for each stripe of series.
+/// it is only applied, and a reader notes there, in no time, where it begins. Below these is one lock for each stripe of series.
 /// </remarks>
 public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 {
@@ -256,6 +256,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     {
         var (minTime, maxTime, minValid) = (_minTime, _maxTime, MinValidTime);
         int floats = 0, histogramCount = 0;
+        var trace = BeginTrace(samples.Length + histograms.Length);
         foreach (ref readonly var sample in samples)
         {
             if (!Series.TryGetSlot(sample.Ref, out var slot))
@@ -274,6 +275,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
                     continue;
                 }
 
+                trace?.Add((slot, series.MaxTime));
                 Chunks.Append(ref series, slot, sample.Time, sample.Value, sample.Start);
             }
 
@@ -301,6 +303,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
                     continue;
                 }
 
+                trace?.Add((slot, series.MaxTime));
                 Chunks.Append(ref series, slot, sample.Time, sample.Histogram, sample.Start);
             }
 
@@ -309,6 +312,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
             maxTime = Math.Max(maxTime, sample.Time);
         }
 
+        EndTrace(trace);
         Volatile.Write(ref _minTime, minTime);
         Volatile.Write(ref _maxTime, maxTime);
         HeadMetrics.Appended(floats, histogramCount);

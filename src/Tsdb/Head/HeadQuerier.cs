@@ -83,34 +83,8 @@ public sealed partial class HeadBlock
         selection.Query.ThrowIfOver();
         var hints = selection.Hints;
         var references = Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span;
-        var seen = new List<(uint Ref, int Slot, long MaxTime)>(references.Length);
-        TimeRange range;
-
-        // All series at one moment between two commits: a commit is seen whole or not at all.
-        lock (_applying)
-        {
-            range = hints.Range.Intersect(new TimeRange(_visibleFrom, _maxTime));
-            if (range.IsEmpty)
-            {
-                return [];
-            }
-
-            foreach (var reference in references)
-            {
-                if (Series.TryGetSlot(reference, out var slot))
-                {
-                    lock (Series.Stripe(slot))
-                    {
-                        ref readonly var series = ref Series.At(slot);
-                        if (series.Ref == reference && Chunks.HasChunks(series, slot, range))
-                        {
-                            seen.Add((reference, slot, series.MaxTime));
-                        }
-                    }
-                }
-            }
-        }
-
+        var range = hints.Range;
+        var seen = Visible(references, ref range, selection.Query);
         var selected = new List<HeadSeries>(seen.Count);
         foreach (var (reference, slot, maxTime) in seen)
         {
