@@ -174,7 +174,7 @@ static class BucketCommand
         foreach (var path in paths)
         {
             var faults = BlockVerifier.Verify(path, decode: true, cancellationToken);
-            var meta = faults.Count == 0 ? BlockMeta.Parse(File.ReadAllBytes(Path.Combine(path, BlockMeta.FileName)), path) : null;
+            var meta = faults.Count == 0 ? BlockMeta.Read(path) : null;
             if (meta is not null && meta.ExternalLabels.IsEmpty && external.IsEmpty)
             {
                 faults = ["has no external labels; give --label cluster=NAME"];

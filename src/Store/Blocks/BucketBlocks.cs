@@ -12,9 +12,6 @@ namespace Observe.Store.Blocks;
 /// </summary>
 public sealed class BucketBlocks(IBucket bucket)
 {
-    /// <summary>Bytes that a meta.json or a marker may have.</summary>
-    public const int MaxJsonSize = 64 << 20;
-
     public IBucket Bucket { get; } = bucket;
 
     /// <summary>The key of a block's file.</summary>
@@ -30,8 +27,7 @@ public sealed class BucketBlocks(IBucket bucket)
     /// <exception cref="BucketException">The bucket fails, gives back other bytes than it was given, or holds another block under this id.</exception>
     public async Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var path = Path.Combine(directory, BlockMeta.FileName);
-        var meta = BlockMeta.Parse(await File.ReadAllBytesAsync(path, cancellationToken), path);
+        var meta = BlockMeta.Read(directory);
         var files = BlockFiles.Content(directory).Select(file => BlockFiles.Describe(directory, file)).ToList();
         if (await MetaAsync(meta.Id, cancellationToken) is { } there)
         {
@@ -59,7 +55,7 @@ public sealed class BucketBlocks(IBucket bucket)
             return there is not null && SameContent(there, files) ? there : throw Conflict(meta.Id);
         }
 
-        if (!(await Bucket.GetBytesAsync(key, MaxJsonSize, cancellationToken)).AsSpan().SequenceEqual(json))
+        if (!(await Bucket.GetBytesAsync(key, BlockMeta.MaxSize, cancellationToken)).AsSpan().SequenceEqual(json))
         {
             throw new BucketException($"{Bucket.Name}: {key} reads back as other bytes than were written");
         }
@@ -80,7 +76,7 @@ public sealed class BucketBlocks(IBucket bucket)
     }
 
     /// <summary>Null when there is no meta.json: the block is partial, or gone.</summary>
-    /// <exception cref="CorruptionException">meta.json is damaged, or names another block.</exception>
+    /// <exception cref="CorruptionException">meta.json is damaged, too large, or names another block.</exception>
     public async Task<BlockMeta?> MetaAsync(BlockId id, CancellationToken cancellationToken)
     {
         if (await ReadAsync(id, BlockMeta.FileName, cancellationToken) is not { } json)
@@ -115,7 +111,7 @@ public sealed class BucketBlocks(IBucket bucket)
         await foreach (var entry in Bucket.ListAsync($"{id}/", recursive: true, cancellationToken))
         {
             var path = entry.Key[(BlockId.TextLength + 1)..];
-            if (path is "index" or Tombstones.FileName || path.StartsWith("chunks/", StringComparison.Ordinal))
+            if (path is "index" or Tombstones.FileName || (path.StartsWith("chunks/", StringComparison.Ordinal) && BlockFiles.IsPath(path)))
             {
                 known.TryAdd(path, new BlockFile(path, entry.Size));
             }
@@ -198,22 +194,22 @@ public sealed class BucketBlocks(IBucket bucket)
         }
     }
 
-    async Task<string> HashAsync(string key, CancellationToken cancellationToken)
-    {
-        await using var content = await Bucket.GetAsync(key, cancellationToken);
-        return Convert.ToHexStringLower(await SHA256.HashDataAsync(content, cancellationToken));
-    }
+    Task<string> HashAsync(string key, CancellationToken cancellationToken) =>
+        Bucket.ReadAsync(key, async content => Convert.ToHexStringLower(await SHA256.HashDataAsync(content, cancellationToken)), cancellationToken);
 
     async Task DownloadFileAsync(BlockId id, BlockFile file, string directory, CancellationToken cancellationToken)
     {
-        var path = Path.Combine(directory, BlockFiles.Checked(file.Path));
-        await using (var content = await Bucket.GetAsync(Key(id, file.Path), cancellationToken))
-        await using (var local = File.Create(path))
-        {
-            await content.CopyToAsync(local, cancellationToken);
-            DurableFile.Sync(local.SafeFileHandle, path);
-        }
-
+        var path = Path.Combine(directory, file.Path);
+        await Bucket.ReadAsync(
+            Key(id, file.Path),
+            async content =>
+            {
+                await using var local = File.Create(path);
+                await content.CopyToAsync(local, cancellationToken);
+                DurableFile.Sync(local.SafeFileHandle, path);
+                return true;
+            },
+            cancellationToken);
         var found = BlockFiles.Describe(directory, file.Path);
         if (found.Size != file.Size || (file.Hash is { Function: BlockFiles.Sha256 } hash && found.Hash!.Value != hash.Value))
         {
@@ -225,18 +221,22 @@ public sealed class BucketBlocks(IBucket bucket)
         await Bucket.PutBytesAsync(Key(id, file), MarkerJson.Write(mark), PutCondition.Absent, cancellationToken) == PutResult.Written;
 
     async Task<TMark?> MarkOfAsync<TMark>(BlockId id, string file, CancellationToken cancellationToken)
-        where TMark : class =>
-        await ReadAsync(id, file, cancellationToken) is { } json ? MarkerJson.Parse<TMark>(json, Name(id, file)) : null;
+        where TMark : class, IBlockMark =>
+        await ReadAsync(id, file, cancellationToken) is { } json ? MarkerJson.Parse<TMark>(json, id, Name(id, file)) : null;
 
     async Task<byte[]?> ReadAsync(BlockId id, string file, CancellationToken cancellationToken)
     {
         try
         {
-            return await Bucket.GetBytesAsync(Key(id, file), MaxJsonSize, cancellationToken);
+            return await Bucket.GetBytesAsync(Key(id, file), BlockMeta.MaxSize, cancellationToken);
         }
         catch (ObjectNotFoundException)
         {
             return null;
+        }
+        catch (BucketException e) when (e.Failure == BucketFailure.TooLarge)
+        {
+            throw new CorruptionException(Name(id, file), BlockMeta.MaxSize, "is larger than any of its kind", e);
         }
     }
 }

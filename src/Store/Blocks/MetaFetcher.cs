@@ -203,7 +203,7 @@ public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions 
             File.WriteAllBytes(path + ".tmp", meta.ToJson());
             File.Move(path + ".tmp", path, overwrite: true);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             LogNotKept(meta.Id, e.Message);
         }

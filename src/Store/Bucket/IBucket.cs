@@ -33,8 +33,14 @@ public enum PutResult
 /// An object store: flat keys with slashes, whole objects written at once, read after write. Thread-safe. A write that throws may or
 /// may not have happened; a reader never sees half an object.
 /// </summary>
-/// <exception cref="ObjectNotFoundException">A read names an object that is not there.</exception>
-/// <exception cref="BucketException">The store can't be reached or refuses, after retries; the message says which and what to check, and holds no secret.</exception>
+/// <remarks>
+/// Whatever fails is a <see cref="BucketException"/>, after what may help was tried again; its <see cref="BucketException.Failure"/> says
+/// of which kind, its message what to check, and neither holds a secret. Besides it there are only
+/// <see cref="OperationCanceledException"/> when the caller cancels, <see cref="ArgumentException"/> for a key that is none, and
+/// <see cref="Tsdb.Bytes.ResourceExhaustedException"/> when this process is out of descriptors or memory. The stream of an object throws the same
+/// ones; its bytes are good once it has been read to its end, where they are held against the store's checksum. A range has no checksum:
+/// what is read from it is held against those of its own format.
+/// </remarks>
 public interface IBucket : IAsyncDisposable
 {
     /// <summary>For messages: <c>s3://bucket/prefix</c> or <c>file:///folder</c>; without secrets.</summary>
@@ -63,35 +69,93 @@ public interface IBucket : IAsyncDisposable
     Task DeleteAsync(string key, CancellationToken cancellationToken);
 }
 
-public class BucketException(string message, Exception? inner = null) : IOException(message, inner);
-
-public sealed class ObjectNotFoundException(string bucket, string key, Exception? inner = null)
-    : BucketException($"{bucket}: there is no object {key}", inner)
+/// <summary>Why a bucket failed.</summary>
+public enum BucketFailure
 {
-    public string Key { get; } = key;
+    /// <summary>It can't be reached, is overloaded or failed; a later attempt may succeed.</summary>
+    Unavailable,
+
+    /// <summary>There is no such object, or no such bucket.</summary>
+    NotFound,
+
+    /// <summary>The credentials are wrong, or may not do this.</summary>
+    Denied,
+
+    /// <summary>The object was replaced while it was read.</summary>
+    Changed,
+
+    /// <summary>What came is not what the store says it holds, or is no answer of such a store.</summary>
+    Damaged,
+
+    /// <summary>The object is larger than it may be.</summary>
+    TooLarge,
+
+    /// <summary>The store or the configuration does not allow it, and will not later.</summary>
+    Refused,
+}
+
+public class BucketException(string message, Exception? inner = null) : IOException(message, inner)
+{
+    public BucketFailure Failure { get; init; }
+}
+
+public sealed class ObjectNotFoundException : BucketException
+{
+    public ObjectNotFoundException(string bucket, string key, Exception? inner = null)
+        : base($"{bucket}: there is no object {key}", inner) =>
+        (Key, Failure) = (key, BucketFailure.NotFound);
+
+    public string Key { get; }
 }
 
 public static class BucketReading
 {
+    const int ReadAttempts = 3;
+
     /// <summary>A small object as a whole.</summary>
-    /// <param name="limit">Bytes; a larger object is a <see cref="BucketException"/>.</param>
-    public static async Task<byte[]> GetBytesAsync(this IBucket bucket, string key, int limit, CancellationToken cancellationToken)
-    {
-        await using var stream = await bucket.GetAsync(key, cancellationToken);
-        using var content = new MemoryStream();
-        var buffer = new byte[81_920];
-        int read;
-        while ((read = await stream.ReadAsync(buffer, cancellationToken)) > 0)
-        {
-            if (content.Length + read > limit)
+    /// <param name="limit">Bytes; a larger object is <see cref="BucketFailure.TooLarge"/>.</param>
+    public static Task<byte[]> GetBytesAsync(this IBucket bucket, string key, int limit, CancellationToken cancellationToken) =>
+        bucket.ReadAsync(
+            key,
+            async stream =>
             {
-                throw new BucketException($"{bucket.Name}: object {key} is larger than the {limit} bytes that it may have");
+                using var content = new MemoryStream();
+                var buffer = new byte[81_920];
+                int read;
+                while ((read = await stream.ReadAsync(buffer, cancellationToken)) > 0)
+                {
+                    if (content.Length + read > limit)
+                    {
+                        throw new BucketException($"{bucket.Name}: object {key} is larger than the {limit} bytes that it may have")
+                        {
+                            Failure = BucketFailure.TooLarge,
+                        };
+                    }
+
+                    content.Write(buffer, 0, read);
+                }
+
+                return content.ToArray();
+            },
+            cancellationToken);
+
+    /// <summary>
+    /// Reads an object to its end, and once more from its start when it turns out there that it was damaged on its way: the reader may be
+    /// called twice.
+    /// </summary>
+    public static async Task<T> ReadAsync<T>(this IBucket bucket, string key, Func<Stream, Task<T>> read, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await using var stream = await bucket.GetAsync(key, cancellationToken);
+                return await read(stream);
             }
-
-            content.Write(buffer, 0, read);
+            catch (BucketException e) when (attempt < ReadAttempts && e.Failure is BucketFailure.Damaged or BucketFailure.Changed)
+            {
+            }
         }
-
-        return content.ToArray();
     }
 
     public static Task<PutResult> PutBytesAsync(

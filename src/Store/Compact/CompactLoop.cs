@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Threading;
 
 namespace Observe.Store.Compact;
@@ -94,6 +95,7 @@ public sealed partial class CompactLoop
             }
 
             work.View = await _fetcher.FetchAsync(cancellationToken);
+            _metrics.Unreadable.Set(work.View.Corrupt.Count);
             foreach (var meta in work.View.Blocks.Values.Where(m => !work.View.DeletionMarks.ContainsKey(m.Id)))
             {
                 work.Blocks[meta.Id] = meta;
@@ -227,7 +229,7 @@ public sealed partial class CompactLoop
             var marked = false;
             foreach (var block in plan)
             {
-                if (!work.Checked.Contains(block.Id) && await _blocks.NoCompactMarkAsync(block.Id, cancellationToken) is not null)
+                if (!work.Checked.Contains(block.Id) && await IsMarkedAsync(() => _blocks.NoCompactMarkAsync(block.Id, cancellationToken)))
                 {
                     marked |= _leftAlone.Add(block.Id);
                 }
@@ -250,6 +252,21 @@ public sealed partial class CompactLoop
         }
     }
 
+    /// <summary>Whether somebody wants a block to be left alone; a mark that can't be read says that too.</summary>
+    async Task<bool> IsMarkedAsync<TMark>(Func<Task<TMark?>> read)
+        where TMark : class
+    {
+        try
+        {
+            return await read() is not null;
+        }
+        catch (CorruptionException e)
+        {
+            LogBadMark(e.Message);
+            return true;
+        }
+    }
+
     async Task DownsampleAsync(long resolutionMs, Iteration work, CancellationToken cancellationToken)
     {
         var todo = Downsampling.Todo([.. work.Blocks.Values], resolutionMs, _options).Where(m => !_notDownsampled.Contains(m.Id)).ToList();
@@ -258,7 +275,7 @@ public sealed partial class CompactLoop
         {
             await StepAsync("downsampling", work, async () =>
             {
-                if (await _blocks.NoDownsampleMarkAsync(source.Id, cancellationToken) is not null)
+                if (await IsMarkedAsync(() => _blocks.NoDownsampleMarkAsync(source.Id, cancellationToken)))
                 {
                     return;
                 }
@@ -339,6 +356,9 @@ public sealed partial class CompactLoop
 
     [LoggerMessage(LogLevel.Warning, "step failed, the next iteration tries again: step={Step} err={Error}")]
     partial void LogFailed(Exception exception, string step, string error);
+
+    [LoggerMessage(LogLevel.Warning, "mark can't be read, its block is left alone: err={Error}")]
+    partial void LogBadMark(string error);
 
     [LoggerMessage(LogLevel.Error, "block is damaged and left out of compaction from now on: block={Block} err={Error}")]
     partial void LogDamaged(BlockId block, string error);

@@ -33,6 +33,7 @@ public sealed class CompactMetrics
         Quarantined = metrics.CreateGauge("observe_compact_quarantined_blocks", "Blocks that are left alone since they are damaged.");
         TodoCompactions = metrics.CreateGauge("thanos_compact_todo_compactions", "Compactions that could be done now.");
         TodoCompactionBlocks = metrics.CreateGauge("thanos_compact_todo_compaction_blocks", "Blocks that compactions could take in now.");
+        Unreadable = metrics.CreateGauge("observe_compact_unreadable_blocks", "Blocks that are left alone because their meta.json can't be read.");
         TodoDownsampleBlocks = metrics.CreateGauge("thanos_compact_todo_downsample_blocks", "Blocks that could be downsampled now.");
         TodoDeletionBlocks = metrics.CreateGauge("thanos_compact_todo_deletion_blocks", "Blocks that are past their retention and not marked yet.");
         LastRun = metrics.CreateGauge("observe_compact_last_successful_run_timestamp_seconds", "When an iteration last ended without a failure.");
@@ -73,6 +74,8 @@ public sealed class CompactMetrics
     internal Counter GarbageCollected { get; }
 
     internal Gauge Quarantined { get; }
+
+    internal Gauge Unreadable { get; }
 
     internal Gauge TodoCompactions { get; }
 

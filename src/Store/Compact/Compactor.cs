@@ -1,4 +1,5 @@
 using Observe.Store.Blocks;
+using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 
@@ -121,6 +122,16 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
             }
             catch (CorruptionException e)
             {
+                throw new DamagedBlockException(meta.Id, e.Message, e);
+            }
+            catch (Exception e) when (e is ObjectNotFoundException or FileNotFoundException)
+            {
+                // A block that lacks a file, unless it was deleted meanwhile.
+                if (await blocks.MetaAsync(meta.Id, cancellationToken) is null)
+                {
+                    throw;
+                }
+
                 throw new DamagedBlockException(meta.Id, e.Message, e);
             }
         }

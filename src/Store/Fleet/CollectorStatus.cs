@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
-using Observe.Store.Bucket;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -16,6 +15,8 @@ public sealed partial record CollectorStatus
 
     /// <summary>Bytes that an object may have.</summary>
     public const int MaxSize = 1 << 20;
+
+    const long LongestIntervalMs = 30L * 24 * 3_600_000;
 
     public int Version { get; set; } = 1;
 
@@ -81,23 +82,43 @@ public sealed partial record CollectorStatus
                 $"{GoText.Quote(IsValidName(cluster) ? collector : cluster)} can't name a {(IsValidName(cluster) ? "collector" : "cluster")}: "
                 + "up to 63 letters, digits, underscores, dots and dashes, the first no dot and no dash");
 
-    /// <exception cref="BucketException">It is no status, or of a version that is not known.</exception>
+    /// <summary>Reads it and checks all of it: what is returned can be used as it is.</summary>
+    /// <exception cref="CorruptionException">It is no status, of a version that is not known, or says what no collector can say.</exception>
     public static CollectorStatus Parse(ReadOnlySpan<byte> json, string source)
     {
+        CollectorStatus? status;
         try
         {
-            var status = JsonSerializer.Deserialize(json, StatusJson.Type);
-            return status is { Version: 1, Cluster: not null, Collector: not null, Instance: not null, Labels: not null }
-                ? status
-                : throw new BucketException($"{source}: is no status of a collector in version 1");
+            status = JsonSerializer.Deserialize(json, StatusJson.Type);
         }
         catch (JsonException e)
         {
-            throw new BucketException($"{source}: is no status of a collector: {e.Message}", e);
+            throw new CorruptionException(source, e.BytePositionInLine ?? 0, $"is no status of a collector: {e.Message}", e);
         }
+
+        if (status is null || Fault(status) is not null)
+        {
+            CorruptionException.Throw(source, 0, status is null ? "is empty" : Fault(status)!);
+        }
+
+        return status;
     }
 
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, StatusJson.Type);
+
+    static string? Fault(CollectorStatus status) =>
+        status.Version != 1 ? $"is a status in version {status.Version}, not 1"
+        : status.Cluster is null || !IsValidName(status.Cluster) || status.Collector is null || !IsValidName(status.Collector) ? "names no cluster and collector"
+        : status.Instance is null || status.ProgramVersion is null || status.ConfigHash is null ? "lacks its instance, version or configuration"
+        : status.Labels is null || status.Labels.Any(l => l.Value is null || !LabelName.IsUtf8Valid(l.Key)) ? "has labels that are none"
+        : status.IntervalMs is <= 0 or > LongestIntervalMs ? $"is written every {status.IntervalMs} ms"
+        : status.NewestSample is { } newest && !IsTime(newest) ? $"has its newest sample at {newest}"
+        : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime)) ? "has a span of time outside the years 1 to 9999"
+        : status.TargetsUp < 0 || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 ? "counts less than none of something"
+        : null;
+
+    static bool IsTime(long timestamp) =>
+        timestamp >= DateTimeOffset.MinValue.ToUnixTimeMilliseconds() && timestamp <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
 
     [GeneratedRegex(@"\A[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}\z")]
     private static partial Regex NamePattern();
@@ -113,6 +134,7 @@ sealed partial class StatusJson : JsonSerializerContext
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         IgnoreReadOnlyProperties = true,
+        AllowDuplicateProperties = false,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 

@@ -1,4 +1,5 @@
 using Observe.Store.Bucket;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Fleet;
 
@@ -30,21 +31,15 @@ public sealed class FleetMember
 
     async Task<CollectorStatus?> ReadAsync(CancellationToken cancellationToken)
     {
-        byte[] json;
         try
         {
-            json = await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken);
+            return CollectorStatus.Parse(await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken), $"{_bucket.Name}/{_key}");
         }
         catch (ObjectNotFoundException)
         {
             return null;
         }
-
-        try
-        {
-            return CollectorStatus.Parse(json, $"{_bucket.Name}/{_key}");
-        }
-        catch (BucketException)
+        catch (Exception e) when (e is CorruptionException or BucketException { Failure: BucketFailure.TooLarge })
         {
             return null; // What is no status is written over.
         }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Observe.Store.Bucket;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
 namespace Observe.Store.Fleet;
@@ -49,10 +50,9 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
             {
                 var source = $"{bucket.Name}/{key}";
                 var status = CollectorStatus.Parse(await bucket.GetBytesAsync(key, CollectorStatus.MaxSize, token), source);
-                if (!CollectorStatus.IsValidName(status.Cluster) || !CollectorStatus.IsValidName(status.Collector)
-                    || CollectorStatus.Key(status.Cluster, status.Collector) != key)
+                if (CollectorStatus.Key(status.Cluster, status.Collector) != key)
                 {
-                    throw new BucketException($"{source}: names another collector than its key does");
+                    CorruptionException.Throw(source, 0, "names another collector than its key does");
                 }
 
                 statuses.Add(status);
@@ -61,7 +61,7 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
             {
                 // Gone between list and read.
             }
-            catch (BucketException e)
+            catch (Exception e) when (e is BucketException or CorruptionException)
             {
                 faults.Add(e.Message);
             }
@@ -73,7 +73,7 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
     }
 
     public static bool IsSilent(CollectorStatus collector, DateTimeOffset now) =>
-        !collector.Stopped && collector.WrittenAt.AddMilliseconds(SilentIntervals * (double)collector.IntervalMs) < now;
+        !collector.Stopped && (now - collector.WrittenAt).TotalMilliseconds > SilentIntervals * (double)collector.IntervalMs;
 
     /// <summary>
     /// What the bucket lacks of a range: spans that collectors hold and have not shipped, and since when silent ones are silent. Spans

@@ -61,6 +61,8 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         IReadOnlyDictionary<BlockId, BucketBlock> Blocks, IReadOnlyList<BlockStream> Streams, IReadOnlyList<StoredBlock> Known)
     {
         public static State Empty { get; } = new(new Dictionary<BlockId, BucketBlock>(), [], []);
+
+        public IReadOnlyList<StoredBlock> Unreadable { get; } = [.. Known.Where(block => block.Fault is not null)];
     }
 
     public BucketStore(IBucket bucket, BucketStoreOptions options, BucketStoreMetrics metrics, ILogger logger)
@@ -87,6 +89,9 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     internal string Name => _bucket.Name;
 
     internal IReadOnlyList<BlockStream> Streams => _state.Streams;
+
+    /// <summary>Blocks whose meta.json can't be read: whose they are and of what time, nobody knows.</summary>
+    internal IReadOnlyList<StoredBlock> Unreadable => _state.Unreadable;
 
     /// <summary>The span of what is served; empty where nothing is.</summary>
     public TimeRange Range

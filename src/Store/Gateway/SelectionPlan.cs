@@ -22,6 +22,11 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
     /// <summary>The blocks of the selection as the store stands now, held until this is disposed.</summary>
     public List<PlannedBlock> Blocks()
     {
+        foreach (var block in store.Unreadable)
+        {
+            selection.Coverage.Add(new Missing(MissingPart.Block, $"{store.Name}/{block.Id}", [], selection.Range, block.Fault!));
+        }
+
         // A block that can't be held was dropped since the state was read: the state has been swapped then.
         List<PlannedBlock>? sources;
         while ((sources = TryPlan()) is null)

@@ -93,8 +93,7 @@ sealed class Outbox(string directory)
     {
         try
         {
-            var path = Path.Combine(folder, BlockMeta.FileName);
-            var meta = BlockMeta.Parse(File.ReadAllBytes(path), path);
+            var meta = BlockMeta.Read(folder);
             block = new LocalBlock(folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
             fault = null;
             return true;

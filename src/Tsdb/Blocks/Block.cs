@@ -22,8 +22,7 @@ public sealed class Block : IQuerier, IDisposable
     Block(string directory)
     {
         Directory = directory;
-        var path = Path.Combine(directory, BlockMeta.FileName);
-        Meta = BlockMeta.Parse(File.ReadAllBytes(path), path);
+        Meta = BlockMeta.Read(directory);
         _tombstones = Tombstones.Read(directory);
         _chunks = new ChunkSegmentReader(Path.Combine(directory, "chunks"));
         try

@@ -16,6 +16,9 @@ public sealed record BlockMeta
 {
     public const string FileName = "meta.json";
 
+    /// <summary>Bytes that a meta may have.</summary>
+    public const int MaxSize = 64 << 20;
+
     [JsonPropertyName("ulid"), JsonPropertyOrder(0)]
     public required BlockId Id { get; init; }
 
@@ -58,8 +61,36 @@ public sealed record BlockMeta
     [JsonIgnore]
     public string GroupKey => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{ResolutionMs}@{ExternalLabels.Hash():x16}");
 
+    /// <summary>The meta of a block's folder. A folder that is a symbolic link is no block.</summary>
+    /// <exception cref="CorruptionException">As of <see cref="Parse"/>, or it names another block than the folder does.</exception>
+    public static BlockMeta Read(string directory)
+    {
+        var path = Path.Combine(directory, FileName);
+        if (new DirectoryInfo(directory).LinkTarget is not null)
+        {
+            CorruptionException.Throw(directory, 0, "is a symbolic link, not a block");
+        }
+
+        if (new FileInfo(path).Length > MaxSize)
+        {
+            CorruptionException.Throw(path, MaxSize, "is larger than any block's meta");
+        }
+
+        var meta = Parse(File.ReadAllBytes(path), path);
+        var folder = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
+        if (BlockId.TryParse(folder, out var id) && id != meta.Id)
+        {
+            CorruptionException.Throw(path, 0, $"names block {meta.Id}");
+        }
+
+        return meta;
+    }
+
+    /// <summary>Reads it and checks all of it: what is returned can be used as it is.</summary>
     /// <param name="source">File or object for error messages.</param>
-    /// <exception cref="CorruptionException">It is not JSON, lacks a field, or is of another version.</exception>
+    /// <exception cref="CorruptionException">
+    /// It is not JSON, lacks a field, is of another version, or says what no block can be: of times, counts, labels or files.
+    /// </exception>
     public static BlockMeta Parse(ReadOnlySpan<byte> json, string source)
     {
         BlockMeta? meta;
@@ -67,15 +98,15 @@ public sealed record BlockMeta
         {
             meta = JsonSerializer.Deserialize(json, BlockJson.TypeOf<BlockMeta>());
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or ArgumentException)
         {
-            throw new CorruptionException(source, e.BytePositionInLine ?? 0, $"is no block's meta: {e.Message}", e);
+            // A name that stands twice in a JsonObject is an ArgumentException, elsewhere a JsonException.
+            throw new CorruptionException(source, (e as JsonException)?.BytePositionInLine ?? 0, $"is no block's meta: {e.Message}", e);
         }
 
-        if (meta is null || meta.Version != 1 || meta.MinTime > meta.MaxTime)
+        if (meta is null || BlockMetaRules.Fault(meta) is not null)
         {
-            CorruptionException.Throw(
-                source, 0, meta is null ? "is empty" : meta.Version != 1 ? $"has version {meta.Version}, not 1" : "ends before it starts");
+            CorruptionException.Throw(source, 0, meta is null ? "is empty" : BlockMetaRules.Fault(meta)!);
         }
 
         return meta;
@@ -218,6 +249,7 @@ public static class MetaFormat
         TypeInfoResolver = types,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+        AllowDuplicateProperties = false,
         WriteIndented = true,
         IndentCharacter = '\t',
         IndentSize = 1,

@@ -57,15 +57,8 @@ public sealed class BlockVerifier
 
     BlockMeta? Meta()
     {
-        var path = Path.Combine(_directory, BlockMeta.FileName);
         BlockMeta? meta = null;
-        Try(() => meta = BlockMeta.Parse(File.ReadAllBytes(path), path));
-        var folder = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_directory)));
-        if (meta is not null && BlockId.TryParse(folder, out var id) && id != meta.Id)
-        {
-            Fault($"{path}: names block {meta.Id}");
-        }
-
+        Try(() => meta = BlockMeta.Read(_directory));
         return meta;
     }
 
@@ -80,7 +73,7 @@ public sealed class BlockVerifier
 
             Try(() =>
             {
-                using var content = File.OpenRead(Path.Combine(_directory, BlockFiles.Checked(file.Path)));
+                using var content = File.OpenRead(Path.Combine(_directory, file.Path));
                 if (content.Length != file.Size)
                 {
                     Fault($"{content.Name}: has {content.Length} bytes where meta.json says {file.Size}");

@@ -148,11 +148,14 @@ public static class BlockFiles
     /// <summary>SHA-256 of what is left of a stream, in lower-case hexadecimal.</summary>
     public static string Hash(Stream stream) => Convert.ToHexStringLower(SHA256.HashData(stream));
 
-    /// <summary>A path from a meta.json, refused when it leads out of the block.</summary>
-    public static string Checked(string path) =>
-        path.Split('/') is var parts && parts.Length <= 2 && parts.All(p => p.Length > 0 && p != "." && p != ".." && !p.Contains('\\'))
-            ? path
-            : throw new CorruptionException(BlockMeta.FileName, 0, $"names a file that no block has: {path}");
+    /// <summary>Whether a file of a block may be called so: in the block or in its chunks folder, by plain names.</summary>
+    public static bool IsPath(string path)
+    {
+        const string Chunks = "chunks/";
+        var name = path.StartsWith(Chunks, StringComparison.Ordinal) ? path[Chunks.Length..] : path;
+        return name.Length is > 0 and <= 100 && name is not ("chunks" or "." or "..")
+            && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-');
+    }
 
     /// <summary>Relative paths of what a block's folder holds besides meta.json: segments in order, the index, tombstones if there are.</summary>
     public static IReadOnlyList<string> Content(string directory)

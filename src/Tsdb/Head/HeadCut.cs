@@ -284,9 +284,9 @@ public sealed partial class HeadBlock
         {
             try
             {
-                time = JsonSerializer.Deserialize(File.ReadAllBytes(path), HeadJson.Default.HeadState)!.CutTime;
+                time = JsonSerializer.Deserialize(File.ReadAllBytes(path), HeadJson.Default.HeadState)?.CutTime ?? time;
             }
-            catch (Exception e) when (e is JsonException or NullReferenceException)
+            catch (JsonException e)
             {
                 LogStateDamaged(e, path);
             }
@@ -299,7 +299,7 @@ public sealed partial class HeadBlock
             {
                 try
                 {
-                    time = Math.Max(time, BlockMeta.Parse(File.ReadAllBytes(meta), meta).MaxTime);
+                    time = Math.Max(time, BlockMeta.Read(directory).MaxTime);
                 }
                 catch (CorruptionException e)
                 {
