@@ -11,6 +11,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Threading;
 using Prometheus;
 
@@ -37,6 +38,7 @@ sealed partial class RoleHost : IDisposable
         _reloadTime = factory.CreateGauge(
             "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
         DotNetStats.Register(Registry);
+        OpenFilesMetrics.Register(Registry, OpenFiles.Shared);
         KeepThreadForGuest();
         Logging = LoggerFactory.Create(ConfigureLogging);
         _log = Logging.CreateLogger("Observe." + char.ToUpperInvariant(name[0]) + name[1..]);

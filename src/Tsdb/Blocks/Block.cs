@@ -1,4 +1,5 @@
 using System.Text;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Index;
 using Observe.Tsdb.Model;
@@ -46,7 +47,7 @@ public sealed class Block : IQuerier, IDisposable
 
     public string Directory { get; }
 
-    /// <exception cref="Bytes.CorruptionException">meta.json, the index's table of contents, symbols or offset table are damaged.</exception>
+    /// <exception cref="CorruptionException">meta.json, the index's table of contents, symbols or offset table are damaged.</exception>
     public static Block Open(string directory) => new(directory);
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
@@ -126,7 +127,27 @@ public sealed class Block : IQuerier, IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            KeepForReaders();
             _users.Release();
+        }
+    }
+
+    // Who closes a block may delete it next, and who reads it goes on to the end.
+    void KeepForReaders()
+    {
+        if (!_users.IsShared)
+        {
+            return;
+        }
+
+        try
+        {
+            _index.Keep();
+            _chunks.Keep();
+        }
+        catch (Exception e) when (e is IOException or ResourceExhaustedException)
+        {
+            // They are told when they come to it.
         }
     }
 

@@ -5,6 +5,9 @@ public sealed class UseCount(Action close)
 {
     int _users = 1;
 
+    /// <summary>More than one uses it at this moment.</summary>
+    public bool IsShared => Volatile.Read(ref _users) > 1;
+
     /// <summary>False when it is closed already.</summary>
     public bool TryTake()
     {

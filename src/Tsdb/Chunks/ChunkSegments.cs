@@ -172,7 +172,7 @@ public sealed class ChunkSegmentReader : IDisposable
     /// <summary>Chunks nearer to one another than this are read at once.</summary>
     const int MaxRun = 4 << 20;
 
-    readonly (string Path, SafeFileHandle File, long Size)[] _segments;
+    readonly PooledFile[] _segments;
 
     /// <param name="directory">A block's <c>chunks</c> folder.</param>
     /// <exception cref="CorruptionException">A segment has no valid header, or one is missing in the sequence.</exception>
@@ -181,7 +181,7 @@ public sealed class ChunkSegmentReader : IDisposable
         var paths = Directory.Exists(directory)
             ? Directory.GetFiles(directory).Where(p => Path.GetFileName(p) is { Length: 6 } name && name.All(char.IsAsciiDigit)).Order(StringComparer.Ordinal).ToArray()
             : [];
-        _segments = new (string, SafeFileHandle, long)[paths.Length];
+        _segments = new PooledFile[paths.Length];
         try
         {
             for (var i = 0; i < paths.Length; i++)
@@ -191,8 +191,7 @@ public sealed class ChunkSegmentReader : IDisposable
                     CorruptionException.Throw(Path.Combine(directory, ChunkSegments.Name(i)), 0, "segment is missing");
                 }
 
-                var file = File.OpenHandle(paths[i]);
-                _segments[i] = (paths[i], file, RandomAccess.GetLength(file));
+                _segments[i] = new PooledFile(paths[i]);
                 CheckHeader(_segments[i]);
             }
         }
@@ -229,9 +228,12 @@ public sealed class ChunkSegmentReader : IDisposable
         }
     }
 
+    /// <summary>The files are about to be deleted while they are read.</summary>
+    public void Keep() => Array.ForEach(_segments, file => file.Keep());
+
     public void Dispose()
     {
-        foreach (var (_, file, _) in _segments)
+        foreach (var file in _segments)
         {
             file?.Dispose();
         }
@@ -264,13 +266,14 @@ public sealed class ChunkSegmentReader : IDisposable
     {
         var segment = ChunkSegments.Segment(reference);
         var offset = ChunkSegments.Offset(reference);
-        if (segment < 0 || segment >= _segments.Length || offset < ChunkSegments.HeaderSize || offset >= _segments[segment].Size)
+        if (segment < 0 || segment >= _segments.Length || offset < ChunkSegments.HeaderSize || offset >= _segments[segment].Length)
         {
             throw new CorruptionException(
                 _segments.Length == 0 ? "chunks" : _segments[0].Path, offset, $"reference to a chunk of segment {segment + 1} that is not there");
         }
 
-        (path, var file, var size) = _segments[segment];
+        var file = _segments[segment];
+        (path, var size) = (file.Path, file.Length);
         if (window?.From(this, segment, offset, Math.Min(atLeast, size - offset)) is { IsEmpty: false } here)
         {
             return here;
@@ -280,7 +283,7 @@ public sealed class ChunkSegmentReader : IDisposable
         var read = 0;
         while (read < bytes.Length)
         {
-            var got = RandomAccess.Read(file, bytes.Span[read..], offset + read);
+            var got = file.Read(bytes.Span[read..], offset + read);
             if (got == 0)
             {
                 break;
@@ -292,10 +295,10 @@ public sealed class ChunkSegmentReader : IDisposable
         return bytes[..read];
     }
 
-    static void CheckHeader((string Path, SafeFileHandle File, long Size) segment)
+    static void CheckHeader(PooledFile segment)
     {
         Span<byte> header = stackalloc byte[ChunkSegments.HeaderSize];
-        if (RandomAccess.Read(segment.File, header, 0) < header.Length || BinaryPrimitives.ReadUInt32BigEndian(header) != ChunkSegments.Magic)
+        if (segment.Read(header, 0) < header.Length || BinaryPrimitives.ReadUInt32BigEndian(header) != ChunkSegments.Magic)
         {
             CorruptionException.Throw(segment.Path, 0, "not a chunk segment");
         }

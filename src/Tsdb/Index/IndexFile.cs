@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Observe.Tsdb.Bytes;
 
 namespace Observe.Tsdb.Index;
@@ -6,17 +5,16 @@ namespace Observe.Tsdb.Index;
 /// <summary>A file that is read at given positions; a read past its end is corruption. Thread-safe.</summary>
 public sealed class IndexFile : IDisposable
 {
-    readonly SafeFileHandle _handle;
+    readonly PooledFile _file;
 
-    public IndexFile(string path)
-    {
-        (Path, _handle) = (path, File.OpenHandle(path));
-        Length = RandomAccess.GetLength(_handle);
-    }
+    public IndexFile(string path) => _file = new PooledFile(path);
 
-    public string Path { get; }
+    public string Path => _file.Path;
 
-    public long Length { get; }
+    public long Length => _file.Length;
+
+    /// <summary>It is about to be deleted while it is read.</summary>
+    public void Keep() => _file.Keep();
 
     public void Read(long position, Span<byte> destination)
     {
@@ -27,7 +25,7 @@ public sealed class IndexFile : IDisposable
 
         while (!destination.IsEmpty)
         {
-            var read = RandomAccess.Read(_handle, destination, position);
+            var read = _file.Read(destination, position);
             if (read == 0)
             {
                 CorruptionException.Throw(Path, position, "the file was cut while it was read");
@@ -57,7 +55,7 @@ public sealed class IndexFile : IDisposable
         return System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(bytes);
     }
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose() => _file.Dispose();
 }
 
 /// <summary>Reads a stretch of a file from front to back through one buffer, with the checksum of all that was read.</summary>

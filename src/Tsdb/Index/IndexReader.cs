@@ -89,6 +89,9 @@ public sealed class IndexReader : IDisposable
 
     public SeriesReader Series() => new(this);
 
+    /// <summary>The file is about to be deleted while it is read.</summary>
+    public void Keep() => _file.Keep();
+
     public void Dispose() => _file.Dispose();
 
     /// <summary>Reads entries of the series section, cheapest in rising order: one buffer serves neighbours. Not thread-safe.</summary>
