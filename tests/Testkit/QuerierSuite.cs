@@ -254,6 +254,35 @@ public abstract class QuerierSuite
     });
 
     [Fact]
+    public Task What_the_query_enforces_holds_for_series_names_and_values_whatever_is_asked_for() => With(Fixture, async querier =>
+    {
+        var query = new QueryContext { EnforcedMatchers = [new(MatchType.Equal, "cluster", "dev"), new(MatchType.NotEqual, "mode", "user")] };
+        foreach (var matchers in (Matcher[][])[[], [new(MatchType.Regex, "__name__", ".*")], [new(MatchType.Regex, "cluster", "dev|prod")]])
+        {
+            var seen = await Select(querier, Hints(), matchers, query);
+            Assert.Equal(
+                ["{__name__=\"cpu\", cluster=\"dev\", mode=\"idle\"}", "{__name__=\"up\", cluster=\"dev\"}"], seen.Select(s => s.Labels.ToString()));
+            Assert.Equal(seen.Select(s => s.Labels), (await Select(querier, Hints() with { SkipSamples = true }, matchers, query)).Select(s => s.Labels));
+            Assert.Equal(["__name__", "cluster", "mode"], await querier.LabelNamesAsync(query.Select(Hints(), matchers)));
+            Assert.Equal(["dev"], await querier.LabelValuesAsync("cluster", query.Select(Hints(), matchers)));
+            Assert.Equal(["idle"], await querier.LabelValuesAsync("mode", query.Select(Hints(), matchers)));
+            Assert.Empty(await querier.LabelValuesAsync("replica", query.Select(Hints(), matchers)));
+        }
+
+        Matcher[] others = [new(MatchType.Equal, "cluster", "prod")];
+        Assert.Empty(await Select(querier, Hints(), others, query));
+        Assert.Empty(await querier.LabelNamesAsync(query.Select(Hints(), others)));
+        Assert.Empty(await querier.LabelValuesAsync("__name__", query.Select(Hints(), others)));
+    });
+
+    [Fact]
+    public Task A_query_whose_time_is_up_ends_the_selection() => With(Fixture, async querier =>
+    {
+        var query = new QueryContext { Deadline = Deadline.After(TimeSpan.FromTicks(-1), TimeProvider.System, "a test") };
+        await Assert.ThrowsAsync<DeadlineException>(() => Select(querier, Hints(), [], query));
+    });
+
+    [Fact]
     public Task A_cancelled_token_ends_the_selection() => With(Fixture, async querier =>
     {
         using var cancel = new CancellationTokenSource();

@@ -3,6 +3,7 @@ using Grpc.Net.Client;
 using Observe.Store.Api.Wire;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Any = Google.Protobuf.WellKnownTypes.Any;
 using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Api;
@@ -34,6 +35,8 @@ public sealed class StoreApiException(string endpoint, string what, Exception? i
 /// </remarks>
 public sealed class StoreApiClient : IQuerier, IDisposable
 {
+    static readonly TimeSpan s_early = TimeSpan.FromMilliseconds(100);
+
     readonly StoreApiClientOptions _options;
     readonly GrpcChannel _channel;
     readonly Wire.Store.StoreClient _store;
@@ -70,7 +73,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     /// <exception cref="StoreApiException">It can't be reached, or serves no store API.</exception>
     public async Task<StoreDescription> DescribeAsync(CancellationToken cancellationToken)
     {
-        var response = await AskAsync(token => _info.InfoAsync(new InfoRequest(), cancellationToken: token), cancellationToken);
+        var response = await AskAsync(options => _info.InfoAsync(new InfoRequest(), options), new QueryContext(cancellationToken));
         if (response.Store is not { } store)
         {
             throw new StoreApiException(Endpoint, $"{response.ComponentType} serves no store API");
@@ -82,62 +85,29 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             new TimeRange(store.MinTime, store.MaxTime));
     }
 
-    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
-    {
-        var (hints, cancellationToken) = (selection.Hints, selection.CancellationToken);
-        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var call = _store.Series(Request(selection), cancellationToken: cancel.Token);
-        var frames = call.ResponseStream;
-        RemoteSeries? series = null;
-        while (await NextAsync(frames, cancel, cancellationToken))
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<Budget>(
+        () => new Budget(outer: selection.Query.Bytes),
+        held => ReadAsync(selection, held),
+        held =>
         {
-            switch (frames.Current.ResultCase)
-            {
-                case SeriesResponse.ResultOneofCase.Warning:
-                    Note(frames.Current.Warning, selection.Coverage);
-                    break;
-
-                case SeriesResponse.ResultOneofCase.Series:
-                    if (RemoteSeries.Join(ref series, frames.Current.Series, hints, Endpoint) is { } whole)
-                    {
-                        yield return whole;
-                    }
-
-                    break;
-
-                case SeriesResponse.ResultOneofCase.Batch:
-                    foreach (var frame in frames.Current.Batch.Series)
-                    {
-                        if (RemoteSeries.Join(ref series, frame, hints, Endpoint) is { } wholeOfBatch)
-                        {
-                            yield return wholeOfBatch;
-                        }
-                    }
-
-                    break;
-            }
-        }
-
-        if (series is not null)
-        {
-            yield return series;
-        }
-    }
+            held.Dispose();
+            return ValueTask.CompletedTask;
+        });
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
         var request = new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(token => _store.LabelNamesAsync(request, cancellationToken: token), selection.CancellationToken);
-        return Sorted(response.Names, response.Warnings, selection.Coverage);
+        var response = await AskAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
+        return Sorted(response.Names, response.Warnings, response.Hints, selection.Coverage);
     }
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
         var request = new LabelValuesRequest { Label = name, Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(token => _store.LabelValuesAsync(request, cancellationToken: token), selection.CancellationToken);
-        return Sorted(response.Values, response.Warnings, selection.Coverage);
+        var response = await AskAsync(options => _store.LabelValuesAsync(request, options), selection.Query);
+        return Sorted(response.Values, response.Warnings, response.Hints, selection.Coverage);
     }
 
     public void Dispose() => _channel.Dispose();
@@ -163,6 +133,12 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             },
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        if (hints.SkipSamples)
+        {
+            // Frames of one series that follow one another are one series: with samples, those of replicas could not be told apart.
+            request.WithoutReplicaLabels.AddRange(hints.ReplicaLabels);
+        }
+
         request.Aggregates.AddRange(hints.Aggregate switch
         {
             Aggregate.Count => [Aggr.Count],
@@ -176,31 +152,73 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         return request;
     }
 
-    static List<string> Sorted(IEnumerable<string> names, IEnumerable<string> warnings, Coverage coverage)
+    static List<string> Sorted(IEnumerable<string> names, IEnumerable<string> warnings, Any? hints, Coverage coverage)
     {
         foreach (var warning in warnings)
         {
-            Note(warning, coverage);
+            WireCoverage.AddTo(coverage, warning);
         }
 
+        WireCoverage.AddTo(coverage, hints);
         var sorted = new List<string>(names);
         sorted.Sort(Utf8Order.Instance);
         return sorted;
     }
 
-    static void Note(string warning, Coverage coverage)
+    /// <param name="held">Takes the bytes of chunks as they come.</param>
+    async IAsyncEnumerable<Series> ReadAsync(Selection selection, Budget held)
     {
-        if (warning == CoverageText.Truncated)
+        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
+        using var call = _store.Series(Request(selection), Options(selection.Query, cancel.Token));
+        var frames = call.ResponseStream;
+        RemoteSeries? series = null;
+        while (await NextAsync(frames, cancel, selection.Query))
         {
-            coverage.Truncate();
+            held.Take(frames.Current.CalculateSize());
+            switch (frames.Current.ResultCase)
+            {
+                case SeriesResponse.ResultOneofCase.Warning:
+                    WireCoverage.AddTo(selection.Coverage, frames.Current.Warning);
+                    break;
+
+                case SeriesResponse.ResultOneofCase.Hints:
+                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints);
+                    break;
+
+                case SeriesResponse.ResultOneofCase.Series:
+                    if (RemoteSeries.Join(ref series, frames.Current.Series, selection.Hints, Endpoint) is { } whole)
+                    {
+                        yield return whole;
+                    }
+
+                    break;
+
+                case SeriesResponse.ResultOneofCase.Batch:
+                    foreach (var frame in frames.Current.Batch.Series)
+                    {
+                        if (RemoteSeries.Join(ref series, frame, selection.Hints, Endpoint) is { } wholeOfBatch)
+                        {
+                            yield return wholeOfBatch;
+                        }
+                    }
+
+                    break;
+            }
         }
-        else
+
+        if (series is not null)
         {
-            coverage.AddWarning(warning);
+            yield return series;
         }
     }
 
-    async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesResponse> frames, CancellationTokenSource cancel, CancellationToken cancellationToken)
+    /// <summary>The call goes on for no longer than the query may.</summary>
+    static CallOptions Options(QueryContext query, CancellationToken cancellationToken) => new(
+        WireCoverage.Asking(),
+        query.Deadline.TimeLeft is { } left ? (TimeProvider.System.GetUtcNow() + left).UtcDateTime : null,
+        cancellationToken);
+
+    async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesResponse> frames, CancellationTokenSource cancel, QueryContext query)
     {
         var next = frames.MoveNext(cancel.Token);
         try
@@ -214,15 +232,14 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
         catch (RpcException e)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            throw Failure(e);
+            throw Failure(e, query);
         }
     }
 
-    async Task<TResponse> AskAsync<TResponse>(Func<CancellationToken, AsyncUnaryCall<TResponse>> ask, CancellationToken cancellationToken)
+    async Task<TResponse> AskAsync<TResponse>(Func<CallOptions, AsyncUnaryCall<TResponse>> ask, QueryContext query)
     {
-        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var call = ask(cancel.Token);
+        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(query.CancellationToken);
+        using var call = ask(Options(query, cancel.Token));
         try
         {
             return await call.ResponseAsync.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);
@@ -234,14 +251,21 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
         catch (RpcException e)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            throw Failure(e);
+            throw Failure(e, query);
         }
     }
 
     StoreApiException Silent(TimeoutException e) => new(Endpoint, $"no response in {Duration.Format(_options.ResponseTimeout)}", e);
 
-    Exception Failure(RpcException e) => e.StatusCode == StatusCode.ResourceExhausted
-        ? new LimitException($"{Endpoint}: {e.Status.Detail}")
-        : new StoreApiException(Endpoint, e.Status.DebugException is HttpRequestException http ? http.Message : e.Status.Detail, e);
+    Exception Failure(RpcException e, QueryContext query)
+    {
+        query.CancellationToken.ThrowIfCancellationRequested();
+        return e.StatusCode switch
+        {
+            // The peer's clock may run ahead of ours for a moment. Where the query has time left it is the store that gave up.
+            StatusCode.DeadlineExceeded when query.Deadline.TimeLeft < s_early => new DeadlineException(),
+            StatusCode.ResourceExhausted => new LimitException($"{Endpoint}: {e.Status.Detail}"),
+            _ => new StoreApiException(Endpoint, e.Status.DebugException is HttpRequestException http ? http.Message : e.Status.Detail, e),
+        };
+    }
 }

@@ -34,7 +34,7 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             }
 
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-            await frames.EndAsync(selection.Coverage);
+            await frames.EndAsync(selection.Coverage, WireCoverage.IsAsked(context));
         });
     }
 
@@ -48,7 +48,9 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
         });
-        response.Warnings.AddRange(selection.Coverage.Warnings());
+        var withHints = WireCoverage.IsAsked(context);
+        response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
+        response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
         return response;
     }
 
@@ -71,7 +73,9 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             response.Values.AddRange(await querier.LabelValuesAsync(request.Label, selection));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
         });
-        response.Warnings.AddRange(selection.Coverage.Warnings());
+        var withHints = WireCoverage.IsAsked(context);
+        response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
+        response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
         return response;
     }
 
@@ -118,7 +122,13 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         }
     }
 
-    static QueryContext Begin(ServerCallContext call) => new(call.CancellationToken);
+    /// <summary>The query that a call is, of as long as the caller waits.</summary>
+    static QueryContext Begin(ServerCallContext call) => new(call.CancellationToken)
+    {
+        Deadline = call.Deadline == DateTime.MaxValue
+            ? Deadline.None
+            : Deadline.After(call.Deadline - TimeProvider.System.GetUtcNow().UtcDateTime, TimeProvider.System, "the call's deadline"),
+    };
 
     static void Check(Coverage coverage, bool disabled, PartialResponseStrategy strategy)
     {
@@ -133,6 +143,10 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         try
         {
             await answer();
+        }
+        catch (DeadlineException e)
+        {
+            throw new RpcException(new Status(StatusCode.DeadlineExceeded, e.Message, e));
         }
         catch (LimitException e)
         {
@@ -190,12 +204,17 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             }
         }
 
-        public async ValueTask EndAsync(Coverage coverage)
+        public async ValueTask EndAsync(Coverage coverage, bool withHints)
         {
             await FlushAsync();
-            foreach (var warning in coverage.Warnings())
+            foreach (var warning in WireCoverage.Warnings(coverage, withHints))
             {
                 await responses.WriteAsync(new SeriesResponse { Warning = warning }, cancellationToken);
+            }
+
+            if (withHints && WireCoverage.Hints(coverage) is { } hints)
+            {
+                await responses.WriteAsync(new SeriesResponse { Hints = hints }, cancellationToken);
             }
         }
 

@@ -1,10 +1,13 @@
+using Grpc.Core;
 using Grpc.Health.V1;
 using Grpc.Net.Client;
 using Observe.Store.Api;
+using Observe.Store.Api.Wire;
 using Observe.Testkit;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Xunit;
+using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Tests.Api;
 
@@ -182,6 +185,77 @@ public sealed class StoreApiTests
         Assert.Equal([odd.Without("__name__")], (await served.Client.DescribeAsync(default)).LabelSets);
     }
 
+    [Fact]
+    public async Task What_an_answer_lacks_arrives_as_data_at_an_asker_of_the_same_make_and_as_text_at_others()
+    {
+        Missing[] missing =
+        [
+            new(MissingPart.Source, "10.0.0.1:10901", [Labels.Of(("cluster", "prod"))], new TimeRange(long.MinValue, 7), "it is down"),
+            new(MissingPart.Chunk, "bucket/01H", [Labels.Of(("cluster", "dev")), Labels.Empty], new TimeRange(1, 2), "checksum mismatch"),
+        ];
+        var range = new ServedRange(s_everything, Labels.Of(("cluster", "dev")), new TimeRange(3, 4), 300_000, 0);
+        var source = new FailingQuerier(coverage =>
+        {
+            Array.ForEach(missing, coverage.Add);
+            coverage.Add(range);
+            coverage.AddWarning("something else");
+            coverage.AddInfo("an info");
+            coverage.Truncate();
+        });
+        var there = new Coverage();
+        source.Act(there);
+
+        await using var served = await ServedQuerier.StartAsync(source, new StoreDescription("store", [], TimeRange.All));
+        foreach (var ask in (Func<Selection, Task>[])[
+            async selection => Assert.Empty(await served.SelectAsync(selection).ToListAsync()),
+            async selection => Assert.Empty(await served.LabelNamesAsync(selection)),
+            async selection => Assert.Empty(await served.LabelValuesAsync("a", selection))])
+        {
+            var query = new QueryContext();
+            await ask(query.Select(s_all, s_everything));
+            Assert.Equal(missing.ToHashSet(), query.Coverage.Missing.ToHashSet());
+            Assert.Equal([range], query.Coverage.Served);
+            Assert.Equal(["something else"], query.Coverage.ToldWarnings);
+            Assert.True(query.Coverage.IsTruncated);
+            Assert.Equal(there.Warnings(), query.Coverage.Warnings());
+            Assert.Equal(there.Infos(), query.Coverage.Infos());
+        }
+
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var thanos = new Observe.Store.Api.Wire.Store.StoreClient(channel);
+        var names = await thanos.LabelNamesAsync(new LabelNamesRequest { End = long.MaxValue });
+        Assert.Null(names.Hints);
+        Assert.Equal(there.Warnings(), names.Warnings);
+        using var call = thanos.Series(new SeriesRequest { MaxTime = long.MaxValue });
+        var warnings = new List<string>();
+        await foreach (var frame in call.ResponseStream.ReadAllAsync())
+        {
+            Assert.Equal(SeriesResponse.ResultOneofCase.Warning, frame.ResultCase);
+            warnings.Add(frame.Warning);
+        }
+
+        Assert.Equal(there.Warnings(), warnings);
+    }
+
+    [Fact]
+    public async Task Chunks_that_were_received_count_as_bytes_of_the_query_until_the_enumerator_is_disposed()
+    {
+        var series = Enumerable.Range(0, 50).Select(i => new TestSeries(Labels.Of(("__name__", "up"), ("i", $"{i}")), (1, 1), (2, i))).ToList();
+        await using var served = await ServedQuerier.StartAsync(new MemoryQuerier(series), new StoreDescription("store", [], TimeRange.All));
+        var query = new QueryContext { Bytes = new Budget(5_000, own => $"more than {own.Limit}") };
+        await using (var all = served.SelectAsync(query.Select(s_all, s_everything)).GetAsyncEnumerator())
+        {
+            while (await all.MoveNextAsync())
+            {
+            }
+
+            Assert.InRange(query.Bytes.Taken, 2_000, 5_000);
+            Assert.Equal("more than 5000", (await Assert.ThrowsAsync<LimitException>(async () => await served.SelectAsync(query.Select(s_all, s_everything)).ToListAsync())).Message);
+        }
+
+        Assert.Equal(0, query.Bytes.Taken);
+    }
+
     static async Task<List<Labels>> LabelsOf(ServedQuerier served, SelectHints hints, QueryContext? query = null)
     {
         var all = new List<Labels>();
@@ -196,17 +270,22 @@ public sealed class StoreApiTests
     /// <summary>A source that does something else than answer.</summary>
     sealed class FailingQuerier(Action<Coverage> act) : IQuerier
     {
+        public Action<Coverage> Act { get; } = act;
+
         public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
         {
             await Task.Yield();
-            act(selection.Coverage);
+            Act(selection.Coverage);
             yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => throw new IOException();
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
+        {
+            Act(selection.Coverage);
+            return ValueTask.FromResult<IReadOnlyList<string>>([]);
+        }
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
-            throw new IOException();
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => LabelNamesAsync(selection);
     }
 
     sealed class SilentQuerier : IQuerier
