@@ -28,26 +28,23 @@ static class SeriesEndpoints
         var sets = call.Parameters.Matchers(wrap: true);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
         var query = QueryEndpoints.Begin(call);
-        var found = await call.Options.Engine.ReadAsync(
-            query,
-            async turn =>
+        using var result = await call.Options.Engine.ReadAsync(query, turn => Found<Labels>.ReadAsync(turn, async all =>
+        {
+            foreach (var matchers in sets)
             {
-                var all = new List<Labels>();
-                foreach (var matchers in sets)
+                await foreach (var series in querier.SelectAsync(turn.Select(hints, matchers)))
                 {
-                    await foreach (var series in querier.SelectAsync(turn.Select(hints, matchers)))
-                    {
-                        all.Add(series.Labels.Copy());
-                    }
+                    turn.Series.Take(1);
+                    all.Add(series.Labels.Copy(), series.Labels.Encoded.Length);
                 }
+            }
 
-                if (sets.Count > 1)
-                {
-                    all.Sort();
-                }
-
-                return all;
-            });
+            if (sets.Count > 1)
+            {
+                all.Items.Sort();
+            }
+        }));
+        var found = result.Items;
         var json = call.Begin().Raw("["u8);
         var written = 0;
         for (var i = 0; i < found.Count; i++)
@@ -97,23 +94,17 @@ static class SeriesEndpoints
     {
         var sets = call.Parameters.Matchers(wrap: false);
         var query = QueryEndpoints.Begin(call);
-        var texts = await call.Options.Engine.ReadAsync(
-            query,
-            async turn =>
+        using var result = await call.Options.Engine.ReadAsync(query, turn => Found<string>.ReadAsync(turn, async all =>
+        {
+            foreach (var matchers in sets.Count == 0 ? [[]] : sets)
             {
-                if (sets.Count <= 1)
+                foreach (var text in await ask(turn, matchers))
                 {
-                    return await ask(turn, sets.Count == 1 ? sets[0] : []);
+                    all.Add(text, sizeof(char) * text.Length);
                 }
-
-                var all = new SortedSet<string>(Utf8Order.Instance);
-                foreach (var matchers in sets)
-                {
-                    all.UnionWith(await ask(turn, matchers));
-                }
-
-                return [.. all];
-            });
+            }
+        }));
+        List<string> texts = sets.Count <= 1 ? result.Items : [.. result.Items.Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)];
         if (limit > 0 && texts.Count > limit)
         {
             texts = [.. texts.Take(limit)];
@@ -172,5 +163,39 @@ static class SeriesEndpoints
         }
 
         return name.ToString();
+    }
+
+    /// <summary>What a search found, counted as bytes of its query until it is disposed: when it has been passed on.</summary>
+    sealed class Found<T>(QueryContext query) : IDisposable
+    {
+        /// <summary>About what one takes beside its text.</summary>
+        const int ItemBytes = 64;
+
+        readonly Budget _held = new(outer: query.Bytes);
+
+        public List<T> Items { get; } = [];
+
+        public static async Task<Found<T>> ReadAsync(QueryContext query, Func<Found<T>, Task> read)
+        {
+            var found = new Found<T>(query);
+            try
+            {
+                await read(found);
+                return found;
+            }
+            catch
+            {
+                found.Dispose();
+                throw;
+            }
+        }
+
+        public void Add(T item, int bytes)
+        {
+            _held.Take(ItemBytes + bytes);
+            Items.Add(item);
+        }
+
+        public void Dispose() => _held.Dispose();
     }
 }

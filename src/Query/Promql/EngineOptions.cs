@@ -12,6 +12,9 @@ public sealed record EngineOptions
     /// <summary>Queries that run at once; more wait (<c>--query.max-concurrency</c>).</summary>
     public int MaxConcurrency { get; init; } = 20;
 
+    /// <summary>Searches for series, names and values that run at once, beside the queries; more wait.</summary>
+    public int MaxSearches => Math.Max(2, MaxConcurrency / 4);
+
     /// <summary>Samples held at once, counted as Prometheus counts them (<c>--query.max-samples</c>).</summary>
     public long MaxSamples { get; init; } = 50_000_000;
 

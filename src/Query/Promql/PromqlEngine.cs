@@ -15,6 +15,7 @@ public sealed class PromqlEngine : IDisposable
     const int SmallText = 300;
 
     readonly SemaphoreSlim _gate;
+    readonly SemaphoreSlim _searchGate;
     readonly ParserOptions _parserOptions;
     readonly Budget _memory;
     readonly QueryBuffers _buffers = new();
@@ -23,11 +24,12 @@ public sealed class PromqlEngine : IDisposable
     public PromqlEngine(EngineOptions options)
     {
         Options = options;
-        _gate = new SemaphoreSlim(options.MaxConcurrency > 0 ? options.MaxConcurrency : int.MaxValue);
+        var (queries, searches) = options.MaxConcurrency > 0 ? (options.MaxConcurrency, options.MaxSearches) : (int.MaxValue, int.MaxValue);
+        (_gate, _searchGate) = (new SemaphoreSlim(queries), new SemaphoreSlim(searches));
         _memory = new Budget(
             options.MaxTotalBytes,
             gate => $"queries that run now hold {gate.Taken} bytes and may hold {gate.Limit} together (--query.max-total-bytes)");
-        _threads = new QueryThreads(options.MaxConcurrency > 0 ? options.MaxConcurrency + Environment.ProcessorCount : int.MaxValue);
+        _threads = new QueryThreads((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -114,17 +116,18 @@ public sealed class PromqlEngine : IDisposable
     public void Dispose()
     {
         _gate.Dispose();
+        _searchGate.Dispose();
         _threads.Dispose();
     }
 
     /// <summary>
-    /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time, but not
-    /// behind them in the gate: who types a query waits for nobody else's.
+    /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time and
+    /// budgets. It has places of its own in the gate (<see cref="EngineOptions.MaxSearches"/>): who types a query does not wait for long ones.
     /// </summary>
     /// <param name="read">Gets the query with a token that also ends it when its time is up.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read) =>
-        InTurnAsync(context, null, "reading series", isSmall: false, (_, turn) => read(turn));
+        InTurnAsync(context, _searchGate, "reading series", isSmall: false, (_, turn) => read(turn));
 
     async Task<QueryResult> EvaluateAsync(Run run, QueryContext context)
     {
@@ -144,9 +147,9 @@ public sealed class PromqlEngine : IDisposable
         return result;
     }
 
-    /// <summary>Runs something when the gate lets it, if there is one, and answers when its time is up, even if it goes on for a moment.</summary>
+    /// <summary>Runs something when the gate lets it, and answers when its time is up, even if it goes on for a moment.</summary>
     /// <param name="run">Gets how long it waited for the gate, and the query with a token that also ends it when its time is up.</param>
-    async Task<T> InTurnAsync<T>(QueryContext context, SemaphoreSlim? gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
+    async Task<T> InTurnAsync<T>(QueryContext context, SemaphoreSlim gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
     {
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
@@ -156,11 +159,7 @@ public sealed class PromqlEngine : IDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            if (gate is not null)
-            {
-                await gate.WaitAsync(either.Token);
-            }
-
+            await gate.WaitAsync(either.Token);
             where = what;
             var queued = clock.GetElapsedTime(started);
             var turn = context.Derive(either.Token);
@@ -189,7 +188,7 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
-    async Task<T> HeldAsync<T>(SemaphoreSlim? gate, Func<Task<T>> query, bool isSmall)
+    async Task<T> HeldAsync<T>(SemaphoreSlim gate, Func<Task<T>> query, bool isSmall)
     {
         try
         {
@@ -197,7 +196,7 @@ public sealed class PromqlEngine : IDisposable
         }
         finally
         {
-            gate?.Release();
+            gate.Release();
         }
     }
 

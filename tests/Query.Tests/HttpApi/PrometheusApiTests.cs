@@ -6,6 +6,7 @@ using CsCheck;
 using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
+using Observe.Query.Promql;
 using Observe.Store.Api;
 using Observe.Testkit;
 using Observe.Tsdb.Model;
@@ -61,6 +62,33 @@ public sealed class PrometheusApiTests
         var series = (await JsonNode.ParseAsync(plain))!["data"]!["result"]!.AsArray();
         Assert.Equal(500, series.Count);
         Assert.All(series, s => Assert.Equal(61, s!["values"]!.AsArray().Count));
+    }
+
+    [Theory]
+    [InlineData("series?match[]=m", "--query.max-series")]
+    [InlineData("series?match[]=m", "--query.max-bytes")]
+    [InlineData("series?match[]={i=~\"0.*\"}&match[]={i=~\"1.*\"}&match[]={i=~\"2.*\"}", "--query.max-series")]
+    [InlineData("series?match[]={i=~\"0.*\"}&match[]={i=~\"1.*\"}&match[]={i=~\"2.*\"}", "--query.max-bytes")]
+    [InlineData("label/i/values", "--query.max-bytes")]
+    [InlineData("label/i/values?match[]={i=~\"0.*\"}&match[]={i=~\"1.*\"}&match[]={i=~\"2.*\"}", "--query.max-bytes")]
+    public async Task A_search_is_held_to_the_budgets_of_a_query_over_all_that_it_looks_for(string request, string flag)
+    {
+        using var engine = new PromqlEngine(new EngineOptions
+        {
+            MaxSeries = flag == "--query.max-series" ? 200 : 0,
+            MaxBytes = flag == "--query.max-bytes" ? 200 * 64 : 0,
+            MaxTotalBytes = 4 * 200 * 64,
+        });
+        await using var api = await ServedApi.StartAsync(s_source, options => options with { Engine = engine });
+        for (var i = 0; i < 5; i++)
+        {
+            // What was refused or answered before holds nothing any more.
+            using var refused = await Ask(api, request);
+            Assert.Equal(HttpStatusCode.UnprocessableEntity, refused.StatusCode);
+            Assert.Contains(flag, (await Json(refused))["error"]!.GetValue<string>(), StringComparison.Ordinal);
+            using var small = await Ask(api, "series?match[]={i=~\"0.*\"}");
+            Assert.Equal(100, (await Json(small))["data"]!.AsArray().Count);
+        }
     }
 
     [Fact]

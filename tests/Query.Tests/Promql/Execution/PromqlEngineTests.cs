@@ -20,14 +20,29 @@ public class PromqlEngineTests
     ]);
 
     [Fact]
-    public async Task What_reads_without_evaluating_has_the_threads_and_the_time_of_a_query_and_no_turn_to_wait_for()
+    public async Task A_search_has_the_threads_and_the_time_of_a_query_and_places_that_queries_do_not_take()
     {
-        using var engine = new PromqlEngine(new EngineOptions { TimeoutMs = 200, MaxConcurrency = 1 });
+        var clock = new FakeTimeProvider();
+        using var engine = new PromqlEngine(new EngineOptions { TimeoutMs = 200, MaxConcurrency = 1, Clock = clock });
+        Assert.Equal(2, engine.Options.MaxSearches);
         var forever = new TaskCompletionSource<int>();
-        var stopped = engine.ReadAsync(engine.Begin(null, [], default), turn => forever.Task.WaitAsync(turn.CancellationToken));
-        Assert.False(await engine.ReadAsync(engine.Begin(null, [], default), _ => Task.FromResult(Thread.CurrentThread.IsThreadPoolThread)));
-        Assert.Equal(
-            "query timed out in reading series after 200ms (--query.timeout)", (await Assert.ThrowsAsync<QueryTimeoutException>(() => stopped)).Message);
+        var query = engine.InstantAsync(new StuckQuerier(), new InstantQuery("m", 0), CancellationToken.None);
+        var stopped = Search(turn => forever.Task.WaitAsync(turn.CancellationToken));
+        Assert.False(await Search(_ => Task.FromResult(Thread.CurrentThread.IsThreadPoolThread)));
+        var second = Search(turn => forever.Task.WaitAsync(turn.CancellationToken));
+        var waiting = Search(_ => Task.FromResult(1), 100);
+        clock.Advance(TimeSpan.FromMilliseconds(100));
+        Assert.Equal("query timed out in query queue after 100ms (the request's timeout)", await Refusal(waiting));
+        clock.Advance(TimeSpan.FromMilliseconds(100));
+        await Assert.ThrowsAsync<QueryTimeoutException>(() => query);
+        Assert.Equal("query timed out in reading series after 200ms (--query.timeout)", await Refusal(stopped));
+        Assert.Equal("query timed out in reading series after 200ms (--query.timeout)", await Refusal(second));
+        Assert.Equal(1, await Search(_ => Task.FromResult(1)));
+
+        Task<T> Search<T>(Func<QueryContext, Task<T>> read, long? timeoutMs = null) =>
+            engine.ReadAsync(engine.Begin(timeoutMs, [], CancellationToken.None), read);
+
+        static async Task<string> Refusal(Task search) => (await Assert.ThrowsAsync<QueryTimeoutException>(() => search)).Message;
     }
 
     [Fact]
