@@ -1,19 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
 using Observe.Store.Yaml;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
-
-/// <summary>What a scraped series' own label becomes when an external label has its name.</summary>
-public enum LabelConflict : byte
-{
-    /// <summary>A different value moves to <c>exported_&lt;name&gt;</c>; an equal one is simply the external label.</summary>
-    Exported,
-
-    /// <summary>The external label wins; the series' own value is lost.</summary>
-    Overwrite,
-}
 
 /// <summary>The <c>global</c> section, with defaults applied.</summary>
 public sealed record GlobalConfig

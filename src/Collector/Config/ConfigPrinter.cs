@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;

@@ -21,18 +21,6 @@ public enum ExpositionEntry : byte
     Comment,
 }
 
-public enum MetricType : byte
-{
-    Unknown,
-    Counter,
-    Gauge,
-    Histogram,
-    GaugeHistogram,
-    Summary,
-    Info,
-    StateSet,
-}
-
 /// <summary>
 /// Walks an exposition without allocating: Prometheus text 0.0.4, OpenMetrics or protobuf. What Series, MetricName and Text return
 /// points into the body and lives until the next call of <see cref="Next"/>. Iterative: no body makes it recurse.

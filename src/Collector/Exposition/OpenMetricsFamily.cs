@@ -1,4 +1,5 @@
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 

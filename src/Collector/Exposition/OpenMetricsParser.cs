@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Unicode;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 

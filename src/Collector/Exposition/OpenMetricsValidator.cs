@@ -1,5 +1,6 @@
 using System.Text;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Text;
-using Observe.Collector.Exposition;
+using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
@@ -155,6 +155,6 @@ sealed class MetadataStore(MetricFamilyTable table)
         _name = null;
     }
 
-    public static MetricMetadata Describe(Tsdb.Model.Labels target, MetricFamily family) => new(
+    public static MetricMetadata Describe(Labels target, MetricFamily family) => new(
         target, Encoding.UTF8.GetString(family.Name), family.Type, Encoding.UTF8.GetString(family.Help), Encoding.UTF8.GetString(family.Unit));
 }

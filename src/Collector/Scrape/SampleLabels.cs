@@ -1,25 +1,24 @@
-using System.Text;
-using System.Text.Unicode;
 using Observe.Collector.Config;
-using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
 /// <summary>
-/// Turns the labels that a target exposes into those of a stored series: target labels, metric relabelling, external labels' names, limits.
-/// Immutable.
+/// Turns the labels that a target exposes into those of a series: target labels and metric relabelling. What holds for every way in
+/// comes after it, by <see cref="Rules"/>. Immutable.
 /// </summary>
-sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels external, Labels target)
+sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
 {
-    const string ExportedPrefix = "exported_";
+    public IngestRules Rules => rules;
 
-    /// <summary>The labels of a scraped series; empty when relabelling drops it, or when <paramref name="error"/> fails the whole scrape.</summary>
+    public AppendSource Source { get; } = new(AppendOrigin.Scrape, config.JobName);
+
+    /// <summary>Makes the labels of a scraped series of those that were exposed; false when relabelling drops it.</summary>
     /// <param name="series">The series as it was exposed: there, and only there, labels with an empty value can be seen.</param>
-    /// <param name="labels">The exposed labels; used up.</param>
-    public Labels Of(ReadOnlySpan<byte> series, LabelsBuilder labels, out string? error)
+    /// <param name="labels">The exposed labels.</param>
+    public bool Apply(ReadOnlySpan<byte> series, LabelsBuilder labels)
     {
-        error = null;
         if (config.HonorLabels)
         {
             foreach (var label in target)
@@ -35,15 +34,7 @@ sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels 
             SetTargetLabels(labels);
         }
 
-        if (!RelabelRule.Apply(config.MetricRelabelConfigs, labels))
-        {
-            return default;
-        }
-
-        YieldToExternal(labels);
-        var built = labels.Build();
-        error = built.IsEmpty ? null : Fault(built);
-        return error is null ? built : default;
+        return RelabelRule.Apply(config.MetricRelabelConfigs, labels);
     }
 
     /// <summary>The labels of a series that the scraper makes itself, such as <c>up</c>.</summary>
@@ -55,7 +46,7 @@ sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels 
             labels.Set(label.Name, label.Value);
         }
 
-        YieldToExternal(labels);
+        rules.YieldToExternal(labels);
         return labels.Build();
     }
 
@@ -74,38 +65,8 @@ sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels 
 
         foreach (var (name, value) in exposed?.OrderBy(e => e.Name.Length) ?? Enumerable.Empty<(string, byte[])>())
         {
-            Export(labels, name, value);
+            IngestRules.Export(labels, name, value);
         }
-    }
-
-    /// <summary>What becomes of labels that have the name of an external label. The external label itself is never stored in the series.</summary>
-    void YieldToExternal(LabelsBuilder labels)
-    {
-        foreach (var label in external)
-        {
-            if (!labels.TryGet(label.Name, out var value))
-            {
-                continue;
-            }
-
-            var own = onConflict == LabelConflict.Exported && !value.SequenceEqual(label.Value) ? value.ToArray() : null;
-            labels.Set(label.Name, default);
-            if (own is not null)
-            {
-                Export(labels, label.NameText, own);
-            }
-        }
-    }
-
-    static void Export(LabelsBuilder labels, string name, byte[] value)
-    {
-        do
-        {
-            name = ExportedPrefix + name;
-        }
-        while (labels.Has(name));
-
-        labels.Set(Encoding.UTF8.GetBytes(name), value);
     }
 
     /// <summary>
@@ -127,51 +88,4 @@ sealed class SampleLabels(ScrapeConfig config, LabelConflict onConflict, Labels 
 
         return false;
     }
-
-    string? Fault(Labels labels)
-    {
-        if (!labels.TryGet("__name__"u8, out var metric))
-        {
-            return "missing metric name (__name__ label)";
-        }
-
-        var legacyMetric = config.LegacyNames && !LabelName.IsLegacyMetricValid(Encoding.UTF8.GetString(metric));
-        var count = 0;
-        foreach (var label in labels)
-        {
-            count++;
-            var validName = label.Name.Length > 0 && (config.LegacyNames ? LabelName.IsLegacyValid(label.NameText) : Utf8.IsValid(label.Name));
-            if (legacyMetric || !validName || !Utf8.IsValid(label.Value))
-            {
-                return $"invalid metric name or label names: {labels}";
-            }
-        }
-
-        if (config.LabelLimit > 0 && count > config.LabelLimit)
-        {
-            return $"label_limit exceeded (metric: {Short(metric)}, number of labels: {count}, limit: {config.LabelLimit})";
-        }
-
-        if (config.LabelNameLengthLimit == 0 && config.LabelValueLengthLimit == 0)
-        {
-            return null;
-        }
-
-        foreach (var label in labels)
-        {
-            if (config.LabelNameLengthLimit > 0 && label.Name.Length > config.LabelNameLengthLimit)
-            {
-                return $"label_name_length_limit exceeded (metric: {Short(metric)}, label name: {Short(label.Name)}, length: {label.Name.Length}, limit: {config.LabelNameLengthLimit})";
-            }
-
-            if (config.LabelValueLengthLimit > 0 && label.Value.Length > config.LabelValueLengthLimit)
-            {
-                return $"label_value_length_limit exceeded (metric: {Short(metric)}, label name: {Short(label.Name)}, value: {GoText.Quote(Short(label.Value))}, length: {label.Value.Length}, limit: {config.LabelValueLengthLimit})";
-            }
-        }
-
-        return null;
-    }
-
-    static string Short(ReadOnlySpan<byte> text) => Encoding.UTF8.GetString(text.Length > 50 ? text[..50] : text);
 }

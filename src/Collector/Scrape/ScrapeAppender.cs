@@ -3,6 +3,7 @@ using Observe.Collector.Config;
 using Observe.Collector.Exposition;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
@@ -84,21 +85,25 @@ static class ScrapeReport
 /// Writes one scrape into the head as one append: samples, staleness markers, report. The scratch space of a thread, reused from scrape
 /// to scrape. Not thread-safe.
 /// </summary>
-sealed class ScrapeAppender(HeadBlock head) : IDisposable
+sealed class ScrapeAppender : IDisposable
 {
-    // As in Prometheus: one sample from the far future would make the head refuse all that follow.
-    const long MaxAheadMs = 10 * 60_000;
-
-    readonly HeadAppender _appender = head.Appender();
+    readonly HeadAppender _appender;
+    readonly RuledAppender _ruled;
     readonly LabelsBuilder _labels = new();
     readonly List<SeriesRef> _stale = [];
+
+    public ScrapeAppender(HeadBlock head)
+    {
+        _appender = head.Appender();
+        _ruled = new RuledAppender(_appender);
+    }
 
     /// <summary>Adds all samples of a body; returns why the scrape as a whole must fail, null when it need not. Allocates for new series only.</summary>
     /// <exception cref="ExpositionException">The body is malformed; what was added must be rolled back.</exception>
     public string? Append(TargetSeries target, ExpositionParser parser, long time, long now, ref ScrapeCounts counts)
     {
         var (config, cache, metadata) = (target.Config, target.Cache, target.Metadata);
-        var attempts = 0L;
+        _ruled.Begin(target.Labels.Source, target.Labels.Rules, now);
         metadata.Begin();
         while (true)
         {
@@ -124,57 +129,54 @@ sealed class ScrapeAppender(HeadBlock head) : IDisposable
             var given = config.HonorTimestamps ? parser.Timestamp : null;
             var timestamp = given ?? time;
             var index = cache.Find(parser.Series, out var hash, out var again);
+            var isNew = index < 0;
             Labels labels = default;
-            if (index >= 0)
+            var fault = SeriesFault.None;
+            if (isNew)
             {
-                if (cache.Series(index).IsNone)
-                {
-                    continue;
-                }
-            }
-            else
-            {
-                labels = LabelsOf(target, parser, out var fault);
-                if (fault is not null)
-                {
-                    counts.BadLabels = true;
-                    return fault;
-                }
-
+                labels = LabelsOf(target, parser, out fault);
                 if (labels.IsEmpty)
                 {
                     cache.Add(hash, default);
                     continue;
                 }
             }
+            else if (cache.Series(index).IsNone)
+            {
+                continue;
+            }
+
+            if (fault != SeriesFault.None)
+            {
+                counts.BadLabels = true;
+                return target.Labels.Rules.Explain(fault, labels);
+            }
 
             counts.Added++;
-            if (config.SampleLimit > 0 && ++attempts > config.SampleLimit)
+            if (!_ruled.TryReserve())
             {
                 counts.OverSampleLimit = true;
                 continue;
             }
 
-            var isNew = index < 0;
             if (isNew)
             {
-                var series = _appender.GetOrAdd(labels);
+                var series = _appender.GetOrAdd(labels, out fault);
                 if (series.IsNone)
                 {
                     counts.BadLabels = true;
-                    return $"a series has {labels.Count} labels, which is more than can be stored";
+                    return target.Labels.Rules.Explain(fault, labels);
                 }
 
                 index = cache.Add(hash, series);
             }
 
             var result = again && given is null ? AppendResult.DuplicateTimestamp
-                : timestamp > now + MaxAheadMs ? AppendResult.OutOfBounds
+                : !_ruled.IsTimely(timestamp) ? AppendResult.OutOfBounds
                 : Append(cache.Series(index), timestamp, parser, entry);
             if (result == AppendResult.UnknownSeries)
             {
-                labels = LabelsOf(target, parser, out _);
-                cache.SetSeries(index, _appender.GetOrAdd(labels));
+                cache.SetSeries(index, _appender.GetOrAdd(LabelsOf(target, parser, out _)));
                 result = Append(cache.Series(index), timestamp, parser, entry);
             }
 
@@ -242,10 +244,12 @@ sealed class ScrapeAppender(HeadBlock head) : IDisposable
             ? _appender.Append(series, timestamp, parser.Histogram!)
             : _appender.Append(series, timestamp, parser.Value);
 
-    Labels LabelsOf(TargetSeries target, ExpositionParser parser, out string? fault)
+    /// <summary>The labels of a line as they are stored; empty when relabelling drops it.</summary>
+    Labels LabelsOf(TargetSeries target, ExpositionParser parser, out SeriesFault fault)
     {
         parser.Labels(_labels);
-        return target.Labels.Of(parser.Series, _labels, out fault);
+        fault = SeriesFault.None;
+        return target.Labels.Apply(parser.Series, _labels) ? target.Labels.Rules.Admit(_labels, out fault) : default;
     }
 
     // A marker may come too late: the target was found again and another loop has written newer samples.

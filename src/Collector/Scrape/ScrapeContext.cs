@@ -3,6 +3,7 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
@@ -72,6 +73,17 @@ sealed record ScrapeJob(ScrapeConfig Config, LabelConflict OnConflict, Labels Ex
         },
         OnConflict,
         External);
+
+    public IngestRules Rules { get; } = new()
+    {
+        External = External,
+        OnConflict = OnConflict,
+        LegacyNames = Config.LegacyNames,
+        LabelLimit = Config.LabelLimit,
+        LabelNameLengthLimit = Config.LabelNameLengthLimit,
+        LabelValueLengthLimit = Config.LabelValueLengthLimit,
+        SampleLimit = Config.SampleLimit,
+    };
 
     static string IdentityOf(ScrapeConfig config, LabelConflict onConflict, Labels external) =>
         $"{onConflict} {external}\n{ConfigPrinter.Identity(config)}";

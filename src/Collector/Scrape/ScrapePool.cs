@@ -304,7 +304,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     ScrapeLoop NewLoop(Target target, TargetSeries? series) =>
         new(target, series ?? new TargetSeries(_job.Config, NewLabels(target), context.Families), _client, context, _shutdown.Token);
 
-    SampleLabels NewLabels(Target target) => new(_job.Config, _job.OnConflict, _job.External, target.Labels);
+    SampleLabels NewLabels(Target target) => new(_job.Config, _job.Rules, target.Labels);
 
     void LimitTargets()
     {

@@ -1,4 +1,3 @@
-using Observe.Collector.Exposition;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;

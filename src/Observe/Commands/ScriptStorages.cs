@@ -5,6 +5,7 @@ using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Gateway;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Querying;
 using Prometheus;
 

@@ -2,49 +2,25 @@ using System.Buffers;
 using System.Runtime.InteropServices;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Wal;
 
 namespace Observe.Tsdb.Head;
 
-/// <summary>A series of one head, valid as long as the head lives; 0 is none. Never reused while the process runs.</summary>
-public readonly record struct SeriesRef(ulong Value)
-{
-    public bool IsNone => Value == 0;
-}
-
-/// <summary>What became of one sample: expected outcomes, counted and reported, never thrown.</summary>
-public enum AppendResult : byte
-{
-    Appended,
-
-    /// <summary>Older than the newest sample of its series.</summary>
-    OutOfOrder,
-
-    /// <summary>Another value at the timestamp of the series' newest sample. (The same value again is Appended.)</summary>
-    DuplicateTimestamp,
-
-    /// <summary>Before what the head still takes.</summary>
-    OutOfBounds,
-
-    /// <summary>The reference is none of this head's, or its series was dropped since: look the labels up again.</summary>
-    UnknownSeries,
-}
-
-/// <summary>
-/// One atomic append: samples are checked as they are added and become visible together at <see cref="Commit"/>. Reusable after
-/// Commit or Rollback. Not thread-safe, but any number of appenders may be at work on one head.
-/// </summary>
+/// <summary>The way into a head.</summary>
 /// <remarks>
 /// A check compares with what is committed. Of several samples that one append has for a series, and of those that two appends have for
 /// it at once, those that are not newer than the last are dropped and counted at the commit.
 /// </remarks>
-public sealed class HeadAppender : IDisposable
+public sealed class HeadAppender : IAppender
 {
     readonly HeadBlock _head;
     readonly SeriesTable _series;
     readonly List<uint> _unlogged = [];
     readonly List<WalHistogram> _histograms = [];
+    readonly List<(SeriesRef Series, Exemplar Exemplar)> _exemplars = [];
+    readonly List<(SeriesRef Series, SeriesMetadata Metadata)> _metadata = [];
     readonly ByteWriter _record = new(4096);
     readonly WalBatch _batch = new();
     WalSample[] _samples = [];
@@ -54,6 +30,15 @@ public sealed class HeadAppender : IDisposable
     {
         _head = head;
         _series = head.Series;
+    }
+
+    public AppendSource Source { get; set; } = AppendSource.Unknown;
+
+    public SeriesRef GetOrAdd(Labels labels, out SeriesFault fault)
+    {
+        var series = GetOrAdd(labels);
+        fault = series.IsNone ? SeriesFault.TooManyLabels : SeriesFault.None;
+        return series;
     }
 
     /// <summary>The series with these labels, made if it is new; none when they are far too many: tens of thousands.</summary>
@@ -68,7 +53,6 @@ public sealed class HeadAppender : IDisposable
         return new SeriesRef(reference);
     }
 
-    /// <param name="startTimestamp">When the counter started, Unix milliseconds; 0 where unknown.</param>
     public AppendResult Append(SeriesRef series, long timestamp, double value, long startTimestamp = 0)
     {
         if (!_series.TryGetSlot(series.Value, out var slot))
@@ -102,9 +86,6 @@ public sealed class HeadAppender : IDisposable
         return AppendResult.Appended;
     }
 
-    /// <summary>The head keeps no reference to the histogram.</summary>
-    /// <param name="startTimestamp">When the histogram's counters started, Unix milliseconds; 0 where unknown.</param>
-    /// <exception cref="ArgumentException">Spans and buckets do not match, or the schema is none.</exception>
     public AppendResult Append(SeriesRef series, long timestamp, Histogram histogram, long startTimestamp = 0)
     {
         Validate(histogram);
@@ -135,17 +116,25 @@ public sealed class HeadAppender : IDisposable
         return AppendResult.Appended;
     }
 
-    /// <summary>Logs and applies all samples. Returns the WAL position to hand to <see cref="HeadBlock.DurableAsync"/>.</summary>
-    /// <exception cref="IOException">The log could not be written (a full disk): nothing of this append is visible, the head goes on.</exception>
-    public long Commit()
+    public void Append(SeriesRef series, in Exemplar exemplar) => _exemplars.Add((series, exemplar));
+
+    public void Describe(SeriesRef series, SeriesMetadata metadata) => _metadata.Add((series, metadata));
+
+    public CommitTicket Commit()
     {
         try
         {
             Encode();
-            var position = _head.Commit(
-                _batch, CollectionsMarshal.AsSpan(_unlogged), _samples.AsSpan(0, _count), CollectionsMarshal.AsSpan(_histograms));
+            var ticket = _head.Commit(_batch, CollectionsMarshal.AsSpan(_unlogged), new PendingAppend
+            {
+                Source = Source,
+                Samples = _samples.AsSpan(0, _count),
+                Histograms = CollectionsMarshal.AsSpan(_histograms),
+                Exemplars = CollectionsMarshal.AsSpan(_exemplars),
+                Metadata = CollectionsMarshal.AsSpan(_metadata),
+            });
             Forget();
-            return position;
+            return ticket;
         }
         catch
         {
@@ -257,6 +246,8 @@ public sealed class HeadAppender : IDisposable
     {
         _count = 0;
         _histograms.Clear();
+        _exemplars.Clear();
+        _metadata.Clear();
         _unlogged.Clear();
     }
 
@@ -271,4 +262,19 @@ public sealed class HeadAppender : IDisposable
             }
         }
     }
+}
+
+/// <summary>What one append brings.</summary>
+readonly ref struct PendingAppend
+{
+    public required AppendSource Source { get; init; }
+
+    public ReadOnlySpan<WalSample> Samples { get; init; }
+
+    /// <summary>Nobody changes them any more.</summary>
+    public ReadOnlySpan<WalHistogram> Histograms { get; init; }
+
+    public ReadOnlySpan<(SeriesRef Series, Exemplar Exemplar)> Exemplars { get; init; }
+
+    public ReadOnlySpan<(SeriesRef Series, SeriesMetadata Metadata)> Metadata { get; init; }
 }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Threading;
@@ -62,6 +63,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     readonly SemaphoreSlim _cutting = new(1);
     readonly WalBatch _batch = new();
     readonly Bytes.ByteWriter _seriesRecord = new(4096);
+    readonly Func<long, CancellationToken, ValueTask> _durable;
     readonly ILogger _logger;
     readonly CollectorRegistry _registry;
     WalWriter? _wal;
@@ -70,6 +72,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     long _cutTime = long.MinValue;
     long _visibleFrom = long.MinValue;
     long _position;
+    CommitTap[] _taps = [];
     int _disposed;
 
     HeadBlock(HeadOptions options, DirectoryLock directoryLock)
@@ -78,6 +81,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         _registry = options.Metrics ?? Metrics.NewCustomRegistry();
         HeadMetrics = new HeadMetrics(_registry);
         _walMetrics = new WalMetrics(_registry);
+        _durable = (position, cancellationToken) => Wal.DurableAsync(position, cancellationToken);
         Series = new SeriesTable(_arena);
         _files = new ChunkFiles(Path.Combine(options.Directory, "head_chunks"));
         Chunks = new SeriesChunks(_arena, _files, options.BlockRangeMs);
@@ -138,9 +142,18 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     public HeadAppender Appender() => new(this);
 
-    /// <summary>Completes once everything up to a commit's position is on the disk: then it is acknowledged.</summary>
-    /// <exception cref="IOException">The disk refused; whether it is there after a crash is not known.</exception>
-    public ValueTask DurableAsync(long position, CancellationToken cancellationToken) => Wal.DurableAsync(position, cancellationToken);
+    /// <summary>Follows the commits from here on; see <see cref="CommitTap"/>.</summary>
+    /// <param name="maxBytes">How much of what is not yet read is held, about.</param>
+    public CommitTap Tap(long maxBytes)
+    {
+        var tap = new CommitTap(Series, maxBytes, RemoveTap);
+        lock (_committing)
+        {
+            _taps = [.. _taps, tap];
+        }
+
+        return tap;
+    }
 
     /// <summary>Syncs and closes the log; samples stay in it for the next start.</summary>
     public async ValueTask DisposeAsync()
@@ -169,33 +182,48 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     /// <summary>Logs a batch, the series that are new to the log before it, and applies it. Ends the pending state of its samples.</summary>
     /// <exception cref="IOException">Nothing was logged or applied.</exception>
-    internal long Commit(WalBatch batch, ReadOnlySpan<uint> unlogged, ReadOnlySpan<WalSample> samples, ReadOnlySpan<WalHistogram> histograms)
+    internal CommitTicket Commit(WalBatch batch, ReadOnlySpan<uint> unlogged, in PendingAppend append)
     {
         lock (_committing)
         {
-            if (batch.IsEmpty)
+            if (!batch.IsEmpty)
             {
-                return _position;
-            }
-
-            _position = Wal.Log(WithSeries(batch, unlogged));
-            foreach (var reference in unlogged)
-            {
-                if (Series.TryGetSlot(reference, out var slot))
+                _position = Wal.Log(WithSeries(batch, unlogged));
+                SetLogged(unlogged);
+                lock (_applying)
                 {
-                    lock (Series.Stripe(slot))
-                    {
-                        Series.At(slot).Flags |= SeriesFlags.Logged;
-                    }
+                    Apply(append.Samples, append.Histograms);
                 }
             }
 
-            lock (_applying)
+            foreach (var tap in _taps)
             {
-                Apply(samples, histograms);
+                tap.Offer(append);
             }
 
-            return _position;
+            return new CommitTicket(_position, _durable);
+        }
+    }
+
+    void SetLogged(ReadOnlySpan<uint> unlogged)
+    {
+        foreach (var reference in unlogged)
+        {
+            if (Series.TryGetSlot(reference, out var slot))
+            {
+                lock (Series.Stripe(slot))
+                {
+                    Series.At(slot).Flags |= SeriesFlags.Logged;
+                }
+            }
+        }
+    }
+
+    void RemoveTap(CommitTap tap)
+    {
+        lock (_committing)
+        {
+            _taps = Array.FindAll(_taps, other => other != tap);
         }
     }
 

@@ -1,3 +1,4 @@
+using Observe.Tsdb.Ingest;
 using Prometheus;
 
 namespace Observe.Tsdb.Head;

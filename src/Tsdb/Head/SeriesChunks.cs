@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Head;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using MatchType = Observe.Tsdb.Model.MatchType;

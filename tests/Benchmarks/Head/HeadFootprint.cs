@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Benchmarks.Head;

@@ -1,5 +1,6 @@
 using System.Text;
 using Observe.Collector.Exposition;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Exposition;

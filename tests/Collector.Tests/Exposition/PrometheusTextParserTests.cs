@@ -1,6 +1,7 @@
 using System.Text;
 using Observe.Collector.Exposition;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Collector.Tests.Exposition;

@@ -57,7 +57,7 @@ sealed class LoopBench : IAsyncDisposable
     }
 
     ScrapeLoop NewLoop(CollectorConfig config) => new(
-        Target, new TargetSeries(_config, new SampleLabels(_config, config.OnConflict, config.Global.ExternalLabels, Target.Labels), _context.Families),
+        Target, new TargetSeries(_config, new SampleLabels(_config, new ScrapeJob(_config, config.OnConflict, config.Global.ExternalLabels).Rules, Target.Labels), _context.Families),
         _client, _context, _shutdown.Token);
 
     /// <summary>Moves the clock by an interval and scrapes.</summary>

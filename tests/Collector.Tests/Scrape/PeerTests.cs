@@ -1,7 +1,6 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 using Observe.Collector.Config;
-using Observe.Collector.Exposition;
 using Observe.Testkit;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;

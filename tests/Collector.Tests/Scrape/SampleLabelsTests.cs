@@ -2,6 +2,7 @@ using System.Text;
 using Observe.Collector.Config;
 using Observe.Collector.Exposition;
 using Observe.Collector.Scrape;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Regex;
 using Xunit;
@@ -19,9 +20,18 @@ public class SampleLabelsTests
         Assert.Equal(ExpositionEntry.Sample, parser.Next());
         var builder = new LabelsBuilder();
         parser.Labels(builder);
-        var labels = new SampleLabels(config ?? new ScrapeConfig { JobName = "j" }, conflict, s_external, target ?? s_target).Of(parser.Series, builder, out var error);
-        return error ?? (labels.IsEmpty ? "dropped" : labels.ToString());
+        var sampleLabels = New(config ?? new ScrapeConfig { JobName = "j" }, conflict, target ?? s_target);
+        if (!sampleLabels.Apply(parser.Series, builder))
+        {
+            return "dropped";
+        }
+
+        var labels = sampleLabels.Rules.Admit(builder, out var fault);
+        return fault == SeriesFault.None ? labels.ToString() : sampleLabels.Rules.Explain(fault, labels);
     }
+
+    static SampleLabels New(ScrapeConfig config, LabelConflict conflict, Labels target) =>
+        new(config, new ScrapeJob(config, conflict, s_external).Rules, target);
 
     static readonly ScrapeConfig s_honor = new() { JobName = "j", HonorLabels = true };
 
@@ -60,7 +70,7 @@ public class SampleLabelsTests
         Assert.Equal("""{__name__="m", exported_cluster="west", instance="h:1", job="j"}""", Of("m", target: target));
         Assert.Equal(
             """{__name__="up", exported_cluster="west", instance="h:1", job="j"}""",
-            new SampleLabels(s_honor, LabelConflict.Exported, s_external, target).OfReport("up").ToString());
+            New(s_honor, LabelConflict.Exported, target).OfReport("up").ToString());
     }
 
     [Fact]

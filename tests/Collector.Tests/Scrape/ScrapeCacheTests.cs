@@ -1,7 +1,7 @@
 using System.Text;
 using CsCheck;
 using Observe.Collector.Scrape;
-using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;

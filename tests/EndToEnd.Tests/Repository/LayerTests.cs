@@ -16,7 +16,7 @@ public sealed partial class LayerTests
             ["Regex", "Histograms"],
             ["Model"],
             ["Chunks"],
-            ["Querying", "Index", "Wal"],
+            ["Querying", "Ingest", "Index", "Wal"],
             ["Blocks"],
             ["Head"],
         ],
@@ -33,7 +33,7 @@ public sealed partial class LayerTests
     static readonly Dictionary<string, string[]> s_across = new()
     {
         ["Store"] = ["Tsdb"],
-        ["Collector"] = ["Tsdb.Bytes", "Tsdb.Threading", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Head", "Tsdb.Blocks", "Store.Fleet", "Store.Shipping", "Store.Bucket", "Store.Yaml"],
+        ["Collector"] = ["Tsdb.Bytes", "Tsdb.Threading", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Ingest", "Tsdb.Head", "Tsdb.Blocks", "Store.Fleet", "Store.Shipping", "Store.Bucket", "Store.Yaml"],
         ["Query"] = ["Tsdb.Bytes", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Querying", "Tsdb.Threading", "Store.Api", "Store.Fleet"],
     };
 

@@ -1,5 +1,5 @@
 using Observe.Tsdb.Bytes;
-using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Tests.Wal;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Observe.Testkit;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Xunit;
 

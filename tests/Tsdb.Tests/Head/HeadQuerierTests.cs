@@ -1,5 +1,6 @@
 using Observe.Testkit;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Tsdb.Tests.Head;

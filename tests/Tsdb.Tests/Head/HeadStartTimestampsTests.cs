@@ -8,7 +8,7 @@ using Observe.Testkit;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
-using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Tests.Wal;

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 using Observe.Testkit;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Wal;
@@ -64,7 +65,7 @@ sealed class TestHead
         return copy;
     }
 
-    public static long Append(HeadBlock head, string metric, params (long Time, double Value)[] samples)
+    public static CommitTicket Append(HeadBlock head, string metric, params (long Time, double Value)[] samples)
     {
         using var appender = head.Appender();
         foreach (var (time, value) in samples)
