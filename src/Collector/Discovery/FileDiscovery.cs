@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
@@ -17,37 +18,41 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
     /// <summary>By file, the groups it had when it was last read well.</summary>
     readonly Dictionary<string, IReadOnlyList<TargetGroup>> _known = [];
 
-    public async Task RunAsync(Func<IReadOnlyList<TargetGroup>, ValueTask> found, CancellationToken cancellationToken)
+    IReadOnlyList<TargetGroup>? _all;
+
+    public async Task RunAsync(Action<IReadOnlyList<TargetGroup>> found, CancellationToken cancellationToken)
     {
         var changes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
         using var watches = Watch(changes.Writer);
-        await found(Refresh());
+        Refresh();
+        found(_all);
         while (true)
         {
             using var timer = time.CreateTimer(_ => changes.Writer.TryWrite(true), null, config.RefreshInterval, Timeout.InfiniteTimeSpan);
             await changes.Reader.ReadAsync(cancellationToken);
             await Task.Delay(s_settle, time, cancellationToken);
             changes.Reader.TryRead(out _);
-            var changed = Refresh();
-            if (changed.Count > 0)
+            if (Refresh())
             {
-                await found(changed);
+                found(_all);
             }
         }
     }
 
-    /// <summary>Reads all files; returns the groups that differ from before, those that are gone without targets.</summary>
-    internal IReadOnlyList<TargetGroup> Refresh()
+    /// <summary>All groups as of the last refresh.</summary>
+    internal IReadOnlyList<TargetGroup> Groups => _all ?? [];
+
+    /// <summary>Reads all files; false when they say what they said before.</summary>
+    [MemberNotNull(nameof(_all))]
+    internal bool Refresh()
     {
-        var changed = new List<TargetGroup>();
         var paths = config.Files.SelectMany(FileGlob.Find).Distinct().ToList();
         foreach (var path in paths)
         {
             try
             {
-                var groups = TargetFile.Read(path);
+                _known[path] = TargetFile.Read(path);
                 metrics.FileTime.WithLabels(path).Set(new DateTimeOffset(File.GetLastWriteTimeUtc(path)).ToUnixTimeMilliseconds() / 1000.0);
-                Replace(path, groups, changed);
             }
             catch (Exception e) when (e is ConfigException or IOException or UnauthorizedAccessException)
             {
@@ -58,31 +63,22 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
 
         foreach (var path in _known.Keys.Except(paths).ToList())
         {
-            Replace(path, [], changed);
             _known.Remove(path);
             metrics.FileTime.RemoveLabelled(path);
         }
 
-        return changed;
-    }
-
-    void Replace(string path, IReadOnlyList<TargetGroup> groups, List<TargetGroup> changed)
-    {
-        var before = _known.GetValueOrDefault(path) ?? [];
-        for (var i = 0; i < Math.Max(groups.Count, before.Count); i++)
+        IReadOnlyList<TargetGroup> all = [.. paths.SelectMany(path => _known.GetValueOrDefault(path) ?? [])];
+        if (_all is not null && all.Count == _all.Count && all.Zip(_all).All(pair => Same(pair.First, pair.Second)))
         {
-            if (i >= groups.Count)
-            {
-                changed.Add(before[i] with { Targets = [] });
-            }
-            else if (i >= before.Count || before[i].Labels != groups[i].Labels || !before[i].Targets.SequenceEqual(groups[i].Targets))
-            {
-                changed.Add(groups[i]);
-            }
+            return false;
         }
 
-        _known[path] = groups;
+        _all = all;
+        return true;
     }
+
+    static bool Same(TargetGroup one, TargetGroup other) =>
+        one.Source == other.Source && one.Labels == other.Labels && one.Targets.SequenceEqual(other.Targets);
 
     Watches Watch(ChannelWriter<bool> changes)
     {

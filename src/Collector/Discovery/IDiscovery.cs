@@ -7,12 +7,13 @@ namespace Observe.Collector.Discovery;
 /// <param name="Targets">Each with its <c>__address__</c>; labels of a target win over those of the group.</param>
 public sealed record TargetGroup(string Source, IReadOnlyList<Labels> Targets, Labels Labels);
 
-/// <summary>Finds the targets of a job.</summary>
+/// <summary>Finds targets, for whatever job wants them.</summary>
 public interface IDiscovery
 {
     /// <summary>
-    /// Hands over all groups once, then those that change; a group without targets is gone. Runs until it is cancelled, or returns once
-    /// nothing will ever change. What goes wrong on the way is logged and tried again: what was found before stays.
+    /// Hands over all groups at once, and all of them again whenever one has changed: a snapshot that stays as it is. Runs until it is
+    /// cancelled, or returns once nothing will ever change. What goes wrong on the way is logged and tried again: what was found before
+    /// stays.
     /// </summary>
-    Task RunAsync(Func<IReadOnlyList<TargetGroup>, ValueTask> found, CancellationToken cancellationToken);
+    Task RunAsync(Action<IReadOnlyList<TargetGroup>> found, CancellationToken cancellationToken);
 }

@@ -7,7 +7,10 @@ namespace Observe.Collector.Discovery;
 /// <summary>The targets that stand in the configuration itself.</summary>
 sealed class StaticDiscovery(IReadOnlyList<StaticConfig> configs) : IDiscovery
 {
-    public Task RunAsync(Func<IReadOnlyList<TargetGroup>, ValueTask> found, CancellationToken cancellationToken) =>
+    public Task RunAsync(Action<IReadOnlyList<TargetGroup>> found, CancellationToken cancellationToken)
+    {
         found([.. configs.Select((config, index) => new TargetGroup(
-            index.ToString(CultureInfo.InvariantCulture), [.. config.Targets.Select(address => Labels.Of(("__address__", address)))], config.Labels))]).AsTask();
+            index.ToString(CultureInfo.InvariantCulture), [.. config.Targets.Select(address => Labels.Of(("__address__", address)))], config.Labels))]);
+        return Task.CompletedTask;
+    }
 }

@@ -2,9 +2,11 @@ using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
+using Observe.Collector.Discovery;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
@@ -16,7 +18,9 @@ sealed class ScrapeContext : IDisposable
     public ScrapeContext(HeadBlock head, ScrapeOptions options, ScrapeMetrics metrics, ILogger logger)
     {
         (Time, Metrics, Logger, ExternalHost) = (options.Time, metrics, logger, options.ExternalHost);
+        Loops = options.Loops;
         Appenders = new ScrapeAppenders(head);
+        Discoveries = new SharedDiscoveries(Time, metrics.Discovery, Loops, logger);
     }
 
     public TimeProvider Time { get; }
@@ -26,6 +30,10 @@ sealed class ScrapeContext : IDisposable
     public ILogger Logger { get; }
 
     public string ExternalHost { get; }
+
+    public LoopSupervisor Loops { get; }
+
+    public SharedDiscoveries Discoveries { get; }
 
     public ScrapeAppenders Appenders { get; }
 

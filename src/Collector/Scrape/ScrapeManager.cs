@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
 using Observe.Tsdb.Head;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
@@ -10,6 +11,8 @@ public sealed record ScrapeOptions
 
     /// <summary>Replaces a loopback host in <see cref="ActiveTarget.GlobalUrl"/>.</summary>
     public string ExternalHost { get; init; } = Environment.MachineName;
+
+    public LoopSupervisor Loops { get; init; } = new();
 }
 
 /// <summary>
@@ -124,6 +127,9 @@ public sealed class ScrapeManager : IAsyncDisposable
             _gate.Release();
         }
     }
+
+    /// <summary>How many discoveries are running.</summary>
+    internal int Discoveries => _context.Discoveries.Count;
 
     internal IEnumerable<ScrapeLoop> Loops() => _pools.Values.SelectMany(pool => pool.Targets?.Loops ?? []);
 

@@ -1,6 +1,6 @@
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Discovery;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
@@ -15,14 +15,15 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     readonly SemaphoreSlim _gate = new(1);
 
     readonly CancellationTokenSource _shutdown = new();
-    readonly Dictionary<(string Discovery, string Source), TargetGroup> _groups = [];
+
+    /// <summary>By what tells the discoveries of a job apart, the newest snapshot of each.</summary>
+    readonly Dictionary<string, IReadOnlyList<TargetGroup>> _found = [];
     readonly Dictionary<ulong, ScrapeLoop> _loops = [];
     readonly List<ScrapeLoop> _ending = [];
 
     ScrapeJob _job = null!;
     ScrapeClient _client = null!;
-    CancellationTokenSource? _discovery;
-    Task _following = Task.CompletedTask;
+    Following? _following;
     volatile PoolTargets? _targets;
 
     /// <summary>null before the first <see cref="ApplyAsync"/>.</summary>
@@ -32,11 +33,13 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
 
     /// <summary>
     /// Takes a job, the first or another version of it. Where how to scrape has changed, all loops restart; targets that stay keep what
-    /// is known of their series if the change allows it. Groups found before stay in force until their discovery finds them anew.
+    /// is known of their series if the change allows it. Groups found before stay in force until their discovery finds them anew;
+    /// discoveries that did not change go on.
     /// </summary>
     public async Task ApplyAsync(ScrapeJob job)
     {
-        await StopDiscoveryAsync();
+        var following = Follow(job);
+        await StopFollowingAsync();
         await _gate.WaitAsync();
         try
         {
@@ -63,18 +66,19 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
             _gate.Release();
         }
 
-        StartDiscovery();
+        _following = following;
+        following.Finished = following.Loop.RepeatAsync(token => TakeAsync(following.Discoveries, token), following.Stop.Token);
     }
 
     /// <summary>The job is no more: its loops stop, its series get staleness markers when they are due.</summary>
     /// <returns>What is still to be written; ends when it is, or when <see cref="DisposeAsync"/> cuts it short.</returns>
     public async Task<Task> RemoveAsync()
     {
-        await StopDiscoveryAsync();
+        await StopFollowingAsync();
         await _gate.WaitAsync();
         try
         {
-            _groups.Clear();
+            _found.Clear();
             await SyncAsync(restart: false, keepSeries: false);
             context.Metrics.Forget(_job.Config.JobName);
             return Task.WhenAll(_ending.Select(loop => loop.Finished));
@@ -89,7 +93,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _shutdown.CancelAsync();
-        await StopDiscoveryAsync();
+        await StopFollowingAsync();
         var loops = _loops.Values.Concat(_ending).ToList();
         await Task.WhenAll(loops.Select(loop => loop.Finished));
         loops.ForEach(loop => loop.Dispose());
@@ -98,122 +102,61 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         _gate.Dispose();
     }
 
-    async Task StopDiscoveryAsync()
+    async Task StopFollowingAsync()
     {
-        if (_discovery is not null)
+        if (_following is not null)
         {
-            await _discovery.CancelAsync();
-            await _following;
-            _discovery.Dispose();
-            _discovery = null;
+            await _following.StopAsync();
+            _following = null;
         }
     }
 
-    void StartDiscovery()
+    Following Follow(ScrapeJob job)
     {
-        var config = _job.Config;
-        var discoveries = new Dictionary<string, IDiscovery> { ["static"] = new StaticDiscovery(config.StaticConfigs) };
-        foreach (var file in config.FileDiscoveryConfigs)
+        var loop = new BackgroundLoop(new LoopOptions
         {
-            discoveries["file " + string.Join(' ', file.Files)] = new FileDiscovery(file, context.Time, context.Metrics.Discovery, context.Logger);
-        }
-
-        _discovery = CancellationTokenSource.CreateLinkedTokenSource(_shutdown.Token);
-        _following = FollowAsync(discoveries, _discovery.Token);
-    }
-
-    async Task FollowAsync(Dictionary<string, IDiscovery> discoveries, CancellationToken cancellationToken)
-    {
-        var found = Channel.CreateBounded<(string Discovery, IReadOnlyList<TargetGroup> Groups)>(16);
-        var running = Task.WhenAll(discoveries.Select(discovery => DiscoverAsync(
-            discovery.Value, groups => found.Writer.WriteAsync((discovery.Key, groups), cancellationToken), cancellationToken)));
-        var heard = new HashSet<string>();
-        try
+            Name = "scrape pool", Interval = Timeout.InfiniteTimeSpan, StartsAtOnce = true, Time = context.Time, Logger = context.Logger, Supervisor = context.Loops,
+        });
+        var discoveries = new Dictionary<string, DiscoverySubscription> { ["static"] = context.Discoveries.Follow(job.Config.StaticConfigs, loop.Wake) };
+        foreach (var file in job.Config.FileDiscoveryConfigs)
         {
-            await ForgetAsync(discovery => !discoveries.ContainsKey(discovery), cancellationToken);
-            while (await found.Reader.WaitToReadAsync(cancellationToken))
+            var name = "file " + string.Join(' ', file.Files);
+            if (!discoveries.ContainsKey(name))
             {
-                await _gate.WaitAsync(cancellationToken);
-                try
-                {
-                    while (found.Reader.TryRead(out var update))
-                    {
-                        if (heard.Add(update.Discovery))
-                        {
-                            Forget(discovery => discovery == update.Discovery);
-                        }
-
-                        Take(update.Discovery, update.Groups);
-                    }
-
-                    await SyncAsync(restart: false, keepSeries: false);
-                }
-                finally
-                {
-                    _gate.Release();
-                }
+                discoveries[name] = context.Discoveries.Follow(file, loop.Wake);
             }
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            await running;
-        }
+
+        return new Following(loop, discoveries);
     }
 
-    async Task DiscoverAsync(IDiscovery discovery, Func<IReadOnlyList<TargetGroup>, ValueTask> found, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await discovery.RunAsync(found, cancellationToken);
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-        }
-        catch (Exception e)
-        {
-            // Not foreseen: what was found so far stays in force.
-            LogDiscoveryEnded(context.Logger, _job.Config.JobName, e);
-        }
-    }
-
-    async Task ForgetAsync(Func<string, bool> discovery, CancellationToken cancellationToken)
+    /// <summary>Takes what discoveries have found, and makes the loops be those of it.</summary>
+    async Task TakeAsync(IReadOnlyDictionary<string, DiscoverySubscription> discoveries, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
         try
         {
-            if (Forget(discovery))
+            foreach (var gone in _found.Keys.Where(name => !discoveries.ContainsKey(name)).ToList())
             {
-                await SyncAsync(restart: false, keepSeries: false);
+                _found.Remove(gone);
             }
+
+            foreach (var (name, discovery) in discoveries)
+            {
+                if (discovery.Groups is { } groups)
+                {
+                    _found[name] = groups;
+                }
+            }
+
+            context.Metrics.Discovery.DiscoveredTargets.WithLabels("scrape", _job.Config.JobName)
+                .Set(_found.Values.Sum(groups => groups.Sum(group => group.Targets.Count)));
+            await SyncAsync(restart: false, keepSeries: false);
         }
         finally
         {
             _gate.Release();
         }
-    }
-
-    bool Forget(Func<string, bool> discovery)
-    {
-        var gone = _groups.Keys.Where(key => discovery(key.Discovery)).ToList();
-        gone.ForEach(key => _groups.Remove(key));
-        return gone.Count > 0;
-    }
-
-    void Take(string discovery, IReadOnlyList<TargetGroup> groups)
-    {
-        foreach (var group in groups)
-        {
-            if (group.Targets.Count == 0)
-            {
-                _groups.Remove((discovery, group.Source));
-            }
-            else
-            {
-                _groups[(discovery, group.Source)] = group;
-            }
-        }
-
-        context.Metrics.Discovery.DiscoveredTargets.WithLabels("scrape", _job.Config.JobName).Set(_groups.Values.Sum(group => group.Targets.Count));
     }
 
     /// <summary>Makes the loops be those of the groups' targets. Returns when every loop that had to stop has stopped.</summary>
@@ -268,7 +211,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         var dropped = new List<(TargetGroup Group, int Index)>();
         var (droppedCount, failures) = (0, 0);
         string? failure = null;
-        foreach (var group in _groups.Values)
+        foreach (var group in _found.Values.SelectMany(groups => groups))
         {
             for (var i = 0; i < group.Targets.Count; i++)
             {
@@ -323,6 +266,27 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     [LoggerMessage(Level = LogLevel.Error, Message = "targets cannot be scraped: job {Job}: {Count} of them, the first is {First}")]
     static partial void LogBadTargets(ILogger logger, string job, int count, string first);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "a discovery broke off, the targets found so far stay: job {Job}")]
-    static partial void LogDiscoveryEnded(ILogger logger, string job, Exception e);
+    /// <summary>What one version of a job follows, and the loop that takes it over.</summary>
+    sealed class Following(BackgroundLoop loop, IReadOnlyDictionary<string, DiscoverySubscription> discoveries)
+    {
+        public BackgroundLoop Loop { get; } = loop;
+
+        public IReadOnlyDictionary<string, DiscoverySubscription> Discoveries { get; } = discoveries;
+
+        public CancellationTokenSource Stop { get; } = new();
+
+        public Task Finished { get; set; } = Task.CompletedTask;
+
+        public async Task StopAsync()
+        {
+            await Stop.CancelAsync();
+            await Finished;
+            foreach (var discovery in Discoveries.Values)
+            {
+                await discovery.DisposeAsync();
+            }
+
+            Stop.Dispose();
+        }
+    }
 }

@@ -125,7 +125,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
         // The head first: what it has let go since is in the blocks that are looked at after it.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
-        _scrape = new ScrapeManager(_head, new ScrapeOptions { Time = host.Time }, new ScrapeMetrics(options.Registry), host.Logging);
+        _scrape = new ScrapeManager(_head, new ScrapeOptions { Time = host.Time, Loops = host.Loops }, new ScrapeMetrics(options.Registry), host.Logging);
         await _scrape.ApplyAsync(_config, cancellationToken);
         _shipper = new Shipper(new ShipperOptions
         {

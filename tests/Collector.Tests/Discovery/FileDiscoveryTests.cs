@@ -23,28 +23,38 @@ public sealed class FileDiscoveryTests : IDisposable
     static string Show(IReadOnlyList<TargetGroup> groups) => string.Join(
         " | ", groups.Select(g => $"{Path.GetFileName(g.Source)} [{string.Join(' ', g.Targets.Select(t => t.Get("__address__")))}] {g.Labels.Without("__meta_filepath")}"));
 
+    static IReadOnlyList<TargetGroup> Read(FileDiscovery discovery)
+    {
+        Assert.True(discovery.Refresh());
+        return discovery.Groups;
+    }
+
     [Fact]
     public void Json_and_yaml_hold_the_same_groups()
     {
         Write("a.json", """[{"targets": ["h:1", "h:2"], "labels": {"env": "x"}}, {"targets": ["h:3"]}]""");
         Write("a.yml", "- targets: ['h:1', 'h:2']\n  labels: {env: x}\n- targets: ['h:3']\n");
-        Assert.Equal("""a.json:0 [h:1 h:2] {env="x"} | a.json:1 [h:3] {}""", Show(Discovery().Refresh()));
-        var yaml = Discovery("*.yml").Refresh();
+        Assert.Equal("""a.json:0 [h:1 h:2] {env="x"} | a.json:1 [h:3] {}""", Show(Read(Discovery())));
+        var yaml = Read(Discovery("*.yml"));
         Assert.Equal("""a.yml:0 [h:1 h:2] {env="x"} | a.yml:1 [h:3] {}""", Show(yaml));
         Assert.Equal(Path.Combine(_folder, "a.yml"), yaml[0].Labels.Get("__meta_filepath"));
     }
 
     [Fact]
-    public void Only_what_changed_is_found_again()
+    public void A_change_makes_a_new_snapshot_and_leaves_the_old_one_as_it_was()
     {
         var discovery = Discovery();
         Write("a.json", """[{"targets": ["h:1"]}, {"targets": ["h:2"]}]""");
         Write("b.json", """[{"targets": ["h:3"]}]""");
-        Assert.Equal(3, discovery.Refresh().Count);
-        Assert.Empty(discovery.Refresh());
+        var first = Read(discovery);
+        Assert.False(discovery.Refresh());
+        Assert.Same(first, discovery.Groups);
         Write("a.json", """[{"targets": ["h:9"]}]""");
         File.Delete(Path.Combine(_folder, "b.json"));
-        Assert.Equal("a.json:0 [h:9] {} | a.json:1 [] {} | b.json:0 [] {}", Show(discovery.Refresh()));
+        Assert.Equal("a.json:0 [h:9] {}", Show(Read(discovery)));
+        Assert.Equal("a.json:0 [h:1] {} | a.json:1 [h:2] {} | b.json:0 [h:3] {}", Show(first));
+        File.Delete(Path.Combine(_folder, "a.json"));
+        Assert.Empty(Read(discovery));
     }
 
     [Theory]
@@ -64,10 +74,10 @@ public sealed class FileDiscoveryTests : IDisposable
         Write("a.json", """[{"targets": ["h:1"]}]""");
         discovery.Refresh();
         Write("a.json", bad);
-        Assert.Empty(discovery.Refresh());
+        Assert.False(discovery.Refresh());
         Assert.Equal(1, _metrics.FileReadErrors.Value);
         Write("a.json", """[{"targets": ["h:2"]}]""");
-        Assert.Equal("a.json:0 [h:2] {}", Show(discovery.Refresh()));
+        Assert.Equal("a.json:0 [h:2] {}", Show(Read(discovery)));
     }
 
     [Theory]
@@ -87,7 +97,7 @@ public sealed class FileDiscoveryTests : IDisposable
         Write("a.json", """[{"targets": ["h:1"]}]""");
         using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         var found = System.Threading.Channels.Channel.CreateUnbounded<string>();
-        var run = Discovery().RunAsync(groups => found.Writer.WriteAsync(Show(groups)), stop.Token);
+        var run = Discovery().RunAsync(groups => found.Writer.TryWrite(Show(groups)), stop.Token);
         Assert.Equal("a.json:0 [h:1] {}", await found.Reader.ReadAsync(stop.Token));
         Write("tmp", """[{"targets": ["h:2"]}]""");
         File.Move(Path.Combine(_folder, "tmp"), Path.Combine(_folder, "a.json"), overwrite: true);

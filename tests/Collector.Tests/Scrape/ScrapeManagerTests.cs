@@ -164,6 +164,25 @@ public sealed class ScrapeManagerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Jobs_share_a_discovery_and_a_reload_of_one_leaves_the_other_undisturbed()
+    {
+        var file = Path.Combine(_bench.Folder, "shared.json");
+        File.WriteAllText(file, $$"""[{"targets": ["{{_exporter.Address}}"]}]""");
+        string Jobs(string rest) => $"- job_name: f\n  file_sd_configs: [{{files: ['{file}']}}]\n- job_name: g\n  {rest}file_sd_configs: [{{files: ['{file}']}}]\n";
+        await _bench.ApplyAsync(Jobs(""));
+        await _bench.UntilScrapedAsync();
+        await ManagerBench.UntilAsync(() => Task.FromResult(_bench.Manager.Loops().Count() == 2), "both targets");
+        Assert.Equal(2, _bench.Manager.Discoveries);
+        var (kept, changed) = (_bench.Manager.Loops().Single(l => l.Target.Labels.Get("job") == "f"), _bench.Manager.Loops().Single(l => l.Target.Labels.Get("job") == "g"));
+        await _bench.ApplyAsync(Jobs("honor_labels: true\n  "));
+        Assert.Equal(2, _bench.Manager.Loops().Count());
+        Assert.Contains(kept, _bench.Manager.Loops());
+        Assert.DoesNotContain(changed, _bench.Manager.Loops());
+        await _bench.ApplyAsync("");
+        Assert.Equal(0, _bench.Manager.Discoveries);
+    }
+
+    [Fact]
     public async Task The_same_target_twice_is_scraped_once()
     {
         await _bench.ApplyAsync(Job("a", "", _exporter.Address, _exporter.Address));
