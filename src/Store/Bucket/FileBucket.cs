@@ -52,8 +52,8 @@ public sealed partial class FileBucket : IBucket
         var path = PathOf(key);
         try
         {
-            return Task.FromResult<Stream>(new FileStream(
-                path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan));
+            return Task.FromResult<Stream>(new ObjectStream(this, key, new FileStream(
+                path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -88,8 +88,18 @@ public sealed partial class FileBucket : IBucket
         }
     }
 
-    public Task<ObjectAttributes?> AttributesAsync(string key, CancellationToken cancellationToken) =>
-        Task.FromResult(Attributes(PathOf(key)));
+    public Task<ObjectAttributes?> AttributesAsync(string key, CancellationToken cancellationToken)
+    {
+        var path = PathOf(key);
+        try
+        {
+            return Task.FromResult(Attributes(path));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Refused("read the attributes of", key, e);
+        }
+    }
 
     public async IAsyncEnumerable<BucketEntry> ListAsync(
         string prefix, bool recursive, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -118,6 +128,10 @@ public sealed partial class FileBucket : IBucket
                     yield return found;
                 }
             }
+            else if (entry.LinkTarget is not null)
+            {
+                // A folder of somebody else, perhaps one above this.
+            }
             else if (recursive)
             {
                 open.Push((folder + entry.Name + "/", EntriesOf(folder + entry.Name + "/"), 0));
@@ -144,7 +158,7 @@ public sealed partial class FileBucket : IBucket
         }
         finally
         {
-            File.Delete(temporary);
+            TryDelete(temporary);
         }
     }
 
@@ -173,6 +187,18 @@ public sealed partial class FileBucket : IBucket
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    static void TryDelete(string temporary)
+    {
+        try
+        {
+            File.Delete(temporary);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The next start sweeps it up.
+        }
+    }
 
     static async Task WriteAsync(string temporary, Stream content, CancellationToken cancellationToken)
     {
@@ -332,13 +358,18 @@ public sealed partial class FileBucket : IBucket
             : Path.Combine(_root, key);
     }
 
-    BucketException ReadFailed(string key, Exception e) =>
+    Exception ReadFailed(string key, Exception e) =>
         e is FileNotFoundException or DirectoryNotFoundException || (e is UnauthorizedAccessException && Directory.Exists(Path.Combine(_root, key)))
             ? new ObjectNotFoundException(Name, key, e)
             : Refused("read", key, e);
 
-    BucketException Refused(string what, string key, Exception e) =>
-        new(key.Length == 0 ? $"{Name}: can't {what} the bucket: {e.Message}" : $"{Name}: can't {what} {key}: {e.Message}", e);
+    Exception Refused(string what, string key, Exception e)
+    {
+        var message = key.Length == 0 ? $"{Name}: can't {what} the bucket: {e.Message}" : $"{Name}: can't {what} {key}: {e.Message}";
+        return ResourceExhaustedException.IsCauseOf(e)
+            ? new ResourceExhaustedException(message, e)
+            : new BucketException(message, e) { Failure = e is UnauthorizedAccessException ? BucketFailure.Denied : BucketFailure.Unavailable };
+    }
 
     /// <summary>Waits for the lock of a key, shared by all processes; held for a rename and a sync.</summary>
     SafeFileHandle Lock(string key)
@@ -366,6 +397,32 @@ public sealed partial class FileBucket : IBucket
         return file;
 
         IOException Failed(string call) => new($"{call} {path}: {Marshal.GetLastPInvokeErrorMessage()}", Marshal.GetLastPInvokeError());
+    }
+
+    /// <summary>What reading a file throws, as a bucket's.</summary>
+    sealed class ObjectStream(FileBucket bucket, string key, FileStream file) : ForwardStream
+    {
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            try
+            {
+                return await file.ReadAsync(buffer, cancellationToken);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw bucket.ReadFailed(key, e);
+            }
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                file.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

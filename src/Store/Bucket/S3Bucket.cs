@@ -5,6 +5,7 @@ using Amazon;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
 namespace Observe.Store.Bucket;
@@ -69,7 +70,7 @@ public sealed class S3Bucket : IBucket
     public async Task<Stream> GetAsync(string key, CancellationToken cancellationToken)
     {
         ObjectKey.Check(key);
-        return new S3ObjectStream(this, key, await OpenAsync(key, 0, null, cancellationToken));
+        return new S3ObjectStream(this, key, await OpenAsync(key, 0, null, cancellationToken), _config.Http.ResponseHeaderTimeout);
     }
 
     public async ValueTask<int> GetRangeAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellationToken)
@@ -89,10 +90,17 @@ public sealed class S3Bucket : IBucket
                 {
                     var request = GetRequest(key);
                     request.ByteRange = new ByteRange(offset, offset + destination.Length - 1);
-                    using var response = await _client.GetObjectAsync(request, token);
-                    var expected = (int)Math.Min(destination.Length, response.ContentLength);
-                    await response.ResponseStream.ReadExactlyAsync(destination[..expected], token);
-                    return expected;
+                    var response = await _client.GetObjectAsync(request, token);
+                    try
+                    {
+                        var expected = S3Answer.RangeLength(response, offset, destination.Length);
+                        await response.ResponseStream.ReadExactlyAsync(destination[..expected], token);
+                        return expected;
+                    }
+                    finally
+                    {
+                        S3Answer.Close(response);
+                    }
                 },
                 cancellationToken);
         }
@@ -153,7 +161,10 @@ public sealed class S3Bucket : IBucket
             var conditional = condition != PutCondition.None;
             if (content.Length > MaxPut && (conditional || _config.DisableMultipart))
             {
-                throw new BucketException($"{Name}: can't write {key}: {content.Length} bytes are more than the {MaxPut} of one request");
+                throw new BucketException($"{Name}: can't write {key}: {content.Length} bytes are more than the {MaxPut} of one request")
+                {
+                    Failure = BucketFailure.Refused,
+                };
             }
 
             if (conditional || _config.DisableMultipart || content.Length <= _config.PartSize)
@@ -177,7 +188,7 @@ public sealed class S3Bucket : IBucket
         try
         {
             var request = new DeleteObjectRequest { BucketName = _config.Bucket, Key = key };
-            await _retries.RunAsync(0, token => _client.DeleteObjectAsync(request, token), cancellationToken);
+            await _retries.RunAsync(0, async token => S3Answer.Checked(await _client.DeleteObjectAsync(request, token)), cancellationToken);
         }
         catch (Exception e) when (S3Failure.IsNotFound(e))
         {
@@ -207,7 +218,7 @@ public sealed class S3Bucket : IBucket
                 request.ByteRange = new ByteRange(offset, long.MaxValue - 1);
             }
 
-            return await _retries.RunAsync(0, token => _client.GetObjectAsync(request, token), cancellationToken);
+            return await _retries.RunAsync(0, async token => S3Answer.Checked(await _client.GetObjectAsync(request, token), offset), cancellationToken);
         }
         catch (Exception e) when (S3Failure.IsNotFound(e))
         {
@@ -215,7 +226,7 @@ public sealed class S3Bucket : IBucket
         }
         catch (Exception e) when (S3Failure.IsConditionFailed(e))
         {
-            throw new BucketException($"{Name}: object {key} was replaced while it was read", e);
+            throw new BucketException($"{Name}: object {key} was replaced while it was read", e) { Failure = BucketFailure.Changed };
         }
         catch (Exception e) when (IsOurs(e))
         {
@@ -223,10 +234,10 @@ public sealed class S3Bucket : IBucket
         }
     }
 
-    internal BucketException Explain(string what, string key, Exception e) => S3Failure.Explain(_config, Name, what, key, e);
+    internal Exception Explain(string what, string key, Exception e) => S3Failure.Explain(_config, Name, what, key, e);
 
     /// <summary>Everything but what already has its form and what the caller cancelled.</summary>
-    static bool IsOurs(Exception e) => e is not (BucketException or OperationCanceledException);
+    static bool IsOurs(Exception e) => e is not (BucketException or OperationCanceledException or ResourceExhaustedException);
 
     async Task<PutResult> PutWholeAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken)
     {
@@ -235,7 +246,7 @@ public sealed class S3Bucket : IBucket
         {
             await _retries.RunAsync(
                 content.Length,
-                token =>
+                async token =>
                 {
                     var request = PutRequest(key, content, condition);
                     if (condition != PutCondition.None)
@@ -243,7 +254,7 @@ public sealed class S3Bucket : IBucket
                         request.Metadata.Add(S3Multipart.WriteId, id);
                     }
 
-                    return _client.PutObjectAsync(request, token);
+                    return S3Answer.Checked((await _client.PutObjectAsync(request, token)).ETag);
                 },
                 cancellationToken);
             return PutResult.Written;
@@ -366,7 +377,15 @@ public sealed class S3Bucket : IBucket
             request.ServerSideEncryptionCustomerProvidedKey = _customerKey;
         }
 
-        return _retries.RunAsync(0, token => _client.GetObjectMetadataAsync(request, token), cancellationToken);
+        return _retries.RunAsync(
+            0,
+            async token =>
+            {
+                var head = await _client.GetObjectMetadataAsync(request, token);
+                S3Answer.Checked(head.ETag);
+                return head;
+            },
+            cancellationToken);
     }
 
     async Task<(List<BucketEntry> Entries, string? Next)> PageAsync(
@@ -381,14 +400,16 @@ public sealed class S3Bucket : IBucket
             if (_config.ListVersion1)
             {
                 var request = new ListObjectsRequest { BucketName = _config.Bucket, Prefix = prefix, Delimiter = delimiter, Marker = after };
-                var response = await _retries.RunAsync(0, token => _client.ListObjectsAsync(request, token), cancellationToken);
+                var response = await _retries.RunAsync(
+                    0, async token => S3Answer.Checked(await _client.ListObjectsAsync(request, token), list => list.IsTruncated), cancellationToken);
                 (objects, folders) = (response.S3Objects, response.CommonPrefixes);
                 next = response.IsTruncated != true ? null : response.NextMarker ?? objects?.LastOrDefault()?.Key;
             }
             else
             {
                 var request = new ListObjectsV2Request { BucketName = _config.Bucket, Prefix = prefix, Delimiter = delimiter, ContinuationToken = after };
-                var response = await _retries.RunAsync(0, token => _client.ListObjectsV2Async(request, token), cancellationToken);
+                var response = await _retries.RunAsync(
+                    0, async token => S3Answer.Checked(await _client.ListObjectsV2Async(request, token), list => list.IsTruncated), cancellationToken);
                 (objects, folders) = (response.S3Objects, response.CommonPrefixes);
                 next = response.IsTruncated == true ? response.NextContinuationToken : null;
             }

@@ -1,8 +1,14 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Xml;
 using Amazon.Runtime;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Bucket;
+
+/// <summary>An answer that is none of such a server, or not whole, or does not fit what it says of itself: the next one may.</summary>
+sealed class S3AnswerException(string what) : IOException(what);
 
 /// <summary>What the SDK throws, in a sentence that says what was refused and what to check. Never holds a secret.</summary>
 static class S3Failure
@@ -14,10 +20,11 @@ static class S3Failure
             (s.StatusCode >= HttpStatusCode.InternalServerError && s.StatusCode != HttpStatusCode.NotImplemented)
             || s.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests
             || s.ErrorCode is "SlowDown" or "RequestTimeout" or "RequestTimeoutException" or "InternalError" or "Throttling" or "ThrottlingException"
-                or "ConditionalRequestConflict" or "OperationAborted",
+                or "ConditionalRequestConflict" or "OperationAborted" or "BadDigest" or "IncompleteBody" or "XAmzContentSHA256Mismatch" or "TemporaryRedirect",
+        AmazonUnmarshallingException or XmlException => true,
         TimeoutException => true,
         _ when Inner<AuthenticationException>(e) is not null => false,
-        HttpRequestException or IOException => true,
+        HttpRequestException or IOException or SocketException => true,
         { InnerException: { } inner } => IsTransient(inner),
         _ => false,
     };
@@ -30,11 +37,19 @@ static class S3Failure
     public static bool IsBeyondEnd(Exception e) => e is AmazonServiceException { StatusCode: HttpStatusCode.RequestedRangeNotSatisfiable };
 
     /// <param name="what">The operation in words, as "read" or "list".</param>
-    public static BucketException Explain(S3Config config, string bucket, string what, string key, Exception e)
+    public static Exception Explain(S3Config config, string bucket, string what, string key, Exception e)
     {
         var of = key.Length == 0 ? "" : $" {key}";
-        return new BucketException($"{bucket}: can't {what}{of}: {Reason(config, e)}", e);
+        var message = $"{bucket}: can't {what}{of}: {Reason(config, e)}";
+        return ResourceExhaustedException.IsCauseOf(e) ? new ResourceExhaustedException(message, e) : new BucketException(message, e) { Failure = Kind(e) };
     }
+
+    static BucketFailure Kind(Exception e) =>
+        Inner<S3AnswerException>(e) is not null || Inner<AmazonUnmarshallingException>(e) is not null || Inner<XmlException>(e) is not null ? BucketFailure.Damaged
+        : IsTransient(e) || Inner<AuthenticationException>(e) is not null ? BucketFailure.Unavailable
+        : e is AmazonServiceException { StatusCode: HttpStatusCode.NotFound } ? BucketFailure.NotFound
+        : e is AmazonServiceException { StatusCode: HttpStatusCode.Forbidden or HttpStatusCode.Unauthorized } ? BucketFailure.Denied
+        : BucketFailure.Refused;
 
     static string Reason(S3Config config, Exception e)
     {

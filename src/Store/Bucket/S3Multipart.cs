@@ -18,8 +18,8 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
         var (key, write) = (start.Key, Guid.NewGuid().ToString("N"));
         start.Metadata.Add(WriteId, write);
         var length = content.Length;
-        var started = await retries.RunAsync(0, token => client.InitiateMultipartUploadAsync(start, token), cancellationToken);
-        var id = started.UploadId;
+        var id = await retries.RunAsync(
+            0, async token => S3Answer.Checked((await client.InitiateMultipartUploadAsync(start, token)).UploadId), cancellationToken);
         try
         {
             var parts = new List<PartETag>();
@@ -27,9 +27,11 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
             {
                 var (from, number) = (at, parts.Count + 1);
                 var size = Math.Min(partSize, length - from);
-                var part = await retries.RunAsync(
-                    size, token => client.UploadPartAsync(PartRequest(key, id, content, from, size, number, customerKey), token), cancellationToken);
-                parts.Add(new PartETag(number, part.ETag));
+                var etag = await retries.RunAsync(
+                    size,
+                    async token => S3Answer.Checked((await client.UploadPartAsync(PartRequest(key, id, content, from, size, number, customerKey), token)).ETag),
+                    cancellationToken);
+                parts.Add(new PartETag(number, etag));
             }
 
             await CompleteAsync(key, id, parts, write, cancellationToken);
@@ -97,7 +99,8 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
         var request = new CompleteMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id, PartETags = parts };
         try
         {
-            await retries.RunAsync(0, token => client.CompleteMultipartUploadAsync(request, token), cancellationToken);
+            await retries.RunAsync(
+                0, async token => S3Answer.Checked((await client.CompleteMultipartUploadAsync(request, token)).ETag), cancellationToken);
         }
         catch (Exception e) when (S3Failure.IsNotFound(e))
         {
@@ -118,7 +121,7 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
             using var timer = new CancellationTokenSource(TimeSpan.FromSeconds(10));
             await client.AbortMultipartUploadAsync(new AbortMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id }, timer.Token);
         }
-        catch (Exception e) when (e is AmazonS3Exception or HttpRequestException or IOException or OperationCanceledException)
+        catch (Exception)
         {
             // The failure that led here is what counts; a rule of the bucket sweeps up what is left.
         }

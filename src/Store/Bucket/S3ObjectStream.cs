@@ -1,15 +1,22 @@
+using System.Security.Cryptography;
 using Amazon.S3.Model;
 
 namespace Observe.Store.Bucket;
 
-/// <summary>An object as it comes; when the connection breaks or stalls, the same version is asked for from there on.</summary>
-sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse response) : ForwardStream
+/// <summary>
+/// An object as it comes; when the connection breaks or stalls, the same version is asked for from there on. At its end it is held against
+/// the MD5 that its ETag is, unless it was uploaded in parts or is encrypted with a key of its own.
+/// </summary>
+/// <param name="stall">How long no byte may come.</param>
+sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse response, TimeSpan stall) : ForwardStream
 {
     const int MaxResumes = 5;
-    static readonly TimeSpan s_stall = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan s_longestStall = TimeSpan.FromSeconds(60);
 
-    readonly string? _etag = response.ETag;
+    readonly TimeSpan _stall = stall < s_longestStall ? stall : s_longestStall;
+    readonly string _etag = response.ETag;
     readonly long _length = response.ContentLength;
+    IncrementalHash? _hash = IsMd5(response) ? IncrementalHash.CreateHash(HashAlgorithmName.MD5) : null;
     GetObjectResponse _response = response;
     long _position;
     int _resumes;
@@ -23,17 +30,24 @@ sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse respo
                 var read = await ReadSomeAsync(buffer, cancellationToken);
                 _position += read;
                 _resumes = read > 0 ? 0 : _resumes;
+                _hash?.AppendData(buffer.Span[..read]);
+                if (_position == _length)
+                {
+                    CheckHash();
+                }
+
                 return read;
             }
-            catch (Exception e) when (S3Failure.IsTransient(e))
+            catch (Exception e) when (e is not (BucketException or OperationCanceledException))
             {
+                // Whatever reading throws is a connection's end; the SDK's own are not all IOExceptions.
                 if (++_resumes > MaxResumes)
                 {
                     throw bucket.Explain("read", key, e);
                 }
             }
 
-            _response.Dispose();
+            S3Answer.Close(_response);
             _response = await bucket.OpenAsync(key, _position, _etag, cancellationToken);
         }
     }
@@ -42,26 +56,54 @@ sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse respo
     {
         if (disposing)
         {
-            _response.Dispose();
+            S3Answer.Close(_response);
+            _hash?.Dispose();
         }
 
         base.Dispose(disposing);
     }
 
+    static bool IsMd5(GetObjectResponse response) =>
+        response.ETag.Trim('"') is { Length: 32 } tag && tag.All(char.IsAsciiHexDigit)
+        && string.IsNullOrEmpty(response.ServerSideEncryptionCustomerMethod?.Value)
+        && response.ServerSideEncryptionMethod?.Value is null or "" or "AES256";
+
+    void CheckHash()
+    {
+        if (_hash is { } hash)
+        {
+            _hash = null;
+            var found = Convert.ToHexStringLower(hash.GetHashAndReset());
+            hash.Dispose();
+            if (!_etag.Trim('"').Equals(found, StringComparison.OrdinalIgnoreCase))
+            {
+                throw new BucketException($"{bucket.Name}: {key} came with other bytes than the server says it has: their MD5 is {found}, its ETag {_etag}")
+                {
+                    Failure = BucketFailure.Damaged,
+                };
+            }
+        }
+    }
+
     async ValueTask<int> ReadSomeAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
+        if (_position == _length)
+        {
+            return 0;
+        }
+
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timer.CancelAfter(s_stall);
+        timer.CancelAfter(_stall);
         try
         {
-            var read = await _response.ResponseStream.ReadAsync(buffer, timer.Token);
-            return read > 0 || buffer.IsEmpty || _position == _length
+            var read = await _response.ResponseStream.ReadAsync(buffer[..(int)Math.Min(buffer.Length, _length - _position)], timer.Token);
+            return read > 0 || buffer.IsEmpty
                 ? read
                 : throw new EndOfStreamException($"the object broke off after {_position} of {_length} bytes");
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new TimeoutException($"no byte within {s_stall.TotalSeconds:0} s");
+            throw new TimeoutException($"no byte within {_stall.TotalSeconds:0} s");
         }
     }
 }

@@ -48,9 +48,10 @@ sealed class S3Retries
                 {
                     return await attempt(either.Token);
                 }
-                catch (OperationCanceledException) when (timer.IsCancellationRequested && !token.IsCancellationRequested)
+                catch (OperationCanceledException e) when (!token.IsCancellationRequested)
                 {
-                    throw new TimeoutException($"no answer within {limit.TotalSeconds:0} s");
+                    // Ours, or one inside HttpClient, as for a connection that is not made in time.
+                    throw new TimeoutException(timer.IsCancellationRequested ? $"no answer within {limit.TotalSeconds:0} s" : e.Message, e);
                 }
             },
             cancellationToken);

@@ -145,12 +145,29 @@ sealed class BucketBlock : IDisposable
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, withChunks, () => new BlockEntries(ExternalLabels, leftOff, range, like), cancellationToken);
+            return local.Entries(matchers, withChunks, NewEntries, cancellationToken);
         }
 
+        try
+        {
+            return await FetchEntriesAsync(matchers, NewEntries, withChunks, budget, cancellationToken);
+        }
+        catch (CorruptionException)
+        {
+            // It may have been damaged on its way here: ranges of an object have no checksum.
+            _reader.Forget(Meta.Id);
+            return await FetchEntriesAsync(matchers, NewEntries, withChunks, budget, cancellationToken);
+        }
+
+        BlockEntries NewEntries() => new(ExternalLabels, leftOff, range, like);
+    }
+
+    async Task<BlockEntries> FetchEntriesAsync(
+        IReadOnlyList<Matcher> matchers, Func<BlockEntries> newEntries, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
+    {
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
-        var entries = new BlockEntries(ExternalLabels, leftOff, range, like);
+        var entries = newEntries();
         try
         {
             for (var from = 0; from < references.Length; from += SeriesBatch)
@@ -178,17 +195,33 @@ sealed class BucketBlock : IDisposable
         var sizes = Estimates(series);
         var chunks = series.Select(metas => new Chunk[metas.Length]).ToArray();
         var damaged = series.Select(metas => new bool[metas.Length]).ToArray();
-        // Entries that turn out larger than was asked for come around again, with their true size.
+        var isSecond = false;
+
+        // Entries that turn out larger than was asked for come around again, with their true size; damaged ones once, fetched anew.
         while (sizes.Count > 0)
         {
             var larger = new List<(int Series, int Chunk, long Size)>();
+            var suspects = new List<(int Series, int Chunk, long Size, CorruptionException Fault)>();
             foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(series[s.Series].Span[s.Chunk].Ref)))
             {
                 var wanted = segment.OrderBy(s => series[s.Series].Span[s.Chunk].Ref).ToList();
-                await SegmentAsync(segment.Key, wanted, series, chunks, damaged, larger, faults, budget, cancellationToken);
+                await SegmentAsync(segment.Key, wanted, series, chunks, larger, suspects, budget, cancellationToken);
             }
 
             sizes = larger;
+            if (suspects.Count > 0 && !isSecond)
+            {
+                isSecond = true;
+                _reader.Forget(Meta.Id);
+                sizes.AddRange(suspects.Select(s => (s.Series, s.Chunk, s.Size)));
+                continue;
+            }
+
+            foreach (var (s, c, _, fault) in suspects)
+            {
+                damaged[s][c] = true;
+                faults(fault);
+            }
         }
 
         for (var s = 0; s < chunks.Length; s++)
@@ -203,8 +236,8 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task SegmentAsync(
-        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Chunk[][] chunks, bool[][] damaged,
-        List<(int Series, int Chunk, long Size)> larger, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Chunk[][] chunks,
+        List<(int Series, int Chunk, long Size)> larger, List<(int Series, int Chunk, long Size, CorruptionException Fault)> suspects, ByteBudget budget, CancellationToken cancellationToken)
     {
         var file = segment + 1;
         long size;
@@ -214,8 +247,7 @@ sealed class BucketBlock : IDisposable
         }
         catch (CorruptionException e)
         {
-            faults(e);
-            wanted.ForEach(w => damaged[w.Series][w.Chunk] = true);
+            suspects.AddRange(wanted.Select(w => (w.Series, w.Chunk, w.Size, e)));
             return;
         }
 
@@ -248,8 +280,7 @@ sealed class BucketBlock : IDisposable
             }
             catch (CorruptionException e)
             {
-                damaged[s][c] = true;
-                faults(e);
+                suspects.Add((s, c, wanted[i].Size, e));
             }
         }
     }

@@ -78,15 +78,28 @@ sealed class IndexHeader : IDisposable
             }
         }
 
-        await WriteAsync(bucket, id, indexSize, path, cancellationToken);
-        try
+        for (var attempt = 1; ; attempt++)
         {
-            return new IndexHeader(path);
-        }
-        catch (CorruptionException e)
-        {
-            File.Delete(path);
-            throw new CorruptionException($"{bucket.Name}/{BucketBlocks.Key(id, "index")}", 0, $"symbols or postings offset table: {e.What}", e);
+            try
+            {
+                await WriteAsync(bucket, id, indexSize, path, cancellationToken);
+                return new IndexHeader(path);
+            }
+            catch (CorruptionException e) when (attempt == 1 || File.Exists(path))
+            {
+                if (File.Exists(path))
+                {
+                    File.Delete(path);
+                }
+
+                // It may have been damaged on its way here.
+                if (attempt == 1)
+                {
+                    continue;
+                }
+
+                throw new CorruptionException($"{bucket.Name}/{BucketBlocks.Key(id, "index")}", 0, $"symbols or postings offset table: {e.What}", e);
+            }
         }
     }
 

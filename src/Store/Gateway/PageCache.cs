@@ -40,6 +40,9 @@ sealed class PageCache
     /// <param name="page">Given to the cache.</param>
     public void Put(PageKey key, byte[] page) => ShardOf(key).Put(key, page);
 
+    /// <summary>Drops all pages of a block: one of them may have been damaged on its way.</summary>
+    public void Forget(BlockId block) => Array.ForEach(_shards, shard => shard.Forget(block));
+
     Shard ShardOf(PageKey key) => _shards[(uint)key.GetHashCode() % ShardCount];
 
     sealed class Shard(long capacity, BucketStoreMetrics metrics)
@@ -61,6 +64,20 @@ sealed class PageCache
                 _byUse.Remove(node);
                 _byUse.AddFirst(node);
                 return node.Value.Page;
+            }
+        }
+
+        public void Forget(BlockId block)
+        {
+            lock (_lock)
+            {
+                foreach (var key in _pages.Keys.Where(key => key.Block == block).ToList())
+                {
+                    _pages.Remove(key, out var node);
+                    _byUse.Remove(node!);
+                    _bytes -= node!.Value.Page.Length;
+                    metrics.CacheBytes.Dec(node.Value.Page.Length);
+                }
             }
         }
 

@@ -54,6 +54,9 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         return new FetchedRanges($"{bucket.Name}/{key}", [.. parts.Select(p => p.Part)], () => budget.ReturnMemory(memory));
     }
 
+    /// <summary>What was read of a block is wrong, perhaps only as it came: it is fetched anew.</summary>
+    public void Forget(BlockId block) => cache.Forget(block);
+
     public static string FileName(int file) => file == 0 ? "index" : $"chunks/{file:D6}";
 
     // Neighbouring ranges together, from where a page starts to where one ends.
