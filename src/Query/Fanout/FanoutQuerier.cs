@@ -47,8 +47,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             var each = options.Deduplicate && asked.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
             return new StoreStreams(asked, asking.With(each), metrics);
         },
-        streams => JoinAsync(streams.All, selection.With(streams.Query)),
-        streams => streams.DisposeAsync());
+        streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
     // The streams hold what series are read from, whatever becomes of the enumerators here.
     async IAsyncEnumerable<Series> JoinAsync(List<StoreStream> streams, Selection selection)

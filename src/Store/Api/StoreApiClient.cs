@@ -86,13 +86,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     }
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<Budget>(
-        () => new Budget(outer: selection.Query.Bytes),
-        held => ReadAsync(selection, held),
-        held =>
-        {
-            held.Dispose();
-            return ValueTask.CompletedTask;
-        });
+        () => new Budget(outer: selection.Query.Bytes), held => ReadAsync(selection, held));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {

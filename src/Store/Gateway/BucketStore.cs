@@ -127,14 +127,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     public IReadOnlyList<Labels> LabelSets() => [.. _state.Streams.Select(stream => stream.ExternalLabels)];
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
-        new HeldSelection<BucketQuery>(
-            () => NewQuery(selection),
-            query => query.SelectAsync(),
-            query =>
-            {
-                query.Dispose();
-                return ValueTask.CompletedTask;
-            });
+        new HeldSelection<BucketQuery>(() => NewQuery(selection), query => query.SelectAsync());
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         CollectAsync(

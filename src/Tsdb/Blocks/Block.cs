@@ -51,18 +51,7 @@ public sealed class Block : IQuerier, IDisposable
     public static Block Open(string directory) => new(directory);
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
-        new HeldSelection<Block>(
-            () =>
-            {
-                ObjectDisposedException.ThrowIf(!TryTake(), this);
-                return this;
-            },
-            _ => Select(selection).ToAsyncEnumerable(),
-            _ =>
-            {
-                Release();
-                return ValueTask.CompletedTask;
-            });
+        new HeldSelection<HeldBlock>(() => new HeldBlock(this), _ => Select(selection).ToAsyncEnumerable());
 
     /// <summary>As <see cref="SelectAsync"/>, for readers that wait for nothing else and keep the block open themselves.</summary>
     public IEnumerable<Series> Select(Selection selection)
@@ -80,43 +69,43 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        ValueTask.FromResult(Held(() =>
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
+    {
+        using var held = new HeldBlock(this);
+        if (selection.Matchers.Count == 0)
         {
-            if (selection.Matchers.Count == 0)
-            {
-                return selection.Limited(_index.LabelNames());
-            }
+            return ValueTask.FromResult(selection.Limited(_index.LabelNames()));
+        }
 
-            var names = new HashSet<string>();
-            foreach (var (labels, _, _) in Entries(selection, withChunks: false))
-            {
-                foreach (var label in labels)
-                {
-                    names.Add(label.NameText);
-                }
-            }
-
-            return selection.Limited([.. names.Order(Utf8Order.Instance)]);
-        }));
-
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
-        ValueTask.FromResult(Held(() =>
+        var names = new HashSet<string>();
+        foreach (var (labels, _, _) in Entries(selection, withChunks: false))
         {
-            if (selection.Matchers.Count == 0)
+            foreach (var label in labels)
             {
-                return selection.Limited(_index.LabelValues(name));
+                names.Add(label.NameText);
             }
+        }
 
-            var values = new HashSet<string>();
-            var utf8 = Encoding.UTF8.GetBytes(name);
-            foreach (var (labels, _, _) in Entries(selection.With(new Matcher(Model.MatchType.NotEqual, name, "")), withChunks: false))
-            {
-                values.Add(Encoding.UTF8.GetString(labels.Value(utf8)));
-            }
+        return ValueTask.FromResult(selection.Limited([.. names.Order(Utf8Order.Instance)]));
+    }
 
-            return selection.Limited([.. values.Order(Utf8Order.Instance)]);
-        }));
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
+    {
+        using var held = new HeldBlock(this);
+        if (selection.Matchers.Count == 0)
+        {
+            return ValueTask.FromResult(selection.Limited(_index.LabelValues(name)));
+        }
+
+        var values = new HashSet<string>();
+        var utf8 = Encoding.UTF8.GetBytes(name);
+        foreach (var (labels, _, _) in Entries(selection.With(new Matcher(Model.MatchType.NotEqual, name, "")), withChunks: false))
+        {
+            values.Add(Encoding.UTF8.GetString(labels.Value(utf8)));
+        }
+
+        return ValueTask.FromResult(selection.Limited([.. values.Order(Utf8Order.Instance)]));
+    }
 
     /// <summary>Keeps it open until <see cref="Release"/>, disposed or not; false when it is closed already.</summary>
     internal bool TryTake() => _users.TryTake();
@@ -178,17 +167,18 @@ public sealed class Block : IQuerier, IDisposable
     static bool Covered(ChunkMeta chunk, IReadOnlyList<TimeRange> deleted) =>
         deleted.Any(d => d.MinTime <= chunk.MinTime && d.MaxTime >= chunk.MaxTime);
 
-    T Held<T>(Func<T> read)
+    /// <summary>Keeps a block open.</summary>
+    sealed class HeldBlock : IDisposable
     {
-        ObjectDisposedException.ThrowIf(!_users.TryTake(), this);
-        try
+        readonly Block _block;
+
+        public HeldBlock(Block block)
         {
-            return read();
+            ObjectDisposedException.ThrowIf(!block.TryTake(), block);
+            _block = block;
         }
-        finally
-        {
-            _users.Release();
-        }
+
+        public void Dispose() => _block.Release();
     }
 
     sealed class BlockSeries(Block block, Labels labels, ChunkMeta[] metas, IReadOnlyList<TimeRange> deleted, SelectHints hints) : Series(labels)

@@ -68,20 +68,19 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
     }
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
-        new HeldSelection<List<Block>>(
-            () => Take(selection.Range),
-            blocks => new MergeQuerier(blocks).SelectAsync(selection),
-            blocks =>
-            {
-                LetGo(blocks);
-                return ValueTask.CompletedTask;
-            });
+        new HeldSelection<HeldBlocks>(() => Hold(selection.Range), blocks => blocks.Merged.SelectAsync(selection));
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        AskAsync(selection.Range, blocks => blocks.LabelNamesAsync(selection));
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
+    {
+        using var blocks = Hold(selection.Range);
+        return await blocks.Merged.LabelNamesAsync(selection);
+    }
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
-        AskAsync(selection.Range, blocks => blocks.LabelValuesAsync(name, selection));
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
+    {
+        using var blocks = Hold(selection.Range);
+        return await blocks.Merged.LabelValuesAsync(name, selection);
+    }
 
     public void Dispose()
     {
@@ -96,29 +95,21 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         }
     }
 
-    async ValueTask<IReadOnlyList<string>> AskAsync(TimeRange range, Func<MergeQuerier, ValueTask<IReadOnlyList<string>>> ask)
-    {
-        var blocks = Take(range);
-        try
-        {
-            return await ask(new MergeQuerier(blocks));
-        }
-        finally
-        {
-            LetGo(blocks);
-        }
-    }
-
-    /// <summary>The blocks of a range, which stay open until they are let go, removed or not.</summary>
-    List<Block> Take(TimeRange range)
+    /// <summary>The blocks of a range, which stay open until they are disposed, removed or not.</summary>
+    HeldBlocks Hold(TimeRange range)
     {
         lock (_lock)
         {
-            return [.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryTake())];
+            return new HeldBlocks([.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryTake())]);
         }
     }
 
-    static void LetGo(List<Block> blocks) => blocks.ForEach(block => block.Release());
+    sealed class HeldBlocks(List<Block> blocks) : IDisposable
+    {
+        public MergeQuerier Merged { get; } = new(blocks);
+
+        public void Dispose() => blocks.ForEach(block => block.Release());
+    }
 
     [LoggerMessage(LogLevel.Error, "a block can't be opened and is left alone")]
     static partial void LogUnreadable(ILogger logger, string block, Exception e);

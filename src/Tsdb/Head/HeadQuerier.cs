@@ -10,12 +10,7 @@ public sealed partial class HeadBlock
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<ReaderGate.Reader>(
             _readers.Enter,
-            _ => Select(selection).ToAsyncEnumerable(),
-            reader =>
-            {
-                reader.Dispose();
-                return ValueTask.CompletedTask;
-            });
+            _ => Select(selection).ToAsyncEnumerable());
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {

@@ -16,8 +16,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
             ? source.SelectAsync(selection)
             : new HeldSelection<IAsyncEnumerator<Series>>(
                 () => source.SelectAsync(selection.With(selection.Hints with { Limit = 0 })).GetAsyncEnumerator(),
-                all => JoinAsync(all, selection),
-                all => all.DisposeAsync());
+                all => JoinAsync(all, selection));
 
     async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {

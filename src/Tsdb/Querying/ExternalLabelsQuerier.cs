@@ -14,16 +14,10 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
     {
         var labels = external();
         return selection.Answer(labels) is { } rest
-            ? new HeldSelection<(IAsyncEnumerator<Series> All, LabelsWriter Merged)>(
-                () => (
-                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] })).GetAsyncEnumerator(),
-                    new LabelsWriter(labels)),
-                held => LabelAsync(held.All, held.Merged, selection),
-                held =>
-                {
-                    held.Merged.Dispose();
-                    return held.All.DisposeAsync();
-                })
+            ? new HeldSelection<Labelled>(
+                () => new Labelled(
+                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] })).GetAsyncEnumerator(), new LabelsWriter(labels)),
+                held => LabelAsync(held.All, held.Merged, selection))
             : AsyncEnumerable.Empty<Series>();
     }
 
@@ -86,6 +80,16 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         // Whether there is any is a question of its own, whose limit says nothing about the answer.
         var any = await inner.LabelNamesAsync(rest.With(rest.Query.Derive(new Coverage())).With(rest.Hints with { Limit = 1 }));
         return any.Count == 0 ? [] : [labels.Get(name)];
+    }
+
+    /// <summary>The series of the source, and the memory of the labels that they get.</summary>
+    sealed record Labelled(IAsyncEnumerator<Series> All, LabelsWriter Merged) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync()
+        {
+            Merged.Dispose();
+            return All.DisposeAsync();
+        }
     }
 
     sealed class LabelledSeries(Labels labels, Series series) : Series(labels)

@@ -1,18 +1,16 @@
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// A selection whose series read from something that has to be held: it is taken with the first series that is asked for and let go
-/// when the enumerator is disposed. An iterator's own <c>using</c> would let it go with the last series, before anybody has read them.
+/// A selection whose series read from something that has to be held: it is opened with the first series that is asked for and disposed with
+/// the enumerator. An iterator's own <c>using</c> would dispose it after the last series, before anybody has read them.
 /// </summary>
-/// <param name="take">What is held; where it throws, nothing is.</param>
-/// <param name="select">The series, out of what is held. It is cancelled by the token that it closes over; the enumerator's own is not looked at.</param>
-/// <param name="letGo">Called once, after the enumerator of the series was disposed.</param>
-public sealed class HeldSelection<T>(
-    Func<T> take, Func<T, IAsyncEnumerable<Series>> select, Func<T, ValueTask> letGo) : IAsyncEnumerable<Series>
+/// <param name="open">What is held: an <see cref="IDisposable"/> or <see cref="IAsyncDisposable"/>; where it throws, nothing is.</param>
+/// <param name="select">The series, out of what is held.</param>
+public sealed class HeldSelection<T>(Func<T> open, Func<T, IAsyncEnumerable<Series>> select) : IAsyncEnumerable<Series>
+    where T : class
 {
-    readonly Func<T> _take = take;
+    readonly Func<T> _open = open;
     readonly Func<T, IAsyncEnumerable<Series>> _select = select;
-    readonly Func<T, ValueTask> _letGo = letGo;
 
     public IAsyncEnumerator<Series> GetAsyncEnumerator(CancellationToken cancellationToken = default) => new Enumerator(this);
 
@@ -27,7 +25,7 @@ public sealed class HeldSelection<T>(
         {
             if (_series is null)
             {
-                _held = selection._take();
+                _held = selection._open();
                 _series = selection._select(_held).GetAsyncEnumerator(CancellationToken.None);
             }
 
@@ -45,7 +43,14 @@ public sealed class HeldSelection<T>(
                 }
                 finally
                 {
-                    await selection._letGo(_held!);
+                    if (_held is IAsyncDisposable held)
+                    {
+                        await held.DisposeAsync();
+                    }
+                    else
+                    {
+                        ((IDisposable)_held!).Dispose();
+                    }
                 }
             }
         }

@@ -18,8 +18,7 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
                 var whole = selection.With(selection.Hints with { ReplicaLabels = [] });
                 return new SeriesSources([.. queriers.Select(querier => querier.SelectAsync(whole).GetAsyncEnumerator())]);
             },
-            sources => MergeAsync(sources, selection),
-            sources => sources.DisposeAsync());
+            sources => MergeAsync(sources, selection));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         Union(await Task.WhenAll(queriers.Select(querier => querier.LabelNamesAsync(selection).AsTask())), selection);
