@@ -93,8 +93,9 @@ sealed partial class ScrapeLoop : IDisposable
                 next += interval;
             }
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested || _shutdown.IsCancellationRequested)
         {
+            // A shutdown reaches the scrape under way a moment before it reaches the loop.
         }
         finally
         {
