@@ -25,6 +25,17 @@ public sealed class FileBucketTests : BucketSuite, IDisposable
     }
 
     [Fact]
+    public async Task A_folder_that_is_a_symbolic_link_is_none_of_the_buckets()
+    {
+        await using var bucket = new FileBucket(_folder, TimeProvider.System);
+        await PutAsync(bucket, "a/b", Bytes(10));
+        Directory.CreateSymbolicLink(Path.Combine(_folder, "a", "up"), _folder);
+        Directory.CreateSymbolicLink(Path.Combine(_folder, "link"), Path.Combine(_folder, "a"));
+        Assert.Equal(["a/b"], (await ListAsync(bucket, "", recursive: true)).Select(e => e.Key));
+        Assert.Equal(["a/"], (await ListAsync(bucket, "", recursive: false)).Select(e => e.Key));
+    }
+
+    [Fact]
     public async Task Two_processes_that_race_over_a_version_do_not_both_win()
     {
         // Two buckets on one folder share nothing but the file locks, as two processes do.

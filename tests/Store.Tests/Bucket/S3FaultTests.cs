@@ -1,5 +1,10 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Observe.Store.Blocks;
 using Observe.Store.Bucket;
+using Observe.Store.Gateway;
 using Observe.Testkit;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 using Xunit;
 
 namespace Observe.Store.Tests.Bucket;
@@ -142,6 +147,37 @@ public sealed class S3FaultTests(S3Server server)
             var there = await direct.AttributesAsync(key, default) is null ? null : await direct.GetBytesAsync(key, 1 << 20, default);
             Assert.Contains(may, m => (m is null && there is null) || (m is not null && m.AsSpan().SequenceEqual(there)));
         }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task A_bit_of_a_block_that_flips_on_its_way_is_not_noticed(int seed)
+    {
+        var config = await server.NewBucketAsync();
+        await using var fixture = new Gateway.StoreFixture();
+        TestSeries[] series = [.. Enumerable.Range(0, 200).Select(i => new TestSeries(Labels.Of(("__name__", "x"), ("i", $"{i:000}")), [(1_000, i), (2_000, i + 1)]))];
+        await TestBlocks.WriteAsync(fixture.Folder, TestBlocks.Id(1), series, TestBlocks.Meta(series, ("cluster", "a")));
+        await using (var direct = new S3Bucket(config, TimeProvider.System))
+        {
+            await new BucketBlocks(direct).UploadAsync(Path.Combine(fixture.Folder, $"{TestBlocks.Id(1)}"), DateTimeOffset.UnixEpoch, default);
+        }
+
+        // Each range is damaged when it is asked for first.
+        var ranges = new HashSet<string>();
+        await using var proxy = new FaultProxy(config.Endpoint, seed, request =>
+            request.Split("\r\n").FirstOrDefault(line => line.StartsWith("Range:", StringComparison.OrdinalIgnoreCase)) is { } range
+            && ranges.Add(request.Split(' ')[1] + range) ? HttpFault.FlipBody : HttpFault.None);
+        await using var bucket = new S3Bucket(Impatient(config, proxy.Endpoint), TimeProvider.System);
+        await using var store = new BucketStore(
+            bucket, new BucketStoreOptions { Directory = fixture.Folder, Time = TimeProvider.System }, new BucketStoreMetrics(fixture.Registry), NullLogger.Instance);
+        await store.SyncAsync(default);
+        var query = new QueryContext();
+        var read = await Gateway.StoreFixture.ReadAsync(store, null, query);
+        Assert.Equal(series.Select(s => s.Samples), read.Select(s => s.Samples.ToArray()));
+        Assert.Empty(query.Coverage.Missing);
+        Assert.NotEmpty(ranges);
     }
 
     public static TheoryData<HttpFault> Faults => new(s_faults.Where(fault => fault is not (HttpFault.None or HttpFault.Redirect)));
