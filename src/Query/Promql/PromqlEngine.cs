@@ -5,6 +5,7 @@ using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Query.Promql;
 
@@ -19,7 +20,7 @@ public sealed class PromqlEngine : IDisposable
     readonly ParserOptions _parserOptions;
     readonly Budget _memory;
     readonly QueryBuffers _buffers = new();
-    readonly QueryThreads _threads;
+    readonly ComputeThreads _threads;
 
     public PromqlEngine(EngineOptions options)
     {
@@ -29,7 +30,7 @@ public sealed class PromqlEngine : IDisposable
         _memory = new Budget(
             options.MaxTotalBytes,
             gate => $"queries that run now hold {gate.Taken} bytes and may hold {gate.Limit} together (--query.max-total-bytes)");
-        _threads = new QueryThreads((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
+        _threads = new ComputeThreads((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Observe.Query.Promql.Execution;
+namespace Observe.Tsdb.Threading;
 
 /// <summary>
 /// The threads that queries compute on. The thread pool has about as many threads as there are cores: sockets, timers and scrapes, which
@@ -8,7 +8,7 @@ namespace Observe.Query.Promql.Execution;
 /// among the queries, each with as many threads as there are cores, and lets what else the process does go before.
 /// </summary>
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
-sealed partial class QueryThreads(int most) : TaskScheduler, IDisposable
+public sealed partial class ComputeThreads(int most) : TaskScheduler, IDisposable
 {
     /// <summary>About a third of the share of a thread that is not niced.</summary>
     const int Niceness = 5;
@@ -28,7 +28,7 @@ sealed partial class QueryThreads(int most) : TaskScheduler, IDisposable
     /// </param>
     public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayStay)
     {
-        var share = new QueryShare(this, Environment.ProcessorCount);
+        var share = new ComputeShare(this, Environment.ProcessorCount);
         var task = new Task<Task<T>>(query, TaskCreationOptions.DenyChildAttach);
         if (!mayStay || Interlocked.Exchange(ref _guests, 1) == 1)
         {
@@ -126,10 +126,10 @@ sealed partial class QueryThreads(int most) : TaskScheduler, IDisposable
 }
 
 /// <summary>What one query may have of the threads: it computes on so many at a time.</summary>
-sealed class QueryShare(QueryThreads threads, int most) : TaskScheduler
+sealed class ComputeShare(ComputeThreads threads, int most) : TaskScheduler
 {
     [ThreadStatic]
-    static QueryShare? t_current;
+    static ComputeShare? t_current;
 
     readonly Queue<Task> _tasks = new();
     int _running;

@@ -1,14 +1,14 @@
-using Observe.Query.Promql.Execution;
+using Observe.Tsdb.Threading;
 using Xunit;
 
-namespace Observe.Query.Tests.Promql.Execution;
+namespace Observe.Tsdb.Tests.Threading;
 
-public class QueryThreadsTests
+public class ComputeThreadsTests
 {
     [Fact]
     public async Task A_query_computes_beside_the_pool_from_its_start_to_its_end()
     {
-        using var threads = new QueryThreads(2);
+        using var threads = new ComputeThreads(2);
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var query = threads.RunAsync(
             async () =>
@@ -25,7 +25,7 @@ public class QueryThreadsTests
     [Fact]
     public async Task Queries_in_parallel_loops_are_all_computed_by_few_threads()
     {
-        using var threads = new QueryThreads(3);
+        using var threads = new ComputeThreads(3);
         var sums = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => threads.RunAsync(
             async () =>
             {
@@ -41,7 +41,7 @@ public class QueryThreadsTests
     [Fact]
     public async Task A_small_query_begins_where_it_is_asked_and_only_one_at_a_time()
     {
-        using var threads = new QueryThreads(3);
+        using var threads = new ComputeThreads(3);
         var here = Environment.CurrentManagedThreadId;
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Task<bool>? second = null;
@@ -66,7 +66,7 @@ public class QueryThreadsTests
     [Fact]
     public async Task What_a_query_starts_while_it_stays_is_done_though_it_never_waits()
     {
-        using var threads = new QueryThreads(1);
+        using var threads = new ComputeThreads(1);
         var started = new List<Task>();
         await threads.RunAsync(
             () =>
