@@ -1,3 +1,5 @@
+using Observe.Tsdb.Threading;
+
 namespace Observe.Query.Promql;
 
 /// <summary>What the engine allows, and which of Prometheus's feature flags are on. All limits are per query unless they say otherwise; 0 lifts one.</summary>
@@ -14,6 +16,9 @@ public sealed record EngineOptions
 
     /// <summary>Searches for series, names and values that run at once, beside the queries; more wait.</summary>
     public int MaxSearches => Math.Max(2, MaxConcurrency / 4);
+
+    /// <summary>Where queries compute, which stays the caller's; null: the engine has threads of its own.</summary>
+    public ComputeThreads? Threads { get; init; }
 
     /// <summary>Samples held at once, counted as Prometheus counts them (<c>--query.max-samples</c>).</summary>
     public long MaxSamples { get; init; } = 50_000_000;

@@ -30,7 +30,7 @@ public sealed class PromqlEngine : IDisposable
         _memory = new Budget(
             options.MaxTotalBytes,
             gate => $"queries that run now hold {gate.Taken} bytes and may hold {gate.Limit} together (--query.max-total-bytes)");
-        _threads = new ComputeThreads((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
+        _threads = options.Threads ?? ComputeThreads.ForQueries((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -118,7 +118,10 @@ public sealed class PromqlEngine : IDisposable
     {
         _gate.Dispose();
         _searchGate.Dispose();
-        _threads.Dispose();
+        if (Options.Threads is null)
+        {
+            _threads.Dispose();
+        }
     }
 
     /// <summary>
@@ -172,7 +175,7 @@ public sealed class PromqlEngine : IDisposable
             catch
             {
                 // Who is told that time is up does not wait until all of hundreds of operators have heard it.
-                _ = LetGoAsync(running);
+                _ = DisposeResultAsync(running);
                 throw;
             }
         }
@@ -193,7 +196,7 @@ public sealed class PromqlEngine : IDisposable
     {
         try
         {
-            return await _threads.RunAsync(query, mayStay: isSmall);
+            return await _threads.RunAsync(query, isSmall);
         }
         finally
         {
@@ -201,7 +204,7 @@ public sealed class PromqlEngine : IDisposable
         }
     }
 
-    static async Task LetGoAsync<T>(Task<T> running)
+    static async Task DisposeResultAsync<T>(Task<T> running)
     {
         await ((Task)running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (running.IsCompletedSuccessfully)

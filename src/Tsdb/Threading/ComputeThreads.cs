@@ -3,47 +3,61 @@ using System.Runtime.InteropServices;
 namespace Observe.Tsdb.Threading;
 
 /// <summary>
-/// The threads that queries compute on. The thread pool has about as many threads as there are cores: sockets, timers and scrapes, which
-/// live there, would wait behind every query, and a query would not learn that its time is up. Here the operating system shares the cores
-/// among the queries, each with as many threads as there are cores, and lets what else the process does go before.
+/// Threads for what computes. The thread pool has about as many threads as there are cores: sockets, timers and scrapes, which live there,
+/// would wait behind every query and every block that is made, and a query would not learn that its time is up. Here the operating system
+/// shares the cores among all that computes, and lets what else the process does go before.
 /// </summary>
+/// <param name="name">Of the threads, as debuggers and <c>ps -L</c> show it.</param>
+/// <param name="niceness">Of the threads, on Linux: how far they stand behind others. 5 is about a third of the share of a thread that is not niced, 10 a tenth.</param>
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
-public sealed partial class ComputeThreads(int most) : TaskScheduler, IDisposable
+public sealed partial class ComputeThreads(string name, int niceness, int most) : TaskScheduler, IDisposable
 {
-    /// <summary>About a third of the share of a thread that is not niced.</summary>
-    const int Niceness = 5;
+    [ThreadStatic]
+    static ComputeThreads? t_current;
 
     readonly Queue<Task> _tasks = new();
     int _threads;
     int _idle;
-    int _guests;
+    int _inline;
     bool _stopped;
 
     public override int MaximumConcurrencyLevel => most;
 
+    /// <summary>For what somebody waits for: queries, metadata, the store API.</summary>
+    /// <param name="most">Threads at most: each query may have as many as there are cores.</param>
+    public static ComputeThreads ForQueries(int most) => new("query", niceness: 5, most);
+
+    /// <summary>
+    /// For what nobody waits for: compaction, verification, hashing, the writing of blocks. More threads than a core or two can feed, since
+    /// each keeps one for as long as a block takes, and the head's next block does not wait for the compaction of old ones.
+    /// </summary>
+    public static ComputeThreads ForBackground() => new("background", niceness: 10, Math.Max(4, Environment.ProcessorCount));
+
+    /// <summary>A scheduler that computes here, on as many threads at a time as there are cores: for one query or call.</summary>
+    public TaskScheduler Share() => new ComputeShare(this, Environment.ProcessorCount);
+
     /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
-    /// <param name="mayStay">
+    /// <param name="mayRunInline">
     /// The query may be small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns when
     /// the query first waits for something, or yields because it is not small.
     /// </param>
-    public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayStay)
+    public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayRunInline = false)
     {
         var share = new ComputeShare(this, Environment.ProcessorCount);
-        var task = new Task<Task<T>>(query, TaskCreationOptions.DenyChildAttach);
-        if (!mayStay || Interlocked.Exchange(ref _guests, 1) == 1)
+        if (!mayRunInline || Interlocked.Exchange(ref _inline, 1) == 1)
         {
-            task.Start(share);
-            return task.Unwrap();
+            return share.RunAsync(query);
         }
 
+        var task = new Task<Task<T>>(query, TaskCreationOptions.DenyChildAttach);
         try
         {
-            share.RunHere(task);
+            share.RunInline(task);
             return task.Unwrap();
         }
         finally
         {
-            Volatile.Write(ref _guests, 0);
+            Volatile.Write(ref _inline, 0);
         }
     }
 
@@ -69,13 +83,13 @@ public sealed partial class ComputeThreads(int most) : TaskScheduler, IDisposabl
             else if (_threads < most)
             {
                 _threads++;
-                new Thread(Run) { IsBackground = true, Name = "query" }.Start();
+                new Thread(Run) { IsBackground = true, Name = name }.Start();
             }
         }
     }
 
     // One that stands in the queue as well is passed over there.
-    protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => TryExecuteTask(task);
+    protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => t_current == this && TryExecuteTask(task);
 
     protected override IEnumerable<Task> GetScheduledTasks()
     {
@@ -90,9 +104,10 @@ public sealed partial class ComputeThreads(int most) : TaskScheduler, IDisposabl
         if (OperatingSystem.IsLinux())
         {
             // Of the calling thread alone, there. Where it may not be, nothing is lost but precedence.
-            _ = SetPriority(0, 0, Niceness);
+            _ = SetPriority(0, 0, niceness);
         }
 
+        t_current = this;
         while (Next() is { } task)
         {
             TryExecuteTask(task);
@@ -125,110 +140,18 @@ public sealed partial class ComputeThreads(int most) : TaskScheduler, IDisposabl
     private static partial int SetPriority(int which, int who, int niceness);
 }
 
-/// <summary>What one query may have of the threads: it computes on so many at a time.</summary>
-sealed class ComputeShare(ComputeThreads threads, int most) : TaskScheduler
+/// <summary>Runs what computes on a scheduler: it begins there, and goes on there after each await.</summary>
+public static class TaskSchedulerExtensions
 {
-    [ThreadStatic]
-    static ComputeShare? t_current;
+    public static Task<T> RunAsync<T>(this TaskScheduler scheduler, Func<Task<T>> work) =>
+        Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler).Unwrap();
 
-    readonly Queue<Task> _tasks = new();
-    int _running;
+    public static Task RunAsync(this TaskScheduler scheduler, Func<Task> work) =>
+        Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.DenyChildAttach, scheduler).Unwrap();
 
-    public override int MaximumConcurrencyLevel => most;
+    public static Task RunAsync(this TaskScheduler scheduler, Action work, CancellationToken cancellationToken) =>
+        Task.Factory.StartNew(work, cancellationToken, TaskCreationOptions.DenyChildAttach, scheduler);
 
-    /// <summary>Runs a task on the current thread, whatever that is, as if it were one of the query's.</summary>
-    public void RunHere(Task task)
-    {
-        lock (_tasks)
-        {
-            _running++;
-        }
-
-        var before = t_current;
-        t_current = this;
-        try
-        {
-            task.RunSynchronously(this);
-        }
-        finally
-        {
-            t_current = before;
-        }
-
-        // What was left waiting because of it.
-        Leave();
-    }
-
-    protected override void QueueTask(Task task)
-    {
-        lock (_tasks)
-        {
-            _tasks.Enqueue(task);
-            if (_running == most)
-            {
-                return;
-            }
-
-            _running++;
-        }
-
-        Begin();
-    }
-
-    // One that stands in the queue as well is passed over there.
-    protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => t_current == this && TryExecuteTask(task);
-
-    protected override IEnumerable<Task> GetScheduledTasks()
-    {
-        lock (_tasks)
-        {
-            return [.. _tasks];
-        }
-    }
-
-    void Begin() => Task.Factory.StartNew(Process, CancellationToken.None, TaskCreationOptions.DenyChildAttach, threads);
-
-    void Process()
-    {
-        t_current = this;
-        try
-        {
-            while (Next() is { } task)
-            {
-                TryExecuteTask(task);
-            }
-        }
-        finally
-        {
-            t_current = null;
-        }
-    }
-
-    Task? Next()
-    {
-        lock (_tasks)
-        {
-            if (_tasks.TryDequeue(out var task))
-            {
-                return task;
-            }
-
-            _running--;
-            return null;
-        }
-    }
-
-    void Leave()
-    {
-        lock (_tasks)
-        {
-            if (_tasks.Count == 0)
-            {
-                _running--;
-                return;
-            }
-        }
-
-        Begin();
-    }
+    public static Task<T> RunAsync<T>(this TaskScheduler scheduler, Func<T> work, CancellationToken cancellationToken) =>
+        Task.Factory.StartNew(work, cancellationToken, TaskCreationOptions.DenyChildAttach, scheduler);
 }
