@@ -12,6 +12,8 @@ namespace Observe.Store.Blocks;
 /// </summary>
 public sealed class BucketBlocks(IBucket bucket)
 {
+    const int HashBytes = 128 << 10;
+
     public IBucket Bucket { get; } = bucket;
 
     /// <summary>The key of a block's file.</summary>
@@ -194,8 +196,23 @@ public sealed class BucketBlocks(IBucket bucket)
         }
     }
 
-    Task<string> HashAsync(string key, CancellationToken cancellationToken) =>
-        Bucket.ReadAsync(key, async content => Convert.ToHexStringLower(await SHA256.HashDataAsync(content, cancellationToken)), cancellationToken);
+    Task<string> HashAsync(string key, CancellationToken cancellationToken) => Bucket.ReadAsync(
+        key,
+        async content =>
+        {
+            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var buffer = new byte[HashBytes];
+            int read;
+
+            // Not SHA256.HashDataAsync: that computes on the thread pool, whoever asks.
+            while ((read = await content.ReadAsync(buffer, cancellationToken)) > 0)
+            {
+                hash.AppendData(buffer, 0, read);
+            }
+
+            return Convert.ToHexStringLower(hash.GetHashAndReset());
+        },
+        cancellationToken);
 
     async Task DownloadFileAsync(BlockId id, BlockFile file, string directory, CancellationToken cancellationToken)
     {

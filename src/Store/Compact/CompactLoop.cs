@@ -82,7 +82,10 @@ public sealed partial class CompactLoop
     }
 
     /// <summary>One iteration. Throws only when it is cancelled.</summary>
-    public async Task<CompactReport> RunOnceAsync(CancellationToken cancellationToken)
+    public Task<CompactReport> RunOnceAsync(CancellationToken cancellationToken) =>
+        _options.Background.RunAsync(() => IterateAsync(cancellationToken));
+
+    async Task<CompactReport> IterateAsync(CancellationToken cancellationToken)
     {
         var work = new Iteration();
         _leftAlone.Clear();

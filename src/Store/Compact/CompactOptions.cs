@@ -10,6 +10,9 @@ public sealed record CompactOptions
     /// <summary>For the ids of new blocks.</summary>
     public required Random Random { get; init; }
 
+    /// <summary>Where blocks are made and verified.</summary>
+    public TaskScheduler Background { get; init; } = TaskScheduler.Default;
+
     /// <summary>Spans of blocks in milliseconds, rising: what collectors write, then what is made of it.</summary>
     public IReadOnlyList<long> LevelsMs { get; init; } = [2 * Hour, 8 * Hour, 2 * Day, 14 * Day];
 

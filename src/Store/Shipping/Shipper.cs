@@ -25,6 +25,9 @@ public sealed record ShipperOptions
 
     public required Random Random { get; init; }
 
+    /// <summary>Where blocks are verified and hashed.</summary>
+    public TaskScheduler Background { get; init; } = TaskScheduler.Default;
+
     public required ShipperMetrics Metrics { get; init; }
 
     public ILogger Logger { get; init; } = NullLogger.Instance;
@@ -128,7 +131,7 @@ public sealed partial class Shipper : IDisposable
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            return await SyncOnceAsync(paced, cancellationToken);
+            return await _options.Background.RunAsync(() => SyncOnceAsync(paced, cancellationToken));
         }
         finally
         {

@@ -19,6 +19,9 @@ public sealed record HeadOptions
     /// <summary>The span of a block, and the grid that blocks are cut on. Milliseconds.</summary>
     public long BlockRangeMs { get; init; } = 2 * 3_600_000;
 
+    /// <summary>Where blocks and checkpoints are written.</summary>
+    public TaskScheduler Background { get; init; } = TaskScheduler.Default;
+
     /// <summary>How long a record may wait for its fsync: the group commit's interval. Zero: each commit is synced before it returns.</summary>
     public TimeSpan WalSyncInterval { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -109,7 +112,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         var head = new HeadBlock(options, DirectoryLock.Take(options.Directory));
         try
         {
-            await Task.Run(() => head.Open(cancellationToken), cancellationToken);
+            // On a thread of its own: a long log takes minutes.
+            await Task.Factory.StartNew(
+                () => head.Open(cancellationToken), cancellationToken, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
             return head;
         }
         catch

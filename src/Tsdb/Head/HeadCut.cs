@@ -5,6 +5,7 @@ using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 using Observe.Tsdb.Wal;
 
 namespace Observe.Tsdb.Head;
@@ -40,7 +41,7 @@ public sealed partial class HeadBlock
                 if (_blockEnd > _truncatedBefore)
                 {
                     await TruncateAsync(_blockEnd, cancellationToken);
-                    TruncateWal(_blockEnd);
+                    await _options.Background.RunAsync(() => TruncateWal(_blockEnd), cancellationToken);
                 }
 
                 if (NextCut(force, newest) is not { } range)
@@ -81,7 +82,7 @@ public sealed partial class HeadBlock
         string? block;
         try
         {
-            block = await Task.Run(() => WriteBlock(range, cancellationToken), cancellationToken);
+            block = await _options.Background.RunAsync(() => WriteBlock(range, cancellationToken), cancellationToken);
         }
         catch (IOException)
         {

@@ -8,6 +8,7 @@ using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
+using Observe.Tsdb.Threading;
 using Prometheus;
 using Xunit;
 
@@ -59,6 +60,32 @@ public sealed class CompactLoopTests : IAsyncDisposable
         Assert.Equal(Cluster("a"), made.ExternalLabels);
         Assert.Equal(before, await ReadAsync([made.Id, .. sources[4..]]));
         Assert.True((await Loop().RunOnceAsync(default)).IsIdle);
+    }
+
+    [Fact]
+    public async Task Blocks_are_made_and_hashed_beside_the_thread_pool()
+    {
+        using var threads = ComputeThreads.ForBackground();
+        var places = new PlacedRandom();
+        await BlockAsync(Start, Start + (2 * Hour), Cluster("a"), Series("x", 0));
+        await BlockAsync(Start, Start + (2 * Hour), Cluster("a"), Series("y", 0));
+        var report = await Loop(o => o with { Background = threads, Random = places }).RunOnceAsync(default);
+        Assert.Equal((1, 0), (report.Compactions, report.Failures));
+
+        // The ids of the folder to work in and of the new block: before and after the first wait for the bucket.
+        Assert.Equal([ThreadPlace.Background, ThreadPlace.Background], places.Asked);
+    }
+
+    /// <summary>Notes on which thread it is asked.</summary>
+    sealed class PlacedRandom : Random
+    {
+        public List<string> Asked { get; } = [];
+
+        public override void NextBytes(Span<byte> buffer)
+        {
+            Asked.Add(ThreadPlace.Current);
+            base.NextBytes(buffer);
+        }
     }
 
     [Fact]

@@ -7,6 +7,7 @@ using Observe.Store.Shipping;
 using Observe.Testkit;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 using Prometheus;
 using Xunit;
 
@@ -43,6 +44,22 @@ public sealed class ShipperTests : IDisposable
         Assert.Equal([new TimeRange(10 * Hour, (10 * Hour) + 99)], shipper.Status.Shipped);
         Assert.Empty(shipper.Status.Unshipped);
         Assert.Empty(BlockVerifier.Verify(Path.Combine(_folder, id.ToString()), decode: true, default));
+    }
+
+    [Fact]
+    public async Task A_block_is_verified_and_sent_beside_the_thread_pool()
+    {
+        using var threads = ComputeThreads.ForBackground();
+        await WriteAsync(10);
+        var places = new HashSet<string>();
+        _bucket.Fault = (_, _) =>
+        {
+            places.Add(ThreadPlace.Current);
+            return null;
+        };
+        using var shipper = Shipper(o => o with { Background = threads });
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal([ThreadPlace.Background], places);
     }
 
     [Fact]

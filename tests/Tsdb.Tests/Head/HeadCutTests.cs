@@ -41,6 +41,33 @@ public sealed class HeadCutTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Blocks_and_checkpoints_are_written_where_they_are_told_to_be()
+    {
+        var counting = new CountingScheduler();
+        _test.Background = counting;
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "m", Samples(20_000, Range * 5 / 2));
+        Assert.Equal(0, counting.Tasks);
+        Assert.Single(await head.CutAsync(force: false, default));
+        Assert.Equal(2, counting.Tasks);
+    }
+
+    sealed class CountingScheduler : TaskScheduler
+    {
+        public int Tasks { get; private set; }
+
+        protected override void QueueTask(Task task)
+        {
+            Tasks++;
+            new Thread(() => TryExecuteTask(task)) { IsBackground = true }.Start();
+        }
+
+        protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => false;
+
+        protected override IEnumerable<Task> GetScheduledTasks() => [];
+    }
+
+    [Fact]
     public async Task Forced_all_is_cut_and_the_log_is_empty()
     {
         var head = await _test.OpenAsync();

@@ -25,6 +25,8 @@ sealed class TestHead
 
     public FakeTimeProvider Time { get; } = new();
 
+    public TaskScheduler Background { get; set; } = TaskScheduler.Default;
+
     public async Task<HeadBlock> OpenAsync(long range = Range)
     {
         var head = await HeadBlock.OpenAsync(
@@ -32,6 +34,7 @@ sealed class TestHead
             {
                 Directory = Directory,
                 Time = Time,
+                Background = Background,
                 BlockRangeMs = range,
                 WalSyncInterval = TimeSpan.Zero,
                 BlockCut = BlockCut,
