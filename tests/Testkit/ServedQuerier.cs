@@ -23,12 +23,12 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
     public string Endpoint => Client.Endpoint;
 
     public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
-        StoreApiMetrics? metrics = null)
+        StoreApiMetrics? metrics = null, StoreApiOptions? store = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStoreApi(querier, () => description, metrics);
+        builder.Services.AddStoreApi(querier, () => description, metrics, store);
         var server = builder.Build();
         server.MapStoreApi();
         await server.StartAsync();

@@ -19,6 +19,7 @@ static class AllCommand
         var collector = new CollectorFlags("./data");
         var compact = new CompactFlags();
         var engine = new EngineFlags();
+        var storeApi = new StoreApiFlags();
         var query = new QueryFlags();
         var sync = Flags.Span("--sync-block-duration", "how often the bucket is looked into", "30s");
         var command = new Command("all", "all roles in one process, on one folder");
@@ -27,6 +28,7 @@ static class AllCommand
         objstore.AddTo(command);
         compact.AddTo(command);
         engine.AddTo(command);
+        storeApi.AddTo(command);
         query.AddTo(command);
         command.Options.Add(sync);
         command.SetAction(async (flags, _) =>
@@ -50,7 +52,7 @@ static class AllCommand
             return await RunAsync(
                 host, [role], config, metrics,
                 new Store.Gateway.BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = host.Time },
-                flags.GetValue(sync), compact.Options(flags, folder, host.Time), flags.GetValue(compact.WaitInterval), flags, engine, query);
+                flags.GetValue(sync), compact.Options(flags, folder, host), flags.GetValue(compact.WaitInterval), flags, engine, storeApi, query);
         });
         return command;
     }
@@ -58,10 +60,10 @@ static class AllCommand
     /// <summary>Collectors, and beside them store, compact and query over the bucket that they ship to.</summary>
     internal static async Task<int> RunAsync(
         RoleHost host, IReadOnlyList<CollectorRole> collectors, BucketConfig bucket, BucketMetrics metrics, Store.Gateway.BucketStoreOptions store,
-        TimeSpan sync, Store.Compact.CompactOptions compact, TimeSpan wait, ParseResult flags, EngineFlags engine, QueryFlags query,
+        TimeSpan sync, Store.Compact.CompactOptions compact, TimeSpan wait, ParseResult flags, EngineFlags engine, StoreApiFlags storeApi, QueryFlags query,
         IReadOnlyList<IRole>? before = null)
     {
-        var storeRole = new StoreRole(host, bucket.Open(host.Time, metrics), store, sync, serve: false);
+        var storeRole = new StoreRole(host, bucket.Open(host.Time, metrics), store, sync, serve: null);
         var fanout = new FanoutMetrics(Metrics.WithCustomRegistry(host.Registry));
         var stores = query.Stores(flags, host, fanout);
         foreach (var collector in collectors)
@@ -70,13 +72,13 @@ static class AllCommand
         }
 
         stores.AddLocal("bucket", storeRole.Querier, storeRole.Describe);
-        var promql = new PromqlEngine(engine.Options(flags, host.Time));
+        var promql = new PromqlEngine(engine.Options(flags, host));
         return await host.RunAsync([
             .. before ?? [],
             .. collectors,
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
-            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout))), serve: true),
+            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host)),
         ]);
     }
 

@@ -19,11 +19,13 @@ static class CollectorCommand
         var objstore = new ObjstoreFlags();
         var collector = new CollectorFlags("./data");
         var engine = new EngineFlags();
+        var storeApi = new StoreApiFlags();
         var command = new Command("collector", "scrape and federate a cluster's endpoints and ship blocks to the bucket");
         server.AddTo(command);
         collector.AddTo(command);
         objstore.AddTo(command);
         engine.AddTo(command);
+        storeApi.AddTo(command);
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("collector", flags, server);
@@ -39,11 +41,11 @@ static class CollectorCommand
                 Retention = flags.GetValue(collector.Retention),
                 SizeLimit = flags.GetValue(collector.SizeLimit),
                 Registry = host.Registry,
-                Serve = true,
+                Serve = storeApi.Options(flags, host),
             });
             var stores = new StoreSet(new StoreSetOptions { Time = host.Time, Loops = host.Loops });
             stores.AddLocal("head", role.Querier, role.Describe);
-            var promql = new PromqlEngine(engine.Options(flags, host.Time));
+            var promql = new PromqlEngine(engine.Options(flags, host));
             var api = CollectorApi.With([role], new PrometheusApiOptions
             {
                 Engine = promql,
@@ -54,7 +56,7 @@ static class CollectorCommand
                 Time = host.Time,
                 Logging = host.Logging,
             });
-            return await host.RunAsync([role, new QueryRole(host, stores, promql, api, serve: false)]);
+            return await host.RunAsync([role, new QueryRole(host, stores, promql, api, serve: null)]);
         });
         return command;
     }

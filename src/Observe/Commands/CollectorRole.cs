@@ -42,8 +42,8 @@ sealed record CollectorOptions
 
     public required CollectorRegistry Registry { get; init; }
 
-    /// <summary>Serve head and local blocks over the store API.</summary>
-    public bool Serve { get; init; }
+    /// <summary>How head and local blocks are served over the store API; null: they are not.</summary>
+    public StoreApiOptions? Serve { get; init; }
 }
 
 /// <summary>Scrapes into a head, cuts blocks, ships them to the bucket.</summary>
@@ -84,15 +84,15 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
     public void Configure(IServiceCollection services)
     {
-        if (options.Serve)
+        if (options.Serve is not null)
         {
-            services.AddStoreApi(_querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(options.Registry)));
+            services.AddStoreApi(_querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(options.Registry)), options.Serve);
         }
     }
 
     public void Map(WebApplication app)
     {
-        if (options.Serve)
+        if (options.Serve is not null)
         {
             app.MapStoreApi();
         }
@@ -111,6 +111,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
                 BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
                 WalSyncInterval = options.WalSync,
                 Metrics = options.Registry,
+                Background = host.BackgroundThreads,
                 Logger = host.Logging.CreateLogger<HeadBlock>(),
                 Loops = host.Loops,
                 BlockCut = (path, _) =>
@@ -131,6 +132,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         {
             Directory = options.Folder,
             Bucket = bucket,
+            Background = host.BackgroundThreads,
             ExternalLabels = () => _config.Global.ExternalLabels,
             Origin = () => new BlockOrigin(options.Name, BuildVersion.Version, _config.Hash()),
             Time = host.Time,

@@ -28,7 +28,7 @@ static class CompactCommand
             using var host = new RoleHost("compact", flags, server);
             var (yaml, source) = objstore.Required(flags);
             var bucket = BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time));
-            var options = compact.Options(flags, flags.GetValue(folder)!, host.Time);
+            var options = compact.Options(flags, flags.GetValue(folder)!, host);
             if (flags.GetValue(wait))
             {
                 return await host.RunAsync([new CompactRole(host, bucket, options, flags.GetValue(compact.WaitInterval))]);

@@ -29,11 +29,12 @@ sealed class CompactFlags
         }
     }
 
-    public CompactOptions Options(ParseResult flags, string folder, TimeProvider time) => new()
+    public CompactOptions Options(ParseResult flags, string folder, RoleHost host) => new()
     {
         Directory = Path.Combine(folder, "compact"),
-        Time = time,
+        Time = host.Time,
         Random = new Random(),
+        Background = host.BackgroundThreads,
         ReplicaLabels = flags.GetValue(_replicaLabels)!,
         RetentionRaw = flags.GetValue(_raw),
         RetentionFiveMinutes = flags.GetValue(_fiveMinutes),

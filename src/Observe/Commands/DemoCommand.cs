@@ -18,12 +18,14 @@ static class DemoCommand
     {
         var server = new ServerFlags(9090, 10901, loopback: true);
         var engine = new EngineFlags();
+        var storeApi = new StoreApiFlags();
         var query = new QueryFlags();
         var folder = Flags.Text("--data-dir", "where everything lies (default ./data/demo)", "./data/demo");
         var block = Flags.Span("--demo.block-duration", "span of a block", "2m");
         var command = new Command("demo", "all roles, fed by three simulated clusters");
         server.AddTo(command);
         engine.AddTo(command);
+        storeApi.AddTo(command);
         query.AddTo(command);
         command.Options.Add(folder);
         command.Options.Add(block);
@@ -63,6 +65,7 @@ static class DemoCommand
                     Directory = Path.Combine(root, "compact"),
                     Time = host.Time,
                     Random = new Random(),
+                    Background = host.BackgroundThreads,
                     LevelsMs = [spanMs, 3 * spanMs, 9 * spanMs],
                     FiveMinutesAfterMs = 3 * spanMs,
                     OneHourAfterMs = 9 * spanMs,
@@ -73,6 +76,7 @@ static class DemoCommand
                 TimeSpan.FromSeconds(10),
                 flags,
                 engine,
+                storeApi,
                 query,
                 [exporters]);
         });

@@ -30,7 +30,7 @@ sealed class EngineFlags
     }
 
     /// <exception cref="FlagException">A feature is not known.</exception>
-    public EngineOptions Options(ParseResult flags, TimeProvider time)
+    public EngineOptions Options(ParseResult flags, RoleHost host)
     {
         var defaults = new EngineOptions();
         var options = defaults with
@@ -44,7 +44,8 @@ sealed class EngineFlags
             MaxSteps = flags.GetValue(_steps),
             MaxQueryLength = flags.GetValue(_length),
             LookbackMs = (long)flags.GetValue(_lookback).TotalMilliseconds,
-            Clock = time,
+            Clock = host.Time,
+            Threads = host.QueryThreads,
         };
         foreach (var feature in flags.GetValue(_features)!.SelectMany(f => f.Split(',')))
         {

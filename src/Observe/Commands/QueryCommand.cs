@@ -19,10 +19,12 @@ static class QueryCommand
         var engine = new EngineFlags();
         var query = new QueryFlags();
         var store = new StoreFlags();
+        var storeApi = new StoreApiFlags();
         var command = new Command("query", "answer PromQL over stores, collectors and a bucket");
         server.AddTo(command);
         objstore.AddTo(command);
         store.AddTo(command);
+        storeApi.AddTo(command);
         engine.AddTo(command);
         query.AddTo(command);
         command.SetAction(async (flags, _) =>
@@ -34,7 +36,7 @@ static class QueryCommand
             StoreRole? bucketRole = null;
             if (objstore.Content(flags) is { } bucket)
             {
-                bucketRole = StoreRole.Create(host, flags, store, bucket, serve: false);
+                bucketRole = StoreRole.Create(host, flags, store, bucket, serve: null);
                 stores.AddLocal("bucket", bucketRole.Querier, bucketRole.Describe);
                 roles.Add(bucketRole);
             }
@@ -43,9 +45,9 @@ static class QueryCommand
                 throw new FlagException("there is nothing to query: give --endpoint, --objstore.config or --objstore.config-file");
             }
 
-            var promql = new PromqlEngine(engine.Options(flags, host.Time));
+            var promql = new PromqlEngine(engine.Options(flags, host));
             var api = query.Api(flags, host, promql, stores, fanout);
-            roles.Add(new QueryRole(host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: true));
+            roles.Add(new QueryRole(host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host)));
             return await host.RunAsync(roles);
         });
         return command;

@@ -12,17 +12,18 @@ using Prometheus;
 namespace Observe.Commands;
 
 /// <summary>PromQL over a set of stores: endpoints elsewhere, and what this process itself holds.</summary>
-/// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked.</param>
-sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, bool serve) : IRole
+/// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked; null: do not.</param>
+sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, StoreApiOptions? serve) : IRole
 {
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
 
     public void Configure(IServiceCollection services)
     {
-        if (serve)
+        if (serve is not null)
         {
-            services.AddStoreApi(new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)));
+            services.AddStoreApi(
+                new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
         }
     }
 
@@ -30,7 +31,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
     {
         app.MapPrometheusApi(api);
         app.MapPage();
-        if (serve)
+        if (serve is not null)
         {
             app.MapStoreApi();
         }

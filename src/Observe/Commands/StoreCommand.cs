@@ -11,14 +11,16 @@ static class StoreCommand
         var server = new ServerFlags(10902, 10901);
         var objstore = new ObjstoreFlags();
         var store = new StoreFlags();
+        var api = new StoreApiFlags();
         var command = new Command("store", "serve a bucket's blocks over the store API");
         server.AddTo(command);
         objstore.AddTo(command);
         store.AddTo(command);
+        api.AddTo(command);
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("store", flags, server);
-            return await host.RunAsync([StoreRole.Create(host, flags, store, objstore.Required(flags), serve: true)]);
+            return await host.RunAsync([StoreRole.Create(host, flags, store, objstore.Required(flags), serve: api.Options(flags, host))]);
         });
         return command;
     }

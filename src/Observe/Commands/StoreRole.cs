@@ -29,11 +29,9 @@ sealed class StoreFlags
 
     public Option<long> QueryLimit { get; } = Flags.Size("--store.grpc.downloaded-bytes-limit", "what one query may fetch; 0 for no limit", "0B");
 
-    public Option<int> Concurrency { get; } = Flags.Number("--store.grpc.series-max-concurrency", "requests that one query has under way at once (default 20)", 20);
-
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[DataFolder, SyncInterval, IgnoreMarks, CacheSize, PoolSize, QueryLimit, Concurrency])
+        foreach (var option in (Option[])[DataFolder, SyncInterval, IgnoreMarks, CacheSize, PoolSize, QueryLimit])
         {
             command.Options.Add(option);
         }
@@ -47,13 +45,12 @@ sealed class StoreFlags
         CacheBytes = flags.GetValue(CacheSize),
         MaxBytes = flags.GetValue(PoolSize),
         MaxBytesPerQuery = flags.GetValue(QueryLimit),
-        Concurrency = flags.GetValue(Concurrency),
     };
 }
 
 /// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
-/// <param name="serve">Also over the store API.</param>
-sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, bool serve) : IRole
+/// <param name="serve">Over the store API; null: to nobody else.</param>
+sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve) : IRole
 {
     static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
     readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
@@ -96,7 +93,7 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
     }
 
     /// <summary>From flags; the role owns the bucket that it opens.</summary>
-    public static StoreRole Create(RoleHost host, ParseResult flags, StoreFlags store, (string Content, string Source) bucket, bool serve) => new(
+    public static StoreRole Create(RoleHost host, ParseResult flags, StoreFlags store, (string Content, string Source) bucket, StoreApiOptions? serve) => new(
         host,
         BucketConfig.Parse(bucket.Content, bucket.Source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
         store.Options(flags, host.Time),
@@ -107,15 +104,15 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
 
     public void Configure(IServiceCollection services)
     {
-        if (serve)
+        if (serve is not null)
         {
-            services.AddStoreApi(_store, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)));
+            services.AddStoreApi(_store, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
         }
     }
 
     public void Map(WebApplication app)
     {
-        if (serve)
+        if (serve is not null)
         {
             app.MapStoreApi();
         }

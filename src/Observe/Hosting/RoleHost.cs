@@ -39,13 +39,13 @@ sealed partial class RoleHost : IDisposable
             "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
         DotNetStats.Register(Registry);
         OpenFilesMetrics.Register(Registry, OpenFiles.Shared);
-        KeepThreadForGuest();
+        ReserveThreadForSmallQuery();
         Logging = LoggerFactory.Create(ConfigureLogging);
         _log = Logging.CreateLogger("Observe." + char.ToUpperInvariant(name[0]) + name[1..]);
     }
 
     // A small query computes on a thread of the pool (PromqlEngine): there are as many as ever beside it.
-    static void KeepThreadForGuest()
+    static void ReserveThreadForSmallQuery()
     {
         ThreadPool.GetMinThreads(out var workers, out var ports);
         ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), ports);
@@ -63,6 +63,12 @@ sealed partial class RoleHost : IDisposable
     public ILoggerFactory Logging { get; }
 
     public TimeProvider Time { get; } = TimeProvider.System;
+
+    /// <summary>Where all roles compute what somebody waits for: as many queries and calls as their flags let run at once by default, and more.</summary>
+    public ComputeThreads QueryThreads { get; } = ComputeThreads.ForQueries(64 + Environment.ProcessorCount);
+
+    /// <summary>Where all roles make, verify and hash blocks.</summary>
+    public ComputeThreads BackgroundThreads { get; } = ComputeThreads.ForBackground();
 
     /// <summary>Runs until SIGTERM, SIGINT or /-/quit; returns the exit code.</summary>
     /// <param name="ready">What is printed behind the URL when everything is up; null for nothing.</param>
@@ -122,6 +128,8 @@ sealed partial class RoleHost : IDisposable
     public void Dispose()
     {
         _stop.Dispose();
+        QueryThreads.Dispose();
+        BackgroundThreads.Dispose();
         Logging.Dispose();
     }
 

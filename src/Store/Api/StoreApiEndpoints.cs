@@ -13,16 +13,17 @@ public static class StoreApiEndpoints
     /// <param name="querier">Series carry their external labels already.</param>
     /// <param name="describe">Called for each poll of a querier: cheap, and what it says is current.</param>
     /// <param name="metrics">Counts the calls; null: nobody does.</param>
+    /// <param name="options">Null: <see cref="StoreApiOptions"/>' defaults.</param>
     public static IServiceCollection AddStoreApi(
-        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics = null)
+        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics = null, StoreApiOptions? options = null)
     {
-        services.AddGrpc(options =>
+        services.AddGrpc(grpc =>
         {
-            options.MaxReceiveMessageSize = 1 << 20;
-            options.MaxSendMessageSize = null;
+            grpc.MaxReceiveMessageSize = 1 << 20;
+            grpc.MaxSendMessageSize = null;
             if (metrics is not null)
             {
-                options.Interceptors.Add<StoreApiMetrics>();
+                grpc.Interceptors.Add<StoreApiMetrics>();
             }
         });
         if (metrics is not null)
@@ -32,7 +33,7 @@ public static class StoreApiEndpoints
 
         services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(new StoreApiServer(querier));
+        services.AddSingleton(new StoreApiServer(querier, new StoreApiGate(options ?? new StoreApiOptions(), metrics)));
         services.AddSingleton(new InfoServer(describe));
         return services;
     }

@@ -5,7 +5,7 @@ using Prometheus;
 
 namespace Observe.Store.Api;
 
-/// <summary>What the store API's server counts, under the names of gRPC's middleware for Go, which Thanos's dashboards use.</summary>
+/// <summary>What the store API's server counts, under the names of gRPC's middleware for Go and of Thanos, whose dashboards use them.</summary>
 public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
 {
     const string Unary = "unary";
@@ -26,6 +26,15 @@ public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
             Buckets = [0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120],
         });
 
+    readonly Gauge _gateMax = metrics.CreateGauge("thanos_bucket_store_series_gate_queries_max", "Maximum number of concurrent queries.");
+
+    readonly Gauge _gateInFlight = metrics.CreateGauge("thanos_bucket_store_series_gate_queries_in_flight", "Number of queries that are currently in flight.");
+
+    readonly Histogram _gateSeconds = metrics.CreateHistogram(
+        "thanos_bucket_store_series_gate_duration_seconds",
+        "How many seconds it took for queries to wait at the gate.",
+        new HistogramConfiguration { Buckets = [0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] });
+
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
@@ -38,6 +47,16 @@ public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
         TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
         ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
         ObserveAsync(context, ServerStream, () => continuation(request, responseStream, context));
+
+    /// <summary>Disposed when a call of Series has its turn, or gave up.</summary>
+    internal IDisposable WaitForTurn(int most)
+    {
+        _gateMax.Set(most);
+        return _gateSeconds.NewTimer();
+    }
+
+    /// <summary>Disposed when a call of Series has been served.</summary>
+    internal IDisposable CountSeries() => _gateInFlight.TrackInProgress();
 
     async Task ObserveAsync(ServerCallContext context, string kind, Func<Task> handle)
     {

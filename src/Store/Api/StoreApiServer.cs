@@ -8,17 +8,19 @@ using Series = Observe.Tsdb.Querying.Series;
 namespace Observe.Store.Api;
 
 /// <summary>Any querier as thanos.Store. Chunks that the querier has are passed on as they are; what has none is encoded here.</summary>
-sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
+sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.StoreBase
 {
     const int FrameBytes = 1 << 20;
     const int MaxBatch = 1024;
 
     public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, ServerCallContext context)
     {
-        var selection = Begin(context).Select(Hints(request), Matchers(request.Matchers));
-        var frames = new SeriesFrames(request, responses, context.CancellationToken);
-        await Guard(async () =>
+        var (hints, matchers) = (Hints(request), Matchers(request.Matchers));
+        await gate.RunSeriesAsync(context, query => Guard(async () =>
         {
+            var selection = query.Select(hints, matchers);
+            var frames = new SeriesFrames(request, responses, query.CancellationToken);
+
             // Frames share the memory of labels: it is held until the last of them is sent.
             await using var all = querier.SelectAsync(selection).GetAsyncEnumerator();
             if (request.WithoutReplicaLabels.Count == 0)
@@ -35,22 +37,23 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
 
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
             await frames.EndAsync(selection.Coverage, WireCoverage.IsAsked(context));
-        });
+        }));
     }
 
     public override async Task<LabelNamesResponse> LabelNames(LabelNamesRequest request, ServerCallContext context)
     {
-        var selection = Begin(context).Select(Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
+        var (hints, matchers) = (Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
         var response = new LabelNamesResponse();
-        await Guard(async () =>
+        await gate.RunAsync(context, query => Guard(async () =>
         {
+            var selection = query.Select(hints, matchers);
             var names = await querier.LabelNamesAsync(selection);
             response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-        });
-        var withHints = WireCoverage.IsAsked(context);
-        response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
-        response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
+            var withHints = WireCoverage.IsAsked(context);
+            response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
+            response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
+        }));
         return response;
     }
 
@@ -61,21 +64,22 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
             throw new RpcException(new Status(StatusCode.InvalidArgument, "label name parameter cannot be empty"));
         }
 
-        var selection = Begin(context).Select(Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
+        var (hints, matchers) = (Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
         var response = new LabelValuesResponse();
         if (request.WithoutReplicaLabels.Contains(request.Label))
         {
             return response;
         }
 
-        await Guard(async () =>
+        await gate.RunAsync(context, query => Guard(async () =>
         {
+            var selection = query.Select(hints, matchers);
             response.Values.AddRange(await querier.LabelValuesAsync(request.Label, selection));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-        });
-        var withHints = WireCoverage.IsAsked(context);
-        response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
-        response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
+            var withHints = WireCoverage.IsAsked(context);
+            response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
+            response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
+        }));
         return response;
     }
 
@@ -122,14 +126,6 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         }
     }
 
-    /// <summary>The query that a call is, of as long as the caller waits.</summary>
-    static QueryContext Begin(ServerCallContext call) => new(call.CancellationToken)
-    {
-        Deadline = call.Deadline == DateTime.MaxValue
-            ? Deadline.None
-            : Deadline.After(call.Deadline - TimeProvider.System.GetUtcNow().UtcDateTime, TimeProvider.System, "the call's deadline"),
-    };
-
     static void Check(Coverage coverage, bool disabled, PartialResponseStrategy strategy)
     {
         if ((disabled || strategy == PartialResponseStrategy.Abort) && coverage.IsPartial)
@@ -143,10 +139,6 @@ sealed class StoreApiServer(IQuerier querier) : Wire.Store.StoreBase
         try
         {
             await answer();
-        }
-        catch (DeadlineException e)
-        {
-            throw new RpcException(new Status(StatusCode.DeadlineExceeded, e.Message, e));
         }
         catch (LimitException e)
         {

@@ -1,0 +1,28 @@
+using System.CommandLine;
+using Observe.Hosting;
+using Observe.Store.Api;
+
+namespace Observe.Commands;
+
+/// <summary>What calls of the store API may cost: the flags of every role that serves it.</summary>
+sealed class StoreApiFlags
+{
+    readonly Option<int> _concurrency = Flags.Number(
+        "--store.grpc.series-max-concurrency", "Series calls served at once, more wait; 0 for no limit (default 20)", new StoreApiOptions().MaxConcurrentSeries);
+
+    readonly Option<TimeSpan> _timeout = Flags.Span("--store.grpc.timeout", "how long a call of the store API may take; 0 for no limit", "2m");
+
+    public void AddTo(Command command)
+    {
+        command.Options.Add(_concurrency);
+        command.Options.Add(_timeout);
+    }
+
+    public StoreApiOptions Options(ParseResult flags, RoleHost host) => new()
+    {
+        Threads = host.QueryThreads,
+        MaxConcurrentSeries = flags.GetValue(_concurrency),
+        Timeout = flags.GetValue(_timeout),
+        Time = host.Time,
+    };
+}
