@@ -1,6 +1,7 @@
 using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
+using Observe.Benchmarks.Interference;
 using Observe.Benchmarks.QueryBench;
 using Observe.Benchmarks.Scrape;
 
@@ -31,6 +32,18 @@ if (args is ["compact", .. var compact])
 if (args is ["farm"])
 {
     await ScrapeFarm.RunAsync();
+    return;
+}
+
+if (args is ["timed-exporters", var series])
+{
+    await TimedExporters.RunAsync(int.Parse(series, System.Globalization.CultureInfo.InvariantCulture));
+    return;
+}
+
+if (args is ["interference", .. var interference])
+{
+    await InterferenceRuns.RunAsync(interference);
     return;
 }
 
