@@ -27,7 +27,7 @@ page:
 demo: build ## run every role, fed by three simulated clusters; http://127.0.0.1:9090
 	@exec $(OBSERVE) demo $(ARGS)
 
-test: page ## build everything, run all tests; the last line is "N passed, N failed"
+test: page ## build everything, run all tests; the last line is "N passed, N failed[, N skipped]"
 	@bash tests/run
 
 page-figures: page ## measure in a browser how fast the page answers with 10 000 series and 1 000 blocks
@@ -61,7 +61,7 @@ lint: ## check that the code is formatted
 format: ## format the code
 	dotnet format Observe.sln --no-restore
 
-peers: ## bring Prometheus, promtool and node_exporter, which some tests compare with
+peers: ## bring Prometheus, promtool, node_exporter and kubectl, which some tests compare with
 	@bash .ci/peers
 
 clean: ## delete what was built
