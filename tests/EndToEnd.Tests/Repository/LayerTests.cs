@@ -1,10 +1,9 @@
 using System.Text.RegularExpressions;
-using Observe.Testkit;
 using Xunit;
 
 namespace Observe.EndToEnd.Tests.Repository;
 
-/// <summary>Who may use whom, read from the <c>using</c> lines of the source. The table is the picture of the house.</summary>
+/// <summary>Who may use whom, by the names that the compiler finds in each file. The tables are the picture of the house.</summary>
 public sealed partial class LayerTests
 {
     /// <summary>Folders of a project from low to high; one may use what stands in a lower row, and nothing in its own but itself.</summary>
@@ -28,97 +27,106 @@ public sealed partial class LayerTests
             ["Api", "Fleet"],
             ["Gateway", "Compact", "Shipping"],
         ],
+        ["Collector"] =
+        [
+            ["Config", "Exposition"],
+            ["Discovery"],
+            ["Scrape"],
+        ],
+        ["Query"] =
+        [
+            ["Promql.Parsing"],
+            ["Promql.Planning", "Promql.Functions"],
+            ["Promql.Execution"],
+            ["Promql.Execution.Selectors", "Promql.Execution.Aggregations", "Promql.Execution.Binary"],
+            ["Promql.Execution.Calls"],
+            ["Promql"],
+            ["Promql.Scripts", "Fanout"],
+            ["HttpApi"],
+            ["Page"],
+        ],
+        ["Observe"] =
+        [
+            ["Hosting", "Demo"],
+            ["Commands"],
+            [""],
+        ],
     };
 
+    /// <summary>Projects, and folders of them, that a project may use.</summary>
     static readonly Dictionary<string, string[]> s_across = new()
     {
+        ["Tsdb"] = [],
         ["Store"] = ["Tsdb"],
         ["Collector"] = ["Tsdb.Bytes", "Tsdb.Threading", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Ingest", "Tsdb.Head", "Tsdb.Blocks", "Store.Fleet", "Store.Shipping", "Store.Bucket", "Store.Yaml"],
         ["Query"] = ["Tsdb.Bytes", "Tsdb.Model", "Tsdb.Histograms", "Tsdb.Regex", "Tsdb.Querying", "Tsdb.Threading", "Store.Api", "Store.Fleet"],
+        ["Observe"] = ["Tsdb", "Store", "Collector", "Query"],
     };
 
-    /// <summary>Rows within Query/Promql.</summary>
-    static readonly string[][] s_promqlRows = 
+    /// <summary>Types of the engine that stand above their users, since a namespace sees what its parent declares; each is to move below them.</summary>
+    static readonly string[] s_misplaced = ["EngineOptions", "ExplainedOperator", "IsBadData", "QueryException", "TypeAndUnitLabels"];
+
+    /// <summary>Files that hold one concept in several types, none of which is the main one.</summary>
+    static readonly string[] s_concepts =
     [
-        ["Parsing"],
-        ["Planning", "Functions"],
-        ["Execution"],
-        ["Execution.Selectors", "Execution.Aggregations", "Execution.Binary"],
-        ["Execution.Calls"],
-        [""],
-        ["Scripts"],
+        "Query/Promql/Execution/Aggregations/Accumulators.cs", "Query/Promql/Execution/Aggregations/Grouping.cs",
+        "Query/Promql/Execution/Binary/SetOperation.cs", "Query/Promql/Execution/Binary/VectorMatch.cs",
+        "Query/Promql/Execution/Calls/ElementFunctions.cs", "Query/Promql/Execution/Calls/LabelOperators.cs",
+        "Query/Promql/Execution/ScalarOperators.cs", "Query/Promql/Parsing/Ast.cs", "Query/Promql/Scripts/ScriptCommands.cs",
+        "Store/Blocks/Markers.cs", "Store/Compact/DownsampleWindows.cs",
+        "Tsdb/Chunks/HistogramChunk.cs", "Tsdb/Chunks/StartTimestamps.cs", "Tsdb/Chunks/Xor2Chunk.cs",
+        "Tsdb/Head/HeadCut.cs", "Tsdb/Head/HeadIsolation.cs", "Tsdb/Head/HeadQuerier.cs",
+        "Tsdb/Histograms/HistogramArithmetic.cs", "Tsdb/Histograms/HistogramBuckets.cs", "Tsdb/Histograms/HistogramTrim.cs",
+        "Tsdb/Model/Relabel.cs", "Tsdb/Model/Samples.cs", "Tsdb/Wal/WalHistogramRecords.cs",
     ];
 
     [Fact]
-    public void Nothing_uses_what_lies_above_it()
+    public void Nothing_uses_what_lies_above_it() => None(SourceModel.Forbidden(Allowed)
+        .Where(use => use.Used != "Query.Promql" || !s_misplaced.Contains(use.Name)).Select(use => $"{use.File.Path} uses {use.Name} of {use.Used}"));
+
+    [Fact]
+    public void Every_folder_stands_in_one_row_of_the_tables() => Assert.Equal(
+        SourceModel.Files.Select(file => file.Folder).Distinct().Order(StringComparer.Ordinal),
+        s_rows.SelectMany(project => project.Value.SelectMany(row => row).Select(folder => folder.Length == 0 ? project.Key : $"{project.Key}.{folder}"))
+            .Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void A_namespace_is_its_folder_and_nothing_is_used_everywhere()
     {
-        var faults = new List<string>();
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Checkout.Root, "src"), "*.cs", SearchOption.AllDirectories))
-        {
-            var path = Path.GetRelativePath(Path.Combine(Checkout.Root, "src"), file).Replace('\\', '/');
-            if (path.Contains("/obj/", StringComparison.Ordinal) || path.StartsWith("Observe/", StringComparison.Ordinal))
-            {
-                continue;
-            }
-
-            var from = path.Split('/');
-            foreach (Match use in UsingLine().Matches(File.ReadAllText(file)))
-            {
-                if (use.Groups["global"].Success)
-                {
-                    faults.Add($"{path}: global using");
-                }
-                else if (!Allowed(from[..^1], use.Groups["name"].Value.Split('.')))
-                {
-                    faults.Add($"{path} uses {use.Groups["name"].Value}");
-                }
-            }
-        }
-
-        Assert.True(faults.Count == 0, string.Join('\n', faults));
+        Assert.Empty(SourceModel.Files.Where(file => file.Namespaces.Any(space => space != SourceModel.Namespace(file.Folder))).Select(file => file.Path));
+        Assert.Empty(SourceModel.Files.Where(file => file.Root.Usings.Any(use => use.GlobalKeyword.ValueText.Length > 0)).Select(file => file.Path));
+        Assert.DoesNotContain(
+            Directory.EnumerateFiles(SourceModel.Source, "*.*proj", SearchOption.AllDirectories).Append(Path.Combine(SourceModel.Source, "Directory.Build.props")),
+            file => File.ReadAllText(file).Contains("<Using ", StringComparison.Ordinal));
     }
 
     [Fact]
-    public void No_type_is_named_after_nothing()
+    public void A_file_is_named_after_a_type_that_it_declares() => None(
+        SourceModel.Files.Where(file => !file.Types.Contains(Path.GetFileName(file.Path).Split('.')[0])).Select(file => file.Path).Except(s_concepts));
+
+    [Fact]
+    public void No_type_is_named_after_nothing() => Assert.Empty(
+        from file in SourceModel.Files
+        from type in file.Types
+        where type != "ScrapeManager" && EmptyName().IsMatch(type)
+        select $"{file.Path}: {type}");
+
+    static void None(IEnumerable<string> faults) => Assert.True(!faults.Any(), string.Join('\n', faults));
+
+    static bool Allowed(string from, string used)
     {
-        var faults = from file in Directory.EnumerateFiles(Path.Combine(Checkout.Root, "src"), "*.cs", SearchOption.AllDirectories)
-                     from Match match in EmptyName().Matches(File.ReadAllText(file))
-                     where match.Groups["name"].Value != "ScrapeManager"
-                     select $"{Path.GetRelativePath(Checkout.Root, file)}: {match.Groups["name"].Value}";
-        Assert.Empty(faults);
+        var (project, folder) = Split(from);
+        var (otherProject, otherFolder) = Split(used);
+        return project == otherProject
+            ? folder == otherFolder || Row(project, otherFolder) < Row(project, folder)
+            : s_across[project].Contains(otherProject) || s_across[project].Contains(used);
     }
 
-    static bool Allowed(string[] from, string[] used)
-    {
-        if (used[0] != from[0])
-        {
-            return s_across.TryGetValue(from[0], out var allowed) && (allowed.Contains(used[0]) || allowed.Contains(string.Join('.', used.Take(2))));
-        }
+    static int Row(string project, string folder) => Array.FindIndex(s_rows[project], row => row.Contains(folder));
 
-        if (s_rows.TryGetValue(from[0], out var rows) && from.Length > 1 && used.Length > 1)
-        {
-            return from[1] == used[1] || Row(rows, used[1]) < Row(rows, from[1]);
-        }
+    static (string Project, string Folder) Split(string folder) =>
+        folder.IndexOf('.', StringComparison.Ordinal) is var dot && dot < 0 ? (folder, "") : (folder[..dot], folder[(dot + 1)..]);
 
-        if (from is ["Query", "Promql", ..] && used is ["Query", "Promql", ..])
-        {
-            var (own, other) = (string.Join('.', from.Skip(2)), string.Join('.', used.Skip(2)));
-            return own == other || Row(s_promqlRows, other) < Row(s_promqlRows, own);
-        }
-
-        return from is not ["Query", "Promql", ..] || used is ["Query", "Promql", ..];
-    }
-
-    static int Row(string[][] rows, string folder)
-    {
-        var row = Array.FindIndex(rows, r => r.Contains(folder));
-        Assert.True(row >= 0, $"the folder {folder} stands in no row of the table");
-        return row;
-    }
-
-    [GeneratedRegex(@"^(?<global>global )?using (static )?(\w+ = )?Observe\.(?<name>(Tsdb|Store|Collector|Query)[\w.]*)", RegexOptions.Multiline)]
-    private static partial Regex UsingLine();
-
-    [GeneratedRegex(@"^\s*(public |internal |sealed |static |abstract |partial |readonly )*(class|struct|record|interface) +(record )?(?<name>\w*(Helper|Helpers|Utils|Util|Manager|Service|Processor|Provider|Impl))\b", RegexOptions.Multiline)]
+    [GeneratedRegex("(Helper|Helpers|Utils|Util|Manager|Service|Processor|Provider|Impl)$")]
     private static partial Regex EmptyName();
 }
