@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Observe.Store.Fleet;
 using Observe.Store.Yaml;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Ingest;
@@ -104,11 +105,11 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
                 global.Find("external_labels") is null ? global.Node : global.Key("external_labels"),
                 "global.external_labels must name the cluster: cluster: NAME");
         }
-        else if (cluster.Length > 0 && !ClusterName().IsMatch(cluster))
+        else if (cluster.Length > 0 && !FleetName.IsValid(cluster))
         {
             errors.Add(
                 global.Key("external_labels"),
-                $"{GoText.Quote(cluster)} is not a valid cluster name: letters, digits, '.', '_' and '-', at most 100, the first and last no sign");
+                $"{GoText.Quote(cluster)} is not a valid cluster name: {FleetName.Rule}");
         }
 
         return labels.Build();
@@ -213,9 +214,6 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
     // The single signs that a shell takes for variables are names of one character.
     [GeneratedRegex(@"\G(?:\{(?<name>[^{}]*)\}|(?<name>[A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))", RegexOptions.CultureInvariant)]
     private static partial Regex Variable();
-
-    [GeneratedRegex(@"\A[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,98}[a-zA-Z0-9])?\z", RegexOptions.CultureInvariant)]
-    private static partial Regex ClusterName();
 }
 
 static class ConfigFile

@@ -104,7 +104,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         return config;
     }
 
-    public static bool IsLabelName(string name, bool legacy) => legacy ? LabelName.IsLegacyValid(name) : LabelName.IsUtf8Valid(name);
+    public static bool IsLabelName(string name, bool legacy) => legacy ? LabelName.IsLegacyValid(name) : LabelName.IsValid(name);
 
     /// <summary>A path as seen from the folder of the file that names it.</summary>
     public static string Join(string? directory, string path) =>

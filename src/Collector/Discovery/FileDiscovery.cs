@@ -15,6 +15,9 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
     // Editors and kubelets write in several steps: what follows within this time is one change.
     static readonly TimeSpan s_settle = TimeSpan.FromMilliseconds(100);
 
+    // No timer waits longer than 49 days.
+    static readonly TimeSpan s_longestRefresh = TimeSpan.FromDays(1);
+
     /// <summary>By file, the groups it had when it was last read well.</summary>
     readonly Dictionary<string, IReadOnlyList<TargetGroup>> _known = [];
 
@@ -26,9 +29,10 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
         using var watches = Watch(changes.Writer);
         Refresh();
         found(_all);
+        var refresh = config.RefreshInterval < s_longestRefresh ? config.RefreshInterval : s_longestRefresh;
         while (true)
         {
-            using var timer = time.CreateTimer(_ => changes.Writer.TryWrite(true), null, config.RefreshInterval, Timeout.InfiniteTimeSpan);
+            using var timer = time.CreateTimer(_ => changes.Writer.TryWrite(true), null, refresh, Timeout.InfiniteTimeSpan);
             await changes.Reader.ReadAsync(cancellationToken);
             await Task.Delay(s_settle, time, cancellationToken);
             changes.Reader.TryRead(out _);

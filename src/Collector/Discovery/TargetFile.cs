@@ -74,7 +74,7 @@ static class TargetFile
                 case "labels":
                     foreach (var label in property.Value.EnumerateObject())
                     {
-                        if (!LabelName.IsUtf8Valid(label.Name))
+                        if (!LabelName.IsValid(label.Name))
                         {
                             throw Fault(path, 0, $"{GoText.Quote(label.Name)} is not a valid label name");
                         }

@@ -42,7 +42,7 @@ static class AllCommand
             {
                 Load = () => flags.GetValue(collector.ConfigFile) is null ? Default(self) : collector.Load(flags),
                 Folder = Path.Combine(folder, "collector"),
-                Name = flags.GetValue(collector.Name) ?? Environment.MachineName,
+                Name = collector.NameOf(flags),
                 BlockRange = flags.GetValue(collector.BlockRange),
                 WalSync = flags.GetValue(collector.WalSync),
                 Retention = flags.GetValue(collector.Retention),

@@ -35,7 +35,7 @@ static class CollectorCommand
             {
                 Load = () => collector.Load(flags),
                 Folder = flags.GetValue(collector.DataFolder)!,
-                Name = flags.GetValue(collector.Name) ?? Environment.MachineName,
+                Name = collector.NameOf(flags),
                 BlockRange = flags.GetValue(collector.BlockRange),
                 WalSync = flags.GetValue(collector.WalSync),
                 Retention = flags.GetValue(collector.Retention),

@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.Text.RegularExpressions;
 using Observe.Collector.Config;
 using Observe.Hosting;
+using Observe.Store.Fleet;
 using Observe.Store.Yaml;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Commands;
 
@@ -32,6 +34,12 @@ sealed partial class CollectorFlags(string defaultFolder)
             command.Options.Add(option);
         }
     }
+
+    /// <exception cref="FlagException">No collector can have that name.</exception>
+    public string NameOf(ParseResult flags) =>
+        (flags.GetValue(Name) ?? Environment.MachineName) is var name && FleetName.IsValid(name)
+            ? name
+            : throw new FlagException($"--collector.name: {GoText.Quote(name)} can't name a collector: {FleetName.Rule}");
 
     /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
     public CollectorConfig Load(ParseResult flags)

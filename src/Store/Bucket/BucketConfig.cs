@@ -7,6 +7,9 @@ namespace Observe.Store.Bucket;
 /// <remarks>Format: thanos.io/tip/thanos/storage.md. Supported types: S3 and FILESYSTEM.</remarks>
 public sealed class BucketConfig
 {
+    /// <summary>The keys behind it have up to 300 characters, and no store takes more than <see cref="ObjectKey.MaxSize"/> bytes together.</summary>
+    const int MaxPrefixLength = 200;
+
     BucketConfig(string? folder, S3Config? s3, string prefix) => (Folder, S3, Prefix) = (folder, s3, prefix);
 
     /// <summary>Of a FILESYSTEM bucket, else null.</summary>
@@ -55,7 +58,11 @@ public sealed class BucketConfig
                 break;
         }
 
-        if (ObjectKey.PrefixFault(prefix.Length == 0 ? "" : prefix + "/") is { } fault)
+        if (prefix.Length > MaxPrefixLength)
+        {
+            errors.Add(root.Find("prefix"), $"prefix must have at most {MaxPrefixLength} characters: keys are to have room behind it");
+        }
+        else if (ObjectKey.PrefixFault(prefix.Length == 0 ? "" : prefix + "/") is { } fault)
         {
             errors.Add(root.Find("prefix"), $"prefix {GoText.Quote(prefix)} {fault}");
         }

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
-using System.Text.RegularExpressions;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -9,7 +8,7 @@ namespace Observe.Store.Fleet;
 
 /// <summary>What a collector says of itself: the object <c>observe/fleet/CLUSTER/COLLECTOR.json</c>.</summary>
 /// <remarks>Format: docs/format/fleet.md.</remarks>
-public sealed partial record CollectorStatus
+public sealed record CollectorStatus
 {
     public const string Folder = "observe/fleet/";
 
@@ -71,16 +70,11 @@ public sealed partial record CollectorStatus
     /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
     public string? Rival { get; init; }
 
-    /// <summary>What a cluster or a collector may be called: up to 63 letters, digits, <c>_ . -</c>, the first one a letter, a digit or <c>_</c>.</summary>
-    public static bool IsValidName(string name) => NamePattern().IsMatch(name);
-
     /// <exception cref="ArgumentException">A name that is not valid.</exception>
     public static string Key(string cluster, string collector) =>
-        IsValidName(cluster) && IsValidName(collector)
-            ? $"{Folder}{cluster}/{collector}.json"
-            : throw new ArgumentException(
-                $"{GoText.Quote(IsValidName(cluster) ? collector : cluster)} can't name a {(IsValidName(cluster) ? "collector" : "cluster")}: "
-                + "up to 63 letters, digits, underscores, dots and dashes, the first no dot and no dash");
+        !FleetName.IsValid(cluster) ? throw new ArgumentException($"{GoText.Quote(cluster)} can't name a cluster: {FleetName.Rule}")
+        : !FleetName.IsValid(collector) ? throw new ArgumentException($"{GoText.Quote(collector)} can't name a collector: {FleetName.Rule}")
+        : $"{Folder}{cluster}/{collector}.json";
 
     /// <summary>Reads it and checks all of it: what is returned can be used as it is.</summary>
     /// <exception cref="CorruptionException">It is no status, of a version that is not known, or says what no collector can say.</exception>
@@ -108,9 +102,9 @@ public sealed partial record CollectorStatus
 
     static string? Fault(CollectorStatus status) =>
         status.Version != 1 ? $"is a status in version {status.Version}, not 1"
-        : status.Cluster is null || !IsValidName(status.Cluster) || status.Collector is null || !IsValidName(status.Collector) ? "names no cluster and collector"
+        : status.Cluster is null || !FleetName.IsValid(status.Cluster) || status.Collector is null || !FleetName.IsValid(status.Collector) ? "names no cluster and collector"
         : status.Instance is null || status.ProgramVersion is null || status.ConfigHash is null ? "lacks its instance, version or configuration"
-        : status.Labels is null || status.Labels.Any(l => l.Value is null || !LabelName.IsUtf8Valid(l.Key)) ? "has labels that are none"
+        : status.Labels is null || status.Labels.Any(l => l.Value is null || !LabelName.IsValid(l.Key)) ? "has labels that are none"
         : status.IntervalMs is <= 0 or > LongestIntervalMs ? $"is written every {status.IntervalMs} ms"
         : status.NewestSample is { } newest && !IsTime(newest) ? $"has its newest sample at {newest}"
         : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime)) ? "has a span of time outside the years 1 to 9999"
@@ -119,9 +113,6 @@ public sealed partial record CollectorStatus
 
     static bool IsTime(long timestamp) =>
         timestamp >= DateTimeOffset.MinValue.ToUnixTimeMilliseconds() && timestamp <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
-
-    [GeneratedRegex(@"\A[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}\z")]
-    private static partial Regex NamePattern();
 }
 
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]

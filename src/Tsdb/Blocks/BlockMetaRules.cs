@@ -54,7 +54,7 @@ static class BlockMetaRules
         var bytes = 0L;
         foreach (var (name, value) in labels)
         {
-            if (value is null || !LabelName.IsUtf8Valid(name) || (value.Length > 0 && !LabelName.IsUtf8Valid(value)))
+            if (value is null || !LabelName.IsValid(name) || (value.Length > 0 && !LabelName.IsValid(value)))
             {
                 return $"has an external label {Bytes.GoText.Quote(name)} that is no label";
             }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text;
 
 namespace Observe.Tsdb.Model;
@@ -6,34 +5,14 @@ namespace Observe.Tsdb.Model;
 /// <summary>What names may look like: Prometheus 3's UTF-8 names and the legacy ones.</summary>
 public static class LabelName
 {
-    /// <summary>Any text of Unicode but the empty one, which is what Prometheus 3 allows.</summary>
-    public static bool IsValid(ReadOnlySpan<char> name)
-    {
-        while (!name.IsEmpty)
-        {
-            if (Rune.DecodeFromUtf16(name, out _, out var length) != OperationStatus.Done)
-            {
-                return false;
-            }
-
-            name = name[length..];
-            if (name.IsEmpty)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     /// <summary><c>[a-zA-Z_][a-zA-Z0-9_]*</c>: needs no quotes as a label name.</summary>
     public static bool IsLegacyValid(ReadOnlySpan<char> name) => IsLegacy(name, colons: false);
 
     /// <summary><c>[a-zA-Z_:][a-zA-Z0-9_:]*</c>: needs no quotes as a metric name.</summary>
     public static bool IsLegacyMetricValid(ReadOnlySpan<char> name) => IsLegacy(name, colons: true);
 
-    /// <summary>Not empty, and text that UTF-8 can hold: no half of a surrogate pair.</summary>
-    public static bool IsUtf8Valid(ReadOnlySpan<char> name)
+    /// <summary>Any text but the empty one that UTF-8 can hold, so no half of a surrogate pair: what Prometheus 3 allows.</summary>
+    public static bool IsValid(ReadOnlySpan<char> name)
     {
         for (var i = 0; i < name.Length; i++)
         {

@@ -218,9 +218,9 @@ public sealed record RelabelRule
     bool NeedsTarget => Action is RelabelAction.Replace or RelabelAction.HashMod or RelabelAction.Lowercase or RelabelAction.Uppercase
         or RelabelAction.KeepEqual or RelabelAction.DropEqual;
 
-    bool IsValidName(string name) => LegacyNames ? LabelName.IsLegacyValid(name) : LabelName.IsUtf8Valid(name);
+    bool IsValidName(string name) => LegacyNames ? LabelName.IsLegacyValid(name) : LabelName.IsValid(name);
 
-    bool IsValidTemplate(string template) => LegacyNames ? s_legacyTemplate.IsMatch(template) : LabelName.IsUtf8Valid(template);
+    bool IsValidTemplate(string template) => LegacyNames ? s_legacyTemplate.IsMatch(template) : LabelName.IsValid(template);
 
     static bool HasVariable(string template) => template.Contains('$', StringComparison.Ordinal);
 

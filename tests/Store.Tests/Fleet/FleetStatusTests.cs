@@ -45,7 +45,7 @@ public sealed class FleetStatusTests
     [InlineData("..", false)]
     public void Names_are_safe_as_keys(string name, bool valid)
     {
-        Assert.Equal(valid, CollectorStatus.IsValidName(name));
+        Assert.Equal(valid, FleetName.IsValid(name));
         if (!valid)
         {
             Assert.Throws<ArgumentException>(() => CollectorStatus.Key(name, "c"));
@@ -54,10 +54,10 @@ public sealed class FleetStatusTests
     }
 
     [Fact]
-    public void A_name_has_63_characters_at_most()
+    public void A_name_has_100_characters_at_most()
     {
-        Assert.True(CollectorStatus.IsValidName(new string('a', 63)));
-        Assert.False(CollectorStatus.IsValidName(new string('a', 64)));
+        Assert.True(FleetName.IsValid(new string('a', 100)));
+        Assert.False(FleetName.IsValid(new string('a', 101)));
     }
 
     [Fact]
