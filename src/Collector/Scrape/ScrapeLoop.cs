@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Observe.Collector.Exposition;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
@@ -75,11 +76,11 @@ sealed partial class ScrapeLoop : IDisposable
         await Task.Yield();
         var interval = _target.ScrapeInterval;
         var next = _context.FirstScrape(_target);
-        try
+        async Task ScrapeOnAsync(CancellationToken cancellationToken)
         {
             while (true)
             {
-                await UntilAsync(next, _stop.Token);
+                await UntilAsync(next, cancellationToken);
                 var now = _context.Time.GetUtcNow();
                 if (next - now > s_tolerance)
                 {
@@ -89,13 +90,26 @@ sealed partial class ScrapeLoop : IDisposable
 
                 next += Math.Max((now - next).Ticks / interval.Ticks, 0) * interval;
                 var tolerance = interval / 100 < s_tolerance ? interval / 100 : s_tolerance;
-                await ScrapeAsync((now - next).Duration() <= tolerance ? next : now, _shutdown);
+                try
+                {
+                    await ScrapeAsync((now - next).Duration() <= tolerance ? next : now, _shutdown);
+                }
+                catch (OperationCanceledException) when (_shutdown.IsCancellationRequested)
+                {
+                    return; // A shutdown reaches the scrape under way a moment before it reaches the loop.
+                }
+
                 next += interval;
             }
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested || _shutdown.IsCancellationRequested)
+
+        try
         {
-            // A shutdown reaches the scrape under way a moment before it reaches the loop.
+            var loop = new BackgroundLoop(new LoopOptions
+            {
+                Name = "scrape", Interval = Timeout.InfiniteTimeSpan, Time = _context.Time, Logger = _context.Logger, Supervisor = _context.Loops,
+            });
+            await loop.KeepRunningAsync(ScrapeOnAsync, _stop.Token);
         }
         finally
         {

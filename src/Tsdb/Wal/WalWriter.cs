@@ -111,7 +111,7 @@ sealed partial class WalWriter : IAsyncDisposable
             _fault = _segmentFailed ? _fault : null;
             return position;
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             _metrics.WritesFailed.Inc();
             _fault = e.Message;
@@ -208,7 +208,7 @@ sealed partial class WalWriter : IAsyncDisposable
             {
                 TimedSync();
             }
-            catch (IOException e)
+            catch (Exception e)
             {
                 _segmentFailed = true;
                 _metrics.FsyncFailures.Inc();
@@ -219,7 +219,7 @@ sealed partial class WalWriter : IAsyncDisposable
 
             (_segmentFailed, _fault) = (false, null);
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             _segmentFailed = true;
             Fail(e);
@@ -264,7 +264,7 @@ sealed partial class WalWriter : IAsyncDisposable
         _metrics.CurrentSegment.Set(_segment.Index);
     }
 
-    void Fail(IOException e)
+    void Fail(Exception e)
     {
         _fault = e.Message;
         lock (_writing)
