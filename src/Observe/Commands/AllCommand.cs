@@ -34,7 +34,8 @@ static class AllCommand
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("all", flags, server);
-            var folder = flags.GetValue(collector.DataFolder)!;
+            using var data = DataFolder.Open(flags, collector.DataFolder);
+            var folder = data.Path;
             var config = objstore.Content(flags) is { } yaml ? BucketConfig.Parse(yaml.Content, yaml.Source) : BucketConfig.OfFolder(Path.Combine(folder, "bucket"));
             var self = Flags.Address("--http-address", flags.GetValue(server.HttpAddress)!).Port;
             var metrics = new BucketMetrics(host.Registry, host.Time);
@@ -52,7 +53,7 @@ static class AllCommand
             return await RunAsync(
                 host, [role], config, metrics,
                 new Store.Gateway.BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = host.Time },
-                flags.GetValue(sync), compact.Options(flags, folder, host), flags.GetValue(compact.WaitInterval), flags, engine, storeApi, query);
+                flags.GetValue(sync), compact.Options(flags, Path.Combine(folder, "compact"), host), flags.GetValue(compact.WaitInterval), flags, engine, storeApi, query);
         });
         return command;
     }

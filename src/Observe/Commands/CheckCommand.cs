@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
-using Observe.Collector.Config;
 using Observe.Collector.Exposition;
+using Observe.Hosting;
 using Observe.Store.Yaml;
 
 namespace Observe.Commands;
@@ -17,8 +17,10 @@ static class CheckCommand
 
         var config = new Command("config", "check collector configurations");
         var files = new Argument<string[]>("FILE") { Description = "a configuration in Prometheus's form", Arity = ArgumentArity.OneOrMore };
+        var expand = new CollectorFlags("./data").ExpandEnvironment;
         config.Arguments.Add(files);
-        config.SetAction(flags => flags.GetValue(files)!.Select(Check).ToList().TrueForAll(valid => valid) ? 0 : 1);
+        config.Options.Add(expand);
+        config.SetAction(flags => flags.GetValue(files)!.Select(file => Check(file, flags.GetValue(expand))).ToList().TrueForAll(valid => valid) ? 0 : 1);
 
         var metrics = new Command("metrics", "check an exposition that comes on standard input");
         var format = new Option<string>("--format") { Description = "text or openmetrics (judged strictly)", DefaultValueFactory = _ => "text" };
@@ -54,11 +56,11 @@ static class CheckCommand
         return command;
     }
 
-    static bool Check(string file)
+    static bool Check(string file, bool expandEnvironment)
     {
         try
         {
-            var config = CollectorConfig.Load(file);
+            var config = CollectorFlags.Load(Flags.ReadableFile(null, file), expandEnvironment);
             foreach (var warning in config.Warnings)
             {
                 Console.Out.WriteLine($"{warning} (ignored)");
@@ -74,6 +76,11 @@ static class CheckCommand
                 Console.Out.WriteLine(error.ToString());
             }
 
+            return false;
+        }
+        catch (FlagException e)
+        {
+            Console.Out.WriteLine(e.Message);
             return false;
         }
     }

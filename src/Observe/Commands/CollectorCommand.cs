@@ -31,10 +31,12 @@ static class CollectorCommand
             using var host = new RoleHost("collector", flags, server);
             collector.Load(flags);
             var (yaml, source) = objstore.Required(flags);
+            using var folder = DataFolder.Open(flags, collector.DataFolder, locked: false);
             var role = new CollectorRole(host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
             {
                 Load = () => collector.Load(flags),
-                Folder = flags.GetValue(collector.DataFolder)!,
+                Folder = folder.Path,
+                FolderFlag = Flags.NameOf(flags, collector.DataFolder),
                 Name = collector.NameOf(flags),
                 BlockRange = flags.GetValue(collector.BlockRange),
                 WalSync = flags.GetValue(collector.WalSync),

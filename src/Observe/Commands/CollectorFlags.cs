@@ -45,14 +45,33 @@ sealed partial class CollectorFlags(string defaultFolder)
     public CollectorConfig Load(ParseResult flags)
     {
         var path = flags.GetValue(ConfigFile) ?? throw new FlagException("--config.file is missing");
-        return flags.GetValue(ExpandEnvironment)
-            ? CollectorConfig.Parse(Expand(File.ReadAllText(path)), path, directory: Path.GetDirectoryName(Path.GetFullPath(path)))
-            : CollectorConfig.Load(path);
+        return Load(Flags.ReadableFile(ConfigFile.Name, path), flags.GetValue(ExpandEnvironment));
     }
 
-    static string Expand(string text) => Variable().Replace(text, match =>
-        Environment.GetEnvironmentVariable(match.Groups["name"].Value)
-        ?? throw new FlagException($"--config.expand-env: {match.Value} stands in the configuration, but there is no such environment variable"));
+    /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
+    /// <exception cref="FlagException">An environment variable that it names is not set.</exception>
+    public static CollectorConfig Load(string path, bool expandEnvironment) => expandEnvironment
+        ? CollectorConfig.Parse(Expand(File.ReadAllText(path), path), path, directory: Path.GetDirectoryName(Path.GetFullPath(path)))
+        : CollectorConfig.Load(path);
+
+    static string Expand(string text, string path)
+    {
+        var missing = new SortedSet<string>(StringComparer.Ordinal);
+        var expanded = Variable().Replace(text, match =>
+        {
+            var name = match.Groups["name"].Value;
+            if (Environment.GetEnvironmentVariable(name) is { } value)
+            {
+                return value;
+            }
+
+            missing.Add(name);
+            return "";
+        });
+        return missing.Count == 0
+            ? expanded
+            : throw new FlagException($"--config.expand-env: {path}: there is no environment variable {string.Join(", ", missing)}");
+    }
 
     [GeneratedRegex(@"\$\((?<name>[A-Za-z_][A-Za-z0-9_]*)\)")]
     private static partial Regex Variable();

@@ -24,6 +24,9 @@ sealed record CollectorOptions
 
     public required string Folder { get; init; }
 
+    /// <summary>The flag that names the folder, for messages.</summary>
+    public string FolderFlag { get; init; } = "--data-dir";
+
     /// <summary>Tells the collectors of a cluster apart.</summary>
     public required string Name { get; init; }
 
@@ -65,6 +68,12 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
     public string Name => options.Name;
 
+    string IRole.Name => "collector " + options.Name;
+
+    public bool ServesStoreApi => options.Serve is not null;
+
+    public string? Fault => _head?.Fault;
+
     public CollectorConfig Config => _config;
 
     /// <summary>Null until started.</summary>
@@ -102,8 +111,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         _config = options.Load();
         LogConfigWarnings(_config);
-        Directory.CreateDirectory(options.Folder);
-        _head = await HeadBlock.OpenAsync(
+        _head = await OpenHeadAsync(
             new HeadOptions
             {
                 Directory = options.Folder,
@@ -170,6 +178,18 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         ];
     }
 
+    async Task<HeadBlock> OpenHeadAsync(HeadOptions head, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await HeadBlock.OpenAsync(head, cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FlagException($"{options.FolderFlag}: {e.Message}", e);
+        }
+    }
+
     public async Task ReloadAsync()
     {
         var config = options.Load();
@@ -179,43 +199,46 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     }
 
     /// <summary>Stops scraping, cuts the whole head and ships it: after a graceful stop the bucket has everything.</summary>
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(StopSequence stop, CancellationToken grace)
     {
-        await _stop.CancelAsync();
-        await Task.WhenAll(_loops);
-        if (_scrape is not null)
+        await stop.StepAsync("end the loops", async () =>
         {
-            await _scrape.DisposeAsync();
+            await _stop.CancelAsync();
+            await Task.WhenAll(_loops).WaitAsync(grace);
+        });
+        await stop.StepAsync("stop scraping", () => _scrape?.DisposeAsync().AsTask().WaitAsync(grace) ?? Task.CompletedTask);
+        if (_loops.Length == 0)
+        {
+            return; // It never came to start: what it has is in the log.
         }
 
-        if (_shipper is null)
+        await stop.StepAsync("cut the head", () => _head!.CutAsync(force: true, grace));
+        await stop.StepAsync("ship all blocks", async () =>
         {
-            return; // It never came to start.
-        }
-
-        try
-        {
-            await _head!.CutAsync(force: true, cancellationToken);
-            await _shipper.ShipAllAsync(cancellationToken);
-            await _status!.StopAsync(cancellationToken);
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException)
-        {
-            LogStopUnshipped(_log, options.Folder, e);
-        }
+            if (!await _shipper!.ShipAllAsync(grace))
+            {
+                throw new IOException($"not everything is in the bucket, the next start ships the rest: {_shipper.Status.LastError}");
+            }
+        });
+        await stop.StepAsync("say that it has stopped", () => _status!.StopAsync(grace));
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (_head is not null)
+        try
         {
-            await _head.DisposeAsync();
+            if (_head is not null)
+            {
+                await _head.DisposeAsync();
+            }
         }
-
-        _blocks?.Dispose();
-        _shipper?.Dispose();
-        await bucket.DisposeAsync();
-        _stop.Dispose();
+        finally
+        {
+            _blocks?.Dispose();
+            _shipper?.Dispose();
+            await bucket.DisposeAsync();
+            _stop.Dispose();
+        }
     }
 
     CollectorStatus Status()
@@ -258,7 +281,4 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
     [LoggerMessage(LogLevel.Warning, "{Warning}")]
     static partial void LogConfigWarning(ILogger logger, string warning);
-
-    [LoggerMessage(LogLevel.Warning, "stopped before everything was in the bucket; the next start ships the rest")]
-    static partial void LogStopUnshipped(ILogger logger, string folder, Exception e);
 }

@@ -12,7 +12,7 @@ static class CompactCommand
 {
     public static Command Build()
     {
-        var server = new ServerFlags(10902, 10901);
+        var server = new ServerFlags(10902, grpcPort: null);
         var objstore = new ObjstoreFlags();
         var compact = new CompactFlags();
         var folder = Flags.Text("--data-dir", "where blocks are worked on (default ./data)", "./data");
@@ -28,7 +28,8 @@ static class CompactCommand
             using var host = new RoleHost("compact", flags, server);
             var (yaml, source) = objstore.Required(flags);
             var bucket = BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time));
-            var options = compact.Options(flags, flags.GetValue(folder)!, host);
+            using var work = DataFolder.Open(flags, folder, "compact");
+            var options = compact.Options(flags, work.Path, host);
             if (flags.GetValue(wait))
             {
                 return await host.RunAsync([new CompactRole(host, bucket, options, flags.GetValue(compact.WaitInterval))]);

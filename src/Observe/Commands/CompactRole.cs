@@ -1,6 +1,4 @@
 using System.CommandLine;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Observe.Hosting;
 using Observe.Store.Bucket;
@@ -31,7 +29,7 @@ sealed class CompactFlags
 
     public CompactOptions Options(ParseResult flags, string folder, RoleHost host) => new()
     {
-        Directory = Path.Combine(folder, "compact"),
+        Directory = folder,
         Time = host.Time,
         Random = new Random(),
         Background = host.BackgroundThreads,
@@ -52,13 +50,7 @@ sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, 
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
 
-    public void Configure(IServiceCollection services)
-    {
-    }
-
-    public void Map(WebApplication app)
-    {
-    }
+    public string Name => "compact";
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
@@ -66,18 +58,10 @@ sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, 
         return Task.CompletedTask;
     }
 
-    public Task ReloadAsync() => Task.CompletedTask;
-
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(StopSequence stop, CancellationToken grace)
     {
         await _stop.CancelAsync();
-        try
-        {
-            await _loop;
-        }
-        catch (OperationCanceledException)
-        {
-        }
+        await _loop.WaitAsync(grace);
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.DependencyInjection;
 using Observe.Collector.Config;
 using Observe.Demo;
 using Observe.Hosting;
@@ -32,7 +30,8 @@ static class DemoCommand
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("demo", flags, server);
-            var (root, span) = (flags.GetValue(folder)!, flags.GetValue(block));
+            using var data = DataFolder.Open(flags, folder);
+            var (root, span) = (data.Path, flags.GetValue(block));
             var bucket = BucketConfig.OfFolder(Path.Combine(root, "bucket"));
             var metrics = new BucketMetrics(host.Registry, host.Time);
             var exporters = new ExportersRole(new SimulatedExporters(host.Time, DemoFleet.Clusters));
@@ -88,19 +87,11 @@ static class DemoCommand
     {
         public string Address => exporters.Address;
 
-        public void Configure(IServiceCollection services)
-        {
-        }
-
-        public void Map(WebApplication app)
-        {
-        }
+        public string Name => "exporters";
 
         public Task StartAsync(CancellationToken cancellationToken) => exporters.StartAsync(cancellationToken);
 
-        public Task ReloadAsync() => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        public Task StopAsync(StopSequence stop, CancellationToken grace) => Task.CompletedTask;
 
         public ValueTask DisposeAsync() => exporters.DisposeAsync();
     }

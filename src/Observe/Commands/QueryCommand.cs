@@ -34,9 +34,11 @@ static class QueryCommand
             var stores = query.Stores(flags, host, fanout);
             var roles = new List<IRole>();
             StoreRole? bucketRole = null;
+            DataFolder? folder = null;
             if (objstore.Content(flags) is { } bucket)
             {
-                bucketRole = StoreRole.Create(host, flags, store, bucket, serve: null);
+                folder = DataFolder.Open(flags, store.DataFolder, "query");
+                bucketRole = StoreRole.Create(host, flags, store, folder, bucket, serve: null);
                 stores.AddLocal("bucket", bucketRole.Querier, bucketRole.Describe);
                 roles.Add(bucketRole);
             }
@@ -48,7 +50,10 @@ static class QueryCommand
             var promql = new PromqlEngine(engine.Options(flags, host));
             var api = query.Api(flags, host, promql, stores, fanout);
             roles.Add(new QueryRole(host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host)));
-            return await host.RunAsync(roles);
+            using (folder)
+            {
+                return await host.RunAsync(roles);
+            }
         });
         return command;
     }

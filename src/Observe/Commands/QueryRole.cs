@@ -18,6 +18,12 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
 
+    public string Name => "query";
+
+    public bool ServesStoreApi => serve is not null;
+
+    public Task Working => stores.Refreshed;
+
     public void Configure(IServiceCollection services)
     {
         if (serve is not null)
@@ -37,24 +43,16 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
         }
     }
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken)
     {
         _loop = stores.RunAsync(_stop.Token);
-        await stores.Refreshed.WaitAsync(cancellationToken);
+        return Task.CompletedTask;
     }
 
-    public Task ReloadAsync() => Task.CompletedTask;
-
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(StopSequence stop, CancellationToken grace)
     {
         await _stop.CancelAsync();
-        try
-        {
-            await _loop;
-        }
-        catch (OperationCanceledException)
-        {
-        }
+        await _loop.WaitAsync(grace);
     }
 
     public async ValueTask DisposeAsync()

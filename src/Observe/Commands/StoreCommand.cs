@@ -20,7 +20,8 @@ static class StoreCommand
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("store", flags, server);
-            return await host.RunAsync([StoreRole.Create(host, flags, store, objstore.Required(flags), serve: api.Options(flags, host))]);
+            using var folder = DataFolder.Open(flags, store.DataFolder, "store");
+            return await host.RunAsync([StoreRole.Create(host, flags, store, folder, objstore.Required(flags), serve: api.Options(flags, host))]);
         });
         return command;
     }

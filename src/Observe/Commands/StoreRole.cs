@@ -37,9 +37,9 @@ sealed class StoreFlags
         }
     }
 
-    public BucketStoreOptions Options(ParseResult flags, TimeProvider time) => new()
+    public BucketStoreOptions Options(ParseResult flags, string folder, TimeProvider time) => new()
     {
-        Directory = Path.Combine(flags.GetValue(DataFolder)!, "store"),
+        Directory = folder,
         Time = time,
         IgnoreDeletionMarksDelay = flags.GetValue(IgnoreMarks),
         CacheBytes = flags.GetValue(CacheSize),
@@ -69,6 +69,15 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
     (FleetStatus Status, long Read)? _fleet;
     Task _loop = Task.CompletedTask;
 
+    public string Name => "store";
+
+    public bool ServesStoreApi => serve is not null;
+
+    public Task Working => _sync.Succeeded;
+
+    public string? Fault => _sync.Succeeded.IsCompleted ? null
+        : "the bucket has not been looked into yet" + (_sync.LastError.Length == 0 ? "" : $": {_sync.LastError}");
+
     public IQuerier Querier => _store;
 
     public IReadOnlyList<StoredBlock> Blocks => _store.Blocks();
@@ -93,10 +102,12 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
     }
 
     /// <summary>From flags; the role owns the bucket that it opens.</summary>
-    public static StoreRole Create(RoleHost host, ParseResult flags, StoreFlags store, (string Content, string Source) bucket, StoreApiOptions? serve) => new(
+    /// <param name="folder">Where it keeps what it has read.</param>
+    public static StoreRole Create(
+        RoleHost host, ParseResult flags, StoreFlags store, DataFolder folder, (string Content, string Source) bucket, StoreApiOptions? serve) => new(
         host,
         BucketConfig.Parse(bucket.Content, bucket.Source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
-        store.Options(flags, host.Time),
+        store.Options(flags, folder.Path, host.Time),
         flags.GetValue(store.SyncInterval),
         serve);
 
@@ -118,18 +129,16 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
         }
     }
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken)
     {
         _loop = _sync.RepeatAsync(_store.SyncAsync, _stop.Token);
-        await _sync.Succeeded.WaitAsync(cancellationToken);
+        return Task.CompletedTask;
     }
 
-    public Task ReloadAsync() => Task.CompletedTask;
-
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(StopSequence stop, CancellationToken grace)
     {
         await _stop.CancelAsync();
-        await _loop;
+        await _loop.WaitAsync(grace);
     }
 
     public async ValueTask DisposeAsync()

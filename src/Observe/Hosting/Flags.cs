@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Net;
+using System.Numerics;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -16,9 +17,9 @@ static class Flags
     public static Option<bool> Switch(string name, string description, bool fallback = false) =>
         New<bool>(name, description, [], _ => fallback);
 
-    public static Option<int> Number(string name, string description, int fallback) => New<int>(name, description, [], _ => fallback);
+    public static Option<int> Number(string name, string description, int fallback) => Whole(name, description, fallback);
 
-    public static Option<long> Long(string name, string description, long fallback) => New<long>(name, description, [], _ => fallback);
+    public static Option<long> Long(string name, string description, long fallback) => Whole(name, description, fallback);
 
     public static Option<string[]> Many(string name, string description)
     {
@@ -88,6 +89,32 @@ static class Flags
         throw new FlagException($"{flag}: {GoText.Quote(text)} is not an address (write 127.0.0.1:9090 or :9090)");
     }
 
+    /// <summary>A flag by the name that it was given by, where it has several.</summary>
+    public static string NameOf(ParseResult flags, Option option) => flags.GetResult(option)?.IdentifierToken?.Value ?? option.Name;
+
+    /// <summary>The path of a file that can be read.</summary>
+    /// <param name="flag">What led to it, for the message; null when the path stood there alone.</param>
+    /// <exception cref="FlagException">It cannot.</exception>
+    public static string ReadableFile(string? flag, string path)
+    {
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            return path;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            var reason = e switch
+            {
+                FileNotFoundException or DirectoryNotFoundException => "there is no such file",
+                _ when Directory.Exists(path) => "it is a folder, not a file",
+                UnauthorizedAccessException => "this process may not read it",
+                _ => e.Message,
+            };
+            throw new FlagException((flag is null ? "" : flag + ": ") + $"{path}: {reason}", e);
+        }
+    }
+
     /// <summary>What a flag that comes as a pair <c>--x</c> (content) and <c>--x-file</c> (path) gives, and where it came from; null when neither is set.</summary>
     public static (string Content, string Source)? Content(ParseResult flags, Option<string> inline, Option<string> file)
     {
@@ -102,7 +129,7 @@ static class Flags
             return (content, inline.Name);
         }
 
-        return string.IsNullOrEmpty(path) ? null : (File.ReadAllText(path), path);
+        return string.IsNullOrEmpty(path) ? null : (File.ReadAllText(ReadableFile(file.Name, path)), path);
     }
 
     /// <summary>Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; what may hold a secret is not shown.</summary>
@@ -134,9 +161,27 @@ static class Flags
     static long? ParseSize(string text) =>
         ByteSize.TryParse(text.Length > 0 && char.IsAsciiDigit(text[^1]) ? text + "B" : text, out var bytes) ? bytes : null;
 
+    static Option<T> Whole<T>(string name, string description, T fallback)
+        where T : INumber<T>
+    {
+        var option = New<T>(name, description, [], _ => fallback);
+        option.CustomParser = result =>
+        {
+            var text = result.Tokens[^1].Value;
+            if (T.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
+            {
+                return number;
+            }
+
+            result.AddError($"{name}: not a number: {GoText.Quote(text)}");
+            return fallback;
+        };
+        return option;
+    }
+
     static Option<T> New<T>(string name, string description, string[] aliases, Func<ArgumentResult, T>? fallback) =>
         new(name, aliases) { Description = description, DefaultValueFactory = fallback };
 }
 
 /// <summary>A flag whose value will not do; the message names the flag.</summary>
-sealed class FlagException(string message) : Exception(message);
+sealed class FlagException(string message, Exception? inner = null) : Exception(message, inner);

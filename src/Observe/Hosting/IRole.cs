@@ -5,31 +5,53 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Observe.Hosting;
 
 /// <summary>One of Observe's roles, as the process that hosts it sees it. Several may live in one process.</summary>
-/// <remarks>Called in this order: Configure, Map, StartAsync, then ReloadAsync any number of times, StopAsync, DisposeAsync.</remarks>
+/// <remarks>
+/// Called in this order: Configure, Map, StartAsync, then ReloadAsync any number of times, StopAsync, DisposeAsync. A start may break off
+/// anywhere: StopAsync and DisposeAsync find what there is by then.
+/// </remarks>
 interface IRole : IAsyncDisposable
 {
-    void Configure(IServiceCollection services);
+    /// <summary>What it is called when it is not ready.</summary>
+    string Name { get; }
 
-    void Map(WebApplication app);
+    bool ServesStoreApi => false;
 
-    /// <summary>Opens what the role works on and starts its loops; once all roles have returned the process is ready.</summary>
+    /// <summary>Completes when the role does its work for the first time, after StartAsync.</summary>
+    Task Working => Task.CompletedTask;
+
+    /// <summary>Why it cannot do its work at present, beyond what its loops say; null when it can.</summary>
+    string? Fault => null;
+
+    void Configure(IServiceCollection services)
+    {
+    }
+
+    void Map(WebApplication app)
+    {
+    }
+
+    /// <summary>Opens what the role works on and starts its loops.</summary>
     Task StartAsync(CancellationToken cancellationToken);
 
     /// <summary>Reads the configuration again. Keeps the old one and throws when the new one is bad.</summary>
-    Task ReloadAsync();
+    Task ReloadAsync() => Task.CompletedTask;
 
-    /// <summary>Finishes what was begun and ships what must not be lost; the token ends the grace period.</summary>
-    Task StopAsync(CancellationToken cancellationToken);
+    /// <summary>Finishes what was begun and ships what must not be lost, step by step.</summary>
+    /// <param name="grace">Ends the grace period.</param>
+    Task StopAsync(StopSequence stop, CancellationToken grace);
 }
 
 /// <summary>The flags that every role has, and where they put the process.</summary>
 sealed class ServerFlags
 {
-    public ServerFlags(int httpPort, int grpcPort, bool loopback = false, string[]? httpAliases = null)
+    /// <param name="grpcPort">Null for a role without a store API: it takes the flag as all do, and does not listen.</param>
+    public ServerFlags(int httpPort, int? grpcPort, bool loopback = false, string[]? httpAliases = null)
     {
         var host = loopback ? "127.0.0.1" : "0.0.0.0";
         HttpAddress = Flags.Text("--http-address", $"where HTTP is served (default {host}:{httpPort})", $"{host}:{httpPort}", httpAliases ?? []);
-        GrpcAddress = Flags.Text("--grpc-address", $"where the store API is served over gRPC (default {host}:{grpcPort})", $"{host}:{grpcPort}");
+        GrpcAddress = grpcPort is null
+            ? Flags.Text("--grpc-address", "of no effect: this role serves no store API")
+            : Flags.Text("--grpc-address", $"where the store API is served over gRPC (default {host}:{grpcPort})", $"{host}:{grpcPort}");
     }
 
     public Option<string> HttpAddress { get; }

@@ -2,13 +2,12 @@ using System.CommandLine;
 using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Observe.Tsdb.Bytes;
@@ -24,7 +23,11 @@ sealed partial class RoleHost : IDisposable
     readonly ParseResult _flags;
     readonly ServerFlags _server;
     readonly CancellationTokenSource _stop = new();
-    volatile bool _ready;
+    readonly Reloading _reloading;
+    readonly ILogger _log;
+
+    /// <summary>What the process is at while it is not up; null when it is.</summary>
+    volatile string? _phase = "it is starting";
 
     public RoleHost(string name, ParseResult flags, ServerFlags server)
     {
@@ -34,14 +37,12 @@ sealed partial class RoleHost : IDisposable
         var factory = Metrics.WithCustomRegistry(Registry);
         factory.CreateGauge("observe_build_info", "A metric with the constant value 1, labelled by what this build is.", "version", "revision", "runtime", "role")
             .WithLabels(BuildVersion.Version, BuildVersion.Revision, BuildVersion.Runtime, name).Set(1);
-        _reloadSuccessful = factory.CreateGauge("prometheus_config_last_reload_successful", "Whether the last configuration reload attempt was successful.");
-        _reloadTime = factory.CreateGauge(
-            "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
         DotNetStats.Register(Registry);
         OpenFilesMetrics.Register(Registry, OpenFiles.Shared);
         ReserveThreadForSmallQuery();
         Logging = LoggerFactory.Create(ConfigureLogging);
         _log = Logging.CreateLogger("Observe." + char.ToUpperInvariant(name[0]) + name[1..]);
+        _reloading = new Reloading(factory, _log);
     }
 
     // A small query computes on a thread of the pool (PromqlEngine): there are as many as ever beside it.
@@ -50,10 +51,6 @@ sealed partial class RoleHost : IDisposable
         ThreadPool.GetMinThreads(out var workers, out var ports);
         ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), ports);
     }
-
-    readonly Gauge _reloadSuccessful;
-    readonly Gauge _reloadTime;
-    readonly ILogger _log;
 
     public CollectorRegistry Registry { get; }
 
@@ -70,7 +67,7 @@ sealed partial class RoleHost : IDisposable
     /// <summary>Where all roles make, verify and hash blocks.</summary>
     public ComputeThreads BackgroundThreads { get; } = ComputeThreads.ForBackground();
 
-    /// <summary>Runs until SIGTERM, SIGINT or /-/quit; returns the exit code.</summary>
+    /// <summary>Runs until SIGTERM, SIGINT or /-/quit, or until a loop ends that nobody stopped; returns the exit code.</summary>
     /// <param name="ready">What is printed behind the URL when everything is up; null for nothing.</param>
     public async Task<int> RunAsync(IReadOnlyList<IRole> roles, Func<string, string>? ready = null)
     {
@@ -79,28 +76,36 @@ sealed partial class RoleHost : IDisposable
         using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
         {
             context.Cancel = true;
-            _ = ReloadAsync(roles);
+            _ = _reloading.RunAsync(roles);
         });
 
-        await using var app = Build(roles);
-        var started = 0;
+        var stop = new StopSequence(_log);
+        var started = new Stack<IRole>();
+        WebApplication? app = null;
         try
         {
+            app = Build(roles);
             await app.StartAsync(_stop.Token);
             var url = Url(app);
             LogListening(_log, app);
             foreach (var role in roles)
             {
-                started++;
+                _phase = $"{role.Name} is starting";
+                started.Push(role);
                 await role.StartAsync(_stop.Token);
             }
 
-            _reloadSuccessful.Set(1);
-            _reloadTime.SetToCurrentTimeUtc();
-            _ready = true;
-            await Console.Out.WriteLineAsync($"observe {_name} is ready: {url}{ready?.Invoke(url)}");
-            await Console.Out.FlushAsync();
-            await Task.Delay(Timeout.Infinite, _stop.Token);
+            await _reloading.BeginAsync(_stop.Token);
+            var working = Task.WhenAll(roles.Select(role => role.Working));
+            if (await Task.WhenAny(working, Loops.Ended).WaitAsync(_stop.Token) == working)
+            {
+                _phase = null;
+                await Console.Out.WriteLineAsync($"observe {_name} is ready: {url}{ready?.Invoke(url)}");
+                await Console.Out.FlushAsync();
+            }
+
+            LogEnded(_log, await Loops.Ended.WaitAsync(_stop.Token));
+            return 1;
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
@@ -108,25 +113,35 @@ sealed partial class RoleHost : IDisposable
         }
         finally
         {
-            _ready = false;
+            _phase = "it is stopping";
             using var grace = new CancellationTokenSource(_flags.GetValue(_server.GracePeriod), Time);
-            for (var i = started - 1; i >= 0; i--)
+            foreach (var role in started)
             {
-                await roles[i].StopAsync(grace.Token);
+                await stop.StepAsync($"stop {role.Name}", () => role.StopAsync(stop, grace.Token));
             }
 
-            await app.StopAsync(grace.Token);
+            if (app is not null)
+            {
+                await stop.StepAsync("answer what was asked", () => app.StopAsync(grace.Token));
+            }
+
             foreach (var role in roles.Reverse())
             {
-                await role.DisposeAsync();
+                await stop.StepAsync($"close {role.Name}", () => role.DisposeAsync().AsTask());
+            }
+
+            if (app is not null)
+            {
+                await stop.StepAsync("close the server", () => app.DisposeAsync().AsTask());
             }
         }
 
-        return 0;
+        return stop.HasFailed ? 1 : 0;
     }
 
     public void Dispose()
     {
+        _reloading.Dispose();
         _stop.Dispose();
         QueryThreads.Dispose();
         BackgroundThreads.Dispose();
@@ -135,22 +150,13 @@ sealed partial class RoleHost : IDisposable
 
     WebApplication Build(IReadOnlyList<IRole> roles)
     {
-        var (http, grpc) = (Flags.Address("--http-address", _flags.GetValue(_server.HttpAddress)!), Flags.Address("--grpc-address", _flags.GetValue(_server.GrpcAddress)!));
         // The flags say everything but OTEL_*: no appsettings.json is looked for in the folder that this happens to run in, nothing is watched there.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Configuration.AddEnvironmentVariables();
         ConfigureLogging(builder.Logging);
-        builder.WebHost.UseKestrelCore();
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = 32 << 20;
-            kestrel.Limits.MaxRequestLineSize = 64 << 10;
-            kestrel.Limits.MaxRequestHeadersTotalSize = 128 << 10;
-            kestrel.Listen(http, listen => listen.Protocols = HttpProtocols.Http1);
-            kestrel.Listen(grpc, listen => listen.Protocols = HttpProtocols.Http2);
-        });
+        Listeners.Add(builder, _flags, _server, roles.Any(role => role.ServesStoreApi));
         builder.Services.AddRouting();
+        builder.Services.AddHealthChecks().AddCheck("ready", () => Fault(roles) is { } fault ? HealthCheckResult.Unhealthy(fault) : HealthCheckResult.Healthy());
         builder.Services.AddGrpc(options => options.MaxReceiveMessageSize = 16 << 20);
         Telemetry.Add(builder.Services, _name);
         foreach (var role in roles)
@@ -178,9 +184,9 @@ sealed partial class RoleHost : IDisposable
     void MapManagement(WebApplication app, IReadOnlyList<IRole> roles)
     {
         app.MapMethods("/-/healthy", ["GET", "HEAD"], () => Results.Text($"Observe {_name} is Healthy.\n"));
-        app.MapMethods("/-/ready", ["GET", "HEAD"], () => _ready
-            ? Results.Text($"Observe {_name} is Ready.\n")
-            : Results.Text("Service Unavailable", statusCode: StatusCodes.Status503ServiceUnavailable));
+        app.MapMethods("/-/ready", ["GET", "HEAD"], () => Fault(roles) is { } fault
+            ? Results.Text($"Service Unavailable: {fault}\n", statusCode: StatusCodes.Status503ServiceUnavailable)
+            : Results.Text($"Observe {_name} is Ready.\n"));
         app.MapMethods("/-/reload", ["POST", "PUT"], async () =>
         {
             if (!_flags.GetValue(_server.EnableLifecycle))
@@ -188,7 +194,7 @@ sealed partial class RoleHost : IDisposable
                 return Results.Text("Lifecycle API is not enabled.", statusCode: StatusCodes.Status403Forbidden);
             }
 
-            var error = await ReloadAsync(roles);
+            var error = await _reloading.RunAsync(roles);
             return error is null ? Results.Ok() : Results.Text("failed to reload config: " + error, statusCode: StatusCodes.Status500InternalServerError);
         });
         app.MapMethods("/-/quit", ["POST", "PUT"], () =>
@@ -208,26 +214,11 @@ sealed partial class RoleHost : IDisposable
         });
     }
 
-    async Task<string?> ReloadAsync(IReadOnlyList<IRole> roles)
+    /// <summary>Why the process cannot do its work at present; null when it can.</summary>
+    string? Fault(IReadOnlyList<IRole> roles)
     {
-        try
-        {
-            foreach (var role in roles)
-            {
-                await role.ReloadAsync();
-            }
-
-            _reloadSuccessful.Set(1);
-            _reloadTime.SetToCurrentTimeUtc();
-            LogReloaded(_log);
-            return null;
-        }
-        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException)
-        {
-            _reloadSuccessful.Set(0);
-            LogReloadFailed(_log, e.Message);
-            return e.Message;
-        }
+        var faults = new[] { _phase }.Concat(roles.Select(role => role.Fault)).Concat(Loops.Faults()).OfType<string>().ToList();
+        return faults.Count == 0 ? null : string.Join("; ", faults);
     }
 
     void OnStopSignal(PosixSignalContext context)
@@ -253,6 +244,7 @@ sealed partial class RoleHost : IDisposable
             var other => throw new FlagException($"--log.format: {other} is neither logfmt nor json"),
         };
         logging.SetMinimumLevel(level);
+        logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
         logging.AddFilter("Microsoft", level == LogLevel.Debug ? LogLevel.Information : LogLevel.Warning);
         logging.AddConsole(options =>
         {
@@ -263,16 +255,16 @@ sealed partial class RoleHost : IDisposable
     }
 
     /// <summary>The URL that a person on this machine opens.</summary>
-    static string Url(WebApplication app)
-    {
-        var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        return address.Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
-    }
+    static string Url(WebApplication app) => Addresses(app).First().Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
+
+    /// <summary>Of HTTP, and behind it that of gRPC where there is one.</summary>
+    static ICollection<string> Addresses(WebApplication app) =>
+        app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
 
     /// <summary>Says where it listens, with the ports that the system chose.</summary>
     static void LogListening(ILogger log, WebApplication app)
     {
-        var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(a => new Uri(a).Authority).ToList();
+        var addresses = Addresses(app).Select(a => new Uri(a).Authority).ToList();
         LogListening(log, addresses[0], addresses.ElementAtOrDefault(1));
     }
 
@@ -282,9 +274,6 @@ sealed partial class RoleHost : IDisposable
     [LoggerMessage(LogLevel.Information, "stopping")]
     static partial void LogStopping(ILogger logger);
 
-    [LoggerMessage(LogLevel.Information, "configuration was reloaded")]
-    static partial void LogReloaded(ILogger logger);
-
-    [LoggerMessage(LogLevel.Error, "configuration is bad; the old one stays in force")]
-    static partial void LogReloadFailed(ILogger logger, string err);
+    [LoggerMessage(LogLevel.Critical, "stopping, since a part of the process is at its end: {Reason}")]
+    static partial void LogEnded(ILogger logger, string reason);
 }

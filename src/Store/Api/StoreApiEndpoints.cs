@@ -2,7 +2,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Api;
@@ -31,7 +30,7 @@ public static class StoreApiEndpoints
             services.AddSingleton(metrics);
         }
 
-        services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
+        services.AddGrpcHealthChecks();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(new StoreApiServer(querier, new StoreApiGate(options ?? new StoreApiOptions(), metrics)));
         services.AddSingleton(new InfoServer(describe));

@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
+using Observe.Store.Bucket;
+
+namespace Observe.Hosting;
+
+/// <summary>Runs what a command line says. Whatever is wrong, with it or later on, is told in one line and makes the exit code 1.</summary>
+static partial class CommandLine
+{
+    public static async Task<int> RunAsync(RootCommand root, string[] arguments)
+    {
+        var parsed = root.Parse(arguments);
+        var faults = parsed.Action is ParseErrorAction || parsed.Errors.Count == 0 ? Faults(parsed) : [];
+        if (faults.Count > 0)
+        {
+            foreach (var fault in faults)
+            {
+                await Console.Error.WriteLineAsync("observe: " + fault);
+            }
+
+            return 1;
+        }
+
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        }
+        catch (Exception e)
+        {
+            var foreseen = e is FlagException or FormatException or BucketException or IOException or UnauthorizedAccessException;
+            await Console.Error.WriteLineAsync("observe: " + (foreseen ? e.Message : $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}"));
+            return 1;
+        }
+    }
+
+    /// <summary>What is wrong with a command line. A command that lacks its subcommand is no fault: it gets the page of help.</summary>
+    static List<string> Faults(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var unknown = parsed.UnmatchedTokens.Where(token => token.StartsWith('-')).Concat(Values(parsed).Where(value => FlagName().IsMatch(value))).ToList();
+        if (unknown.Count > 0)
+        {
+            return [.. unknown.Select(token => token.Split('=')[0]).Select(flag => $"there is no flag {flag}{Nearest(flag, FlagNames(parsed.CommandResult))}")];
+        }
+
+        if (parsed.UnmatchedTokens.Count > 0)
+        {
+            return [.. parsed.UnmatchedTokens.Take(1).Select(token => command.Subcommands.Count > 0
+                ? $"there is no command {token}{Nearest(token, command.Subcommands.Select(c => c.Name))}"
+                : $"nothing is expected at {token}")];
+        }
+
+        return command.Subcommands.Count > 0 ? [] : [.. parsed.Errors.Select(error => error.Message)];
+    }
+
+    /// <summary>What was taken for the value of an argument or flag, up to a <c>--</c>. PromQL may begin with a minus, and is not meant.</summary>
+    static IEnumerable<string> Values(ParseResult parsed)
+    {
+        var tokens = parsed.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).Select(token => token.Value).ToHashSet();
+        return parsed.CommandResult.Children.SelectMany(child => child.Tokens).Select(token => token.Value).Where(tokens.Contains);
+    }
+
+    static IEnumerable<string> FlagNames(SymbolResult? result)
+    {
+        for (; result is not null; result = result.Parent)
+        {
+            foreach (var option in result is CommandResult command ? command.Command.Options : [])
+            {
+                yield return option.Name;
+                foreach (var alias in option.Aliases)
+                {
+                    yield return alias;
+                }
+            }
+        }
+    }
+
+    static string Nearest(string word, IEnumerable<string> known)
+    {
+        var nearest = known.Distinct().MinBy(name => Distance(word, name));
+        return nearest is not null && Distance(word, nearest) <= Math.Max(2, word.Length / 2) ? $"; did you mean {nearest}?" : "";
+    }
+
+    /// <summary>Letters to insert, delete or replace to make one word of the other.</summary>
+    static int Distance(string a, string b)
+    {
+        var row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (var i = 1; i <= a.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= b.Length; j++)
+            {
+                var replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[^1];
+    }
+
+    [GeneratedRegex("^--[A-Za-z]")]
+    private static partial Regex FlagName();
+}

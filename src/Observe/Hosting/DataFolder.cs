@@ -1,0 +1,59 @@
+using System.CommandLine;
+
+namespace Observe.Hosting;
+
+/// <summary>The folder that a flag names, or one in it, created where it is missing and kept to this process.</summary>
+sealed class DataFolder : IDisposable
+{
+    readonly FileStream? _lock;
+
+    DataFolder(string path, FileStream? held) => (Path, _lock) = (path, held);
+
+    public string Path { get; }
+
+    /// <param name="part">A folder in the one that the flag names; "" for that one itself.</param>
+    /// <param name="locked">False where the owner of its files takes the lock.</param>
+    /// <exception cref="FlagException">It cannot be used.</exception>
+    public static DataFolder Open(ParseResult flags, Option<string> option, string part = "", bool locked = true)
+    {
+        var path = System.IO.Path.Combine(flags.GetValue(option)!, part);
+        try
+        {
+            Directory.CreateDirectory(path);
+            return new DataFolder(path, locked ? Lock(path) : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new FlagException($"{Flags.NameOf(flags, option)}: {path}: {Reason(path, e)}", e);
+        }
+    }
+
+    public void Dispose() => _lock?.Dispose();
+
+    /// <summary>An advisory lock of the kernel, which ends with the process however that ends.</summary>
+    static FileStream Lock(string path)
+    {
+        var file = System.IO.Path.Combine(path, "lock");
+        try
+        {
+            return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (File.Exists(file) && e.GetType() == typeof(IOException))
+        {
+            throw new IOException("another process uses it", e);
+        }
+    }
+
+    static string Reason(string path, Exception e)
+    {
+        for (var above = System.IO.Path.GetFullPath(path); above is not null; above = System.IO.Path.GetDirectoryName(above))
+        {
+            if (File.Exists(above))
+            {
+                return $"{above} is a file, not a folder";
+            }
+        }
+
+        return e is UnauthorizedAccessException ? "this process may not write there" : e is FileNotFoundException ? "it cannot be made" : e.Message;
+    }
+}

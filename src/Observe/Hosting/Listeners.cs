@@ -1,0 +1,66 @@
+using System.CommandLine;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Observe.Hosting;
+
+/// <summary>Where a process listens: HTTP always, gRPC where a role serves the store API.</summary>
+static class Listeners
+{
+    /// <exception cref="FlagException">An address is not one.</exception>
+    public static void Add(WebApplicationBuilder builder, ParseResult flags, ServerFlags server, bool serveStoreApi)
+    {
+        var addresses = new List<(string Flag, IPEndPoint Address, HttpProtocols Protocols)> { Of(flags, server.HttpAddress, HttpProtocols.Http1) };
+        if (serveStoreApi)
+        {
+            addresses.Add(Of(flags, server.GrpcAddress, HttpProtocols.Http2));
+        }
+
+        builder.WebHost.UseKestrelCore();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = 32 << 20;
+            kestrel.Limits.MaxRequestLineSize = 64 << 10;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 128 << 10;
+            foreach (var (_, address, protocols) in addresses)
+            {
+                kestrel.Listen(address, listen => listen.Protocols = protocols);
+            }
+        });
+
+        // Kestrel binds them one after another, in this order: what goes wrong is told with the name of the flag.
+        var next = 0;
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint =>
+        {
+            var flag = addresses[next++].Flag;
+            try
+            {
+                return SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+            }
+            catch (SocketException e)
+            {
+                throw new FlagException($"{flag}: {endpoint}: {Reason(e)}", e);
+            }
+        });
+    }
+
+    static (string Flag, IPEndPoint Address, HttpProtocols Protocols) Of(ParseResult flags, Option<string> option, HttpProtocols protocols)
+    {
+        var flag = Flags.NameOf(flags, option);
+        return (flag, Flags.Address(flag, flags.GetValue(option)!), protocols);
+    }
+
+    static string Reason(SocketException e) => e.SocketErrorCode switch
+    {
+        SocketError.AddressAlreadyInUse => "another process listens there",
+        SocketError.AccessDenied => "this process may not listen there",
+        SocketError.AddressNotAvailable => "this machine does not have the address",
+        _ => e.Message,
+    };
+}
