@@ -74,9 +74,9 @@ static class CollectorApi
         Tsdb = limit => Tsdb(collectors, limit),
     };
 
-    static TargetsSnapshot Targets(IReadOnlyList<CollectorRole> collectors)
+    static ApiTargets Targets(IReadOnlyList<CollectorRole> collectors)
     {
-        var (pools, active, dropped, counts) = (new SortedSet<string>(StringComparer.Ordinal), new List<TargetState>(), new List<DroppedTarget>(), new Dictionary<string, int>());
+        var (pools, active, dropped, counts) = (new SortedSet<string>(StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
         foreach (var collector in collectors)
         {
             if (collector.Scrape is not { } scrape)
@@ -87,7 +87,7 @@ static class CollectorApi
             pools.UnionWith(scrape.Pools());
             var metadata = scrape.Metadata().ToLookup(m => m.Target);
             var targets = scrape.Targets();
-            active.AddRange(targets.Active.Select(t => new TargetState(
+            active.AddRange(targets.Active.Select(t => new ApiTarget(
                 t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString().ToLower(CultureInfo.InvariantCulture), t.LastError,
                 t.LastScrape?.ToUnixTimeMilliseconds() ?? 0, t.LastScrapeDuration.TotalSeconds,
                 Duration.Format(t.ScrapeInterval), Duration.Format(t.ScrapeTimeout))
@@ -95,16 +95,16 @@ static class CollectorApi
                 GlobalUrl = t.GlobalUrl,
                 Cluster = collector.Config.Cluster,
                 Collector = collector.Name,
-                Metadata = [.. metadata[t.Labels].Select(m => new MetricMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
+                Metadata = [.. metadata[t.Labels].Select(m => new ApiMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
             }));
-            dropped.AddRange(targets.Dropped.Select(t => new DroppedTarget(t.ScrapePool, t.DiscoveredLabels)));
+            dropped.AddRange(targets.Dropped.Select(t => new ApiDroppedTarget(t.ScrapePool, t.DiscoveredLabels)));
             foreach (var (pool, count) in targets.DroppedCounts)
             {
                 counts[pool] = counts.GetValueOrDefault(pool) + count;
             }
         }
 
-        return new TargetsSnapshot([.. pools], active, dropped, counts);
+        return new ApiTargets([.. pools], active, dropped, counts);
     }
 
     static TsdbStatus Tsdb(IReadOnlyList<CollectorRole> collectors, int limit)

@@ -22,7 +22,7 @@ public sealed record PrometheusApiOptions
     /// <summary>For <c>/stores</c>.</summary>
     public Func<IReadOnlyList<StoreState>>? Stores { get; init; }
 
-    public Func<TargetsSnapshot>? Targets { get; init; }
+    public Func<ApiTargets>? Targets { get; init; }
 
     /// <summary>For <c>/blocks</c>: all blocks of the bucket.</summary>
     public Func<IReadOnlyList<BlockState>>? Blocks { get; init; }
@@ -81,14 +81,14 @@ public sealed record RuntimeDescription(
     long StartTime, bool ReloadSuccess = true, long LastConfigTime = 0, long CorruptionCount = 0, string StorageRetention = "");
 
 /// <param name="Kind">counter, gauge, histogram, gaugehistogram, summary, info, stateset or unknown.</param>
-public sealed record MetricMetadata(string Metric, string Kind, string Help, string Unit);
+public sealed record ApiMetadata(string Metric, string Kind, string Help, string Unit);
 
 /// <param name="Pool">The scrape pool: the job's name.</param>
 /// <param name="LastScrape">Unix milliseconds; 0: never.</param>
 /// <param name="LastScrapeDuration">Seconds.</param>
 /// <param name="Health">up, down or unknown.</param>
 /// <param name="LastError">"" after a good scrape.</param>
-public sealed record TargetState(
+public sealed record ApiTarget(
     string Pool, Labels DiscoveredLabels, Labels Labels, string Url, string Health, string LastError, long LastScrape, double LastScrapeDuration,
     string ScrapeInterval, string ScrapeTimeout)
 {
@@ -100,18 +100,18 @@ public sealed record TargetState(
     /// <summary>The collector's own name; "" is not shown.</summary>
     public string Collector { get; init; } = "";
 
-    public IReadOnlyList<MetricMetadata> Metadata { get; init; } = [];
+    public IReadOnlyList<ApiMetadata> Metadata { get; init; } = [];
 }
 
 /// <summary>A target that relabelling dropped.</summary>
-public sealed record DroppedTarget(string Pool, Labels DiscoveredLabels);
+public sealed record ApiDroppedTarget(string Pool, Labels DiscoveredLabels);
 
 /// <param name="Pools">All scrape pools, those without targets too.</param>
 /// <param name="DroppedCounts">By pool: more may have been dropped than are kept.</param>
-public sealed record TargetsSnapshot(
-    IReadOnlyList<string> Pools, IReadOnlyList<TargetState> Active, IReadOnlyList<DroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
+public sealed record ApiTargets(
+    IReadOnlyList<string> Pools, IReadOnlyList<ApiTarget> Active, IReadOnlyList<ApiDroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
 {
-    public static TargetsSnapshot Empty { get; } = new([], [], [], new Dictionary<string, int>());
+    public static ApiTargets Empty { get; } = new([], [], [], new Dictionary<string, int>());
 }
 
 /// <summary>For <c>/status/tsdb</c>. Times are Unix milliseconds; lists are sorted, largest first.</summary>

@@ -32,7 +32,7 @@ static class StatusEndpoints
         return call.EndAsync().AsTask();
     }
 
-    static TargetsSnapshot Snapshot(ApiCall call) => call.Options.Targets?.Invoke() ?? TargetsSnapshot.Empty;
+    static ApiTargets Snapshot(ApiCall call) => call.Options.Targets?.Invoke() ?? ApiTargets.Empty;
 
     static async Task TargetsAsync(ApiCall call)
     {
@@ -158,7 +158,7 @@ static class StatusEndpoints
         var limit = Count(call, "limit");
         var perMetric = Count(call, "limit_per_metric");
         var metric = call.Parameters["metric"];
-        var metrics = new SortedDictionary<string, List<MetricMetadata>>(Utf8Order.Instance);
+        var metrics = new SortedDictionary<string, List<ApiMetadata>>(Utf8Order.Instance);
         foreach (var metadata in Snapshot(call).Active.SelectMany(t => t.Metadata).Where(m => metric.Length == 0 || m.Metric == metric))
         {
             if (!metrics.TryGetValue(metadata.Metric, out var known))

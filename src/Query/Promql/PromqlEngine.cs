@@ -287,7 +287,7 @@ public sealed class PromqlEngine : IDisposable
             throw new QueryException($"invalid expression type \"{type}\" for range query, must be Scalar or instant Vector") { IsBadData = true };
         }
 
-        return Planner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
+        return QueryPlanner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
     }
 
     static Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)

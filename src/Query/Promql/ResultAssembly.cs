@@ -15,7 +15,7 @@ static class ResultAssembly
     {
         root.Prefetch(evaluation);
         await root.OpenAsync(evaluation);
-        var merge = evaluation.DelayedNameRemoval ? new SeriesMerge(NameRemoval.Finish(root.Series), evaluation) : null;
+        var merge = evaluation.DelayedNameRemoval ? new OutputMerge(NameRemoval.Finish(root.Series), evaluation) : null;
         var identities = merge?.Outputs ?? root.Series;
         var grid = root.Grid;
         var times = new long[grid.Count];

@@ -36,7 +36,7 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
         MakeAsync(plan, (sources, parent) =>
         {
             using var writer = BlockWriter.Create(parent, NewId());
-            var merge = new SeriesMerge([.. sources.Zip(plan, (block, meta) => (block, Replica(meta)))]);
+            var merge = new BlockMerge([.. sources.Zip(plan, (block, meta) => (block, Replica(meta)))]);
             foreach (var (labels, chunks) in merge.Series(cancellationToken))
             {
                 writer.Add(labels, chunks);

@@ -8,7 +8,7 @@ namespace Observe.Store.Shipping;
 
 /// <summary>A block in the data folder.</summary>
 /// <param name="Bytes">Of all its files.</param>
-sealed record LocalBlock(string Folder, BlockMeta Meta, long Bytes)
+sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes)
 {
     /// <summary>Whose block it is stands in its meta once the shipper has seen it.</summary>
     public bool IsStamped => Meta.Thanos is { Labels.Count: > 0 };
@@ -28,9 +28,9 @@ sealed class Outbox(string directory)
 
     /// <summary>All blocks, oldest first.</summary>
     /// <param name="damaged">Folders whose meta.json can't be read, with the reason.</param>
-    public List<LocalBlock> Read(out List<(string Folder, string Fault)> damaged)
+    public List<OutboxBlock> Read(out List<(string Folder, string Fault)> damaged)
     {
-        var blocks = new List<LocalBlock>();
+        var blocks = new List<OutboxBlock>();
         damaged = [];
         foreach (var folder in Directory.EnumerateDirectories(directory))
         {
@@ -56,7 +56,7 @@ sealed class Outbox(string directory)
     }
 
     /// <summary>Writes into a block's meta.json whose it is.</summary>
-    public static LocalBlock Stamp(LocalBlock block, Labels external, BlockOrigin origin)
+    public static OutboxBlock Stamp(OutboxBlock block, Labels external, BlockOrigin origin)
     {
         var extensions = block.Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
         extensions["observe"] = new JsonObject
@@ -73,28 +73,28 @@ sealed class Outbox(string directory)
     }
 
     /// <summary>Keeps the meta that is in the bucket, upload's time and hashes in it.</summary>
-    public static LocalBlock Shipped(LocalBlock block, BlockMeta uploaded) => Write(block, uploaded);
+    public static OutboxBlock Shipped(OutboxBlock block, BlockMeta uploaded) => Write(block, uploaded);
 
     /// <summary>Deletes a block so that a crash leaves it whole or gone.</summary>
-    public static void Delete(LocalBlock block)
+    public static void Delete(OutboxBlock block)
     {
         var doomed = block.Folder + DeletionSuffix;
         DurableFile.Rename(block.Folder, doomed);
         Directory.Delete(doomed, recursive: true);
     }
 
-    static LocalBlock Write(LocalBlock block, BlockMeta meta)
+    static OutboxBlock Write(OutboxBlock block, BlockMeta meta)
     {
         DurableFile.Write(Path.Combine(block.Folder, BlockMeta.FileName), meta.ToJson());
         return block with { Meta = meta };
     }
 
-    static bool TryRead(string folder, [NotNullWhen(true)] out LocalBlock? block, [NotNullWhen(false)] out string? fault)
+    static bool TryRead(string folder, [NotNullWhen(true)] out OutboxBlock? block, [NotNullWhen(false)] out string? fault)
     {
         try
         {
             var meta = BlockMeta.Read(folder);
-            block = new LocalBlock(folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
+            block = new OutboxBlock(folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
             fault = null;
             return true;
         }

@@ -142,7 +142,7 @@ public sealed partial class Shipper : IDisposable
     async Task<string?> SyncOnceAsync(bool paced, CancellationToken cancellationToken)
     {
         _options.Metrics.Syncs.Inc();
-        List<LocalBlock> blocks = [];
+        List<OutboxBlock> blocks = [];
         var error = "";
         try
         {
@@ -162,7 +162,7 @@ public sealed partial class Shipper : IDisposable
         return error.Length == 0 ? null : error;
     }
 
-    List<LocalBlock> Find()
+    List<OutboxBlock> Find()
     {
         var blocks = _outbox.Read(out var damaged);
         foreach (var (folder, fault) in damaged)
@@ -185,7 +185,7 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>The first error; "" when all are there. What is wrong with the bucket makes the rest wait, what is wrong with a block does not.</summary>
-    async Task<string> UploadAsync(List<LocalBlock> blocks, bool paced, CancellationToken cancellationToken)
+    async Task<string> UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
         var ready = _options.Time.GetUtcNow();
         var error = "";
@@ -232,7 +232,7 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>Decodes every sample once; an outage does not make it do so again.</summary>
-    bool IsWhole(LocalBlock block, CancellationToken cancellationToken)
+    bool IsWhole(OutboxBlock block, CancellationToken cancellationToken)
     {
         if (_damaged.ContainsKey(block.Folder))
         {
@@ -263,7 +263,7 @@ public sealed partial class Shipper : IDisposable
         }
     }
 
-    async Task ShedAsync(List<LocalBlock> blocks, CancellationToken cancellationToken)
+    async Task ShedAsync(List<OutboxBlock> blocks, CancellationToken cancellationToken)
     {
         if (_options.SizeLimit == 0)
         {
@@ -291,7 +291,7 @@ public sealed partial class Shipper : IDisposable
         }
     }
 
-    async Task ExpireAsync(List<LocalBlock> blocks, CancellationToken cancellationToken)
+    async Task ExpireAsync(List<OutboxBlock> blocks, CancellationToken cancellationToken)
     {
         var now = _options.Time.GetUtcNow();
         var oldest = (now - _options.Retention).ToUnixTimeMilliseconds();
@@ -302,7 +302,7 @@ public sealed partial class Shipper : IDisposable
         }
     }
 
-    async ValueTask DeleteAsync(LocalBlock block, CancellationToken cancellationToken)
+    async ValueTask DeleteAsync(OutboxBlock block, CancellationToken cancellationToken)
     {
         if (_options.Deleting is { } deleting)
         {
@@ -313,7 +313,7 @@ public sealed partial class Shipper : IDisposable
         _damaged.Remove(block.Folder);
     }
 
-    void Report(List<LocalBlock> blocks, string error)
+    void Report(List<OutboxBlock> blocks, string error)
     {
         foreach (var gone in _damaged.Keys.Where(folder => !Directory.Exists(folder)).ToList())
         {

@@ -283,14 +283,14 @@ public sealed class PrometheusApiTests
     [Fact]
     public async Task Targets_and_their_metadata_are_listed()
     {
-        var target = new TargetState(
+        var target = new ApiTarget(
             "node", Labels.Of(("__address__", "a:1")), Labels.Of(("instance", "a:1"), ("job", "node")), "http://a:1/metrics", "up", "", 1_700_000_000_123, 0.25,
             "15s", "10s")
         {
-            Metadata = [new MetricMetadata("m", "gauge", "Help <of> m.", "seconds")],
+            Metadata = [new ApiMetadata("m", "gauge", "Help <of> m.", "seconds")],
         };
-        var snapshot = new TargetsSnapshot(
-            ["node", "idle"], [target], [new DroppedTarget("node", Labels.Of(("__address__", "b:1")))], new Dictionary<string, int> { ["node"] = 1, ["idle"] = 0 });
+        var snapshot = new ApiTargets(
+            ["node", "idle"], [target], [new ApiDroppedTarget("node", Labels.Of(("__address__", "b:1")))], new Dictionary<string, int> { ["node"] = 1, ["idle"] = 0 });
         await using var api = await ServedApi.StartAsync(s_source, options => options with { Targets = () => snapshot });
         Assert.Equal(
             "{\"status\":\"success\",\"data\":{\"activeTargets\":[{\"discoveredLabels\":{\"__address__\":\"a:1\"},\"labels\":{\"instance\":\"a:1\",\"job\":\"node\"},"

@@ -3,7 +3,7 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>An operator that makes one series of each series it reads, without looking at others.</summary>
 abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperator(input, scope)
 {
-    SeriesMerge? _merge;
+    OutputMerge? _merge;
 
     public override bool MayFail => _merge!.IsNeeded || base.MayFail;
 
@@ -12,7 +12,7 @@ abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperato
     protected sealed override void Open(Evaluation evaluation)
     {
         Prepare(evaluation);
-        _merge = new SeriesMerge(Identify(Input.Series, evaluation), evaluation);
+        _merge = new OutputMerge(Identify(Input.Series, evaluation), evaluation);
         _merge.Settle(Grid, evaluation, Input.Cost, EvaluateSource);
         Series = _merge.Outputs;
     }

@@ -54,5 +54,5 @@ public class PlannerTests
         Assert.Equal((message, true), (fault.Message, fault.IsBadData));
     }
 
-    static string Plan(string query) => PlanText.Of(Planner.Plan(PromqlParser.Parse(query, ParserOptions.Everything), s_times, 60_000));
+    static string Plan(string query) => PlanText.Of(QueryPlanner.Plan(PromqlParser.Parse(query, ParserOptions.Everything), s_times, 60_000));
 }

@@ -59,7 +59,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
 {
     SignaturePresence? _presence;
     SignatureMap? _signatures;
-    SeriesMerge? _merge;
+    OutputMerge? _merge;
     Column?[] _held = [];
 
     public override long Cost => left.Cost + right.Cost;
@@ -75,7 +75,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
         await left.OpenAsync(evaluation);
         await right.OpenAsync(evaluation);
         _signatures = new SignatureMap(left.Series, right.Series, node.Matching!);
-        _merge = new SeriesMerge([.. left.Series, .. right.Series], evaluation);
+        _merge = new OutputMerge([.. left.Series, .. right.Series], evaluation);
 
         // The left side is looked at twice: where it hides what is on the right, and as output.
         var hiding = SignatureMap.Members(_signatures.Right, _signatures.Count);

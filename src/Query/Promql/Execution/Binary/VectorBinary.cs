@@ -438,7 +438,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
             if (!free)
             {
-                SeriesMerge.ThrowSameLabels();
+                OutputMerge.ThrowSameLabels();
             }
 
             return true;

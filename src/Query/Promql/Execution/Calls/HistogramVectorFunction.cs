@@ -1,6 +1,6 @@
-using System.Globalization;
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
@@ -27,7 +27,7 @@ sealed class HistogramVectorFunction(
     readonly LabelNumbering _numbering = new();
     HistogramQuestions? _questions;
     Column[]? _held;
-    SeriesMerge? _merge;
+    OutputMerge? _merge;
     bool _namesInAnnotations;
 
     public override long Cost => Input.Cost * 10;
@@ -72,7 +72,7 @@ sealed class HistogramVectorFunction(
             }
         }
 
-        _merge = new SeriesMerge(NameRemoval.Apply([.. identities], evaluation.DelayedNameRemoval), evaluation);
+        _merge = new OutputMerge(NameRemoval.Apply([.. identities], evaluation.DelayedNameRemoval), evaluation);
         Series = _merge.Outputs;
     }
 
@@ -193,7 +193,7 @@ sealed class HistogramVectorFunction(
 
         public void Add(int series, Labels labels) => Members.Add((series, labels, BoundOf(labels)));
 
-        static double? BoundOf(Labels labels) => GoFloat.TryParse(labels.Get("le"), out var bound) ? bound : null;
+        static double? BoundOf(Labels labels) => GoFloat.TryParse(labels.Value("le"u8), out var bound) ? bound : null;
     }
 }
 
@@ -232,27 +232,4 @@ sealed class FractionQuestion(double[] lower, double[] upper) : IHistogramQuesti
 
     public double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName) =>
         ClassicHistogram.Fraction(lower[step], upper[step], buckets);
-}
-
-/// <summary>Floats as Go reads them from text.</summary>
-static class GoFloat
-{
-    public static bool TryParse(string text, out double value)
-    {
-        switch (text.ToLowerInvariant())
-        {
-            case "+inf" or "inf" or "infinity" or "+infinity":
-                value = double.PositiveInfinity;
-                return true;
-            case "-inf" or "-infinity":
-                value = double.NegativeInfinity;
-                return true;
-            case "nan":
-                value = double.NaN;
-                return true;
-            default:
-                const NumberStyles styles = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
-                return double.TryParse(text, styles, CultureInfo.InvariantCulture, out value);
-        }
-    }
 }

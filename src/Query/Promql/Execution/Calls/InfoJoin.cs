@@ -245,7 +245,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
     {
         if (column.Presence[step] != Presence.Absent && output.Presence[step] != Presence.Absent)
         {
-            SeriesMerge.ThrowSameLabels();
+            OutputMerge.ThrowSameLabels();
         }
 
         output.CopyStep(step, column);

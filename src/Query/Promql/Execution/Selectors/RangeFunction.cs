@@ -12,7 +12,7 @@ sealed class RangeFunction(
 
     readonly RateSteps? _steps = RateSteps.Of(function.Id);
     double[][] _arguments = [];
-    SeriesMerge? _merge;
+    OutputMerge? _merge;
     bool _tracksStarts;
     bool _typeLabels;
     long _lookback;
@@ -64,7 +64,7 @@ sealed class RangeFunction(
             return;
         }
 
-        _merge = new SeriesMerge(NameRemoval.Apply(source.Series, evaluation.DelayedNameRemoval), evaluation, strict: true);
+        _merge = new OutputMerge(NameRemoval.Apply(source.Series, evaluation.DelayedNameRemoval), evaluation, strict: true);
         Series = _merge.Outputs;
     }
 

@@ -1,14 +1,13 @@
 using System.Globalization;
 using System.Text;
-using Observe.Tsdb.Bytes;
 
-namespace Observe.Collector.Exposition;
+namespace Observe.Tsdb.Bytes;
 
 /// <summary>
 /// Floats as Prometheus reads them in an exposition: Go's strconv.ParseFloat without hexadecimal digits and underscores. Infinity in
 /// three spellings and NaN in any case; a number too large for a double is an error, one too small is zero.
 /// </summary>
-static class GoFloat
+public static class GoFloat
 {
     const int MaxExactPower = 22;
 

@@ -3,7 +3,7 @@ using Observe.Query.Promql.Parsing;
 namespace Observe.Query.Promql.Planning;
 
 /// <summary>From an expression to the plan that is executed: lowering, then one rewrite after the other.</summary>
-static class Planner
+static class QueryPlanner
 {
     public static PlanNode Plan(Expr expression, QueryTimes times, long defaultSubqueryStepMs)
     {

@@ -10,7 +10,7 @@ namespace Observe.Store.Compact;
 /// merged sample by sample; replicas are deduplicated as at query. Holds the chunks of one series at a time.
 /// </summary>
 /// <param name="blocks">Each with the values of its replica labels: blocks of different replicas watch the same targets.</param>
-sealed class SeriesMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
+sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
 {
     static readonly SelectHints s_all = new() { Range = TimeRange.All };
 

@@ -1,10 +1,10 @@
 using System.Globalization;
 using System.Text;
 using CsCheck;
-using Observe.Collector.Exposition;
+using Observe.Tsdb.Bytes;
 using Xunit;
 
-namespace Observe.Collector.Tests.Exposition;
+namespace Observe.Tsdb.Tests.Bytes;
 
 public sealed class GoFloatTests
 {

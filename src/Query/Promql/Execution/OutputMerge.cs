@@ -3,7 +3,7 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>Which series become which output, where an operation changes labels: those that end up with the same labels become one.</summary>
-sealed class SeriesMerge
+sealed class OutputMerge
 {
     readonly SeriesIdentity[] _identities;
     readonly int[][]? _sources;
@@ -12,7 +12,7 @@ sealed class SeriesMerge
 
     /// <param name="identities">What each source series becomes.</param>
     /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
-    public SeriesMerge(SeriesIdentity[] identities, Evaluation evaluation, bool strict = false)
+    public OutputMerge(SeriesIdentity[] identities, Evaluation evaluation, bool strict = false)
     {
         _identities = identities;
         _strict = strict;
