@@ -17,7 +17,9 @@ public sealed record GlobalConfig
 
     public TimeSpan RuleQueryOffset { get; init; }
 
-    /// <summary>Labels of the whole collector, environment variables expanded; they go into the meta of its blocks, not into its series.</summary>
+    /// <summary>
+    /// Labels of the whole collector, environment variables expanded; they go into the meta of its blocks, not into its series.
+    /// </summary>
     public Labels ExternalLabels { get; init; }
 
     /// <summary>null when not set: jobs then choose by themselves.</summary>

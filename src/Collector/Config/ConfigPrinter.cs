@@ -305,9 +305,11 @@ sealed class ConfigPrinter(bool reveal)
             return "\"\"";
         }
 
-        var plain = !char.IsWhiteSpace(text[0]) && !char.IsWhiteSpace(text[^1]) && !"-?:,[]{}#&*!|>'\"%@`=<~".Contains(text[0], StringComparison.Ordinal)
+        var plain = !char.IsWhiteSpace(text[0])
+            && !char.IsWhiteSpace(text[^1]) && !"-?:,[]{}#&*!|>'\"%@`=<~".Contains(text[0], StringComparison.Ordinal)
             && !text.Contains(": ", StringComparison.Ordinal) && !text.Contains(" #", StringComparison.Ordinal) && text[^1] != ':'
-            && !text.Any(c => c is < ' ' or '\x7f' or '\x85' or '\x2028' or '\x2029' or '\xfeff' or ',' or ']' or '[' or '{' or '}' || char.IsSurrogate(c))
+            && !text.Any(c => c is < ' ' or '\x7f' or '\x85' or '\x2028' or '\x2029' or '\xfeff' or ',' or ']' or '[' or '{' or '}'
+            || char.IsSurrogate(c))
             && text is not ("null" or "Null" or "NULL" or "true" or "false" or "yes" or "no" or "on" or "off");
         return plain ? text : text == Tsdb.Model.Secret.Hidden ? text : Quoted(text);
     }
@@ -323,7 +325,8 @@ sealed class ConfigPrinter(bool reveal)
                 '\\' => quoted.Append("\\\\"),
                 '\n' => quoted.Append("\\n"),
                 '\t' => quoted.Append("\\t"),
-                < ' ' or '\x7f' or '\x85' or '\x2028' or '\x2029' or '\xfeff' => quoted.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
+                < ' ' or '\x7f' or '\x85' or '\x2028' or '\x2029' or '\xfeff' =>
+                    quoted.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
                 _ => quoted.Append(c),
             };
         }

@@ -23,7 +23,9 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
         var conflict = LabelConflict.Exported;
         if (root.Section("cluster_label") is { } cluster)
         {
-            conflict = cluster.Choice("on_conflict", "exported", "overwrite") == "overwrite" ? LabelConflict.Overwrite : LabelConflict.Exported;
+            conflict = cluster.Choice("on_conflict", "exported", "overwrite") == "overwrite"
+                ? LabelConflict.Overwrite
+                : LabelConflict.Exported;
             cluster.Done();
         }
 

@@ -2,7 +2,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 
-/// <summary>How a target is connected to: Prometheus's <c>http_config</c>. Paths are absolute, or relative to the working directory.</summary>
+/// <summary>
+/// How a target is connected to: Prometheus's <c>http_config</c>. Paths are absolute, or relative to the working directory.
+/// </summary>
 public sealed record HttpClientConfig
 {
     public BasicAuthConfig? BasicAuth { get; init; }
@@ -63,4 +65,5 @@ public sealed record TlsConfig
 }
 
 /// <summary>A header sent with each scrape, with values, secret values and values read from files.</summary>
-public sealed record HttpHeaderConfig(string Name, IReadOnlyList<string> Values, IReadOnlyList<Secret> Secrets, IReadOnlyList<string> Files);
+public sealed record HttpHeaderConfig(
+    string Name, IReadOnlyList<string> Values, IReadOnlyList<Secret> Secrets, IReadOnlyList<string> Files);

@@ -12,7 +12,8 @@ sealed class HttpClientReader(string? directory)
     {
         "Authorization", "Host", "Content-Encoding", "Content-Length", "Content-Type", "User-Agent", "Connection", "Keep-Alive",
         "Proxy-Authenticate", "Proxy-Authorization", "Www-Authenticate", "Accept-Encoding", "X-Prometheus-Remote-Write-Version",
-        "X-Prometheus-Remote-Read-Version", "X-Prometheus-Scrape-Timeout-Seconds", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256",
+        "X-Prometheus-Remote-Read-Version",
+            "X-Prometheus-Scrape-Timeout-Seconds", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256",
     };
 
     public HttpClientConfig Read(ConfigSection job)
@@ -38,7 +39,8 @@ sealed class HttpClientReader(string? directory)
         if (basic is not null && authorization is not null)
         {
             job.Errors.Add(
-                job.Key("basic_auth"), "at most one of basic_auth, oauth2, authorization, bearer_token & bearer_token_file must be configured");
+                job.Key("basic_auth"),
+                "at most one of basic_auth, oauth2, authorization, bearer_token & bearer_token_file must be configured");
         }
 
         job.NotSupported("oauth2", "targets are reached with basic_auth, authorization or a client certificate");
@@ -143,7 +145,8 @@ sealed class HttpClientReader(string? directory)
             MinVersion = section.Choice("min_version", "TLS10", "TLS11", "TLS12", "TLS13"),
             MaxVersion = section.Choice("max_version", "TLS12", "TLS13"),
         };
-        foreach (var (inline, file, name) in new[] { (tls.Ca, tls.CaFile, "ca"), (tls.Cert, tls.CertFile, "cert"), (tls.Key?.Reveal(), tls.KeyFile, "key") })
+        foreach (var (inline,
+            file, name) in new[] { (tls.Ca, tls.CaFile, "ca"), (tls.Cert, tls.CertFile, "cert"), (tls.Key?.Reveal(), tls.KeyFile, "key") })
         {
             if (inline is not null && file is not null)
             {
@@ -163,7 +166,8 @@ sealed class HttpClientReader(string? directory)
 
         if (string.CompareOrdinal(tls.MinVersion, tls.MaxVersion ?? "TLS13") > 0)
         {
-            section.Errors.Add(section.Key("min_version"), "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified");
+            section.Errors.Add(section.Key(
+                "min_version"), "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified");
         }
 
         section.Done();

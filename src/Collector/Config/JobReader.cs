@@ -35,7 +35,8 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         if (timeout > interval)
         {
             errors.Add(
-                section.Key("scrape_timeout"), $"scrape timeout greater than scrape interval for scrape config with job name {GoText.Quote(name)}");
+                section.Key("scrape_timeout"),
+                $"scrape timeout greater than scrape interval for scrape config with job name {GoText.Quote(name)}");
         }
 
         var validation = section.Choice("metric_name_validation_scheme", "utf8", "legacy");
@@ -87,11 +88,13 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         };
         if (config.ScrapeProtocols is [ScrapeProtocols.PrometheusProto])
         {
-            errors.Add(section.Key("scrape_protocols"), $"{ScrapeProtocols.PrometheusProto} is not supported yet: a text protocol must be among scrape_protocols");
+            errors.Add(section.Key("scrape_protocols"),
+                $"{ScrapeProtocols.PrometheusProto} is not supported yet: a text protocol must be among scrape_protocols");
         }
         else if (config.ScrapeProtocols.Contains(ScrapeProtocols.PrometheusProto) && section.Node is not null)
         {
-            errors.Warn(section.Node, $"{ScrapeProtocols.PrometheusProto} is not asked for: native histograms come over protobuf, which is not read yet");
+            errors.Warn(section.Node,
+                $"{ScrapeProtocols.PrometheusProto} is not asked for: native histograms come over protobuf, which is not read yet");
         }
 
         foreach (var kind in s_discoveries)

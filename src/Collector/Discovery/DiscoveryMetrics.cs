@@ -8,7 +8,8 @@ public sealed class DiscoveryMetrics
     public DiscoveryMetrics(CollectorRegistry registry)
     {
         var metrics = Metrics.WithCustomRegistry(registry);
-        DiscoveredTargets = metrics.CreateGauge("prometheus_sd_discovered_targets", "Current number of discovered targets.", "name", "config");
+        DiscoveredTargets = metrics.CreateGauge(
+            "prometheus_sd_discovered_targets", "Current number of discovered targets.", "name", "config");
         FileReadErrors = metrics.CreateCounter("prometheus_sd_file_read_errors_total", "The number of File-SD read errors.");
         FileTime = metrics.CreateGauge(
             "prometheus_sd_file_mtime_seconds", "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.", "filename");

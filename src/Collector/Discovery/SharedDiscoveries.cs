@@ -67,7 +67,11 @@ sealed class SharedDiscoveries(TimeProvider time, DiscoveryMetrics metrics, Loop
     {
         var loop = new BackgroundLoop(new LoopOptions
         {
-            Name = "discovery", Interval = Timeout.InfiniteTimeSpan, Time = time, Logger = logger, Supervisor = loops,
+            Name = "discovery",
+            Interval = Timeout.InfiniteTimeSpan,
+            Time = time,
+            Logger = logger,
+            Supervisor = loops,
         });
         return loop.KeepRunningAsync(token => running.Discovery.RunAsync(groups => Publish(running, groups), token), running.Stop.Token);
     }

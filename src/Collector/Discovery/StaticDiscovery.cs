@@ -10,7 +10,8 @@ sealed class StaticDiscovery(IReadOnlyList<StaticConfig> configs) : IDiscovery
     public Task RunAsync(Action<IReadOnlyList<TargetGroup>> found, CancellationToken cancellationToken)
     {
         found([.. configs.Select((config, index) => new TargetGroup(
-            index.ToString(CultureInfo.InvariantCulture), [.. config.Targets.Select(address => Labels.Of(("__address__", address)))], config.Labels))]);
+            index.ToString(CultureInfo.InvariantCulture),
+            [.. config.Targets.Select(address => Labels.Of(("__address__", address)))], config.Labels))]);
         return Task.CompletedTask;
     }
 }

@@ -69,7 +69,8 @@ static class TargetFile
             switch (property.Name)
             {
                 case "targets":
-                    targets.AddRange(property.Value.EnumerateArray().Select(target => target.GetString() ?? throw Fault(path, 0, "a target is null")));
+                    targets.AddRange(
+                        property.Value.EnumerateArray().Select(target => target.GetString() ?? throw Fault(path, 0, "a target is null")));
                     break;
                 case "labels":
                     foreach (var label in property.Value.EnumerateObject())

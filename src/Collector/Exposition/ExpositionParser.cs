@@ -55,13 +55,16 @@ public abstract class ExpositionParser
     /// <summary>Of Help and Unit: the text, unescaped.</summary>
     public abstract ReadOnlySpan<byte> Text { get; }
 
-    /// <summary>The parser for a body, by its Content-Type as Prometheus 3 decides; false where the type is unknown and there is no fallback.</summary>
+    /// <summary>
+    /// The parser for a body, by its Content-Type as Prometheus 3 decides; false where the type is unknown and there is no fallback.
+    /// </summary>
     /// <param name="contentType">The header as it came, null when it was missing.</param>
     /// <param name="fallback">A name of <c>scrape_protocols</c> for a missing or unknown type; null for none.</param>
     /// <param name="body">Read in place: it must not change while the parser is in use.</param>
     /// <param name="error">Why there is no parser, or why the fallback had to be taken; else null.</param>
     public static bool TryCreate(
-        string? contentType, string? fallback, ReadOnlyMemory<byte> body, [NotNullWhen(true)] out ExpositionParser? parser, out string? error)
+        string? contentType,
+        string? fallback, ReadOnlyMemory<byte> body, [NotNullWhen(true)] out ExpositionParser? parser, out string? error)
     {
         var type = contentType is null ? null : MediaType.Parse(contentType);
         parser = type switch

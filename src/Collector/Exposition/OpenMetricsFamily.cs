@@ -228,7 +228,8 @@ sealed class OpenMetricsFamily(string name)
             MetricType.Info => null,
             MetricType.Summary when sample.Name == Name => "quantile",
             MetricType.StateSet => Name,
-            MetricType.Histogram or MetricType.GaugeHistogram when sample.Name.Length == Name.Length + 7 && sample.Name.EndsWith("_bucket", StringComparison.Ordinal) => "le",
+            MetricType.Histogram or MetricType.GaugeHistogram when sample.Name.Length == Name.Length
+                + 7 && sample.Name.EndsWith("_bucket", StringComparison.Ordinal) => "le",
             _ => "",
         };
         return without is null ? "" : Key("", sample.Labels.Where(l => l.Key != without));

@@ -50,7 +50,9 @@ sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labe
 
     /// <summary>A number as the grammar has it: decimal, inf, infinity or nan in any case.</summary>
     public static double Number(string text, string what) =>
-        GoFloat.TryParse(Encoding.UTF8.GetBytes(text), out var number) ? number : throw new FormatException($"invalid {what} {GoText.Quote(text)}");
+        GoFloat.TryParse(Encoding.UTF8.GetBytes(text), out var number)
+            ? number
+            : throw new FormatException($"invalid {what} {GoText.Quote(text)}");
 
     static void ParseExemplar(string line, int at)
     {
@@ -191,5 +193,6 @@ sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labe
         return text[0] == '-' ? -nanoseconds : nanoseconds;
     }
 
-    static string Shown(string line, int at) => at >= line.Length ? "the end of the line" : GoText.Quote(line[at..Math.Min(line.Length, at + 40)]);
+    static string Shown(string line, int at) =>
+        at >= line.Length ? "the end of the line" : GoText.Quote(line[at..Math.Min(line.Length, at + 40)]);
 }

@@ -135,7 +135,8 @@ sealed class OpenMetricsParser(ReadOnlyMemory<byte> body) : TextScanner(body)
         return IsTimestamp(at) ? NextTimestamp(at, out _) : at;
     }
 
-    bool IsTimestamp(int at) => at + 1 < Body.Length && Body[at] == ' ' && Body[at + 1] is not ((byte)' ' or (byte)'\n') && !Body[at..].StartsWith(" # {"u8);
+    bool IsTimestamp(int at) =>
+        at + 1 < Body.Length && Body[at] == ' ' && Body[at + 1] is not ((byte)' ' or (byte)'\n') && !Body[at..].StartsWith(" # {"u8);
 
     int NewLine(int at) =>
         at >= Body.Length ? throw Fault(at, "data does not end with # EOF")

@@ -116,10 +116,13 @@ sealed class OpenMetricsValidator
                 family.HasHelp = true;
                 break;
             case "TYPE":
-                family.Type = OpenMetricsParser.TypeOf(Encoding.UTF8.GetBytes(text)) ?? throw new FormatException($"{GoText.Quote(text)} is no type");
+                family.Type = OpenMetricsParser.TypeOf(Encoding.UTF8.GetBytes(text))
+                    ?? throw new FormatException($"{GoText.Quote(text)} is no type");
                 break;
             default:
-                family.Unit = text.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or ':') ? text : throw new FormatException($"{GoText.Quote(text)} is no unit");
+                family.Unit = text.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or ':')
+                    ? text
+                    : throw new FormatException($"{GoText.Quote(text)} is no unit");
                 break;
         }
     }

@@ -50,7 +50,8 @@ sealed class PrometheusTextParser(ReadOnlyMemory<byte> body) : TextScanner(body)
 
         At = Math.Min(end + 1, body.Length);
         var line = body[start..end];
-        if (start == at || line.Length < 5 || line[4] is not ((byte)' ' or (byte)'\t') || !(line.StartsWith("HELP"u8) || line.StartsWith("TYPE"u8)))
+        if (start == at
+            || line.Length < 5 || line[4] is not ((byte)' ' or (byte)'\t') || !(line.StartsWith("HELP"u8) || line.StartsWith("TYPE"u8)))
         {
             SetText(at, end, quotes: false);
             return ExpositionEntry.Comment;
@@ -70,7 +71,9 @@ sealed class PrometheusTextParser(ReadOnlyMemory<byte> body) : TextScanner(body)
         SetText(text, end, quotes: false);
         if (line[0] == 'H')
         {
-            return Utf8.IsValid(body[text..end]) ? ExpositionEntry.Help : throw Fault(text, $"help text {Shown(text)} is not a valid utf8 string");
+            return Utf8.IsValid(body[text..end])
+                ? ExpositionEntry.Help
+                : throw Fault(text, $"help text {Shown(text)} is not a valid utf8 string");
         }
 
         Type = body[text..end] switch

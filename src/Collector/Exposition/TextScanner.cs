@@ -6,7 +6,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 
-/// <summary>What the two text formats have in common: names, label sets, escapes, and the labels of a series that was scanned before.</summary>
+/// <summary>
+/// What the two text formats have in common: names, label sets, escapes, and the labels of a series that was scanned before.
+/// </summary>
 abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
 {
     static readonly SearchValues<byte> s_metricName =
@@ -84,7 +86,9 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         }
     }
 
-    /// <summary>Reads the metric family's name of a metadata line, quoted or not; the position after it, or where none stands the same.</summary>
+    /// <summary>
+    /// Reads the metric family's name of a metadata line, quoted or not; the position after it, or where none stands the same.
+    /// </summary>
     protected int ScanMetadataName(int at)
     {
         var body = Body;
@@ -302,7 +306,8 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         }
 
         // Instrumentation libraries disagree on "1" and "1.0": one form, so that it is one series.
-        if (((Type == MetricType.Histogram && name.SequenceEqual("le"u8)) || (Type == MetricType.Summary && name.SequenceEqual("quantile"u8)))
+        if (((Type == MetricType.Histogram && name.SequenceEqual("le"u8))
+            || (Type == MetricType.Summary && name.SequenceEqual("quantile"u8)))
             && GoFloat.TryParse(value, out var number))
         {
             value = Encoding.UTF8.GetBytes(GoFloat.Canonical(number));

@@ -138,7 +138,8 @@ sealed class MetadataStore(MetricFamilyTable table)
 
         var help = _helpSame ? _guess!.Help : _help ?? [];
         var unit = _unitSame ? _guess!.Unit : _unit ?? [];
-        var same = _guess is not null && _guess.Type == _type && ReferenceEquals(help, _guess.Help) | (help.Length == 0 && _guess.Help.Length == 0)
+        var same = _guess is not null
+            && _guess.Type == _type && ReferenceEquals(help, _guess.Help) | (help.Length == 0 && _guess.Help.Length == 0)
             && ReferenceEquals(unit, _guess.Unit) | (unit.Length == 0 && _guess.Unit.Length == 0);
         if (!same && !_changed)
         {
@@ -156,5 +157,6 @@ sealed class MetadataStore(MetricFamilyTable table)
     }
 
     public static MetricMetadata Describe(Labels target, MetricFamily family) => new(
-        target, Encoding.UTF8.GetString(family.Name), family.Type, Encoding.UTF8.GetString(family.Help), Encoding.UTF8.GetString(family.Unit));
+        target, Encoding.UTF8.GetString(family.Name), family.Type, Encoding.UTF8.GetString(family.Help), Encoding.UTF8.GetString(
+        family.Unit));
 }

@@ -78,7 +78,8 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
         while (series.IndexOf("=\"\""u8) is >= 0 and var at)
         {
             var before = series[..at].TrimEnd((byte)'"');
-            if (before.EndsWith(name) && before.Length > name.Length && before[^(name.Length + 1)] is (byte)'{' or (byte)',' or (byte)' ' or (byte)'"')
+            if (before.EndsWith(name)
+                && before.Length > name.Length && before[^(name.Length + 1)] is (byte)'{' or (byte)',' or (byte)' ' or (byte)'"')
             {
                 return true;
             }

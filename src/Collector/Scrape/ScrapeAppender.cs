@@ -98,7 +98,9 @@ sealed class ScrapeAppender : IDisposable
         _ruled = new RuledAppender(_appender);
     }
 
-    /// <summary>Adds all samples of a body; returns why the scrape as a whole must fail, null when it need not. Allocates for new series only.</summary>
+    /// <summary>
+    /// Adds all samples of a body; returns why the scrape as a whole must fail, null when it need not. Allocates for new series only.
+    /// </summary>
     /// <exception cref="ExpositionException">The body is malformed; what was added must be rolled back.</exception>
     public string? Append(TargetSeries target, ExpositionParser parser, long time, long now, ref ScrapeCounts counts)
     {
@@ -203,7 +205,10 @@ sealed class ScrapeAppender : IDisposable
         }
     }
 
-    /// <summary>Ends what <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that went get their markers.</summary>
+    /// <summary>
+    /// Ends what <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that went get their
+    /// markers.
+    /// </summary>
     public void Complete(TargetSeries target, long time)
     {
         target.Metadata.Complete();
@@ -221,7 +226,9 @@ sealed class ScrapeAppender : IDisposable
         AppendStale(time);
     }
 
-    /// <summary>Adds a sample of an automatic series. A target that went and came back may have it already: then it is left as it is.</summary>
+    /// <summary>
+    /// Adds a sample of an automatic series. A target that went and came back may have it already: then it is left as it is.
+    /// </summary>
     public void Report(TargetSeries target, int report, long time, double value)
     {
         ref var series = ref target.Reports[report];

@@ -11,7 +11,10 @@ namespace Observe.Collector.Scrape;
 /// followed last time; otherwise a table of 128-bit hashes. It also knows which series went, for their staleness markers.
 /// Belongs to one scrape loop; not thread-safe.
 /// </summary>
-/// <remarks>A scrape is <see cref="Begin"/>, <see cref="Find"/> or <see cref="Add"/> for each sample, then <see cref="Complete"/> or <see cref="Abandon"/>.</remarks>
+/// <remarks>
+/// A scrape is <see cref="Begin"/>, <see cref="Find"/> or <see cref="Add"/> for each sample, then <see cref="Complete"/> or <see
+/// cref="Abandon"/>.
+/// </remarks>
 sealed class ScrapeCache
 {
     // A target that knows the seed could make two of its own series collide; it does not.
@@ -69,7 +72,9 @@ sealed class ScrapeCache
         return index;
     }
 
-    /// <summary>Makes the entry of a line that <see cref="Find"/> did not know; a series of none stands for a line that relabelling drops.</summary>
+    /// <summary>
+    /// Makes the entry of a line that <see cref="Find"/> did not know; a series of none stands for a line that relabelling drops.
+    /// </summary>
     public int Add(UInt128 hash, SeriesRef series)
     {
         int index;
@@ -104,7 +109,9 @@ sealed class ScrapeCache
     /// <summary>The series is to get a staleness marker when it is not tracked again in the next scrape.</summary>
     public void Track(int index) => _entries[index].Tracked = _scrape;
 
-    /// <summary>Ends a scrape that went well: adds to <paramref name="stale"/> the series that went, and forgets lines that did not come.</summary>
+    /// <summary>
+    /// Ends a scrape that went well: adds to <paramref name="stale"/> the series that went, and forgets lines that did not come.
+    /// </summary>
     public void Complete(List<SeriesRef> stale)
     {
         foreach (var index in _previous)
@@ -139,7 +146,9 @@ sealed class ScrapeCache
         _current.Clear();
     }
 
-    /// <summary>Ends a scrape that failed, or that did not take place: all series went. Lines that the failed scrape brought are forgotten.</summary>
+    /// <summary>
+    /// Ends a scrape that failed, or that did not take place: all series went. Lines that the failed scrape brought are forgotten.
+    /// </summary>
     public void Abandon(List<SeriesRef> stale)
     {
         Forget();

@@ -29,7 +29,8 @@ sealed class ScrapeClient : IDisposable
     // How often files with certificates are looked at; connections made before a change live on until they are idle.
     static readonly TimeSpan s_fileCheck = TimeSpan.FromSeconds(5);
 
-    static readonly string s_userAgent = "observe/" + (typeof(ScrapeClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "");
+    static readonly string s_userAgent = "observe/" + (typeof(
+        ScrapeClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "");
 
     readonly ScrapeConfig _config;
     readonly TimeProvider _time;
@@ -46,7 +47,10 @@ sealed class ScrapeClient : IDisposable
         _accept = Accept(config);
     }
 
-    /// <summary>The Accept header: protocols in the order wanted, each weighing less than the one before. Those that nobody here reads are not asked for.</summary>
+    /// <summary>
+    /// The Accept header: protocols in the order wanted, each weighing less than the one before. Those that nobody here reads are not asked
+    /// for.
+    /// </summary>
     public static string Accept(ScrapeConfig config)
     {
         var accept = new StringBuilder();
@@ -72,14 +76,16 @@ sealed class ScrapeClient : IDisposable
     /// <param name="expected">Bytes of the last body.</param>
     /// <param name="budget">Cancelled when the target's timeout is over, or the process ends.</param>
     /// <exception cref="OperationCanceledException">The token, not the budget, ended it.</exception>
-    public async ValueTask<ScrapeAnswer> FetchAsync(Target target, int expected, CancellationToken budget, CancellationToken cancellationToken)
+    public async ValueTask<ScrapeAnswer> FetchAsync(
+        Target target, int expected, CancellationToken budget, CancellationToken cancellationToken)
     {
         try
         {
             using var response = await SendAsync(target, budget);
             if (response.StatusCode != HttpStatusCode.OK)
             {
-                return new ScrapeAnswer(null, null, $"server returned HTTP status {(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd());
+                return new ScrapeAnswer(
+                    null, null, $"server returned HTTP status {(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd());
             }
 
             return await ReadAsync(response, expected, budget);
@@ -88,7 +94,8 @@ sealed class ScrapeClient : IDisposable
         {
             return Failed(target, $"the scrape timeout of {Duration.Format(target.ScrapeTimeout)} is exceeded (context deadline exceeded)");
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or SocketException or AuthenticationException or CryptographicException
+        catch (Exception e) when (
+            e is HttpRequestException or IOException or SocketException or AuthenticationException or CryptographicException
             or InvalidDataException or UnauthorizedAccessException)
         {
             return Failed(target, Reason(e));
@@ -108,7 +115,8 @@ sealed class ScrapeClient : IDisposable
         ScrapeBody? body;
         await using (var stream = await response.Content.ReadAsStreamAsync(cancellationToken))
         {
-            body = await ScrapeBody.ReadAsync(stream, announced > 0 ? (int)Math.Min(announced + 1, 1 << 20) : gzip ? expected / 8 : expected, limit, cancellationToken);
+            body = await ScrapeBody.ReadAsync(
+                stream, announced > 0 ? (int)Math.Min(announced + 1, 1 << 20) : gzip ? expected / 8 : expected, limit, cancellationToken);
         }
 
         if (gzip && body is not null)
@@ -118,7 +126,8 @@ sealed class ScrapeClient : IDisposable
 
         return body is null
             ? TooLarge
-            : new ScrapeAnswer(body, response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var types) ? types.ToString() : null, null);
+            : new ScrapeAnswer(
+            body, response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var types) ? types.ToString() : null, null);
     }
 
     static ScrapeAnswer TooLarge => new(null, null, "body size limit exceeded", TooLarge: true);
@@ -168,7 +177,8 @@ sealed class ScrapeClient : IDisposable
         }
     }
 
-    static bool IsRedirect(HttpStatusCode status) => status is HttpStatusCode.MovedPermanently or HttpStatusCode.Found or HttpStatusCode.SeeOther
+    static bool IsRedirect(HttpStatusCode status) =>
+        status is HttpStatusCode.MovedPermanently or HttpStatusCode.Found or HttpStatusCode.SeeOther
         or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect;
 
     HttpRequestMessage Request(Target target, Uri url)
@@ -213,7 +223,8 @@ sealed class ScrapeClient : IDisposable
         {
             var user = basic.UsernameFile is null ? basic.Username : ConfigFile.Read(basic.UsernameFile).Trim();
             var password = basic.PasswordFile is null ? basic.Password?.Reveal() : ConfigFile.Read(basic.PasswordFile).Trim();
-            request.Headers.TryAddWithoutValidation("Authorization", "Basic " + Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}")));
+            request.Headers.TryAddWithoutValidation(
+                "Authorization", "Basic " + Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}")));
         }
         else if (http.Authorization is { } authorization)
         {
@@ -225,7 +236,8 @@ sealed class ScrapeClient : IDisposable
 
         foreach (var header in http.HttpHeaders)
         {
-            foreach (var value in header.Values.Concat(header.Secrets.Select(s => s.Reveal())).Concat(header.Files.Select(f => ConfigFile.Read(f).Trim())))
+            foreach (var value in header.Values.Concat(header.Secrets.Select(s => s.Reveal()))
+                .Concat(header.Files.Select(f => ConfigFile.Read(f).Trim())))
             {
                 request.Headers.TryAddWithoutValidation(header.Name, value);
             }
@@ -293,7 +305,8 @@ sealed class ScrapeClient : IDisposable
     }
 
     /// <summary>Connects with a name in the TLS handshake that is not the URL's, which the handler itself cannot do.</summary>
-    static async ValueTask<Stream> ConnectAsync(DnsEndPoint endpoint, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
+    static async ValueTask<Stream> ConnectAsync(
+        DnsEndPoint endpoint, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try

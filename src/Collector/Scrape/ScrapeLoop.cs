@@ -6,7 +6,9 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>Scrapes one target at its own place in the interval until it is stopped. A scrape that has begun is brought to its end.</summary>
+/// <summary>
+/// Scrapes one target at its own place in the interval until it is stopped. A scrape that has begun is brought to its end.
+/// </summary>
 sealed partial class ScrapeLoop : IDisposable
 {
     // Timers come a little late; samples that are exactly an interval apart take half the space.
@@ -107,7 +109,12 @@ sealed partial class ScrapeLoop : IDisposable
         {
             var loop = new BackgroundLoop(new LoopOptions
             {
-                Name = "scrape", Interval = Timeout.InfiniteTimeSpan, Time = _context.Time, Logger = _context.Logger, Supervisor = _context.Loops,
+                Name = "scrape",
+                Interval =
+                    Timeout.InfiniteTimeSpan,
+                Time = _context.Time,
+                Logger = _context.Logger,
+                Supervisor = _context.Loops,
             });
             await loop.KeepRunningAsync(ScrapeOnAsync, _stop.Token);
         }
@@ -259,7 +266,9 @@ sealed partial class ScrapeLoop : IDisposable
         }
     }
 
-    /// <summary>Marks all series stale. Where even that fails, what is known of them is given up: the next scrape looks them up anew.</summary>
+    /// <summary>
+    /// Marks all series stale. Where even that fails, what is known of them is given up: the next scrape looks them up anew.
+    /// </summary>
     void Abandon(ScrapeAppender appender, long timestamp)
     {
         try

@@ -138,7 +138,8 @@ public sealed class ScrapeManager : IAsyncDisposable
         var (target, state) = (loop.Target, loop.Target.State);
         var (group, index) = target.Source;
         return new ActiveTarget(
-            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString, GlobalUrl(target.Url),
+            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString, GlobalUrl(
+            target.Url),
             state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
     }
 
@@ -150,7 +151,8 @@ public sealed class ScrapeManager : IAsyncDisposable
         }
 
         var host = url.OriginalString.IndexOf(url.Authority, StringComparison.OrdinalIgnoreCase);
-        var port = url.Authority[(url.Authority.LastIndexOf(':') is var colon && colon > url.Authority.LastIndexOf(']') ? colon : url.Authority.Length)..];
+        var port = url.Authority[(url.Authority.LastIndexOf(':') is var colon
+            && colon > url.Authority.LastIndexOf(']') ? colon : url.Authority.Length)..];
         return url.OriginalString[..host] + _context.ExternalHost + port + url.OriginalString[(host + url.Authority.Length)..];
     }
 }

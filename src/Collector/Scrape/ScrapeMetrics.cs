@@ -6,7 +6,8 @@ namespace Observe.Collector.Scrape;
 /// <summary>What the scraper tells of itself, under the names that dashboards for Prometheus ask for.</summary>
 public sealed class ScrapeMetrics
 {
-    static readonly QuantileEpsilonPair[] s_quantiles = [new(0.01, 0.001), new(0.05, 0.005), new(0.5, 0.05), new(0.9, 0.01), new(0.99, 0.001)];
+    static readonly QuantileEpsilonPair[] s_quantiles =
+        [new(0.01, 0.001), new(0.05, 0.005), new(0.5, 0.05), new(0.9, 0.01), new(0.99, 0.001)];
 
     public ScrapeMetrics(CollectorRegistry registry)
     {
@@ -14,15 +15,18 @@ public sealed class ScrapeMetrics
         Discovery = new DiscoveryMetrics(registry);
         Pools = metrics.CreateCounter("prometheus_target_scrape_pools_total", "Total number of scrape pool creation attempts.");
         PoolReloads = metrics.CreateCounter("prometheus_target_scrape_pool_reloads_total", "Total number of scrape pool reloads.");
-        PoolTargets = metrics.CreateGauge("prometheus_target_scrape_pool_targets", "Current number of targets in this scrape pool.", "scrape_job");
+        PoolTargets = metrics.CreateGauge(
+            "prometheus_target_scrape_pool_targets", "Current number of targets in this scrape pool.", "scrape_job");
         PoolTargetLimit = metrics.CreateGauge(
             "prometheus_target_scrape_pool_target_limit", "Maximum number of targets allowed in this scrape pool.", "scrape_job");
         PoolSyncs = metrics.CreateCounter(
             "prometheus_target_scrape_pool_sync_total", "Total number of syncs that were executed on a scrape pool.", "scrape_job");
         ExceededTargetLimit = metrics.CreateCounter(
-            "prometheus_target_scrape_pool_exceeded_target_limit_total", "Total number of times scrape pools hit the target limit, during sync or config reload.");
+            "prometheus_target_scrape_pool_exceeded_target_limit_total",
+            "Total number of times scrape pools hit the target limit, during sync or config reload.");
         ExceededLabelLimits = metrics.CreateCounter(
-            "prometheus_target_scrape_pool_exceeded_label_limits_total", "Total number of times scrape pools hit the label limits, during sync or config reload.");
+            "prometheus_target_scrape_pool_exceeded_label_limits_total",
+            "Total number of times scrape pools hit the label limits, during sync or config reload.");
         SyncFailed = metrics.CreateCounter("prometheus_target_sync_failed_total", "Total number of target sync failures.", "scrape_job");
         SyncLength = metrics.CreateSummary(
             "prometheus_target_sync_length_seconds", "Actual interval to sync the scrape pool.",
@@ -36,18 +40,23 @@ public sealed class ScrapeMetrics
         ExceededBodySizeLimit = metrics.CreateCounter(
             "prometheus_target_scrapes_exceeded_body_size_limit_total", "Total number of scrapes that hit the body size limit");
         ExceededSampleLimit = metrics.CreateCounter(
-            "prometheus_target_scrapes_exceeded_sample_limit_total", "Total number of scrapes that hit the sample limit and were rejected.");
+            "prometheus_target_scrapes_exceeded_sample_limit_total",
+            "Total number of scrapes that hit the sample limit and were rejected.");
         DuplicateTimestamp = metrics.CreateCounter(
-            "prometheus_target_scrapes_sample_duplicate_timestamp_total", "Total number of samples rejected due to duplicate timestamps but different values.");
+            "prometheus_target_scrapes_sample_duplicate_timestamp_total",
+            "Total number of samples rejected due to duplicate timestamps but different values.");
         OutOfOrder = metrics.CreateCounter(
-            "prometheus_target_scrapes_sample_out_of_order_total", "Total number of samples rejected due to not being out of the expected order.");
+            "prometheus_target_scrapes_sample_out_of_order_total",
+            "Total number of samples rejected due to not being out of the expected order.");
         OutOfBounds = metrics.CreateCounter(
-            "prometheus_target_scrapes_sample_out_of_bounds_total", "Total number of samples rejected due to timestamp falling outside of the time bounds.");
+            "prometheus_target_scrapes_sample_out_of_bounds_total",
+            "Total number of samples rejected due to timestamp falling outside of the time bounds.");
         CommitsFailed = metrics.CreateCounter(
             "observe_scrape_commits_failed_total", "Total number of scrapes that were lost because the head could not log them.");
         Broken = metrics.CreateCounter(
             "observe_scrapes_broken_total", "Total number of scrapes that failed for an error that was not foreseen.");
-        Samples = metrics.CreateCounter("observe_scrape_samples_total", "Total number of samples that scrapes brought, before relabelling.");
+        Samples = metrics.CreateCounter(
+            "observe_scrape_samples_total", "Total number of samples that scrapes brought, before relabelling.");
         BodyBytes = metrics.CreateCounter("observe_scrape_body_bytes_total", "Total number of bytes of scraped bodies, uncompressed.");
     }
 

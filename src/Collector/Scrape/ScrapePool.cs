@@ -115,9 +115,16 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     {
         var loop = new BackgroundLoop(new LoopOptions
         {
-            Name = "scrape pool", Interval = Timeout.InfiniteTimeSpan, StartsAtOnce = true, Time = context.Time, Logger = context.Logger, Supervisor = context.Loops,
+            Name = "scrape pool",
+            Interval =
+                Timeout.InfiniteTimeSpan,
+            StartsAtOnce = true,
+            Time = context.Time,
+            Logger = context.Logger,
+            Supervisor = context.Loops,
         });
-        var discoveries = new Dictionary<string, DiscoverySubscription> { ["static"] = context.Discoveries.Follow(job.Config.StaticConfigs, loop.Wake) };
+        var discoveries =
+            new Dictionary<string, DiscoverySubscription> { ["static"] = context.Discoveries.Follow(job.Config.StaticConfigs, loop.Wake) };
         foreach (var file in job.Config.FileDiscoveryConfigs)
         {
             var name = "file " + string.Join(' ', file.Files);

@@ -92,7 +92,8 @@ sealed class Target
             return null;
         }
 
-        if (!TryDuration(labels, Interval, "interval", out var interval, out error) || !TryDuration(labels, Timeout, "timeout", out var timeout, out error))
+        if (!TryDuration(labels, Interval, "interval", out var interval, out error)
+            || !TryDuration(labels, Timeout, "timeout", out var timeout, out error))
         {
             return null;
         }

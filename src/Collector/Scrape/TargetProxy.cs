@@ -3,7 +3,9 @@ using System.Net;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>A proxy for all targets but those that <c>no_proxy</c> names: hosts, domain suffixes, addresses, networks, each with a port or without.</summary>
+/// <summary>
+/// A proxy for all targets but those that <c>no_proxy</c> names: hosts, domain suffixes, addresses, networks, each with a port or without.
+/// </summary>
 sealed class TargetProxy(Uri proxy, string noProxy) : IWebProxy
 {
     readonly string[] _exceptions = noProxy.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
@@ -27,7 +29,8 @@ sealed class TargetProxy(Uri proxy, string noProxy) : IWebProxy
         }
 
         var colon = exception.LastIndexOf(':');
-        if (colon > 0 && !IPAddress.TryParse(exception, out _) && int.TryParse(exception.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+        if (colon > 0 && !IPAddress.TryParse(exception, out _)
+            && int.TryParse(exception.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port))
         {
             if (port != target.Port)
             {
@@ -50,6 +53,8 @@ sealed class TargetProxy(Uri proxy, string noProxy) : IWebProxy
     static NetworkCredential? CredentialsOf(Uri proxy)
     {
         var parts = proxy.UserInfo.Split(':', 2);
-        return proxy.UserInfo.Length == 0 ? null : new NetworkCredential(Uri.UnescapeDataString(parts[0]), parts.Length > 1 ? Uri.UnescapeDataString(parts[1]) : "");
+        return proxy.UserInfo.Length == 0
+            ? null
+            : new NetworkCredential(Uri.UnescapeDataString(parts[0]), parts.Length > 1 ? Uri.UnescapeDataString(parts[1]) : "");
     }
 }

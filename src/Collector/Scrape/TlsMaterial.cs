@@ -46,7 +46,8 @@ sealed class TlsMaterial
         }
         else if (_ca is not null)
         {
-            var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+            var policy =
+                new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
             policy.CustomTrustStore.ImportFromPem(_ca);
             if (policy.CustomTrustStore.Count == 0)
             {
@@ -60,7 +61,8 @@ sealed class TlsMaterial
         {
             var chain = new X509Certificate2Collection();
             chain.ImportFromPem(_cert);
-            options.ClientCertificateContext = SslStreamCertificateContext.Create(X509Certificate2.CreateFromPem(_cert, _key), chain, offline: true);
+            options.ClientCertificateContext = SslStreamCertificateContext.Create(
+                X509Certificate2.CreateFromPem(_cert, _key), chain, offline: true);
         }
 
         return options;

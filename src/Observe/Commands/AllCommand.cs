@@ -9,7 +9,9 @@ using Prometheus;
 
 namespace Observe.Commands;
 
-/// <summary><c>observe all</c>: every role in one process, on one folder. Without a configuration it watches itself and this machine.</summary>
+/// <summary>
+/// <c>observe all</c>: every role in one process, on one folder. Without a configuration it watches itself and this machine.
+/// </summary>
 static class AllCommand
 {
     public static Command Build()
@@ -36,7 +38,9 @@ static class AllCommand
             using var host = new RoleHost("all", flags, server);
             using var data = DataFolder.Open(flags, collector.DataFolder);
             var folder = data.Path;
-            var config = objstore.Content(flags) is { } yaml ? BucketConfig.Parse(yaml.Content, yaml.Source) : BucketConfig.OfFolder(Path.Combine(folder, "bucket"));
+            var config = objstore.Content(flags) is { } yaml
+                ? BucketConfig.Parse(yaml.Content, yaml.Source)
+                : BucketConfig.OfFolder(Path.Combine(folder, "bucket"));
             var self = Flags.Address("--http-address", flags.GetValue(server.HttpAddress)!).Port;
             var metrics = new BucketMetrics(host.Registry, host.Time);
             var role = new CollectorRole(host, config.Open(host.Time, metrics), new CollectorOptions
@@ -53,15 +57,18 @@ static class AllCommand
             return await RunAsync(
                 host, [role], config, metrics,
                 new Store.Gateway.BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = host.Time },
-                flags.GetValue(sync), compact.Options(flags, Path.Combine(folder, "compact"), host), flags.GetValue(compact.WaitInterval), flags, engine, storeApi, query);
+                flags.GetValue(sync), compact.Options(
+                    flags, Path.Combine(folder, "compact"), host), flags.GetValue(compact.WaitInterval), flags, engine, storeApi, query);
         });
         return command;
     }
 
     /// <summary>Collectors, and beside them store, compact and query over the bucket that they ship to.</summary>
     internal static async Task<int> RunAsync(
-        RoleHost host, IReadOnlyList<CollectorRole> collectors, BucketConfig bucket, BucketMetrics metrics, Store.Gateway.BucketStoreOptions store,
-        TimeSpan sync, Store.Compact.CompactOptions compact, TimeSpan wait, ParseResult flags, EngineFlags engine, StoreApiFlags storeApi, QueryFlags query,
+        RoleHost host,
+        IReadOnlyList<CollectorRole> collectors, BucketConfig bucket, BucketMetrics metrics, Store.Gateway.BucketStoreOptions store,
+        TimeSpan sync, Store.Compact.CompactOptions compact,
+            TimeSpan wait, ParseResult flags, EngineFlags engine, StoreApiFlags storeApi, QueryFlags query,
         IReadOnlyList<IRole>? before = null)
     {
         var storeRole = new StoreRole(host, bucket.Open(host.Time, metrics), store, sync, serve: null);
@@ -79,7 +86,8 @@ static class AllCommand
             .. collectors,
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
-            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host)),
+            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(
+                collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host)),
         ]);
     }
 

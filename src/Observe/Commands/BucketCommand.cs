@@ -32,7 +32,8 @@ static class BucketCommand
 
         var inspect = new Command("inspect", "a table of the blocks: time, labels, size, level, resolution");
         objstore.AddTo(inspect);
-        inspect.SetAction((flags, cancellationToken) => WithBlocksAsync(objstore, flags, blocks => InspectAsync(blocks, cancellationToken)));
+        inspect.SetAction(
+            (flags, cancellationToken) => WithBlocksAsync(objstore, flags, blocks => InspectAsync(blocks, cancellationToken)));
 
         var verify = new Command("verify", "fetch blocks and check every checksum, hash and order; faults are listed");
         var only = Flags.Many("--id", "only this block; repeatable");
@@ -41,7 +42,8 @@ static class BucketCommand
         verify.Options.Add(only);
         verify.Options.Add(folder);
         verify.SetAction((flags, cancellationToken) => WithBlocksAsync(
-            objstore, flags, blocks => VerifyAsync(blocks, flags.GetValue(only)!, flags.GetValue(folder) ?? Path.GetTempPath(), cancellationToken)));
+            objstore, flags, blocks =>
+            VerifyAsync(blocks, flags.GetValue(only)!, flags.GetValue(folder) ?? Path.GetTempPath(), cancellationToken)));
 
         var upload = new Command("upload", "verify local blocks and upload them");
         var paths = new Argument<string[]>("BLOCK") { Description = "a block's folder", Arity = ArgumentArity.OneOrMore };
@@ -69,7 +71,8 @@ static class BucketCommand
     static async Task<int> InspectAsync(BucketBlocks blocks, CancellationToken cancellationToken)
     {
         var table = new Table().Border(AnsiConsole.Profile.Out.IsTerminal ? TableBorder.Rounded : TableBorder.None);
-        foreach (var column in (string[])["BLOCK", "FROM", "UNTIL", "SPAN", "SERIES", "SAMPLES", "CHUNKS", "LEVEL", "RESOLUTION", "LABELS", "SOURCE"])
+        foreach (var column in (
+            string[])["BLOCK", "FROM", "UNTIL", "SPAN", "SERIES", "SAMPLES", "CHUNKS", "LEVEL", "RESOLUTION", "LABELS", "SOURCE"])
         {
             table.AddColumn(new TableColumn(column).NoWrap());
         }
@@ -86,9 +89,11 @@ static class BucketCommand
                 }
 
                 table.AddRow(
-                    id.ToString(), Time(meta.MinTime), Time(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime), Number(meta.Stats.Series),
+                    id.ToString(), Time(meta.MinTime), Time(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime), Number(
+                    meta.Stats.Series),
                     Number(meta.Stats.Samples), Number(meta.Stats.Chunks), Number(meta.Compaction.Level),
-                    meta.ResolutionMs == 0 ? "raw" : Duration.Format(meta.ResolutionMs), Markup.Escape(meta.ExternalLabels.ToString()), meta.Thanos?.Source ?? "");
+                    meta.ResolutionMs == 0 ? "raw"
+                        : Duration.Format(meta.ResolutionMs), Markup.Escape(meta.ExternalLabels.ToString()), meta.Thanos?.Source ?? "");
             }
             catch (CorruptionException e)
             {
@@ -183,7 +188,9 @@ static class BucketCommand
             {
                 DurableFile.Write(Path.Combine(path, BlockMeta.FileName), (meta with
                 {
-                    Thanos = (meta.Thanos ?? new ThanosSection { Version = 1 }) with { Labels = external.ToDictionary(), Source = "bucket.upload" },
+                    Thanos = (meta.Thanos
+                        ?? new ThanosSection { Version = 1 }) with
+                    { Labels = external.ToDictionary(), Source = "bucket.upload" },
                 }).ToJson());
             }
 

@@ -16,14 +16,17 @@ static class CheckCommand
         var command = new Command("check", "check files before something depends on them");
 
         var config = new Command("config", "check collector configurations");
-        var files = new Argument<string[]>("FILE") { Description = "a configuration in Prometheus's form", Arity = ArgumentArity.OneOrMore };
+        var files =
+            new Argument<string[]>("FILE") { Description = "a configuration in Prometheus's form", Arity = ArgumentArity.OneOrMore };
         var expand = new CollectorFlags("./data").ExpandEnvironment;
         config.Arguments.Add(files);
         config.Options.Add(expand);
-        config.SetAction(flags => flags.GetValue(files)!.Select(file => Check(file, flags.GetValue(expand))).ToList().TrueForAll(valid => valid) ? 0 : 1);
+        config.SetAction(flags => flags.GetValue(files)!.Select(file => Check(file, flags.GetValue(expand)))
+            .ToList().TrueForAll(valid => valid) ? 0 : 1);
 
         var metrics = new Command("metrics", "check an exposition that comes on standard input");
-        var format = new Option<string>("--format") { Description = "text or openmetrics (judged strictly)", DefaultValueFactory = _ => "text" };
+        var format =
+            new Option<string>("--format") { Description = "text or openmetrics (judged strictly)", DefaultValueFactory = _ => "text" };
         format.AcceptOnlyFromAmong("text", "openmetrics");
         metrics.Options.Add(format);
         metrics.SetAction(async (flags, cancellationToken) =>
@@ -42,7 +45,8 @@ static class CheckCommand
                 body.Write(buffer, 0, read);
             }
 
-            var faults = ExpositionCheck.Run(body.ToArray(), flags.GetValue(format) == "openmetrics" ? ExpositionFormat.OpenMetrics : ExpositionFormat.Text);
+            var faults = ExpositionCheck.Run(
+                body.ToArray(), flags.GetValue(format) == "openmetrics" ? ExpositionFormat.OpenMetrics : ExpositionFormat.Text);
             foreach (var fault in faults)
             {
                 await Console.Out.WriteLineAsync(fault.ToString());
@@ -66,7 +70,8 @@ static class CheckCommand
                 Console.Out.WriteLine($"{warning} (ignored)");
             }
 
-            Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{file}: valid, {config.ScrapeConfigs.Count} scrape configurations"));
+            Console.Out.WriteLine(
+                string.Create(CultureInfo.InvariantCulture, $"{file}: valid, {config.ScrapeConfigs.Count} scrape configurations"));
             return true;
         }
         catch (ConfigException e)

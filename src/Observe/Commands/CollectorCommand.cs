@@ -32,19 +32,20 @@ static class CollectorCommand
             collector.Load(flags);
             var (yaml, source) = objstore.Required(flags);
             using var folder = DataFolder.Open(flags, collector.DataFolder, locked: false);
-            var role = new CollectorRole(host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
-            {
-                Load = () => collector.Load(flags),
-                Folder = folder.Path,
-                FolderFlag = Flags.NameOf(flags, collector.DataFolder),
-                Name = collector.NameOf(flags),
-                BlockRange = flags.GetValue(collector.BlockRange),
-                WalSync = flags.GetValue(collector.WalSync),
-                Retention = flags.GetValue(collector.Retention),
-                SizeLimit = flags.GetValue(collector.SizeLimit),
-                Registry = host.Registry,
-                Serve = storeApi.Options(flags, host),
-            });
+            var role = new CollectorRole(
+                host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
+                {
+                    Load = () => collector.Load(flags),
+                    Folder = folder.Path,
+                    FolderFlag = Flags.NameOf(flags, collector.DataFolder),
+                    Name = collector.NameOf(flags),
+                    BlockRange = flags.GetValue(collector.BlockRange),
+                    WalSync = flags.GetValue(collector.WalSync),
+                    Retention = flags.GetValue(collector.Retention),
+                    SizeLimit = flags.GetValue(collector.SizeLimit),
+                    Registry = host.Registry,
+                    Serve = storeApi.Options(flags, host),
+                });
             var stores = new StoreSet(new StoreSetOptions { Time = host.Time, Loops = host.Loops });
             stores.AddLocal("head", role.Querier, role.Describe);
             var promql = new PromqlEngine(engine.Options(flags, host));
@@ -76,7 +77,8 @@ static class CollectorApi
 
     static ApiTargets Targets(IReadOnlyList<CollectorRole> collectors)
     {
-        var (pools, active, dropped, counts) = (new SortedSet<string>(StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
+        var (pools, active, dropped, counts) = (new SortedSet<string>(
+            StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
         foreach (var collector in collectors)
         {
             if (collector.Scrape is not { } scrape)
@@ -88,14 +90,16 @@ static class CollectorApi
             var metadata = scrape.Metadata().ToLookup(m => m.Target);
             var targets = scrape.Targets();
             active.AddRange(targets.Active.Select(t => new ApiTarget(
-                t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString().ToLower(CultureInfo.InvariantCulture), t.LastError,
+                t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString()
+                .ToLower(CultureInfo.InvariantCulture), t.LastError,
                 t.LastScrape?.ToUnixTimeMilliseconds() ?? 0, t.LastScrapeDuration.TotalSeconds,
                 Duration.Format(t.ScrapeInterval), Duration.Format(t.ScrapeTimeout))
             {
                 GlobalUrl = t.GlobalUrl,
                 Cluster = collector.Config.Cluster,
                 Collector = collector.Name,
-                Metadata = [.. metadata[t.Labels].Select(m => new ApiMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
+                Metadata = [.. metadata[t.Labels]
+                    .Select(m => new ApiMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
             }));
             dropped.AddRange(targets.Dropped.Select(t => new ApiDroppedTarget(t.ScrapePool, t.DiscoveredLabels)));
             foreach (var (pool, count) in targets.DroppedCounts)

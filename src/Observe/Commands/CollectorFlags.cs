@@ -13,19 +13,25 @@ sealed partial class CollectorFlags(string defaultFolder)
 {
     public Option<string> ConfigFile { get; } = Flags.Text("--config.file", "what to scrape, in Prometheus's form");
 
-    public Option<bool> ExpandEnvironment { get; } = Flags.Switch("--config.expand-env", "replace $(NAME) in the configuration by environment variables");
+    public Option<bool> ExpandEnvironment { get; } = Flags.Switch(
+        "--config.expand-env", "replace $(NAME) in the configuration by environment variables");
 
-    public Option<string> DataFolder { get; } = Flags.Text("--data-dir", $"where WAL and blocks lie (default {defaultFolder})", defaultFolder, "--storage.tsdb.path");
+    public Option<string> DataFolder { get; } = Flags.Text(
+        "--data-dir", $"where WAL and blocks lie (default {defaultFolder})", defaultFolder, "--storage.tsdb.path");
 
-    public Option<string> Name { get; } = Flags.Text("--collector.name", "tells the collectors of a cluster apart (default: the machine's name)");
+    public Option<string> Name { get; } = Flags.Text(
+        "--collector.name", "tells the collectors of a cluster apart (default: the machine's name)");
 
     public Option<TimeSpan> BlockRange { get; } = Flags.Span("--storage.tsdb.min-block-duration", "span of a block", "2h");
 
-    public Option<TimeSpan> Retention { get; } = Flags.Span("--storage.tsdb.retention.time", "how long shipped blocks stay here for queries", "6h");
+    public Option<TimeSpan> Retention { get; } = Flags.Span(
+        "--storage.tsdb.retention.time", "how long shipped blocks stay here for queries", "6h");
 
-    public Option<long> SizeLimit { get; } = Flags.Size("--storage.size-limit", "disk that blocks may take while the bucket is out of reach; 0 for no limit", "0B");
+    public Option<long> SizeLimit { get; } = Flags.Size(
+        "--storage.size-limit", "disk that blocks may take while the bucket is out of reach; 0 for no limit", "0B");
 
-    public Option<TimeSpan> WalSync { get; } = Flags.Span("--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
+    public Option<TimeSpan> WalSync { get; } = Flags.Span(
+        "--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
 
     public void AddTo(Command command)
     {

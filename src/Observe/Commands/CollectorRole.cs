@@ -88,7 +88,8 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         var from = blocks.IsEmpty ? head.MinTime : head.IsEmpty ? blocks.MinTime : Math.Min(head.MinTime, blocks.MinTime);
 
         // The head grows while it is asked: it answers for whatever is newest.
-        return new StoreDescription("sidecar", [_config.Global.ExternalLabels], head.IsEmpty && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue));
+        return new StoreDescription("sidecar", [_config.Global.ExternalLabels], head.IsEmpty
+            && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue));
     }
 
     public void Configure(IServiceCollection services)
@@ -134,7 +135,8 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
         // The head first: what it has let go since is in the blocks that are looked at after it.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
-        _scrape = new ScrapeManager(_head, new ScrapeOptions { Time = host.Time, Loops = host.Loops }, new ScrapeMetrics(options.Registry), host.Logging);
+        _scrape = new ScrapeManager(
+            _head, new ScrapeOptions { Time = host.Time, Loops = host.Loops }, new ScrapeMetrics(options.Registry), host.Logging);
         await _scrape.ApplyAsync(_config, cancellationToken);
         _shipper = new Shipper(new ShipperOptions
         {
@@ -267,7 +269,9 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         };
     }
 
-    /// <summary>A quarter of a block's span, and never more than so many seconds: short blocks are cut and shipped in their own time.</summary>
+    /// <summary>
+    /// A quarter of a block's span, and never more than so many seconds: short blocks are cut and shipped in their own time.
+    /// </summary>
     static TimeSpan Part(TimeSpan blockRange, double mostSeconds) =>
         TimeSpan.FromMilliseconds(Math.Clamp(blockRange.TotalMilliseconds / 4, 100, mostSeconds * 1000));
 

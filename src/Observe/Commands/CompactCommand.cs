@@ -37,7 +37,8 @@ static class CompactCommand
 
             await using (bucket)
             {
-                return await OnceAsync(new CompactLoop(bucket, options, new CompactMetrics(host.Registry), new Logger<CompactLoop>(host.Logging)), cancellationToken);
+                return await OnceAsync(new CompactLoop(
+                    bucket, options, new CompactMetrics(host.Registry), new Logger<CompactLoop>(host.Logging)), cancellationToken);
             }
         });
         return command;

@@ -9,9 +9,11 @@ namespace Observe.Commands;
 /// <summary>The flags of compaction, downsampling, retention and cleaning.</summary>
 sealed class CompactFlags
 {
-    readonly Option<string[]> _replicaLabels = Flags.Many("--deduplication.replica-label", "label that tells replicas apart: their blocks become one; repeatable");
+    readonly Option<string[]> _replicaLabels = Flags.Many(
+        "--deduplication.replica-label", "label that tells replicas apart: their blocks become one; repeatable");
     readonly Option<TimeSpan> _raw = Flags.Span("--retention.resolution-raw", "how long raw samples are kept; 0 for ever", "0s");
-    readonly Option<TimeSpan> _fiveMinutes = Flags.Span("--retention.resolution-5m", "how long samples of 5 minutes are kept; 0 for ever", "0s");
+    readonly Option<TimeSpan> _fiveMinutes = Flags.Span(
+        "--retention.resolution-5m", "how long samples of 5 minutes are kept; 0 for ever", "0s");
     readonly Option<TimeSpan> _oneHour = Flags.Span("--retention.resolution-1h", "how long samples of an hour are kept; 0 for ever", "0s");
     readonly Option<bool> _noDownsampling = Flags.Switch("--downsampling.disable", "make no downsampled blocks");
     readonly Option<TimeSpan> _consistency = Flags.Span("--consistency-delay", "how old a block must be before it is compacted", "30m");
@@ -21,7 +23,8 @@ sealed class CompactFlags
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[_replicaLabels, _raw, _fiveMinutes, _oneHour, _noDownsampling, _consistency, _delete, WaitInterval])
+        foreach (var option in (
+            Option[])[_replicaLabels, _raw, _fiveMinutes, _oneHour, _noDownsampling, _consistency, _delete, WaitInterval])
         {
             command.Options.Add(option);
         }

@@ -9,7 +9,9 @@ using Prometheus;
 
 namespace Observe.Commands;
 
-/// <summary><c>observe demo</c>: all roles, fed by simulated clusters, with blocks so short that everything can be watched at work.</summary>
+/// <summary>
+/// <c>observe demo</c>: all roles, fed by simulated clusters, with blocks so short that everything can be watched at work.
+/// </summary>
 static class DemoCommand
 {
     public static Command Build()

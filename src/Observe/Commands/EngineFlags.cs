@@ -10,10 +10,14 @@ sealed class EngineFlags
     readonly Option<TimeSpan> _timeout = Flags.Span("--query.timeout", "how long a query may take", "2m");
     readonly Option<int> _concurrency = Flags.Number("--query.max-concurrency", "queries evaluated at once (default 20)", 20);
     readonly Option<long> _samples = Flags.Long("--query.max-samples", "samples a query may hold at once (default 50000000)", 50_000_000);
-    readonly Option<long> _series = Flags.Long("--query.max-series", "series a query may touch (default 5000000)", new EngineOptions().MaxSeries);
-    readonly Option<long> _bytes = Flags.Size("--query.max-bytes", "memory a query may take; 0: a quarter of the process's, 2GB at most", "0MB");
-    readonly Option<long> _totalBytes = Flags.Size("--query.max-total-bytes", "memory all queries may take together; 0: a third of the process's", "0MB");
-    readonly Option<long> _steps = Flags.Long("--query.max-steps", "evaluations of a range query or subquery (default 1000000)", new EngineOptions().MaxSteps);
+    readonly Option<long> _series = Flags.Long(
+        "--query.max-series", "series a query may touch (default 5000000)", new EngineOptions().MaxSeries);
+    readonly Option<long> _bytes = Flags.Size(
+        "--query.max-bytes", "memory a query may take; 0: a quarter of the process's, 2GB at most", "0MB");
+    readonly Option<long> _totalBytes = Flags.Size(
+        "--query.max-total-bytes", "memory all queries may take together; 0: a third of the process's", "0MB");
+    readonly Option<long> _steps = Flags.Long(
+        "--query.max-steps", "evaluations of a range query or subquery (default 1000000)", new EngineOptions().MaxSteps);
     readonly Option<int> _length = Flags.Number("--query.max-query-length", "bytes of a query's text (default 16384)", 16_384);
     readonly Option<TimeSpan> _lookback = Flags.Span("--query.lookback-delta", "how far an instant selector looks back", "5m");
     readonly Option<string[]> _features = Flags.Many(
@@ -23,7 +27,8 @@ sealed class EngineFlags
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[_timeout, _concurrency, _samples, _series, _bytes, _totalBytes, _steps, _length, _lookback, _features])
+        foreach (var option in (
+            Option[])[_timeout, _concurrency, _samples, _series, _bytes, _totalBytes, _steps, _length, _lookback, _features])
         {
             command.Options.Add(option);
         }

@@ -4,7 +4,9 @@ using Spectre.Console;
 
 namespace Observe.Commands;
 
-/// <summary>The plan of an explained query as the API gives it, for people: a line an operator, indented under the one that reads from it.</summary>
+/// <summary>
+/// The plan of an explained query as the API gives it, for people: a line an operator, indented under the one that reads from it.
+/// </summary>
 static class ExplainedPlan
 {
     static readonly string[] s_units = ["B", "KiB", "MiB", "GiB", "TiB"];

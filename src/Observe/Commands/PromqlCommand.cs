@@ -47,7 +47,8 @@ static class PromqlCommand
             flags.GetValue(url)!,
             "query_range",
             [
-                ("query", flags.GetValue(query)!), ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step)),
+                ("query", flags.GetValue(query)!),
+                ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step)),
                 ("explain", flags.GetValue(explain) ? "true" : null),
             ],
             cancellationToken));
@@ -78,7 +79,8 @@ static class PromqlCommand
         test.SetAction(async (flags, cancellationToken) =>
         {
             using var engine = new PromqlEngine(PromqlScript.EngineOptions);
-            return await PromqlScripts.RunFilesAsync(flags.GetValue(files)!, engine, ScriptStorages.Named(flags.GetValue(storage)!), Console.Out, !flags.GetValue(quiet), cancellationToken) ? 0 : 1;
+            return await PromqlScripts.RunFilesAsync(flags.GetValue(files)!, engine, ScriptStorages.Named(
+                flags.GetValue(storage)!), Console.Out, !flags.GetValue(quiet), cancellationToken) ? 0 : 1;
         });
 
         command.Subcommands.Add(instant);
@@ -88,7 +90,8 @@ static class PromqlCommand
         return command;
     }
 
-    static async Task<int> AskAsync(string url, string endpoint, (string Name, string? Value)[] parameters, CancellationToken cancellationToken)
+    static async Task<int> AskAsync(
+        string url, string endpoint, (string Name, string? Value)[] parameters, CancellationToken cancellationToken)
     {
         using var http = new HttpClient { BaseAddress = new Uri(url.TrimEnd('/') + "/") };
         using var form = new FormUrlEncodedContent(parameters.Where(p => p.Value is not null).Select(p => KeyValuePair.Create(p.Name, p.Value!)));
@@ -160,5 +163,6 @@ static class PromqlCommand
 
     static string Name(JsonObject metric) =>
         (string?)metric[Labels.MetricName]
-        + "{" + string.Join(", ", metric.Where(l => l.Key != Labels.MetricName).Select(l => $"{l.Key}={GoText.Quote((string)l.Value!)}")) + "}";
+        + "{" + string.Join(", ", metric.Where(l => l.Key != Labels.MetricName)
+        .Select(l => $"{l.Key}={GoText.Quote((string)l.Value!)}")) + "}";
 }

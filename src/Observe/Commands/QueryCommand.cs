@@ -49,7 +49,8 @@ static class QueryCommand
 
             var promql = new PromqlEngine(engine.Options(flags, host));
             var api = query.Api(flags, host, promql, stores, fanout);
-            roles.Add(new QueryRole(host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host)));
+            roles.Add(new QueryRole(
+                host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host)));
             using (folder)
             {
                 return await host.RunAsync(roles);
@@ -62,10 +63,14 @@ static class QueryCommand
 /// <summary>The flags of fan-out and HTTP API.</summary>
 sealed class QueryFlags
 {
-    readonly Option<string[]> _replicaLabels = Flags.Many("--query.replica-label", "label that tells replicas apart; repeatable (default replica)");
-    readonly Option<bool> _partialResponse = Flags.Switch("--query.partial-response", "answer without a store that fails, with a warning (default true)", true);
-    readonly Option<bool> _autoDownsampling = Flags.Switch("--query.auto-downsampling", "choose downsampled data by the step where a request says nothing");
-    readonly Option<TimeSpan> _responseTimeout = Flags.Span("--store.response-timeout", "how long a store may be silent during a query", "30s");
+    readonly Option<string[]> _replicaLabels = Flags.Many(
+        "--query.replica-label", "label that tells replicas apart; repeatable (default replica)");
+    readonly Option<bool> _partialResponse = Flags.Switch(
+        "--query.partial-response", "answer without a store that fails, with a warning (default true)", true);
+    readonly Option<bool> _autoDownsampling = Flags.Switch(
+        "--query.auto-downsampling", "choose downsampled data by the step where a request says nothing");
+    readonly Option<TimeSpan> _responseTimeout = Flags.Span(
+        "--store.response-timeout", "how long a store may be silent during a query", "30s");
     readonly Option<TimeSpan> _lookup = Flags.Span("--store.sd-dns-interval", "how often names are looked up", "30s");
     readonly Option<TimeSpan> _slow = Flags.Span("--query.slow-query-threshold", "queries that take longer are logged; 0 for none", "10s");
     readonly Option<string> _cors = Flags.Text("--web.cors.origin", "RE2 of the origins that a browser may ask from (default none)");
@@ -106,7 +111,13 @@ sealed class QueryFlags
         {
             Engine = engine,
             Querier = options => new FanoutQuerier(stores, options, metrics),
-            Defaults = new FanoutOptions { ReplicaLabels = replicas.Length == 0 ? ["replica"] : replicas, PartialResponse = flags.GetValue(_partialResponse) },
+            Defaults = new FanoutOptions
+            {
+                ReplicaLabels = replicas.Length == 0
+                ? ["replica"]
+                : replicas,
+                PartialResponse = flags.GetValue(_partialResponse)
+            },
             Stores = () => stores.Stores,
             Flags = Flags.All(flags),
             Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),

@@ -29,7 +29,8 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
         if (serve is not null)
         {
             services.AddStoreApi(
-                new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }), Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
+                new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }),
+                Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
         }
     }
 

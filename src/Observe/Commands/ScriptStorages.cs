@@ -11,7 +11,9 @@ using Prometheus;
 
 namespace Observe.Commands;
 
-/// <summary>Where a script's series are kept while it runs: in memory, in a head, or in blocks of a bucket that are read back as a store reads them.</summary>
+/// <summary>
+/// Where a script's series are kept while it runs: in memory, in a head, or in blocks of a bucket that are read back as a store reads them.
+/// </summary>
 static class ScriptStorages
 {
     /// <returns>Null for memory.</returns>
@@ -55,7 +57,14 @@ static class ScriptStorages
     static async Task<HeadBlock> FillAsync(string folder, IReadOnlyList<ScriptSeries> series, CancellationToken cancellationToken)
     {
         var head = await HeadBlock.OpenAsync(
-            new HeadOptions { Directory = Path.Combine(folder, "head"), Time = TimeProvider.System, WalSyncInterval = TimeSpan.FromMinutes(1), BlockRangeMs = 1L << 50 },
+            new HeadOptions
+            {
+                Directory = Path.Combine(
+            folder, "head"),
+                Time = TimeProvider.System,
+                WalSyncInterval = TimeSpan.FromMinutes(1),
+                BlockRangeMs = 1L << 50
+            },
             cancellationToken);
         using var appender = head.Appender();
         foreach (var one in series)
@@ -95,7 +104,8 @@ static class ScriptStorages
 
         public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => querier.LabelNamesAsync(selection);
 
-        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => querier.LabelValuesAsync(name, selection);
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+            querier.LabelValuesAsync(name, selection);
 
         public async ValueTask DisposeAsync()
         {

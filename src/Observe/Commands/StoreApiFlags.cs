@@ -8,9 +8,11 @@ namespace Observe.Commands;
 sealed class StoreApiFlags
 {
     readonly Option<int> _concurrency = Flags.Number(
-        "--store.grpc.series-max-concurrency", "Series calls served at once, more wait; 0 for no limit (default 20)", new StoreApiOptions().MaxConcurrentSeries);
+        "--store.grpc.series-max-concurrency",
+        "Series calls served at once, more wait; 0 for no limit (default 20)", new StoreApiOptions().MaxConcurrentSeries);
 
-    readonly Option<TimeSpan> _timeout = Flags.Span("--store.grpc.timeout", "how long a call of the store API may take; 0 for no limit", "2m");
+    readonly Option<TimeSpan> _timeout = Flags.Span(
+        "--store.grpc.timeout", "how long a call of the store API may take; 0 for no limit", "2m");
 
     public void AddTo(Command command)
     {

@@ -21,7 +21,8 @@ static class StoreCommand
         {
             using var host = new RoleHost("store", flags, server);
             using var folder = DataFolder.Open(flags, store.DataFolder, "store");
-            return await host.RunAsync([StoreRole.Create(host, flags, store, folder, objstore.Required(flags), serve: api.Options(flags, host))]);
+            return await host.RunAsync(
+                [StoreRole.Create(host, flags, store, folder, objstore.Required(flags), serve: api.Options(flags, host))]);
         });
         return command;
     }

@@ -17,17 +17,20 @@ namespace Observe.Commands;
 /// <summary>The flags of whoever reads a bucket's blocks.</summary>
 sealed class StoreFlags
 {
-    public Option<string> DataFolder { get; } = Flags.Text("--data-dir", "where metas and index headers are kept (default ./data)", "./data");
+    public Option<string> DataFolder { get; } = Flags.Text(
+        "--data-dir", "where metas and index headers are kept (default ./data)", "./data");
 
     public Option<TimeSpan> SyncInterval { get; } = Flags.Span("--sync-block-duration", "how often the bucket is looked into", "30s");
 
-    public Option<TimeSpan> IgnoreMarks { get; } = Flags.Span("--ignore-deletion-marks-delay", "how long a block marked for deletion is still read", "24h");
+    public Option<TimeSpan> IgnoreMarks { get; } = Flags.Span(
+        "--ignore-deletion-marks-delay", "how long a block marked for deletion is still read", "24h");
 
     public Option<long> CacheSize { get; } = Flags.Size("--index-cache-size", "memory for what was read of indexes and chunks", "250MB");
 
     public Option<long> PoolSize { get; } = Flags.Size("--chunk-pool-size", "memory for chunks of all queries under way", "2GB");
 
-    public Option<long> QueryLimit { get; } = Flags.Size("--store.grpc.downloaded-bytes-limit", "what one query may fetch; 0 for no limit", "0B");
+    public Option<long> QueryLimit { get; } = Flags.Size(
+        "--store.grpc.downloaded-bytes-limit", "what one query may fetch; 0 for no limit", "0B");
 
     public void AddTo(Command command)
     {
@@ -104,7 +107,8 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
     /// <summary>From flags; the role owns the bucket that it opens.</summary>
     /// <param name="folder">Where it keeps what it has read.</param>
     public static StoreRole Create(
-        RoleHost host, ParseResult flags, StoreFlags store, DataFolder folder, (string Content, string Source) bucket, StoreApiOptions? serve) => new(
+        RoleHost host,
+        ParseResult flags, StoreFlags store, DataFolder folder, (string Content, string Source) bucket, StoreApiOptions? serve) => new(
         host,
         BucketConfig.Parse(bucket.Content, bucket.Source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
         store.Options(flags, folder.Path, host.Time),

@@ -29,7 +29,8 @@ static class DemoFleet
             foreach (var exporter in job)
             {
                 text.Append(CultureInfo.InvariantCulture, $"      - targets: ['{address}']\n")
-                    .Append(CultureInfo.InvariantCulture, $"        labels: {{instance: {exporter.Instance}, __metrics_path__: {exporter.Path}}}\n");
+                    .Append(CultureInfo.InvariantCulture,
+                    $"        labels: {{instance: {exporter.Instance}, __metrics_path__: {exporter.Path}}}\n");
             }
         }
 

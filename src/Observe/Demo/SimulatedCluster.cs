@@ -16,7 +16,8 @@ sealed class SimulatedCluster(string name, int nodes, double load)
         [("shop", "frontend", 3), ("shop", "checkout", 2), ("shop", "catalog", 2), ("data", "orders-db", 1), ("data", "cache", 2), ("kube-system", "coredns", 2)];
 
     static readonly double[] s_bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-    static readonly (string Handler, double Rate, double Latency)[] s_handlers = [("/", 12, 0.02), ("/api/items", 30, 0.06), ("/api/checkout", 4, 0.3)];
+    static readonly (string Handler, double Rate, double Latency)[] s_handlers =
+        [("/", 12, 0.02), ("/api/items", 30, 0.06), ("/api/checkout", 4, 0.3)];
 
     public string Name => name;
 
@@ -73,9 +74,11 @@ sealed class SimulatedCluster(string name, int nodes, double load)
         {
             foreach (var mode in s_modes)
             {
-                var busy = mode switch { "user" => 0.22, "system" => 0.08, "iowait" => 0.02, "softirq" => 0.01, "idle" => 0, _ => 0.001 } * load;
+                var busy =
+                    mode switch { "user" => 0.22, "system" => 0.08, "iowait" => 0.02, "softirq" => 0.01, "idle" => 0, _ => 0.001 } * load;
                 var share = mode == "idle" ? 1 - (0.33 * load) : busy;
-                text.Sample("node_cpu_seconds_total", Counter(now, share, seed + cpu, mode == "idle" ? 0.05 : 0.4), ("cpu", Number(cpu)), ("mode", mode));
+                text.Sample("node_cpu_seconds_total", Counter(now, share, seed
+                    + cpu, mode == "idle" ? 0.05 : 0.4), ("cpu", Number(cpu)), ("mode", mode));
             }
         }
 
@@ -91,7 +94,8 @@ sealed class SimulatedCluster(string name, int nodes, double load)
         foreach (var (mount, size) in (ReadOnlySpan<(string, double)>)[("/", 100e9), ("/var/lib/data", 500e9)])
         {
             text.Sample("node_filesystem_size_bytes", size, ("mountpoint", mount), ("fstype", "ext4"));
-            text.Sample("node_filesystem_avail_bytes", Math.Round(size * Gauge(now, 0.5, 0.2, 86_400, seed)), ("mountpoint", mount), ("fstype", "ext4"));
+            text.Sample("node_filesystem_avail_bytes", Math.Round(
+                size * Gauge(now, 0.5, 0.2, 86_400, seed)), ("mountpoint", mount), ("fstype", "ext4"));
         }
 
         foreach (var direction in (string[])["receive", "transmit"])
@@ -127,11 +131,14 @@ sealed class SimulatedCluster(string name, int nodes, double load)
                 var pod = string.Create(CultureInfo.InvariantCulture, $"{workload}-{Seed(name + workload) % 0xffff:x4}-{i}");
                 foreach (var phase in (string[])["Running", "Pending", "Failed"])
                 {
-                    text.Sample("kube_pod_status_phase", phase == (missing > 0 && i == 0 ? "Pending" : "Running") ? 1 : 0, ("namespace", ns), ("pod", pod), ("phase", phase));
+                    text.Sample("kube_pod_status_phase", phase == (missing > 0 && i == 0 ? "Pending" : "Running")
+                        ? 1
+                        : 0, ("namespace", ns), ("pod", pod), ("phase", phase));
                 }
 
                 text.Sample(
-                    "kube_pod_container_status_restarts_total", Math.Floor(now / 7200 % 40), ("namespace", ns), ("pod", pod), ("container", workload));
+                    "kube_pod_container_status_restarts_total",
+                    Math.Floor(now / 7200 % 40), ("namespace", ns), ("pod", pod), ("container", workload));
             }
         }
     }
@@ -143,7 +150,8 @@ sealed class SimulatedCluster(string name, int nodes, double load)
         {
             foreach (var (code, share) in (ReadOnlySpan<(string, double)>)[("200", 0.97), ("404", 0.02), ("500", 0.01)])
             {
-                text.Sample("http_requests_total", Math.Floor(Counter(now, rate * load * share, seed + code[0], 0.7)), ("handler", handler), ("code", code));
+                text.Sample("http_requests_total", Math.Floor(
+                    Counter(now, rate * load * share, seed + code[0], 0.7)), ("handler", handler), ("code", code));
             }
         }
 
@@ -153,7 +161,8 @@ sealed class SimulatedCluster(string name, int nodes, double load)
             var total = Math.Floor(Counter(now, rate * load, seed, 0.7));
             foreach (var bound in s_bounds)
             {
-                text.Sample("http_request_duration_seconds_bucket", Math.Floor(total * (1 - Math.Exp(-bound / latency))), ("handler", handler), ("le", Number(bound)));
+                text.Sample("http_request_duration_seconds_bucket", Math.Floor(
+                    total * (1 - Math.Exp(-bound / latency))), ("handler", handler), ("le", Number(bound)));
             }
 
             text.Sample("http_request_duration_seconds_bucket", total, ("handler", handler), ("le", "+Inf"));
@@ -218,7 +227,8 @@ sealed class SimulatedCluster(string name, int nodes, double load)
             var text = new StringBuilder();
             foreach (var (family, (type, help, samples)) in _families)
             {
-                text.Append("# HELP ").Append(family).Append(' ').Append(help).Append("\n# TYPE ").Append(family).Append(' ').Append(type).Append('\n').Append(samples);
+                text.Append("# HELP ").Append(family)
+                    .Append(' ').Append(help).Append("\n# TYPE ").Append(family).Append(' ').Append(type).Append('\n').Append(samples);
             }
 
             return text.ToString();

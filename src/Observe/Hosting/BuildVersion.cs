@@ -6,7 +6,8 @@ namespace Observe.Hosting;
 static class BuildVersion
 {
     static readonly string[] s_informational =
-        (typeof(BuildVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0.0.0").Split('+');
+        (typeof(BuildVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0.0.0")
+            .Split('+');
 
     /// <summary>A semantic version.</summary>
     public static string Version => s_informational[0];

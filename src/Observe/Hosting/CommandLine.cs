@@ -25,12 +25,14 @@ static partial class CommandLine
 
         try
         {
-            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            return await parsed.InvokeAsync(
+                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (Exception e)
         {
             var foreseen = e is FlagException or FormatException or BucketException or IOException or UnauthorizedAccessException;
-            await Console.Error.WriteLineAsync("observe: " + (foreseen ? e.Message : $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}"));
+            await Console.Error.WriteLineAsync(
+                "observe: " + (foreseen ? e.Message : $"{e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}"));
             return 1;
         }
     }
@@ -39,10 +41,12 @@ static partial class CommandLine
     static List<string> Faults(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        var unknown = parsed.UnmatchedTokens.Where(token => token.StartsWith('-')).Concat(Values(parsed).Where(value => FlagName().IsMatch(value))).ToList();
+        var unknown = parsed.UnmatchedTokens.Where(token => token.StartsWith('-'))
+            .Concat(Values(parsed).Where(value => FlagName().IsMatch(value))).ToList();
         if (unknown.Count > 0)
         {
-            return [.. unknown.Select(token => token.Split('=')[0]).Select(flag => $"there is no flag {flag}{Nearest(flag, FlagNames(parsed.CommandResult))}")];
+            return [.. unknown.Select(token => token.Split('=')[0])
+                .Select(flag => $"there is no flag {flag}{Nearest(flag, FlagNames(parsed.CommandResult))}")];
         }
 
         if (parsed.UnmatchedTokens.Count > 0)
@@ -55,7 +59,9 @@ static partial class CommandLine
         return command.Subcommands.Count > 0 ? [] : [.. parsed.Errors.Select(error => error.Message)];
     }
 
-    /// <summary>What was taken for the value of an argument or flag, up to a <c>--</c>. PromQL may begin with a minus, and is not meant.</summary>
+    /// <summary>
+    /// What was taken for the value of an argument or flag, up to a <c>--</c>. PromQL may begin with a minus, and is not meant.
+    /// </summary>
     static IEnumerable<string> Values(ParseResult parsed)
     {
         var tokens = parsed.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).Select(token => token.Value).ToHashSet();

@@ -54,6 +54,7 @@ sealed class DataFolder : IDisposable
             }
         }
 
-        return e is UnauthorizedAccessException ? "this process may not write there" : e is FileNotFoundException ? "it cannot be made" : e.Message;
+        return e is UnauthorizedAccessException
+            ? "this process may not write there" : e is FileNotFoundException ? "it cannot be made" : e.Message;
     }
 }

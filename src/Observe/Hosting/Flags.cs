@@ -8,7 +8,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Hosting;
 
-/// <summary>Flags in the manner of Prometheus and Thanos: durations as <c>2h</c>, sizes as <c>500MB</c>, addresses as <c>HOST:PORT</c>.</summary>
+/// <summary>
+/// Flags in the manner of Prometheus and Thanos: durations as <c>2h</c>, sizes as <c>500MB</c>, addresses as <c>HOST:PORT</c>.
+/// </summary>
 static class Flags
 {
     public static Option<string> Text(string name, string description, string? fallback = null, params string[] aliases) =>
@@ -46,7 +48,9 @@ static class Flags
         return option;
     }
 
-    /// <summary>Bytes, with B, KB, MB, GB, TB or their binary forms behind; powers of 1024 all of them, as Prometheus reads sizes.</summary>
+    /// <summary>
+    /// Bytes, with B, KB, MB, GB, TB or their binary forms behind; powers of 1024 all of them, as Prometheus reads sizes.
+    /// </summary>
     public static Option<long> Size(string name, string description, string fallback)
     {
         var option = New<long>(name, description + $" (default {fallback})", [], _ => ParseSize(fallback)!.Value);
@@ -115,7 +119,10 @@ static class Flags
         }
     }
 
-    /// <summary>What a flag that comes as a pair <c>--x</c> (content) and <c>--x-file</c> (path) gives, and where it came from; null when neither is set.</summary>
+    /// <summary>
+    /// What a flag that comes as a pair <c>--x</c> (content) and <c>--x-file</c> (path) gives, and where it came from; null when neither is
+    /// set.
+    /// </summary>
     public static (string Content, string Source)? Content(ParseResult flags, Option<string> inline, Option<string> file)
     {
         var (content, path) = (flags.GetValue(inline), flags.GetValue(file));
@@ -132,7 +139,9 @@ static class Flags
         return string.IsNullOrEmpty(path) ? null : (File.ReadAllText(ReadableFile(file.Name, path)), path);
     }
 
-    /// <summary>Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; what may hold a secret is not shown.</summary>
+    /// <summary>
+    /// Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; what may hold a secret is not shown.
+    /// </summary>
     public static IReadOnlyDictionary<string, string> All(ParseResult flags)
     {
         var all = new SortedDictionary<string, string>(StringComparer.Ordinal);

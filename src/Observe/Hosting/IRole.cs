@@ -48,7 +48,8 @@ sealed class ServerFlags
     public ServerFlags(int httpPort, int? grpcPort, bool loopback = false, string[]? httpAliases = null)
     {
         var host = loopback ? "127.0.0.1" : "0.0.0.0";
-        HttpAddress = Flags.Text("--http-address", $"where HTTP is served (default {host}:{httpPort})", $"{host}:{httpPort}", httpAliases ?? []);
+        HttpAddress = Flags.Text(
+            "--http-address", $"where HTTP is served (default {host}:{httpPort})", $"{host}:{httpPort}", httpAliases ?? []);
         GrpcAddress = grpcPort is null
             ? Flags.Text("--grpc-address", "of no effect: this role serves no store API")
             : Flags.Text("--grpc-address", $"where the store API is served over gRPC (default {host}:{grpcPort})", $"{host}:{grpcPort}");

@@ -2,7 +2,9 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Hosting;
 
-/// <summary>A querier that is served before it is opened: until <see cref="Open"/> it refuses, as a process does that is not ready.</summary>
+/// <summary>
+/// A querier that is served before it is opened: until <see cref="Open"/> it refuses, as a process does that is not ready.
+/// </summary>
 sealed class LateQuerier(string what) : IQuerier
 {
     volatile IQuerier? _opened;

@@ -15,7 +15,8 @@ static class Listeners
     /// <exception cref="FlagException">An address is not one.</exception>
     public static void Add(WebApplicationBuilder builder, ParseResult flags, ServerFlags server, bool serveStoreApi)
     {
-        var addresses = new List<(string Flag, IPEndPoint Address, HttpProtocols Protocols)> { Of(flags, server.HttpAddress, HttpProtocols.Http1) };
+        var addresses =
+            new List<(string Flag, IPEndPoint Address, HttpProtocols Protocols)> { Of(flags, server.HttpAddress, HttpProtocols.Http1) };
         if (serveStoreApi)
         {
             addresses.Add(Of(flags, server.GrpcAddress, HttpProtocols.Http2));

@@ -8,7 +8,9 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Hosting;
 
 /// <summary>Log lines as Prometheus writes them: <c>time=… level=INFO component=… msg="…" key=value</c>, or the same as JSON.</summary>
-/// <remarks>What a message's template does not mention becomes a field; an exception becomes <c>err</c>, its stack only at debug level.</remarks>
+/// <remarks>
+/// What a message's template does not mention becomes a field; an exception becomes <c>err</c>, its stack only at debug level.
+/// </remarks>
 sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(FormatName)
 {
     public const string FormatName = "observe";
@@ -58,7 +60,8 @@ sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(Forma
     static string Logfmt(List<KeyValuePair<string, string>> fields) =>
         string.Join(' ', fields.Select(f => f.Key + "=" + (NeedsQuotes(f.Value) ? GoText.Quote(f.Value) : f.Value)));
 
-    static bool NeedsQuotes(string value) => value.Length == 0 || value.AsSpan().ContainsAnyExceptInRange('!', '~') || value.AsSpan().ContainsAny("\"=\\");
+    static bool NeedsQuotes(string value) =>
+        value.Length == 0 || value.AsSpan().ContainsAnyExceptInRange('!', '~') || value.AsSpan().ContainsAny("\"=\\");
 
     static string Json(List<KeyValuePair<string, string>> fields)
     {

@@ -16,7 +16,8 @@ sealed partial class Reloading : IDisposable
     public Reloading(MetricFactory metrics, ILogger logger)
     {
         _logger = logger;
-        _successful = metrics.CreateGauge("prometheus_config_last_reload_successful", "Whether the last configuration reload attempt was successful.");
+        _successful = metrics.CreateGauge(
+            "prometheus_config_last_reload_successful", "Whether the last configuration reload attempt was successful.");
         _time = metrics.CreateGauge(
             "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
     }
@@ -39,7 +40,8 @@ sealed partial class Reloading : IDisposable
         {
             if (!_started)
             {
-                throw new InvalidOperationException("the start is not done yet; the configuration that was found at its begin comes into force");
+                throw new InvalidOperationException(
+                    "the start is not done yet; the configuration that was found at its begin comes into force");
             }
 
             foreach (var role in roles)

@@ -16,7 +16,9 @@ using Prometheus;
 
 namespace Observe.Hosting;
 
-/// <summary>Runs roles in this process: one HTTP and one gRPC listener, /metrics, /-/healthy, /-/ready, /-/reload, signals, a graceful stop.</summary>
+/// <summary>
+/// Runs roles in this process: one HTTP and one gRPC listener, /metrics, /-/healthy, /-/ready, /-/reload, signals, a graceful stop.
+/// </summary>
 sealed partial class RoleHost : IDisposable
 {
     readonly string _name;
@@ -35,7 +37,8 @@ sealed partial class RoleHost : IDisposable
         Registry = Metrics.NewCustomRegistry();
         Loops = new LoopSupervisor(Registry);
         var factory = Metrics.WithCustomRegistry(Registry);
-        factory.CreateGauge("observe_build_info", "A metric with the constant value 1, labelled by what this build is.", "version", "revision", "runtime", "role")
+        factory.CreateGauge("observe_build_info",
+            "A metric with the constant value 1, labelled by what this build is.", "version", "revision", "runtime", "role")
             .WithLabels(BuildVersion.Version, BuildVersion.Revision, BuildVersion.Runtime, name).Set(1);
         DotNetStats.Register(Registry);
         OpenFilesMetrics.Register(Registry, OpenFiles.Shared);
@@ -61,7 +64,9 @@ sealed partial class RoleHost : IDisposable
 
     public TimeProvider Time { get; } = TimeProvider.System;
 
-    /// <summary>Where all roles compute what somebody waits for: as many queries and calls as their flags let run at once by default, and more.</summary>
+    /// <summary>
+    /// Where all roles compute what somebody waits for: as many queries and calls as their flags let run at once by default, and more.
+    /// </summary>
     public ComputeThreads QueryThreads { get; } = ComputeThreads.ForQueries(64 + Environment.ProcessorCount);
 
     /// <summary>Where all roles make, verify and hash blocks.</summary>
@@ -150,13 +155,15 @@ sealed partial class RoleHost : IDisposable
 
     WebApplication Build(IReadOnlyList<IRole> roles)
     {
-        // The flags say everything but OTEL_*: no appsettings.json is looked for in the folder that this happens to run in, nothing is watched there.
+        // The flags say everything but OTEL_*: no appsettings.json is looked for in the folder that this happens to run in, nothing is
+        // watched there.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Configuration.AddEnvironmentVariables();
         ConfigureLogging(builder.Logging);
         Listeners.Add(builder, _flags, _server, roles.Any(role => role.ServesStoreApi));
         builder.Services.AddRouting();
-        builder.Services.AddHealthChecks().AddCheck("ready", () => Fault(roles) is { } fault ? HealthCheckResult.Unhealthy(fault) : HealthCheckResult.Healthy());
+        builder.Services.AddHealthChecks()
+            .AddCheck("ready", () => Fault(roles) is { } fault ? HealthCheckResult.Unhealthy(fault) : HealthCheckResult.Healthy());
         builder.Services.AddGrpc(options => options.MaxReceiveMessageSize = 16 << 20);
         Telemetry.Add(builder.Services, _name);
         foreach (var role in roles)
@@ -195,7 +202,9 @@ sealed partial class RoleHost : IDisposable
             }
 
             var error = await _reloading.RunAsync(roles);
-            return error is null ? Results.Ok() : Results.Text("failed to reload config: " + error, statusCode: StatusCodes.Status500InternalServerError);
+            return error is null
+                ? Results.Ok()
+                : Results.Text("failed to reload config: " + error, statusCode: StatusCodes.Status500InternalServerError);
         });
         app.MapMethods("/-/quit", ["POST", "PUT"], () =>
         {
@@ -255,7 +264,8 @@ sealed partial class RoleHost : IDisposable
     }
 
     /// <summary>The URL that a person on this machine opens.</summary>
-    static string Url(WebApplication app) => Addresses(app).First().Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
+    static string Url(WebApplication app) =>
+        Addresses(app).First().Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
 
     /// <summary>Of HTTP, and behind it that of gRPC where there is one.</summary>
     static ICollection<string> Addresses(WebApplication app) =>

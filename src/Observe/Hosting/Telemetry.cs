@@ -18,10 +18,12 @@ static class Telemetry
         }
 
         services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService("observe-" + role, serviceVersion: BuildVersion.Version).AddEnvironmentVariableDetector())
+            .ConfigureResource(
+            resource => resource.AddService("observe-" + role, serviceVersion: BuildVersion.Version).AddEnvironmentVariableDetector())
             .WithTracing(tracing => tracing
                 .AddSource("Observe.*")
-                .AddAspNetCoreInstrumentation(options => options.Filter = context => !context.Request.Path.StartsWithSegments("/-", StringComparison.Ordinal))
+                .AddAspNetCoreInstrumentation(
+                options => options.Filter = context => !context.Request.Path.StartsWithSegments("/-", StringComparison.Ordinal))
                 .AddHttpClientInstrumentation()
                 .AddOtlpExporter(options =>
                 {

@@ -46,7 +46,8 @@ public sealed class DnsLookup(IReadOnlyList<IPEndPoint>? servers = null)
                 foreach (var (target, recordPort) in await ServicesAsync(colon < 0 ? name : name[..colon], cancellationToken))
                 {
                     var targetPort = port ?? recordPort.ToString(CultureInfo.InvariantCulture);
-                    found.AddRange(kind == "dnssrvnoa" ? [$"{target}:{targetPort}"] : await AddressesAsync(target, targetPort, cancellationToken));
+                    found.AddRange(
+                        kind == "dnssrvnoa" ? [$"{target}:{targetPort}"] : await AddressesAsync(target, targetPort, cancellationToken));
                 }
 
                 return [.. found.Order(StringComparer.Ordinal)];
@@ -84,7 +85,8 @@ public sealed class DnsLookup(IReadOnlyList<IPEndPoint>? servers = null)
         try
         {
             var addresses = await Dns.GetHostAddressesAsync(host.Trim('[', ']'), cancellationToken);
-            return [.. addresses.Select(a => a.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{a}]:{port}" : $"{a}:{port}").Distinct().Order(StringComparer.Ordinal)];
+            return [.. addresses.Select(a => a.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{a}]:{port}" : $"{a}:{port}")
+                .Distinct().Order(StringComparer.Ordinal)];
         }
         catch (SocketException e)
         {
@@ -263,7 +265,8 @@ public sealed class DnsLookup(IReadOnlyList<IPEndPoint>? servers = null)
     }
 
     static ReadOnlySpan<byte> Slice(ReadOnlySpan<byte> message, int at, int length) =>
-        at >= 0 && length >= 0 && at + length <= message.Length ? message.Slice(at, length) : throw new InvalidDataException("the answer ends early");
+        at >= 0 && length >= 0
+            && at + length <= message.Length ? message.Slice(at, length) : throw new InvalidDataException("the answer ends early");
 
     static IEnumerable<string> Candidates(string name)
     {
@@ -280,7 +283,8 @@ public sealed class DnsLookup(IReadOnlyList<IPEndPoint>? servers = null)
     }
 
     static IEnumerable<IPEndPoint> SystemServers() =>
-        Resolver("nameserver").Where(words => words.Length > 0).Select(words => IPAddress.TryParse(words[0], out var address) ? address : null)
+        Resolver("nameserver")
+            .Where(words => words.Length > 0).Select(words => IPAddress.TryParse(words[0], out var address) ? address : null)
             .OfType<IPAddress>().Select(address => new IPEndPoint(address, 53));
 
     static IEnumerable<string[]> Resolver(string keyword)

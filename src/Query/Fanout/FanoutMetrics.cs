@@ -33,7 +33,8 @@ public sealed class FanoutMetrics(IMetricFactory metrics)
 
         foreach (var store in stores.Where(s => s.LastError is null && s.Description is not null))
         {
-            _connections.WithLabels(string.Join(",", store.Description!.LabelSets.Select(l => l.ToString())), store.Description.Component).Inc();
+            _connections.WithLabels(
+                string.Join(",", store.Description!.LabelSets.Select(l => l.ToString())), store.Description.Component).Inc();
         }
 
         _silent.Set(stores.Count(s => s.IsSilent));

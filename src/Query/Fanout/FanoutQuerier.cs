@@ -81,7 +81,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             {
                 // On the threads of whoever asks.
                 return await Task.Factory.StartNew(
-                    async () => await ask(store.Querier!, asking), asking.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
+                    async () => await ask(
+                    store.Querier!, asking), asking.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
             catch (IOException e) when (e is not PartialResponseException)
             {
@@ -232,7 +233,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }
 
-        static async IAsyncEnumerable<Series> AheadAsync(ChannelReader<List<Series>> ahead, [EnumeratorCancellation] CancellationToken cancellationToken)
+        static async IAsyncEnumerable<Series> AheadAsync(
+            ChannelReader<List<Series>> ahead, [EnumeratorCancellation] CancellationToken cancellationToken)
         {
             await foreach (var batch in ahead.ReadAllAsync(cancellationToken))
             {

@@ -133,7 +133,8 @@ public sealed partial class StoreSet : IAsyncDisposable
             _states =
             [
                 .. _members.Values.Select(m => m.State).OrderBy(s => s.Name, StringComparer.Ordinal),
-                .. _lookupErrors.Where(e => !_addresses.ContainsKey(e.Key)).Select(e => new StoreState(e.Key, null, null, _lookedUp, 0, e.Value, 1)),
+                .. _lookupErrors.Where(e => !_addresses.ContainsKey(e.Key))
+                .Select(e => new StoreState(e.Key, null, null, _lookedUp, 0, e.Value, 1)),
             ];
             _metrics?.Set(_states);
         }
@@ -186,7 +187,8 @@ public sealed partial class StoreSet : IAsyncDisposable
         }
     }
 
-    async Task<(string Endpoint, IReadOnlyList<string>? Addresses, string? Error)> LookUpAsync(string endpoint, CancellationToken cancellationToken)
+    async Task<(string Endpoint, IReadOnlyList<string>? Addresses, string? Error)> LookUpAsync(
+        string endpoint, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(_options.PollTimeout);
@@ -197,7 +199,9 @@ public sealed partial class StoreSet : IAsyncDisposable
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
-            return (endpoint, null, e is OperationCanceledException ? $"no response in {Duration.Format(_options.PollTimeout)}" : e.Message);
+            return (endpoint, null, e is OperationCanceledException
+                ? $"no response in {Duration.Format(_options.PollTimeout)}"
+                : e.Message);
         }
     }
 
@@ -230,7 +234,8 @@ public sealed partial class StoreSet : IAsyncDisposable
     /// <summary>Lets go of what left the name service: at once when it is silent and another store has its labels, else in time.</summary>
     void Forget()
     {
-        foreach (var (address, member) in _members.Where(m => m.Value.UnlistedSince is not null && m.Value.State.LastError is not null).ToList())
+        foreach (var (address, member) in _members.Where(m => m.Value.UnlistedSince is not null
+            && m.Value.State.LastError is not null).ToList())
         {
             var replaced = member.State.Description is not { } lost || _members.Values.Any(other =>
                 other.State.LastError is null && other.State.Description is { } found && found.Component == lost.Component

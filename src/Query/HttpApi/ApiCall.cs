@@ -45,7 +45,9 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
         return FinishAsync();
     }
 
-    /// <summary>Answers with an error instead of what was begun. Once a part is on its way the connection is cut, so that nobody takes it for whole.</summary>
+    /// <summary>
+    /// Answers with an error instead of what was begun. Once a part is on its way the connection is cut, so that nobody takes it for whole.
+    /// </summary>
     public async ValueTask FailAsync(ApiException error)
     {
         if (Http.Response.HasStarted)

@@ -34,7 +34,8 @@ static class BucketEndpoints
         first = true;
         foreach (var block in blocks.Where(b => b.Excluded is not null || b.Fault is not null || b.DeletionTime is not null))
         {
-            json.Raw(first ? ""u8 : ","u8).Text(block.Id).Raw(":{\"excluded\":"u8).Text(block.Excluded ?? "").Key("fault"u8).Text(block.Fault ?? "")
+            json.Raw(first ? ""u8 : ","u8)
+                .Text(block.Id).Raw(":{\"excluded\":"u8).Text(block.Excluded ?? "").Key("fault"u8).Text(block.Fault ?? "")
                 .Key("deletionTime"u8).Number(block.DeletionTime ?? 0).Raw("}"u8);
             first = false;
             await call.FlushAsync();
@@ -53,7 +54,8 @@ static class BucketEndpoints
         var first = true;
         foreach (var cluster in fleet.Clusters)
         {
-            json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8).Text(cluster.Cluster).Key("newestSample"u8).Number(cluster.NewestSample ?? 0)
+            json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8)
+                .Text(cluster.Cluster).Key("newestSample"u8).Number(cluster.NewestSample ?? 0)
                 .Key("silent"u8).TextList(cluster.Silent(now).Select(c => c.Collector)).Key("collectors"u8).Raw("["u8);
             for (var i = 0; i < cluster.Collectors.Count; i++)
             {
@@ -70,7 +72,8 @@ static class BucketEndpoints
         foreach (var gap in fleet.Gaps(Tsdb.Model.TimeRange.All, now))
         {
             json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8).Text(gap.Cluster).Key("collector"u8).Text(gap.Collector)
-                .Key("minTime"u8).Number(gap.Range.MinTime).Key("maxTime"u8).Number(gap.Range.MaxTime).Key("why"u8).Text(gap.Why).Raw("}"u8);
+                .Key("minTime"u8)
+                .Number(gap.Range.MinTime).Key("maxTime"u8).Number(gap.Range.MaxTime).Key("why"u8).Text(gap.Why).Raw("}"u8);
             first = false;
         }
 

@@ -15,7 +15,9 @@ sealed class JsonText : IDisposable
 {
     const int MaxNumber = GoNumber.MaxLength + 2;
 
-    /// <summary>A sample at its longest: a comma, its time, and a value, which has an exponent where it would be longer than others.</summary>
+    /// <summary>
+    /// A sample at its longest: a comma, its time, and a value, which has an exponent where it would be longer than others.
+    /// </summary>
     const int MaxPoint = PointStartSize + 32;
     const int PointsAtOnce = 64;
 
@@ -218,9 +220,11 @@ sealed class JsonText : IDisposable
     /// <summary>Unix milliseconds in RFC 3339; the zero time of Go where they are 0 or less.</summary>
     public static string Rfc3339(long milliseconds) => milliseconds <= 0
         ? "0001-01-01T00:00:00Z"
-        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
+        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
+        "yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
 
-    static readonly SearchValues<byte> s_escaped = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
+    static readonly SearchValues<byte> s_escaped = SearchValues.Create(
+        [.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
 
     // The bracket, the time and the comma. Samples at the same place of other series have the same time, as a rule.
     ReadOnlySpan<byte> PointStart(int index, long milliseconds)

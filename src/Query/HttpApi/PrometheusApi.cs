@@ -143,7 +143,8 @@ sealed partial class ApiRoutes
         QueryException { IsBadData: true } => ApiException.Parameter("query", e.Message),
         QueryException or LimitException => ApiException.Execution(e.Message),
         QueryTimeoutException => ApiException.Timeout(e.Message),
-        OperationCanceledException when http.RequestAborted.IsCancellationRequested => ApiException.Canceled("query was canceled in query execution"),
+        OperationCanceledException when http.RequestAborted.IsCancellationRequested =>
+            ApiException.Canceled("query was canceled in query execution"),
         OperationCanceledException => ApiException.Unavailable("the server is shutting down"),
         OutOfMemoryException => ApiException.Unavailable("there is not enough memory for the query at the moment"),
         PartialResponseException => ApiException.Unavailable(e.Message),

@@ -89,7 +89,8 @@ public sealed record ApiMetadata(string Metric, string Kind, string Help, string
 /// <param name="Health">up, down or unknown.</param>
 /// <param name="LastError">"" after a good scrape.</param>
 public sealed record ApiTarget(
-    string Pool, Labels DiscoveredLabels, Labels Labels, string Url, string Health, string LastError, long LastScrape, double LastScrapeDuration,
+    string Pool,
+    Labels DiscoveredLabels, Labels Labels, string Url, string Health, string LastError, long LastScrape, double LastScrapeDuration,
     string ScrapeInterval, string ScrapeTimeout)
 {
     public string GlobalUrl { get; init; } = Url;
@@ -109,7 +110,8 @@ public sealed record ApiDroppedTarget(string Pool, Labels DiscoveredLabels);
 /// <param name="Pools">All scrape pools, those without targets too.</param>
 /// <param name="DroppedCounts">By pool: more may have been dropped than are kept.</param>
 public sealed record ApiTargets(
-    IReadOnlyList<string> Pools, IReadOnlyList<ApiTarget> Active, IReadOnlyList<ApiDroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
+    IReadOnlyList<string> Pools,
+    IReadOnlyList<ApiTarget> Active, IReadOnlyList<ApiDroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
 {
     public static ApiTargets Empty { get; } = new([], [], [], new Dictionary<string, int>());
 }

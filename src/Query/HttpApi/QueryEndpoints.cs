@@ -104,7 +104,8 @@ static partial class QueryEndpoints
             {
                 var headers = call.Http.Request.Headers;
                 LogSlow(
-                    call.Options.Logging.CreateLogger("Observe.Query.SlowQuery"), text, took.TotalSeconds, result?.Statistics.TotalSamples ?? 0,
+                    call.Options.Logging.CreateLogger("Observe.Query.SlowQuery"),
+                    text, took.TotalSeconds, result?.Statistics.TotalSamples ?? 0,
                     headers["X-Dashboard-Uid"].ToString(), headers["X-Panel-Id"].ToString(), headers["X-Grafana-User"].ToString(),
                     call.Http.Connection.RemoteIpAddress?.ToString() ?? "");
             }
@@ -223,7 +224,8 @@ static partial class QueryEndpoints
     }
 
     /// <summary>Milliseconds; at least one, since a query has to be given the chance to say that it took too long.</summary>
-    static long? Timeout(RequestParameters parameters) => parameters.Duration("timeout") is { } nanoseconds ? Math.Max(1, nanoseconds / 1_000_000) : null;
+    static long? Timeout(RequestParameters parameters) =>
+        parameters.Duration("timeout") is { } nanoseconds ? Math.Max(1, nanoseconds / 1_000_000) : null;
 
     static long? Lookback(RequestParameters parameters)
     {
@@ -265,7 +267,8 @@ static partial class QueryEndpoints
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "slow query query={Query} seconds={Seconds} samples={Samples} dashboard={Dashboard} panel={Panel} user={User} remote={Remote}")]
+        Message =
+            "slow query query={Query} seconds={Seconds} samples={Samples} dashboard={Dashboard} panel={Panel} user={User} remote={Remote}")]
     static partial void LogSlow(
         ILogger logger, string query, double seconds, long samples, string dashboard, string panel, string user, string remote);
 }

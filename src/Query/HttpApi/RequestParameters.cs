@@ -90,7 +90,8 @@ sealed class RequestParameters
     public long? Duration(string name)
     {
         var text = this[name];
-        return text.Length == 0 ? null : TryDuration(text, out var nanoseconds, out var error) ? nanoseconds : throw ApiException.Parameter(name, error);
+        return text.Length == 0
+            ? null : TryDuration(text, out var nanoseconds, out var error) ? nanoseconds : throw ApiException.Parameter(name, error);
     }
 
     /// <summary>0 is none.</summary>

@@ -112,7 +112,9 @@ static class ResultWriter
 
             json.Raw(first ? ",\"buckets\":[["u8 : ",["u8);
             first = false;
-            json.Number((bucket.LowerInclusive, bucket.UpperInclusive) switch { (false, true) => 0L, (true, false) => 1, (false, false) => 2, _ => 3 });
+            json.Number((bucket.LowerInclusive,
+                bucket.UpperInclusive) switch
+            { (false, true) => 0L, (true, false) => 1, (false, false) => 2, _ => 3 });
             json.Raw(","u8).Value(bucket.Lower).Raw(","u8).Value(bucket.Upper).Raw(","u8).Value(bucket.Count).Raw("]"u8);
         }
 

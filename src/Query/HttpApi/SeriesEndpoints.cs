@@ -152,7 +152,8 @@ static class SeriesEndpoints
             }
 
             var end = text[(i + 1)..].IndexOf('_');
-            if (end is < 1 or > 6 || !int.TryParse(text.Slice(i + 1, end), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var rune)
+            if (end is < 1 or > 6
+                || !int.TryParse(text.Slice(i + 1, end), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var rune)
                 || !Rune.IsValid(rune))
             {
                 return escaped;

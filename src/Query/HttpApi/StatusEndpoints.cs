@@ -17,7 +17,8 @@ static class StatusEndpoints
         api.Map("metadata", "metadata", MetadataAsync);
         api.Map("rules", "rules", RulesAsync);
         api.Map("alerts", "alerts", call => ConstantAsync(call, "{\"alerts\":[]}"u8.ToArray()));
-        api.Map("alertmanagers", "alertmanagers", call => ConstantAsync(call, "{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"u8.ToArray()));
+        api.Map("alertmanagers", "alertmanagers", call => ConstantAsync(
+            call, "{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"u8.ToArray()));
         api.Map("stores", "stores", StoresAsync);
         api.Map("status/buildinfo", "status_buildinfo", BuildAsync, post: true);
         api.Map("status/config", "status_config", ConfigurationAsync);
@@ -43,7 +44,8 @@ static class StatusEndpoints
         var first = true;
         if (state is "" or "any" or "active")
         {
-            foreach (var target in snapshot.Active.Where(t => pool.Length == 0 || t.Pool == pool).OrderBy(t => t.Pool, StringComparer.Ordinal))
+            foreach (var target in snapshot.Active.Where(t => pool.Length == 0 || t.Pool == pool)
+                .OrderBy(t => t.Pool, StringComparer.Ordinal))
             {
                 json.Raw(first ? ""u8 : ","u8);
                 first = false;
@@ -78,7 +80,8 @@ static class StatusEndpoints
         first = true;
         if (showDropped)
         {
-            foreach (var target in snapshot.Dropped.Where(t => pool.Length == 0 || t.Pool == pool).OrderBy(t => t.Pool, StringComparer.Ordinal))
+            foreach (var target in snapshot.Dropped.Where(t => pool.Length == 0 || t.Pool == pool)
+                .OrderBy(t => t.Pool, StringComparer.Ordinal))
             {
                 json.Raw(first ? ""u8 : ","u8);
                 first = false;
@@ -253,8 +256,10 @@ static class StatusEndpoints
     static async Task BuildAsync(ApiCall call)
     {
         var build = call.Options.Build;
-        call.Begin().Raw("{"u8).Key("version"u8).Text(build.Version).Key("revision"u8).Text(build.Revision).Key("branch"u8).Text(build.Branch)
-            .Key("buildUser"u8).Text(build.BuildUser).Key("buildDate"u8).Text(build.BuildDate).Key("goVersion"u8).Text(build.Runtime).Raw("}"u8);
+        call.Begin()
+            .Raw("{"u8).Key("version"u8).Text(build.Version).Key("revision"u8).Text(build.Revision).Key("branch"u8).Text(build.Branch)
+            .Key("buildUser"u8)
+            .Text(build.BuildUser).Key("buildDate"u8).Text(build.BuildDate).Key("goVersion"u8).Text(build.Runtime).Raw("}"u8);
         await call.EndAsync();
     }
 

@@ -23,7 +23,8 @@ public static class PageEndpoints
     /// <summary>Paths of the page's views; <c>graph</c> is where links in Prometheus's alerts point.</summary>
     static readonly string[] s_views = ["", "query", "graph", "fleet", "targets", "blocks", "alerts", "rules", "status"];
 
-    public static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints) => endpoints.MapPage(PageFiles.Of(typeof(PageEndpoints).Assembly));
+    public static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints) =>
+        endpoints.MapPage(PageFiles.Of(typeof(PageEndpoints).Assembly));
 
     internal static IEndpointRouteBuilder MapPage(this IEndpointRouteBuilder endpoints, PageFiles files)
     {
@@ -32,7 +33,8 @@ public static class PageEndpoints
             endpoints.MapMethods("/" + view, ["GET", "HEAD"], http => ViewAsync(http, files.Index));
         }
 
-        endpoints.MapMethods("/assets/{name}", ["GET", "HEAD"], http => FileAsync(http, files.Find("assets/" + http.GetRouteValue("name"))));
+        endpoints.MapMethods(
+            "/assets/{name}", ["GET", "HEAD"], http => FileAsync(http, files.Find("assets/" + http.GetRouteValue("name"))));
         endpoints.MapMethods("/favicon.svg", ["GET", "HEAD"], http => FileAsync(http, files.Find("favicon.svg")));
         return endpoints;
     }

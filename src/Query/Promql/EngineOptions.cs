@@ -2,7 +2,9 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Query.Promql;
 
-/// <summary>What the engine allows, and which of Prometheus's feature flags are on. All limits are per query unless they say otherwise; 0 lifts one.</summary>
+/// <summary>
+/// What the engine allows, and which of Prometheus's feature flags are on. All limits are per query unless they say otherwise; 0 lifts one.
+/// </summary>
 public sealed record EngineOptions
 {
     /// <summary>How far an instant selector looks back, exclusive, in milliseconds (<c>--query.lookback-delta</c>).</summary>
@@ -26,10 +28,16 @@ public sealed record EngineOptions
     /// <summary>Series that the selectors of a query may touch together (<c>--query.max-series</c>).</summary>
     public long MaxSeries { get; init; } = 5_000_000;
 
-    /// <summary>Bytes that a query may hold for results, those on the way included (<c>--query.max-bytes</c>): a quarter of the process's memory, 2 GiB at most.</summary>
+    /// <summary>
+    /// Bytes that a query may hold for results, those on the way included (<c>--query.max-bytes</c>): a quarter of the process's memory, 2
+    /// GiB at most.
+    /// </summary>
     public long MaxBytes { get; init; } = Math.Min(2L << 30, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
 
-    /// <summary>The same for all queries that run at once (<c>--query.max-total-bytes</c>): a third of the process's memory, which it shares with samples in memory, caches, and what is not yet collected.</summary>
+    /// <summary>
+    /// The same for all queries that run at once (<c>--query.max-total-bytes</c>): a third of the process's memory, which it shares with
+    /// samples in memory, caches, and what is not yet collected.
+    /// </summary>
     public long MaxTotalBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3;
 
     /// <summary>Bytes of UTF-8 of a query's text (<c>--query.max-query-length</c>).</summary>

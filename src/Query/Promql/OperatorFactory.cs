@@ -34,7 +34,8 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         return shared;
     }
 
-    SeriesOperator Watched(PlanNode node, Scope scope, SeriesOperator created) => isExplained ? new Measured(node, created, scope) : created;
+    SeriesOperator Watched(PlanNode node, Scope scope, SeriesOperator created) =>
+        isExplained ? new Measured(node, created, scope) : created;
 
     SeriesOperator Create(PlanNode node, Scope scope)
     {
@@ -113,17 +114,21 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         {
             FunctionId.Absent => new Absence(Build(arguments[0], scope), Absence.MatchersOf(arguments[0]), dropsName: false, scope),
             FunctionId.HistogramFraction or FunctionId.HistogramQuantile or FunctionId.HistogramQuantiles => OverHistograms(call, scope),
-            FunctionId.Info => new InfoJoin(Build(arguments[0], scope), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
+            FunctionId.Info =>
+                new InfoJoin(Build(arguments[0], scope), arguments[0], arguments.Count > 1 ? (SelectorNode)arguments[1] : null, scope),
             FunctionId.LabelJoin => Relabelling.Join(
-                call.Function, Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
+                call.Function,
+                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), [.. arguments.Skip(3).Select(Text)], scope),
             FunctionId.LabelReplace => Relabelling.Replace(
-                call.Function, Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
+                call.Function,
+                Build(arguments[0], scope), Text(arguments[1]), Text(arguments[2]), Text(arguments[3]), Text(arguments[4]), scope),
             FunctionId.MaxOf => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Max),
             FunctionId.MinOf => new ScalarCombination(Build(arguments[0], scope), Build(arguments[1], scope), scope, GoMath.Min),
             FunctionId.Pi => ScalarOperator.Constant(Math.PI, scope),
             FunctionId.Scalar => new OnlyElement(Build(arguments[0], scope), scope),
             FunctionId.Sort or FunctionId.SortDesc => new Sorting(
-                Build(arguments[0], scope), Sorting.ByValue(function == FunctionId.SortDesc), dropsHistograms: true, call.Position, scope, IsRange(scope)),
+                Build(arguments[0], scope),
+                Sorting.ByValue(function == FunctionId.SortDesc), dropsHistograms: true, call.Position, scope, IsRange(scope)),
             FunctionId.SortByLabel or FunctionId.SortByLabelDesc => new Sorting(
                 Build(arguments[0], scope),
                 Sorting.ByLabels([.. arguments.Skip(1).Select(Text)], function == FunctionId.SortByLabelDesc),

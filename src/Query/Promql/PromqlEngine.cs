@@ -30,7 +30,8 @@ public sealed class PromqlEngine : IDisposable
         _memory = new Budget(
             options.MaxTotalBytes,
             gate => $"queries that run now hold {gate.Taken} bytes and may hold {gate.Limit} together (--query.max-total-bytes)");
-        _threads = options.Threads ?? ComputeThreads.ForQueries((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
+        _threads = options.Threads
+            ?? ComputeThreads.ForQueries((int)Math.Min(int.MaxValue, (long)queries + searches + Environment.ProcessorCount));
         _parserOptions = new ParserOptions
         {
             ExperimentalFunctions = options.ExperimentalFunctions,
@@ -54,7 +55,8 @@ public sealed class PromqlEngine : IDisposable
                 TimeSpan.FromMilliseconds(limit), Options.Clock, limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout"),
             EnforcedMatchers = enforced,
             Bytes = new Budget(
-                Options.MaxBytes, own => $"query would hold more than {own.Limit} bytes of intermediate results (--query.max-bytes)", _memory),
+                Options.MaxBytes, own =>
+                $"query would hold more than {own.Limit} bytes of intermediate results (--query.max-bytes)", _memory),
             Series = new Budget(Options.MaxSeries, own => $"query would touch more than {own.Limit} series (--query.max-series)"),
             Samples = new Budget(
                 Options.MaxSamples,
@@ -81,7 +83,10 @@ public sealed class PromqlEngine : IDisposable
         return EvaluateAsync(run, context);
     }
 
-    /// <summary>Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync(IQuerier, InstantQuery, QueryContext)"/>.</summary>
+    /// <summary>
+    /// Evaluates at each step from start to end; the result is a matrix. Exceptions as <see cref="InstantAsync(IQuerier, InstantQuery,
+    /// QueryContext)"/>.
+    /// </summary>
     public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, QueryContext context)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(query.StepMs);
@@ -126,7 +131,8 @@ public sealed class PromqlEngine : IDisposable
 
     /// <summary>
     /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time and
-    /// budgets. It has places of its own in the gate (<see cref="EngineOptions.MaxSearches"/>): who types a query does not wait for long ones.
+    /// budgets. It has places of its own in the gate (<see cref="EngineOptions.MaxSearches"/>): who types a query does not wait for long
+    /// ones.
     /// </summary>
     /// <param name="read">Gets the query with a token that also ends it when its time is up.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
@@ -153,7 +159,8 @@ public sealed class PromqlEngine : IDisposable
 
     /// <summary>Runs something when the gate lets it, and answers when its time is up, even if it goes on for a moment.</summary>
     /// <param name="run">Gets how long it waited for the gate, and the query with a token that also ends it when its time is up.</param>
-    async Task<T> InTurnAsync<T>(QueryContext context, SemaphoreSlim gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
+    async Task<T> InTurnAsync<T>(
+        QueryContext context, SemaphoreSlim gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
     {
         var clock = Options.Clock;
         var started = clock.GetTimestamp();
@@ -284,7 +291,9 @@ public sealed class PromqlEngine : IDisposable
         if (run.IsRange && expression.Type is not (ExprType.Scalar or ExprType.Vector))
         {
             var type = expression.Type == ExprType.Matrix ? "range vector" : "string";
-            throw new QueryException($"invalid expression type \"{type}\" for range query, must be Scalar or instant Vector") { IsBadData = true };
+            throw new QueryException(
+                $"invalid expression type \"{type}\" for range query, must be Scalar or instant Vector")
+            { IsBadData = true };
         }
 
         return QueryPlanner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);

@@ -12,7 +12,9 @@ public enum ResultType : byte
     Matrix,
 }
 
-/// <summary>The answer to a query. Immutable once given. Its memory counts as the queries' until it is disposed: when it has been passed on.</summary>
+/// <summary>
+/// The answer to a query. Immutable once given. Its memory counts as the queries' until it is disposed: when it has been passed on.
+/// </summary>
 public sealed class QueryResult : IDisposable
 {
     public required ResultType Type { get; init; }
@@ -20,7 +22,9 @@ public sealed class QueryResult : IDisposable
     /// <summary>When an instant query was evaluated (the timestamp of scalar, string and vector elements), Unix milliseconds.</summary>
     public long TimeMs { get; init; }
 
-    /// <summary>Elements of a vector, in the order that the query asks for (one point each); series of a matrix, sorted by labels.</summary>
+    /// <summary>
+    /// Elements of a vector, in the order that the query asks for (one point each); series of a matrix, sorted by labels.
+    /// </summary>
     public IReadOnlyList<ResultSeries> Series { get; init; } = [];
 
     /// <summary>Set for a scalar.</summary>
@@ -32,7 +36,9 @@ public sealed class QueryResult : IDisposable
     /// <summary>What it lacks and which resolution it was made of, as data.</summary>
     public Coverage Coverage { get; init; } = new();
 
-    /// <summary>Both, and PromQL's own remarks: sorted, each once, in Prometheus's words and with positions where PromQL itself warns.</summary>
+    /// <summary>
+    /// Both, and PromQL's own remarks: sorted, each once, in Prometheus's words and with positions where PromQL itself warns.
+    /// </summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
     public IReadOnlyList<string> Infos { get; init; } = [];
@@ -58,7 +64,8 @@ public sealed record ExplainedOperator(
     string Operation, int Steps, int Series, long Samples, TimeSpan Time, long Bytes, IReadOnlyList<ExplainedOperator> Inputs);
 
 /// <summary>
-/// One series of a result in columns: floats and histograms apart, each by rising time. <see cref="Timestamps"/> may be shared among series.
+/// One series of a result in columns: floats and histograms apart, each by rising time. <see cref="Timestamps"/> may be shared among
+/// series.
 /// </summary>
 public sealed class ResultSeries
 {

@@ -4,7 +4,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Store.Api;
 
-/// <summary>Whether a series belongs to a shard: xxHash64 of the shard's labels, each name and value ended by 0xff, as Thanos has it.</summary>
+/// <summary>
+/// Whether a series belongs to a shard: xxHash64 of the shard's labels, each name and value ended by 0xff, as Thanos has it.
+/// </summary>
 sealed class ShardMatcher
 {
     readonly XxHash64 _hash = new();

@@ -18,7 +18,9 @@ public sealed record StoreApiClientOptions
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
-    /// <summary>Connects, with TLS and client certificates where they are wanted; null is HTTP/2 in the clear. Not disposed by the client.</summary>
+    /// <summary>
+    /// Connects, with TLS and client certificates where they are wanted; null is HTTP/2 in the clear. Not disposed by the client.
+    /// </summary>
     public HttpMessageHandler? Handler { get; init; }
 }
 
@@ -90,7 +92,8 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        var request = new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
+        var request =
+            new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
         var response = await AskAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
         return Sorted(response.Names, response.Warnings, response.Hints, selection.Coverage);
@@ -98,7 +101,13 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
     {
-        var request = new LabelValuesRequest { Label = name, Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
+        var request = new LabelValuesRequest
+        {
+            Label = name,
+            Start = selection.Range.MinTime,
+            End = selection.Range.MaxTime,
+            Limit = selection.Hints.Limit
+        };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
         var response = await AskAsync(options => _store.LabelValuesAsync(request, options), selection.Query);
         return Sorted(response.Values, response.Warnings, response.Hints, selection.Coverage);
@@ -217,7 +226,9 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         var next = frames.MoveNext(cancel.Token);
         try
         {
-            return next.IsCompletedSuccessfully ? await next : await next.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);
+            return next.IsCompletedSuccessfully
+                ? await next
+                : await next.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);
         }
         catch (TimeoutException e)
         {

@@ -14,7 +14,8 @@ public static class StoreApiEndpoints
     /// <param name="metrics">Counts the calls; null: nobody does.</param>
     /// <param name="options">Null: <see cref="StoreApiOptions"/>' defaults.</param>
     public static IServiceCollection AddStoreApi(
-        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics = null, StoreApiOptions? options = null)
+        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics =
+        null, StoreApiOptions? options = null)
     {
         services.AddGrpc(grpc =>
         {

@@ -11,10 +11,14 @@ public sealed record StoreApiOptions
     /// <summary>Where calls compute, which stays the caller's; null: on the thread pool.</summary>
     public ComputeThreads? Threads { get; init; }
 
-    /// <summary>Calls of Series that are served at once; more wait for their turn (<c>--store.grpc.series-max-concurrency</c>). 0 is no limit.</summary>
+    /// <summary>
+    /// Calls of Series that are served at once; more wait for their turn (<c>--store.grpc.series-max-concurrency</c>). 0 is no limit.
+    /// </summary>
     public int MaxConcurrentSeries { get; init; } = 20;
 
-    /// <summary>How long a call may take, waiting included, whatever the peer's own deadline is (<c>--store.grpc.timeout</c>). Zero is no limit.</summary>
+    /// <summary>
+    /// How long a call may take, waiting included, whatever the peer's own deadline is (<c>--store.grpc.timeout</c>). Zero is no limit.
+    /// </summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(2);
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
@@ -59,7 +63,8 @@ sealed class StoreApiGate(StoreApiOptions options, StoreApiMetrics? metrics)
 
     Task ComputeAsync(CallTime time, Func<QueryContext, Task> answer) =>
         time.WithinAsync("being served", token =>
-            (options.Threads?.Share() ?? TaskScheduler.Default).RunAsync(() => answer(new QueryContext(token) { Deadline = time.Deadline })));
+            (options.Threads?.Share() ?? TaskScheduler.Default)
+                .RunAsync(() => answer(new QueryContext(token) { Deadline = time.Deadline })));
 
     /// <summary>The time that a call has: until the peer's deadline, and no longer than the store's own limit.</summary>
     sealed class CallTime : IDisposable
@@ -86,10 +91,12 @@ sealed class StoreApiGate(StoreApiOptions options, StoreApiMetrics? metrics)
             {
                 await run(_either.Token);
             }
-            catch (OperationCanceledException e) when (e is DeadlineException || (_limit.IsCancellationRequested && !_peer.IsCancellationRequested))
+            catch (OperationCanceledException e) when (e is DeadlineException
+                || (_limit.IsCancellationRequested && !_peer.IsCancellationRequested))
             {
                 throw new RpcException(new Status(
-                    StatusCode.DeadlineExceeded, $"call took longer than {Duration.Format(Deadline.Timeout)} ({Deadline.Source}), {what}", e));
+                    StatusCode.DeadlineExceeded,
+                    $"call took longer than {Duration.Format(Deadline.Timeout)} ({Deadline.Source}), {what}", e));
             }
         }
 

@@ -5,7 +5,9 @@ using Prometheus;
 
 namespace Observe.Store.Api;
 
-/// <summary>What the store API's server counts, under the names of gRPC's middleware for Go and of Thanos, whose dashboards use them.</summary>
+/// <summary>
+/// What the store API's server counts, under the names of gRPC's middleware for Go and of Thanos, whose dashboards use them.
+/// </summary>
 public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
 {
     const string Unary = "unary";
@@ -28,7 +30,8 @@ public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
 
     readonly Gauge _gateMax = metrics.CreateGauge("thanos_bucket_store_series_gate_queries_max", "Maximum number of concurrent queries.");
 
-    readonly Gauge _gateInFlight = metrics.CreateGauge("thanos_bucket_store_series_gate_queries_in_flight", "Number of queries that are currently in flight.");
+    readonly Gauge _gateInFlight = metrics.CreateGauge(
+        "thanos_bucket_store_series_gate_queries_in_flight", "Number of queries that are currently in flight.");
 
     readonly Histogram _gateSeconds = metrics.CreateHistogram(
         "thanos_bucket_store_series_gate_duration_seconds",

@@ -83,7 +83,9 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         return response;
     }
 
-    /// <summary>Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.</summary>
+    /// <summary>
+    /// Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.
+    /// </summary>
     static async Task AddWithoutAsync(SeriesFrames frames, IAsyncEnumerator<Series> all, HashSet<string> without)
     {
         var gathered = new List<(Labels Labels, Series Series)>();
@@ -110,7 +112,8 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         Aggregate = request.Aggregates is [var aggregate] && aggregate != Aggr.Raw ? (Aggregate)aggregate : Aggregate.Raw,
     };
 
-    static SelectHints Hints(long start, long end, long limit) => new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true };
+    static SelectHints Hints(long start, long end, long limit) =>
+        new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true };
 
     static int Limit(long limit) => (int)Math.Clamp(limit, 0, int.MaxValue);
 

@@ -100,7 +100,8 @@ static class WireCoverage
         foreach (var missing in hints.Missing)
         {
             coverage.Add(new Missing(
-                (MissingPart)missing.Part, missing.Name, [.. missing.LabelSets.Select(Labels)], new TimeRange(missing.MinTime, missing.MaxTime),
+                (MissingPart)missing.Part, missing.Name, [.. missing.LabelSets.Select(Labels)], new TimeRange(
+                missing.MinTime, missing.MaxTime),
                 missing.Reason));
         }
     }

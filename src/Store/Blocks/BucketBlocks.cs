@@ -24,9 +24,13 @@ public sealed class BucketBlocks(IBucket bucket)
     /// Uploads chunks, then the index, reads them back (size and SHA-256), and only then writes meta.json, if there is none. Done
     /// already is no error, so a caller that was interrupted calls again: files that are in the bucket whole are not sent twice.
     /// </summary>
-    /// <param name="directory">A block's folder. Its meta.json stays as it is; the bucket's has all files, hashes and the upload's time.</param>
+    /// <param name="directory">
+    /// A block's folder. Its meta.json stays as it is; the bucket's has all files, hashes and the upload's time.
+    /// </param>
     /// <returns>The meta as it is in the bucket.</returns>
-    /// <exception cref="BucketException">The bucket fails, gives back other bytes than it was given, or holds another block under this id.</exception>
+    /// <exception cref="BucketException">
+    /// The bucket fails, gives back other bytes than it was given, or holds another block under this id.
+    /// </exception>
     public async Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var meta = BlockMeta.Read(directory);
@@ -157,21 +161,24 @@ public sealed class BucketBlocks(IBucket bucket)
 
     /// <summary>False when the block is marked already.</summary>
     /// <param name="reason">See <see cref="NoCompactMark"/>.</param>
-    public Task<bool> MarkNoCompactAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
+    public Task<bool> MarkNoCompactAsync(
+        BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
         MarkAsync(id, NoCompactMark.FileName, new NoCompactMark(id, now.ToUnixTimeSeconds(), reason, details), cancellationToken);
 
     public Task<NoCompactMark?> NoCompactMarkAsync(BlockId id, CancellationToken cancellationToken) =>
         MarkOfAsync<NoCompactMark>(id, NoCompactMark.FileName, cancellationToken);
 
     /// <summary>False when the block is marked already.</summary>
-    public Task<bool> MarkNoDownsampleAsync(BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
+    public Task<bool> MarkNoDownsampleAsync(
+        BlockId id, string reason, string details, DateTimeOffset now, CancellationToken cancellationToken) =>
         MarkAsync(id, NoDownsampleMark.FileName, new NoDownsampleMark(id, now.ToUnixTimeSeconds(), reason, details), cancellationToken);
 
     public Task<NoDownsampleMark?> NoDownsampleMarkAsync(BlockId id, CancellationToken cancellationToken) =>
         MarkOfAsync<NoDownsampleMark>(id, NoDownsampleMark.FileName, cancellationToken);
 
     static bool SameContent(BlockMeta there, List<BlockFile> files) =>
-        there.Thanos?.Files is { } known && files.All(file => known.Any(k => k.Path == file.Path && k.Size == file.Size && k.Hash == file.Hash));
+        there.Thanos?.Files is { } known
+            && files.All(file => known.Any(k => k.Path == file.Path && k.Size == file.Size && k.Hash == file.Hash));
 
     BucketException Conflict(BlockId id) => new($"{Bucket.Name}: there is another block {id} already; this one is not uploaded");
 
@@ -180,7 +187,8 @@ public sealed class BucketBlocks(IBucket bucket)
     async Task UploadFileAsync(string directory, BlockId id, BlockFile file, CancellationToken cancellationToken)
     {
         var key = Key(id, file.Path);
-        if ((await Bucket.AttributesAsync(key, cancellationToken))?.Size == file.Size && await HashAsync(key, cancellationToken) == file.Hash!.Value)
+        if ((await Bucket.AttributesAsync(key, cancellationToken))?.Size == file.Size
+            && await HashAsync(key, cancellationToken) == file.Hash!.Value)
         {
             return;
         }

@@ -28,9 +28,12 @@ public sealed record DeletionMark(
 }
 
 /// <summary><c>no-compact-mark.json</c>: compaction leaves the block alone.</summary>
-/// <param name="Reason"><c>manual</c>, <c>index-size-exceeding</c>, <c>block-index-out-of-order-chunk</c> or <c>downsample-vertical-compaction</c>.</param>
+/// <param name="Reason">
+/// <c>manual</c>, <c>index-size-exceeding</c>, <c>block-index-out-of-order-chunk</c> or <c>downsample-vertical-compaction</c>.
+/// </param>
 public sealed record NoCompactMark(
-    BlockId Id, [property: JsonPropertyName("no_compact_time")] long TimeSeconds, string Reason = "manual", string Details = "", int Version = 1)
+    BlockId Id, [property: JsonPropertyName("no_compact_time")] long TimeSeconds, string Reason =
+    "manual", string Details = "", int Version = 1)
     : IBlockMark
 {
     public const string FileName = "no-compact-mark.json";
@@ -38,7 +41,8 @@ public sealed record NoCompactMark(
 
 /// <summary><c>no-downsample-mark.json</c>: downsampling leaves the block alone.</summary>
 public sealed record NoDownsampleMark(
-    BlockId Id, [property: JsonPropertyName("no_downsample_time")] long TimeSeconds, string Reason = "manual", string Details = "", int Version = 1)
+    BlockId Id, [property: JsonPropertyName("no_downsample_time")] long TimeSeconds, string Reason =
+    "manual", string Details = "", int Version = 1)
     : IBlockMark
 {
     public const string FileName = "no-downsample-mark.json";
@@ -62,7 +66,8 @@ static class MarkerJson
         }
 
         if (mark is null || mark.Version != 1 || mark.Id != id
-            || mark.TimeSeconds < DateTimeOffset.MinValue.ToUnixTimeSeconds() || mark.TimeSeconds > DateTimeOffset.MaxValue.ToUnixTimeSeconds())
+            || mark.TimeSeconds < DateTimeOffset.MinValue.ToUnixTimeSeconds()
+            || mark.TimeSeconds > DateTimeOffset.MaxValue.ToUnixTimeSeconds())
         {
             CorruptionException.Throw(source, 0, mark is null ? "is empty"
                 : mark.Version != 1 ? $"has version {mark.Version}, not 1"

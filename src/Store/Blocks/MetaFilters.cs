@@ -4,7 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Store.Blocks;
 
 /// <summary>Blocks of one look into a bucket, on the way through the filters.</summary>
-public sealed class MetaSet(DateTimeOffset now, IReadOnlyDictionary<BlockId, BlockMeta> blocks, IReadOnlyDictionary<BlockId, DeletionMark> marks)
+public sealed class MetaSet(
+    DateTimeOffset now, IReadOnlyDictionary<BlockId, BlockMeta> blocks, IReadOnlyDictionary<BlockId, DeletionMark> marks)
 {
     readonly Dictionary<BlockId, BlockMeta> _blocks = new(blocks);
     readonly Dictionary<BlockId, (BlockMeta Meta, string Reason)> _excluded = [];
@@ -55,7 +56,8 @@ public static class MetaFilters
         foreach (var stream in set.Blocks.Values.GroupBy(meta => (meta.ExternalLabels, meta.ResolutionMs)))
         {
             // Larger blocks first; among equals the one that was compacted more often stays, then the older one.
-            var blocks = stream.OrderByDescending(m => m.Compaction.Sources.Count).ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id).ToList();
+            var blocks = stream.OrderByDescending(m => m.Compaction.Sources.Count)
+                .ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id).ToList();
             var kept = new Dictionary<BlockId, List<HashSet<BlockId>>>();
             foreach (var block in blocks)
             {

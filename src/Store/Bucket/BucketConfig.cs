@@ -7,7 +7,9 @@ namespace Observe.Store.Bucket;
 /// <remarks>Format: thanos.io/tip/thanos/storage.md. Supported types: S3 and FILESYSTEM.</remarks>
 public sealed class BucketConfig
 {
-    /// <summary>The keys behind it have up to 300 characters, and no store takes more than <see cref="ObjectKey.MaxSize"/> bytes together.</summary>
+    /// <summary>
+    /// The keys behind it have up to 300 characters, and no store takes more than <see cref="ObjectKey.MaxSize"/> bytes together.
+    /// </summary>
     const int MaxPrefixLength = 200;
 
     BucketConfig(string? folder, S3Config? s3, string prefix) => (Folder, S3, Prefix) = (folder, s3, prefix);

@@ -12,7 +12,9 @@ namespace Observe.Store.Bucket;
 /// folder synced, so a reader or a crash sees the old object or the new one. Conditional writes hold between processes on one machine: all
 /// writes of a key take the same file lock. An empty folder is no object and vanishes with its last one.
 /// </summary>
-/// <remarks>The name <see cref="OwnFolder"/> in the bucket's root is reserved for temporary files and locks; listings leave it out.</remarks>
+/// <remarks>
+/// The name <see cref="OwnFolder"/> in the bucket's root is reserved for temporary files and locks; listings leave it out.
+/// </remarks>
 public sealed partial class FileBucket : IBucket
 {
     public const string OwnFolder = ".observe";
@@ -53,7 +55,8 @@ public sealed partial class FileBucket : IBucket
         try
         {
             return Task.FromResult<Stream>(new ObjectStream(this, key, new FileStream(
-                path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan)));
+                path, FileMode.Open,
+                FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, FileOptions.Asynchronous | FileOptions.SequentialScan)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -304,7 +307,8 @@ public sealed partial class FileBucket : IBucket
     {
         try
         {
-            var entries = new DirectoryInfo(Path.Combine(_root, prefix)).EnumerateFileSystemInfos().Where(e => prefix.Length > 0 || e.Name != OwnFolder);
+            var entries = new DirectoryInfo(Path.Combine(_root, prefix))
+                .EnumerateFileSystemInfos().Where(e => prefix.Length > 0 || e.Name != OwnFolder);
             return [.. entries.OrderBy(e => e is DirectoryInfo ? e.Name + "/" : e.Name, Utf8Order.Instance)];
         }
         catch (DirectoryNotFoundException)
@@ -346,7 +350,8 @@ public sealed partial class FileBucket : IBucket
         var file = new FileInfo(path);
         return file.Exists
             ? new ObjectAttributes(
-                file.Length, file.LastWriteTimeUtc, string.Create(CultureInfo.InvariantCulture, $"{file.LastWriteTimeUtc.Ticks:x}-{file.Length:x}"))
+                file.Length, file.LastWriteTimeUtc, string.Create(
+                CultureInfo.InvariantCulture, $"{file.LastWriteTimeUtc.Ticks:x}-{file.Length:x}"))
             : null;
     }
 
@@ -359,7 +364,8 @@ public sealed partial class FileBucket : IBucket
     }
 
     Exception ReadFailed(string key, Exception e) =>
-        e is FileNotFoundException or DirectoryNotFoundException || (e is UnauthorizedAccessException && Directory.Exists(Path.Combine(_root, key)))
+        e is FileNotFoundException or DirectoryNotFoundException
+            || (e is UnauthorizedAccessException && Directory.Exists(Path.Combine(_root, key)))
             ? new ObjectNotFoundException(Name, key, e)
             : Refused("read", key, e);
 
@@ -368,7 +374,12 @@ public sealed partial class FileBucket : IBucket
         var message = key.Length == 0 ? $"{Name}: can't {what} the bucket: {e.Message}" : $"{Name}: can't {what} {key}: {e.Message}";
         return ResourceExhaustedException.IsCauseOf(e)
             ? new ResourceExhaustedException(message, e)
-            : new BucketException(message, e) { Failure = e is UnauthorizedAccessException ? BucketFailure.Denied : BucketFailure.Unavailable };
+            : new BucketException(message, e)
+            {
+                Failure = e is UnauthorizedAccessException
+            ? BucketFailure.Denied
+            : BucketFailure.Unavailable
+            };
     }
 
     /// <summary>Waits for the lock of a key, shared by all processes; held for a rename and a sync.</summary>

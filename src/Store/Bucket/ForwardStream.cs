@@ -1,6 +1,8 @@
 namespace Observe.Store.Bucket;
 
-/// <summary>A stream that is only read, from front to back and asynchronously: what a bucket gives. Reading it synchronously is refused.</summary>
+/// <summary>
+/// A stream that is only read, from front to back and asynchronously: what a bucket gives. Reading it synchronously is refused.
+/// </summary>
 abstract class ForwardStream : Stream
 {
     public sealed override bool CanRead => true;

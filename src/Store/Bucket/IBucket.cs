@@ -37,7 +37,8 @@ public enum PutResult
 /// Whatever fails is a <see cref="BucketException"/>, after what may help was tried again; its <see cref="BucketException.Failure"/> says
 /// of which kind, its message what to check, and neither holds a secret. Besides it there are only
 /// <see cref="OperationCanceledException"/> when the caller cancels, <see cref="ArgumentException"/> for a key that is none, and
-/// <see cref="Tsdb.Bytes.ResourceExhaustedException"/> when this process is out of descriptors or memory. The stream of an object throws the same
+/// <see cref="Tsdb.Bytes.ResourceExhaustedException"/> when this process is out of descriptors or memory. The stream of an object throws
+/// the same
 /// ones; its bytes are good once it has been read to its end, where they are held against the store's checksum. A range has no checksum:
 /// what is read from it is held against those of its own format.
 /// </remarks>
@@ -46,7 +47,9 @@ public interface IBucket : IAsyncDisposable
     /// <summary>For messages: <c>s3://bucket/prefix</c> or <c>file:///folder</c>; without secrets.</summary>
     string Name { get; }
 
-    /// <summary>The file that is an object, whether it exists or not, where the store is a folder of this machine; null elsewhere.</summary>
+    /// <summary>
+    /// The file that is an object, whether it exists or not, where the store is a folder of this machine; null elsewhere.
+    /// </summary>
     string? LocalPath(string key) => null;
 
     /// <summary>The whole object; the caller disposes the stream.</summary>
@@ -143,7 +146,8 @@ public static class BucketReading
     /// Reads an object to its end, and once more from its start when it turns out there that it was damaged on its way: the reader may be
     /// called twice.
     /// </summary>
-    public static async Task<T> ReadAsync<T>(this IBucket bucket, string key, Func<Stream, Task<T>> read, CancellationToken cancellationToken)
+    public static async Task<T> ReadAsync<T>(
+        this IBucket bucket, string key, Func<Stream, Task<T>> read, CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {

@@ -32,7 +32,9 @@ public sealed class MemoryBucket(TimeProvider time) : IBucket
     /// <summary>Called with each operation before it happens; what it returns is thrown instead.</summary>
     public Func<BucketOperation, string, Exception?>? Fault { get; set; }
 
-    /// <summary>Called with each put and delete after it happened: what it returns is thrown, and the caller can't know that it did happen.</summary>
+    /// <summary>
+    /// Called with each put and delete after it happened: what it returns is thrown, and the caller can't know that it did happen.
+    /// </summary>
     public Func<BucketOperation, string, Exception?>? LateFault { get; set; }
 
     /// <summary>All keys, in order.</summary>
@@ -118,7 +120,8 @@ public sealed class MemoryBucket(TimeProvider time) : IBucket
                 return PutResult.ConditionFailed;
             }
 
-            if (_objects.Keys.FirstOrDefault(k => k.StartsWith(key + "/", StringComparison.Ordinal) || key.StartsWith(k + "/", StringComparison.Ordinal)) is { } other)
+            if (_objects.Keys.FirstOrDefault(k => k.StartsWith(key + "/", StringComparison.Ordinal)
+                || key.StartsWith(k + "/", StringComparison.Ordinal)) is { } other)
             {
                 throw new BucketException($"{Name}: can't write {key}: beside {other} it would be an object and a folder at once");
             }

@@ -31,10 +31,13 @@ public sealed class BucketMetrics(CollectorRegistry registry, TimeProvider time)
         "thanos_objstore_bucket_operation_fetched_bytes_total", "Total number of bytes fetched from bucket, per operation.", s_labels);
 
     internal Gauge LastUpload { get; } = Metrics.WithCustomRegistry(registry).CreateGauge(
-        "thanos_objstore_bucket_last_successful_upload_time", "Unix timestamp in seconds of the last successful upload to the bucket.", ["bucket"]);
+        "thanos_objstore_bucket_last_successful_upload_time",
+        "Unix timestamp in seconds of the last successful upload to the bucket.", ["bucket"]);
 }
 
-/// <summary>Counts and times what is asked of a bucket. A missing object and a condition that does not hold are answers, not failures.</summary>
+/// <summary>
+/// Counts and times what is asked of a bucket. A missing object and a condition that does not hold are answers, not failures.
+/// </summary>
 public sealed class MeteredBucket : IBucket
 {
     static readonly string[] s_operations = ["iter", "get", "get_range", "exists", "upload", "delete", "attributes"];

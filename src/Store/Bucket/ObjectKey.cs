@@ -8,7 +8,9 @@ static class ObjectKey
     /// <summary>UTF-8 bytes, S3's limit.</summary>
     public const int MaxSize = 1024;
 
-    /// <exception cref="ArgumentException">Empty, absolute, too long, a folder, or with a part that is empty, <c>.</c> or <c>..</c>, a backslash or a control character.</exception>
+    /// <exception cref="ArgumentException">
+    /// Empty, absolute, too long, a folder, or with a part that is empty, <c>.</c> or <c>..</c>, a backslash or a control character.
+    /// </exception>
     public static void Check(string key)
     {
         if (Fault(key) is { } fault)

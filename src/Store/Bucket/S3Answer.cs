@@ -14,7 +14,9 @@ static class S3Answer
     /// <summary>An ETag or id, which no true answer lacks.</summary>
     /// <exception cref="S3AnswerException">There is none.</exception>
     public static string Checked(string? tag) =>
-        string.IsNullOrEmpty(tag) ? throw new S3AnswerException("the answer says success and has nothing of it (an error inside, or another server)") : tag;
+        string.IsNullOrEmpty(tag)
+            ? throw new S3AnswerException("the answer says success and has nothing of it (an error inside, or another server)")
+            : tag;
 
     /// <param name="isTruncated">Stands in every list.</param>
     public static T Checked<T>(T list, Func<T, bool?> isTruncated) =>
@@ -40,7 +42,9 @@ static class S3Answer
         }
     }
 
-    /// <summary>Disposes an object's answer. The SDK holds what was read of it against its ETag then, and throws; who reads has done so itself.</summary>
+    /// <summary>
+    /// Disposes an object's answer. The SDK holds what was read of it against its ETag then, and throws; who reads has done so itself.
+    /// </summary>
     public static void Close(GetObjectResponse response)
     {
         try
@@ -54,7 +58,9 @@ static class S3Answer
 
     /// <summary>That an object is deleted is said without a body.</summary>
     public static DeleteObjectResponse Checked(DeleteObjectResponse response) =>
-        response.ContentLength > 0 ? throw new S3AnswerException("the answer says success and has a body (an error inside, or another server)") : response;
+        response.ContentLength > 0
+            ? throw new S3AnswerException("the answer says success and has a body (an error inside, or another server)")
+            : response;
 
     /// <summary>How many bytes of a range the answer has: fewer than were asked for only where the object ends.</summary>
     /// <exception cref="S3AnswerException">It is of another range, or does not fit itself.</exception>

@@ -45,7 +45,8 @@ public sealed class S3Bucket : IBucket
             Timeout = Timeout.InfiniteTimeSpan,
             RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
-            ForcePathStyle = config.PathStyle ?? !(config.Endpoint.Length == 0 || config.Endpoint.EndsWith(".amazonaws.com", StringComparison.OrdinalIgnoreCase)),
+            ForcePathStyle = config.PathStyle
+                ?? !(config.Endpoint.Length == 0 || config.Endpoint.EndsWith(".amazonaws.com", StringComparison.OrdinalIgnoreCase)),
             HttpClientFactory = new OneHttpClient(_http),
         };
         if (config.Endpoint.Length > 0)
@@ -218,7 +219,8 @@ public sealed class S3Bucket : IBucket
                 request.ByteRange = new ByteRange(offset, long.MaxValue - 1);
             }
 
-            return await _retries.RunAsync(0, async token => S3Answer.Checked(await _client.GetObjectAsync(request, token), offset), cancellationToken);
+            return await _retries.RunAsync(
+                0, async token => S3Answer.Checked(await _client.GetObjectAsync(request, token), offset), cancellationToken);
         }
         catch (Exception e) when (S3Failure.IsNotFound(e))
         {
@@ -399,17 +401,26 @@ public sealed class S3Bucket : IBucket
             var delimiter = recursive ? null : "/";
             if (_config.ListVersion1)
             {
-                var request = new ListObjectsRequest { BucketName = _config.Bucket, Prefix = prefix, Delimiter = delimiter, Marker = after };
+                var request =
+                    new ListObjectsRequest { BucketName = _config.Bucket, Prefix = prefix, Delimiter = delimiter, Marker = after };
                 var response = await _retries.RunAsync(
-                    0, async token => S3Answer.Checked(await _client.ListObjectsAsync(request, token), list => list.IsTruncated), cancellationToken);
+                    0, async token =>
+                    S3Answer.Checked(await _client.ListObjectsAsync(request, token), list => list.IsTruncated), cancellationToken);
                 (objects, folders) = (response.S3Objects, response.CommonPrefixes);
                 next = response.IsTruncated != true ? null : response.NextMarker ?? objects?.LastOrDefault()?.Key;
             }
             else
             {
-                var request = new ListObjectsV2Request { BucketName = _config.Bucket, Prefix = prefix, Delimiter = delimiter, ContinuationToken = after };
+                var request = new ListObjectsV2Request
+                {
+                    BucketName = _config.Bucket,
+                    Prefix = prefix,
+                    Delimiter = delimiter,
+                    ContinuationToken = after
+                };
                 var response = await _retries.RunAsync(
-                    0, async token => S3Answer.Checked(await _client.ListObjectsV2Async(request, token), list => list.IsTruncated), cancellationToken);
+                    0, async token =>
+                    S3Answer.Checked(await _client.ListObjectsV2Async(request, token), list => list.IsTruncated), cancellationToken);
                 (objects, folders) = (response.S3Objects, response.CommonPrefixes);
                 next = response.IsTruncated == true ? response.NextContinuationToken : null;
             }

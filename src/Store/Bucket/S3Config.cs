@@ -21,7 +21,9 @@ public sealed record S3Config
     /// <summary>Plain HTTP.</summary>
     public bool Insecure { get; init; }
 
-    /// <summary>With <see cref="SecretKey"/>; without both, credentials come from AWS_* variables, ~/.aws, a web identity or the instance.</summary>
+    /// <summary>
+    /// With <see cref="SecretKey"/>; without both, credentials come from AWS_* variables, ~/.aws, a web identity or the instance.
+    /// </summary>
     public string AccessKey { get; init; } = "";
 
     public Secret? SecretKey { get; init; }
@@ -61,14 +63,16 @@ public sealed record S3Config
         if (accessKey.Length > 0 != secretKey is not null)
         {
             section.Errors.Add(
-                section.Find(secretKey is null ? "access_key" : "secret_key"), "access_key and secret_key go together: one of them is missing");
+                section.Find(secretKey is null ? "access_key" : "secret_key"),
+                "access_key and secret_key go together: one of them is missing");
         }
 
         var endpoint = section.Text("endpoint") ?? "";
         if (endpoint.Contains("://", StringComparison.Ordinal))
         {
             section.Errors.Add(
-                section.Find("endpoint"), $"endpoint must be a host and port without a scheme, not {GoText.Quote(endpoint)}; insecure: true chooses plain HTTP");
+                section.Find("endpoint"),
+                $"endpoint must be a host and port without a scheme, not {GoText.Quote(endpoint)}; insecure: true chooses plain HTTP");
         }
 
         var region = section.Text("region") ?? "";
@@ -109,7 +113,8 @@ public sealed record S3Config
     /// <summary>An empty text is no secret.</summary>
     static Secret? SecretOf(ConfigSection section, string key) => section.Text(key) is { Length: > 0 } text ? new Secret(text) : null;
 
-    internal static Dictionary<string, string> Pairs(ConfigSection section, string key) => section.Pairs(key).ToDictionary(p => p.Key.Text, p => p.Value);
+    internal static Dictionary<string, string> Pairs(ConfigSection section, string key) =>
+        section.Pairs(key).ToDictionary(p => p.Key.Text, p => p.Value);
 }
 
 /// <summary>Encryption by the server.</summary>
@@ -173,7 +178,9 @@ public sealed record S3HttpConfig
         };
         if (config.CertFile.Length > 0 != config.KeyFile.Length > 0)
         {
-            tls.Errors.Add(tls.Find(config.KeyFile.Length == 0 ? "cert_file" : "key_file"), "cert_file and key_file go together: one of them is missing");
+            tls.Errors.Add(tls.Find(config.KeyFile.Length == 0
+                ? "cert_file"
+                : "key_file"), "cert_file and key_file go together: one of them is missing");
         }
 
         // The pool of .NET has no such bounds, and bodies are not compressed: any value is already honoured.

@@ -41,11 +41,14 @@ static class S3Failure
     {
         var of = key.Length == 0 ? "" : $" {key}";
         var message = $"{bucket}: can't {what}{of}: {Reason(config, e)}";
-        return ResourceExhaustedException.IsCauseOf(e) ? new ResourceExhaustedException(message, e) : new BucketException(message, e) { Failure = Kind(e) };
+        return ResourceExhaustedException.IsCauseOf(e)
+            ? new ResourceExhaustedException(message, e)
+            : new BucketException(message, e) { Failure = Kind(e) };
     }
 
     static BucketFailure Kind(Exception e) =>
-        Inner<S3AnswerException>(e) is not null || Inner<AmazonUnmarshallingException>(e) is not null || Inner<XmlException>(e) is not null ? BucketFailure.Damaged
+        Inner<S3AnswerException>(e) is not null
+            || Inner<AmazonUnmarshallingException>(e) is not null || Inner<XmlException>(e) is not null ? BucketFailure.Damaged
         : IsTransient(e) || Inner<AuthenticationException>(e) is not null ? BucketFailure.Unavailable
         : e is AmazonServiceException { StatusCode: HttpStatusCode.NotFound } ? BucketFailure.NotFound
         : e is AmazonServiceException { StatusCode: HttpStatusCode.Forbidden or HttpStatusCode.Unauthorized } ? BucketFailure.Denied
@@ -63,11 +66,14 @@ static class S3Failure
                 "SignatureDoesNotMatch" =>
                     $"{endpoint} refused the signature: the secret key is not the one of {identity} (check secret_key, and region if the server has one)",
                 "InvalidAccessKeyId" => $"{endpoint} does not know {identity} (check access_key)",
-                "ExpiredToken" or "InvalidToken" or "TokenRefreshRequired" => $"{endpoint} refused the session token of {identity}: it has expired or is not valid",
-                "RequestTimeTooSkewed" => $"{endpoint} refused the request's time: the clocks of this machine and of the server differ by too much",
+                "ExpiredToken" or "InvalidToken" or "TokenRefreshRequired" =>
+                    $"{endpoint} refused the session token of {identity}: it has expired or is not valid",
+                "RequestTimeTooSkewed" =>
+                    $"{endpoint} refused the request's time: the clocks of this machine and of the server differ by too much",
                 "AuthorizationHeaderMalformed" => $"{endpoint} refused the signature's region: {service.Message}",
                 "NoSuchBucket" => $"there is no bucket {config.Bucket} at {endpoint}",
-                "PermanentRedirect" => $"bucket {config.Bucket} is in another region than {config.Region} or at another endpoint than {endpoint}",
+                "PermanentRedirect" =>
+                    $"bucket {config.Bucket} is in another region than {config.Region} or at another endpoint than {endpoint}",
                 _ when service.StatusCode == HttpStatusCode.Forbidden =>
                     $"{endpoint} refused {identity} (HTTP 403 {service.ErrorCode}): check the secret key and that it may use s3:ListBucket, GetObject, PutObject and DeleteObject on bucket {config.Bucket}",
                 _ => $"{endpoint} answered HTTP {status} {service.ErrorCode}: {service.Message}",

@@ -4,7 +4,9 @@ using Amazon.S3.Model;
 
 namespace Observe.Store.Bucket;
 
-/// <summary>Uploads one large object in parts, one after the other; what fails for good leaves no parts behind where the server can be told.</summary>
+/// <summary>
+/// Uploads one large object in parts, one after the other; what fails for good leaves no parts behind where the server can be told.
+/// </summary>
 sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
 {
     /// <summary>Metadata that tells a writer its own object from another's.</summary>
@@ -29,7 +31,8 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
                 var size = Math.Min(partSize, length - from);
                 var etag = await retries.RunAsync(
                     size,
-                    async token => S3Answer.Checked((await client.UploadPartAsync(PartRequest(key, id, content, from, size, number, customerKey), token)).ETag),
+                    async token => S3Answer.Checked(
+                        (await client.UploadPartAsync(PartRequest(key, id, content, from, size, number, customerKey), token)).ETag),
                     cancellationToken);
                 parts.Add(new PartETag(number, etag));
             }
@@ -106,7 +109,8 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
         {
             // An earlier attempt whose answer was lost has completed the upload, or somebody aborted it.
             var head = await retries.RunAsync(
-                0, token => client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = config.Bucket, Key = key }, token), cancellationToken);
+                0, token => client.GetObjectMetadataAsync(new GetObjectMetadataRequest { BucketName = config.Bucket, Key = key }, token),
+                cancellationToken);
             if (head.Metadata[WriteId] != write)
             {
                 throw;
@@ -119,7 +123,8 @@ sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
         try
         {
             using var timer = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-            await client.AbortMultipartUploadAsync(new AbortMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id }, timer.Token);
+            await client.AbortMultipartUploadAsync(
+                new AbortMultipartUploadRequest { BucketName = config.Bucket, Key = key, UploadId = id }, timer.Token);
         }
         catch (Exception)
         {

@@ -77,7 +77,8 @@ sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse respo
             hash.Dispose();
             if (!_etag.Trim('"').Equals(found, StringComparison.OrdinalIgnoreCase))
             {
-                throw new BucketException($"{bucket.Name}: {key} came with other bytes than the server says it has: their MD5 is {found}, its ETag {_etag}")
+                throw new BucketException(
+                    $"{bucket.Name}: {key} came with other bytes than the server says it has: their MD5 is {found}, its ETag {_etag}")
                 {
                     Failure = BucketFailure.Damaged,
                 };

@@ -5,7 +5,9 @@ using Observe.Tsdb.Blocks;
 
 namespace Observe.Store.Compact;
 
-/// <summary>Deletes blocks whose mark is old enough, and uploads that were broken off. One block that can't be deleted does not keep the others.</summary>
+/// <summary>
+/// Deletes blocks whose mark is old enough, and uploads that were broken off. One block that can't be deleted does not keep the others.
+/// </summary>
 sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, CompactMetrics metrics, ILogger logger)
 {
     public async Task<int> CleanAsync(MetaView view, CancellationToken cancellationToken)
@@ -13,7 +15,8 @@ sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, C
         var deleted = 0;
         foreach (var (id, mark) in view.DeletionMarks.OrderBy(m => m.Key))
         {
-            if (options.Time.GetUtcNow() - mark.DeletionTime >= options.DeleteDelay && await DeleteAsync(id, "deleted marked block", cancellationToken))
+            if (options.Time.GetUtcNow() - mark.DeletionTime >= options.DeleteDelay
+                && await DeleteAsync(id, "deleted marked block", cancellationToken))
             {
                 metrics.BlocksCleaned.Inc();
                 deleted++;
@@ -41,7 +44,8 @@ sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, C
     }
 
     /// <summary>
-    /// Whether nothing has come into a folder without meta.json for long, or a deletion of it was begun. The age is that of the newest object, not of
+    /// Whether nothing has come into a folder without meta.json for long, or a deletion of it was begun. The age is that of the newest
+    /// object, not of
     /// the id: a slow upload, or one of an old block, is none that was broken off.
     /// </summary>
     async Task<bool> IsBrokenOffAsync(BlockId id, CancellationToken cancellationToken)

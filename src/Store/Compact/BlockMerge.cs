@@ -22,7 +22,8 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
         try
         {
             var heads = new PriorityQueue<int, (Labels Labels, int Source)>(
-                Comparer<(Labels Labels, int Source)>.Create(static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
+                Comparer<(Labels Labels, int Source)>.Create(
+                static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
             for (var i = 0; i < sources.Length; i++)
             {
                 Advance(i);
@@ -68,7 +69,8 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
     static IEnumerable<Chunk> Merge(List<(string Replica, Series Series)> parts)
     {
         var name = parts[0].Series.Labels.ToString();
-        var replicas = parts.GroupBy(p => p.Replica).OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => Chunks(r.Select(p => p.Series))).ToList();
+        var replicas = parts.GroupBy(p => p.Replica)
+            .OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => Chunks(r.Select(p => p.Series))).ToList();
         if (replicas.Count == 1)
         {
             return Joined(replicas[0], name);

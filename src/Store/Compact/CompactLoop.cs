@@ -122,7 +122,8 @@ public sealed partial class CompactLoop
             }
 
             await StepAsync("retention", work, () => RetainAsync(work, cancellationToken), cancellationToken);
-            await StepAsync("cleanup", work, async () => work.Deleted += await _cleaner.CleanAsync(work.View, cancellationToken), cancellationToken);
+            await StepAsync(
+                "cleanup", work, async () => work.Deleted += await _cleaner.CleanAsync(work.View, cancellationToken), cancellationToken);
         }
 
         _metrics.Quarantined.Set(_damaged.Count);
@@ -184,7 +185,8 @@ public sealed partial class CompactLoop
                 var made = await _compactor.CompactAsync(plan, cancellationToken);
                 foreach (var source in plan)
                 {
-                    await MarkAsync(source, work, "compacted", made is null ? "nothing in it is kept" : $"compacted into {made.Id}", cancellationToken);
+                    await MarkAsync(
+                        source, work, "compacted", made is null ? "nothing in it is kept" : $"compacted into {made.Id}", cancellationToken);
                 }
 
                 if (made is not null)
@@ -243,7 +245,8 @@ public sealed partial class CompactLoop
             if (!marked && Planner.Oversized(plan, _options.MaxIndexBytes) is { } large)
             {
                 await _blocks.MarkNoCompactAsync(
-                    large.Id, "index-size-exceeding", "its index would make the compacted block's too large", _options.Time.GetUtcNow(), cancellationToken);
+                    large.Id, "index-size-exceeding",
+                    "its index would make the compacted block's too large", _options.Time.GetUtcNow(), cancellationToken);
                 _metrics.BlocksMarked.WithLabels(NoCompactMark.FileName, "index-size-exceeding").Inc();
                 marked = _leftAlone.Add(large.Id);
             }
@@ -336,7 +339,9 @@ public sealed partial class CompactLoop
         work.Blocks.Remove(block.Id);
     }
 
-    /// <summary>Leaves a damaged block alone from now on, here and in every other compactor; it is served as far as it can be read.</summary>
+    /// <summary>
+    /// Leaves a damaged block alone from now on, here and in every other compactor; it is served as far as it can be read.
+    /// </summary>
     async Task QuarantineAsync(DamagedBlockException damage, Iteration work, CancellationToken cancellationToken)
     {
         work.Failures++;
@@ -396,10 +401,14 @@ public sealed partial class CompactLoop
 /// <summary>Which blocks are to be downsampled. Pure.</summary>
 static class Downsampling
 {
-    /// <summary>Blocks of the next finer resolution that are long enough and have a source that no block of the wanted one in their stream has.</summary>
+    /// <summary>
+    /// Blocks of the next finer resolution that are long enough and have a source that no block of the wanted one in their stream has.
+    /// </summary>
     public static IReadOnlyList<BlockMeta> Todo(IReadOnlyList<BlockMeta> blocks, long resolutionMs, CompactOptions options)
     {
-        var (finer, span) = resolutionMs == Downsampler.FiveMinutes ? (0L, options.FiveMinutesAfterMs) : (Downsampler.FiveMinutes, options.OneHourAfterMs);
+        var (finer, span) = resolutionMs == Downsampler.FiveMinutes
+            ? (0L, options.FiveMinutesAfterMs)
+            : (Downsampler.FiveMinutes, options.OneHourAfterMs);
         var done = blocks.Where(m => m.ResolutionMs == resolutionMs)
             .SelectMany(m => m.Compaction.Sources.Select(source => (Planner.Stream(m, options.ReplicaLabels), source)))
             .ToHashSet();

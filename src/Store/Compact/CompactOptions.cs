@@ -2,7 +2,10 @@ namespace Observe.Store.Compact;
 
 public sealed record CompactOptions
 {
-    /// <summary>Where blocks lie while they are worked on, and what is known of the bucket between runs; what is left over there is deleted at the start.</summary>
+    /// <summary>
+    /// Where blocks lie while they are worked on, and what is known of the bucket between runs; what is left over there is deleted at the
+    /// start.
+    /// </summary>
     public required string Directory { get; init; }
 
     public required TimeProvider Time { get; init; }

@@ -6,7 +6,8 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Store.Compact;
 
 /// <summary>A block that can't be worked with, for a reason that no retry mends.</summary>
-sealed class DamagedBlockException(BlockId id, string fault, Exception? inner = null) : IOException($"block {id} is damaged: {fault}", inner)
+sealed class DamagedBlockException(BlockId id, string fault, Exception? inner = null)
+    : IOException($"block {id} is damaged: {fault}", inner)
 {
     public BlockId Id { get; } = id;
 
@@ -14,7 +15,8 @@ sealed class DamagedBlockException(BlockId id, string fault, Exception? inner = 
 }
 
 /// <summary>
-/// Makes one block of several, or a coarser block of one, and puts it into the bucket: download, merge, verify what came out, upload (meta.json
+/// Makes one block of several, or a coarser block of one, and puts it into the bucket: download, merge, verify what came out, upload
+/// (meta.json
 /// last). Broken off at any point it leaves the blocks it came from untouched; who calls it marks them when it has returned.
 /// </summary>
 sealed class Compactor(BucketBlocks blocks, CompactOptions options)
@@ -48,7 +50,8 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
     /// <summary>The downsampled block as it is in the bucket; null when the source holds nothing but staleness markers.</summary>
     /// <exception cref="DamagedBlockException">The source is damaged.</exception>
     public Task<BlockMeta?> DownsampleAsync(BlockMeta source, long resolutionMs, CancellationToken cancellationToken) =>
-        MakeAsync([source], (sources, parent) => Downsampler.Run(sources[0], parent, NewId(), resolutionMs, cancellationToken), cancellationToken);
+        MakeAsync([source], (sources, parent) =>
+            Downsampler.Run(sources[0], parent, NewId(), resolutionMs, cancellationToken), cancellationToken);
 
     async Task<BlockMeta?> MakeAsync(
         IReadOnlyList<BlockMeta> plan, Func<IReadOnlyList<Block>, string, BlockMeta?> make, CancellationToken cancellationToken)
@@ -78,7 +81,10 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
         }
     }
 
-    /// <summary>Makes and verifies. Where that fails, the sources are searched for what is wrong, so that a damaged one is told from a fault of another kind.</summary>
+    /// <summary>
+    /// Makes and verifies. Where that fails, the sources are searched for what is wrong, so that a damaged one is told from a fault of
+    /// another kind.
+    /// </summary>
     static BlockMeta? Make(IReadOnlyList<Block> sources, Func<BlockMeta?> make, string parent, CancellationToken cancellationToken)
     {
         try
@@ -91,7 +97,8 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
             var faults = BlockVerifier.Verify(Path.Combine(parent, made.Id.ToString()), decode: false, cancellationToken);
             return faults.Count == 0
                 ? made
-                : throw new InvalidDataException($"the block that was made is not sound and is not uploaded: {string.Join("; ", faults.Take(5))}");
+                : throw new InvalidDataException(
+                $"the block that was made is not sound and is not uploaded: {string.Join("; ", faults.Take(5))}");
         }
         catch (Exception e) when (e is CorruptionException or ArgumentException or InvalidDataException)
         {
@@ -150,7 +157,8 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
         },
         Thanos = new ThanosSection
         {
-            Labels = new SortedDictionary<string, string>(Planner.Stream(plan[0], options.ReplicaLabels).ToDictionary(), StringComparer.Ordinal),
+            Labels = new SortedDictionary<string, string>(
+                Planner.Stream(plan[0], options.ReplicaLabels).ToDictionary(), StringComparer.Ordinal),
             Downsample = new DownsampleSection { ResolutionMs = plan[0].ResolutionMs },
             Source = "compactor",
         },

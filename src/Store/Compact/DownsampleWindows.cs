@@ -57,7 +57,8 @@ sealed class FloatWindows
         for (var i = 0; i < parts.Length; i++)
         {
             var part = parts[i] = new AggregateBuilder();
-            var aggregate = i switch { 0 => Aggregate.Count, 1 => Aggregate.Sum, 2 => Aggregate.Min, 3 => Aggregate.Max, _ => Aggregate.Counter };
+            var aggregate =
+                i switch { 0 => Aggregate.Count, 1 => Aggregate.Sum, 2 => Aggregate.Min, 3 => Aggregate.Max, _ => Aggregate.Counter };
             var last = Expand(chunks, aggregate, source);
             if (_times.Count == 0)
             {
@@ -177,7 +178,8 @@ sealed class HistogramWindows
     public IEnumerable<Chunk> OfAggregates(Chunk[] chunks, long resolutionMs, string source)
     {
         var samples = new List<(long Time, double Count, Histogram Sum, Histogram Counter)>();
-        var (counts, sums, counters) = (new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue));
+        var (counts, sums, counters) =
+            (new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue));
         foreach (var chunk in chunks)
         {
             if (!ReadAll(chunk, Aggregate.Count, counts, source) || !ReadAll(chunk, Aggregate.Sum, sums, source)
@@ -315,7 +317,8 @@ sealed class HistogramWindows
             var (counts, sums, counters) = (_counts.Chunk(), _sums.Chunk(), _counters.Chunk());
             return counts.Encoding == ChunkEncoding.None
                 ? null
-                : new Chunk(counts.MinTime, counts.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode([counts, sums, default, default, counters]));
+                : new Chunk(counts.MinTime, counts.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode(
+                [counts, sums, default, default, counters]));
         }
     }
 }

@@ -7,7 +7,9 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Compact;
 
-/// <summary>Makes the block of a coarser resolution: 5 minutes of raw data, an hour of 5 minutes. docs/format/downsampling.md has the format.</summary>
+/// <summary>
+/// Makes the block of a coarser resolution: 5 minutes of raw data, an hour of 5 minutes. docs/format/downsampling.md has the format.
+/// </summary>
 static class Downsampler
 {
     public const long FiveMinutes = 300_000;
@@ -24,7 +26,8 @@ static class Downsampler
     {
         if (block.Meta.ResolutionMs >= resolutionMs)
         {
-            throw new ArgumentException($"block {block.Meta.Id} has a resolution of {block.Meta.ResolutionMs} ms already", nameof(resolutionMs));
+            throw new ArgumentException(
+                $"block {block.Meta.Id} has a resolution of {block.Meta.ResolutionMs} ms already", nameof(resolutionMs));
         }
 
         using var writer = BlockWriter.Create(parent, id);
@@ -33,7 +36,8 @@ static class Downsampler
         {
             var chunks = (series.Chunks() ?? ChunkEncoder.Encode(series.Samples())).ToList();
             writer.Add(
-                series.Labels, raw ? OfRaw(chunks, resolutionMs, block.Directory) : OfAggregates(chunks, block.Meta.ResolutionMs, resolutionMs, block.Directory));
+                series.Labels, raw ? OfRaw(chunks, resolutionMs, block.Directory)
+                : OfAggregates(chunks, block.Meta.ResolutionMs, resolutionMs, block.Directory));
         }
 
         return writer.Finish(block.Meta with
@@ -78,7 +82,9 @@ static class Downsampler
         }
     }
 
-    /// <summary>Coarser aggregate chunks of aggregate chunks. Chunks stay whole, since their first and last counter values are true ones.</summary>
+    /// <summary>
+    /// Coarser aggregate chunks of aggregate chunks. Chunks stay whole, since their first and last counter values are true ones.
+    /// </summary>
     public static IEnumerable<Chunk> OfAggregates(IReadOnlyList<Chunk> chunks, long fromMs, long toMs, string source)
     {
         var all = new List<Chunk>();
@@ -117,7 +123,9 @@ static class Downsampler
     /// <summary>The timestamp of the window that a time lies in: its last millisecond.</summary>
     public static long WindowEnd(long time, long resolutionMs) => time - (time % resolutionMs) + resolutionMs - 1;
 
-    /// <summary>How many chunks to make so that each has no more windows than it should, if the span is filled as densely as its samples say.</summary>
+    /// <summary>
+    /// How many chunks to make so that each has no more windows than it should, if the span is filled as densely as its samples say.
+    /// </summary>
     static int ChunkCount(long minTime, long maxTime, long intervalMs, long resolutionMs, int samples)
     {
         var fullness = Math.Min(1, samples / ((maxTime - minTime) / (double)intervalMs));
@@ -132,7 +140,8 @@ static class Downsampler
     }
 
     /// <summary>Samples of one kind in a row, staleness markers left out.</summary>
-    static IEnumerable<(List<long> Times, List<double>? Values, List<Histogram>? Histograms)> Runs(IReadOnlyList<Chunk> chunks, string source)
+    static IEnumerable<(List<long> Times, List<double>? Values, List<Histogram>? Histograms)> Runs(
+        IReadOnlyList<Chunk> chunks, string source)
     {
         var batch = new SampleBatch();
         var samples = new ChunkSeriesIterator(chunks, Aggregate.Raw, TimeRange.All, source);

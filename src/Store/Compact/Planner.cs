@@ -9,7 +9,9 @@ namespace Observe.Store.Compact;
 /// </summary>
 static class Planner
 {
-    /// <summary>The streams that are compacted each on its own: blocks of one resolution and the same external labels but for replica labels.</summary>
+    /// <summary>
+    /// The streams that are compacted each on its own: blocks of one resolution and the same external labels but for replica labels.
+    /// </summary>
     public static IReadOnlyDictionary<string, IReadOnlyList<BlockMeta>> Groups(
         IEnumerable<BlockMeta> blocks, IReadOnlyCollection<string> replicaLabels) => blocks
         .GroupBy(meta => Key(meta, replicaLabels))
@@ -17,7 +19,8 @@ static class Planner
             group => group.Key,
             group => (IReadOnlyList<BlockMeta>)[.. group.OrderBy(m => m.MinTime).ThenBy(m => m.MaxTime).ThenBy(m => m.Id)]);
 
-    public static string Key(BlockMeta meta, IReadOnlyCollection<string> replicaLabels) => $"{meta.ResolutionMs}@{Stream(meta, replicaLabels)}";
+    public static string Key(BlockMeta meta, IReadOnlyCollection<string> replicaLabels) =>
+        $"{meta.ResolutionMs}@{Stream(meta, replicaLabels)}";
 
     /// <summary>The external labels without replica labels.</summary>
     public static Labels Stream(BlockMeta meta, IReadOnlyCollection<string> replicaLabels) => meta.ExternalLabels.Without(replicaLabels);
@@ -27,7 +30,8 @@ static class Planner
     {
         var superseded = new List<(BlockMeta, BlockMeta)>();
         var kept = new List<(BlockMeta Meta, HashSet<BlockId> Sources)>();
-        foreach (var meta in group.OrderByDescending(m => m.Compaction.Sources.Count).ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id))
+        foreach (var meta in group.OrderByDescending(m => m.Compaction.Sources.Count)
+            .ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id))
         {
             HashSet<BlockId> sources = meta.Compaction.Sources.Count > 0 ? [.. meta.Compaction.Sources] : [meta.Id];
             var by = kept.Find(k => sources.IsSubsetOf(k.Sources));

@@ -77,7 +77,9 @@ public sealed record CollectorStatus
         : $"{Folder}{cluster}/{collector}.json";
 
     /// <summary>Reads it and checks all of it: what is returned can be used as it is.</summary>
-    /// <exception cref="CorruptionException">It is no status, of a version that is not known, or says what no collector can say.</exception>
+    /// <exception cref="CorruptionException">
+    /// It is no status, of a version that is not known, or says what no collector can say.
+    /// </exception>
     public static CollectorStatus Parse(ReadOnlySpan<byte> json, string source)
     {
         CollectorStatus? status;
@@ -102,13 +104,17 @@ public sealed record CollectorStatus
 
     static string? Fault(CollectorStatus status) =>
         status.Version != 1 ? $"is a status in version {status.Version}, not 1"
-        : status.Cluster is null || !FleetName.IsValid(status.Cluster) || status.Collector is null || !FleetName.IsValid(status.Collector) ? "names no cluster and collector"
-        : status.Instance is null || status.ProgramVersion is null || status.ConfigHash is null ? "lacks its instance, version or configuration"
+        : status.Cluster is null || !FleetName.IsValid(status.Cluster)
+        || status.Collector is null || !FleetName.IsValid(status.Collector) ? "names no cluster and collector"
+        : status.Instance is null
+        || status.ProgramVersion is null || status.ConfigHash is null ? "lacks its instance, version or configuration"
         : status.Labels is null || status.Labels.Any(l => l.Value is null || !LabelName.IsValid(l.Key)) ? "has labels that are none"
         : status.IntervalMs is <= 0 or > LongestIntervalMs ? $"is written every {status.IntervalMs} ms"
         : status.NewestSample is { } newest && !IsTime(newest) ? $"has its newest sample at {newest}"
-        : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime)) ? "has a span of time outside the years 1 to 9999"
-        : status.TargetsUp < 0 || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 ? "counts less than none of something"
+        : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime))
+        ? "has a span of time outside the years 1 to 9999"
+        : status.TargetsUp < 0
+        || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 ? "counts less than none of something"
         : null;
 
     static bool IsTime(long timestamp) =>
@@ -129,5 +135,6 @@ sealed partial class StatusJson : JsonSerializerContext
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    public static JsonTypeInfo<CollectorStatus> Type { get; } = (JsonTypeInfo<CollectorStatus>)s_options.GetTypeInfo(typeof(CollectorStatus));
+    public static JsonTypeInfo<CollectorStatus> Type { get; } = (JsonTypeInfo<CollectorStatus>)s_options.GetTypeInfo(
+        typeof(CollectorStatus));
 }

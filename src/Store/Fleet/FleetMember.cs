@@ -13,11 +13,13 @@ public sealed class FleetMember
     bool _written;
 
     /// <exception cref="ArgumentException">A name that is not valid.</exception>
-    public FleetMember(IBucket bucket, string cluster, string collector) => (_bucket, _key) = (bucket, CollectorStatus.Key(cluster, collector));
+    public FleetMember(IBucket bucket, string cluster, string collector) =>
+        (_bucket, _key) = (bucket, CollectorStatus.Key(cluster, collector));
 
     /// <summary>Replaces the status in the bucket.</summary>
     /// <returns>
-    /// The status of another run that wrote after this one did, and so lives; null when there is none. What a run before this one left is none.
+    /// The status of another run that wrote after this one did, and so lives; null when there is none. What a run before this one left is
+    /// none.
     /// </returns>
     /// <exception cref="BucketException">The bucket fails.</exception>
     public async Task<CollectorStatus?> WriteAsync(CollectorStatus status, CancellationToken cancellationToken)
@@ -33,7 +35,8 @@ public sealed class FleetMember
     {
         try
         {
-            return CollectorStatus.Parse(await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken), $"{_bucket.Name}/{_key}");
+            return CollectorStatus.Parse(
+                await _bucket.GetBytesAsync(_key, CollectorStatus.MaxSize, cancellationToken), $"{_bucket.Name}/{_key}");
         }
         catch (ObjectNotFoundException)
         {

@@ -86,13 +86,17 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
         {
             foreach (var span in Joined(collector.Unshipped))
             {
-                Add(collector, span, collector.LastError.Length == 0 ? "not in the bucket yet" : $"not in the bucket yet: {collector.LastError}");
+                Add(collector, span, collector.LastError.Length == 0
+                    ? "not in the bucket yet"
+                    : $"not in the bucket yet: {collector.LastError}");
             }
 
             if (IsSilent(collector, now))
             {
-                var since = Math.Max(collector.NewestSample + 1 ?? long.MinValue, collector.Unshipped.Select(u => u.MaxTime + 1).DefaultIfEmpty(long.MinValue).Max());
-                Add(collector, new TimeRange(since, now.ToUnixTimeMilliseconds()), $"silent since {collector.WrittenAt.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}");
+                var since = Math.Max(collector.NewestSample
+                    + 1 ?? long.MinValue, collector.Unshipped.Select(u => u.MaxTime + 1).DefaultIfEmpty(long.MinValue).Max());
+                Add(collector, new TimeRange(
+                    since, now.ToUnixTimeMilliseconds()), $"silent since {collector.WrittenAt.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}");
             }
         }
 

@@ -140,7 +140,8 @@ sealed class BucketBlock : IDisposable
     /// <param name="like">As of <see cref="BlockEntries"/>; may be null.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
-        IReadOnlyList<Matcher> matchers, TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, BlockEntries? like, ByteBudget budget,
+        IReadOnlyList<Matcher> matchers,
+        TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, BlockEntries? like, ByteBudget budget,
         CancellationToken cancellationToken)
     {
         if (Local() is { } local)
@@ -163,7 +164,8 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task<BlockEntries> FetchEntriesAsync(
-        IReadOnlyList<Matcher> matchers, Func<BlockEntries> newEntries, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
+        IReadOnlyList<Matcher> matchers,
+        Func<BlockEntries> newEntries, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
     {
         var header = await HeaderAsync(cancellationToken);
         var references = await PostingsAsync(header, matchers, budget, cancellationToken);
@@ -190,7 +192,8 @@ sealed class BucketBlock : IDisposable
     /// <param name="faults">Gets what is wrong with a chunk that is left out.</param>
     /// <returns>For each series its chunks, in arrays that live as long as they are referred to.</returns>
     public async Task<Chunk[][]> ChunksAsync(
-        IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+        IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series,
+        Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
     {
         var sizes = Estimates(series);
         var chunks = series.Select(metas => new Chunk[metas.Length]).ToArray();
@@ -237,7 +240,8 @@ sealed class BucketBlock : IDisposable
 
     async Task SegmentAsync(
         int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Chunk[][] chunks,
-        List<(int Series, int Chunk, long Size)> larger, List<(int Series, int Chunk, long Size, CorruptionException Fault)> suspects, ByteBudget budget, CancellationToken cancellationToken)
+        List<(int Series, int Chunk, long Size)> larger, List<(int Series, int Chunk, long Size, CorruptionException Fault)> suspects,
+            ByteBudget budget, CancellationToken cancellationToken)
     {
         var file = segment + 1;
         long size;
@@ -322,11 +326,13 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task SeriesAsync(
-        IndexHeader header, ReadOnlyMemory<uint> references, bool withChunks, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
+        IndexHeader header,
+        ReadOnlyMemory<uint> references, bool withChunks, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
     {
         var stats = Meta.Thanos?.IndexStats?.SeriesMaxSize is > 0 and <= MaxSize and var known ? known : SeriesSize;
         var alignment = header.IndexVersion == 1 ? 1L : IndexFormat.SeriesAlignment;
-        var wanted = references.ToArray().Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
+        var wanted = references.ToArray()
+            .Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
         var size = await SizeAsync("index", cancellationToken);
         var chunks = withChunks ? new List<ChunkMeta>() : null;
         while (wanted.Count > 0)

@@ -41,7 +41,8 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         public List<Series> Opened { get; } = [];
 
         public ReadOnlySpan<BlockMember> MembersOf(int series) =>
-            CollectionsMarshal.AsSpan(Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
+            CollectionsMarshal.AsSpan(
+                Members)[Series[series].First..(series + 1 < Series.Count ? Series[series + 1].First : Members.Count)];
     }
 
     public async IAsyncEnumerable<Series> SelectAsync()
@@ -288,7 +289,8 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     }
 
     async Task<SeriesBatch?> NextAsync(
-        List<PlannedBlock> sources, EntryMerge merge, SeriesKey? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+        List<PlannedBlock> sources,
+        EntryMerge merge, SeriesKey? after, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         if (!vanished.IsEmpty || NextBatch(merge, after) is not { } batch)
         {
@@ -299,7 +301,8 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         return batch;
     }
 
-    async Task OpenAsync(List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+    async Task OpenAsync(
+        List<PlannedBlock> sources, SeriesBatch batch, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         if (_hints.SkipSamples)
         {
@@ -375,7 +378,8 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                 parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
             }
 
-            batch.Opened.Add(new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
+            batch.Opened.Add(
+                new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
         }
 
         return true;

@@ -14,7 +14,8 @@ readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
 sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, string source) : Series(labels)
 {
     /// <summary>Out of the chunks that were fetched: each block answers for its spans, and of those the earlier ones first.</summary>
-    public static BucketSeries Assemble(Labels labels, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
+    public static BucketSeries Assemble(
+        Labels labels, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
     {
         var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
         foreach (var (block, chunks) in fetched)

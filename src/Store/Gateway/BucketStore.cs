@@ -105,7 +105,9 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
     }
 
-    /// <summary>Looks into the bucket and serves what is there from then on. The host calls it on an interval; ready after the first.</summary>
+    /// <summary>
+    /// Looks into the bucket and serves what is there from then on. The host calls it on an interval; ready after the first.
+    /// </summary>
     /// <exception cref="BucketException">The bucket can't be read; what was known is served on.</exception>
     public async Task SyncAsync(CancellationToken cancellationToken)
     {
@@ -212,7 +214,8 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
     }
 
-    BucketQuery NewQuery(Selection selection) => new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
+    BucketQuery NewQuery(Selection selection) =>
+        new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
 
     // Where no matcher is left for a block, its index-header alone has the answer.
     async ValueTask<IReadOnlyList<string>> CollectAsync(
@@ -257,7 +260,9 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         var before = _state.Blocks;
         var blocks = view.Blocks.ToDictionary(
             meta => meta.Key,
-            meta => before.TryGetValue(meta.Key, out var open) ? open : new BucketBlock(meta.Value, _bucket, _reader, Folder(meta.Key), _metrics));
+            meta => before.TryGetValue(meta.Key, out var open)
+                ? open
+                : new BucketBlock(meta.Value, _bucket, _reader, Folder(meta.Key), _metrics));
         var streams = blocks.Values.GroupBy(block => block.ExternalLabels).OrderBy(g => g.Key)
             .Select(g => new BlockStream(g.Key, [.. g.OrderBy(block => block.Meta.MinTime)])).ToList();
         _state = new State(blocks, streams, Known(view));
@@ -292,7 +297,8 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     static List<StoredBlock> Known(MetaView view)
     {
         var known = view.Blocks.Select(b => new StoredBlock(b.Key, b.Value, view.DeletionMarks.GetValueOrDefault(b.Key), null, null))
-            .Concat(view.Excluded.Select(e => new StoredBlock(e.Key, e.Value.Meta, view.DeletionMarks.GetValueOrDefault(e.Key), e.Value.Reason, null)))
+            .Concat(view.Excluded.Select(
+            e => new StoredBlock(e.Key, e.Value.Meta, view.DeletionMarks.GetValueOrDefault(e.Key), e.Value.Reason, null)))
             .Concat(view.Partial.Select(id => new StoredBlock(id, null, null, "no-meta-json", null)))
             .Concat(view.Corrupt.Select(c => new StoredBlock(c.Key, null, null, "corrupted-meta-json", c.Value)));
         return [.. known.OrderBy(block => block.Id)];

@@ -16,7 +16,8 @@ public sealed class BucketStoreMetrics
         BlockLoadFailures = metrics.CreateCounter(
             "thanos_bucket_store_block_load_failures_total", "Total number of failed remote block loading attempts.");
         BlockDrops = metrics.CreateCounter("thanos_bucket_store_block_drops_total", "Total number of local blocks that were dropped.");
-        SyncedBlocks = metrics.CreateGauge("thanos_blocks_meta_synced", "Number of block metadata synced, by what became of them.", ["state"]);
+        SyncedBlocks = metrics.CreateGauge(
+            "thanos_blocks_meta_synced", "Number of block metadata synced, by what became of them.", ["state"]);
         Syncs = metrics.CreateCounter("thanos_blocks_meta_syncs_total", "Total blocks metadata synchronization attempts.");
         SyncFailures = metrics.CreateCounter("thanos_blocks_meta_sync_failures_total", "Total blocks metadata synchronization failures.");
         SyncDuration = metrics.CreateHistogram(
@@ -26,7 +27,8 @@ public sealed class BucketStoreMetrics
             "thanos_bucket_store_series_data_size_touched_bytes", "Bytes of a kind that one series request needed.", ["data_type"],
             new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(1 << 10, 4, 11) });
         DataFetched = metrics.CreateHistogram(
-            "thanos_bucket_store_series_data_size_fetched_bytes", "Bytes of a kind that one series request fetched from the bucket.", ["data_type"],
+            "thanos_bucket_store_series_data_size_fetched_bytes",
+            "Bytes of a kind that one series request fetched from the bucket.", ["data_type"],
             new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(1 << 10, 4, 11) });
         BlocksQueried = metrics.CreateHistogram(
             "thanos_bucket_store_series_blocks_queried", "Number of blocks in a bucket store that were touched to satisfy a query.",
@@ -35,13 +37,17 @@ public sealed class BucketStoreMetrics
             "thanos_bucket_store_series_result_series", "Number of series observed in the final result of a query.",
             new HistogramConfiguration { Buckets = s_counts });
         GetAllDuration = metrics.CreateHistogram(
-            "thanos_bucket_store_series_get_all_duration_seconds", "Time it takes until all per-block prepares and loads for a query are finished.",
+            "thanos_bucket_store_series_get_all_duration_seconds",
+            "Time it takes until all per-block prepares and loads for a query are finished.",
             new HistogramConfiguration { Buckets = s_seconds });
         QueriesDropped = metrics.CreateCounter(
             "thanos_bucket_store_queries_dropped_total", "Number of queries that were dropped due to the limit.", ["reason"]);
-        CacheRequests = metrics.CreateCounter("thanos_store_index_cache_requests_total", "Total number of pages that the cache was asked for.", ["item_type"]);
-        CacheHits = metrics.CreateCounter("thanos_store_index_cache_hits_total", "Total number of pages that the cache had.", ["item_type"]);
-        CacheEvictions = metrics.CreateCounter("thanos_store_index_cache_items_evicted_total", "Total number of pages that were evicted from the cache.");
+        CacheRequests = metrics.CreateCounter(
+            "thanos_store_index_cache_requests_total", "Total number of pages that the cache was asked for.", ["item_type"]);
+        CacheHits = metrics.CreateCounter(
+            "thanos_store_index_cache_hits_total", "Total number of pages that the cache had.", ["item_type"]);
+        CacheEvictions = metrics.CreateCounter(
+            "thanos_store_index_cache_items_evicted_total", "Total number of pages that were evicted from the cache.");
         CacheBytes = metrics.CreateGauge("thanos_store_index_cache_total_size_bytes", "Bytes that the cache holds.");
     }
 

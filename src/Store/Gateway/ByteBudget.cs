@@ -23,7 +23,8 @@ sealed class ByteBudget(Budget pool, long fetchLimit, QueryContext query, Bucket
         if (query.Fetched.Count(bytes) > fetchLimit && fetchLimit > 0)
         {
             metrics.QueriesDropped.WithLabels("bytes").Inc();
-            throw new LimitException($"the query would fetch more than {fetchLimit} bytes from the bucket (--store.grpc.downloaded-bytes-limit)");
+            throw new LimitException(
+                $"the query would fetch more than {fetchLimit} bytes from the bucket (--store.grpc.downloaded-bytes-limit)");
         }
     }
 

@@ -63,7 +63,8 @@ sealed class IndexHeader : IDisposable
     /// <param name="indexSize">Bytes of the index in the bucket.</param>
     /// <exception cref="CorruptionException">The index is damaged.</exception>
     /// <exception cref="ObjectNotFoundException">There is no index.</exception>
-    public static async Task<IndexHeader> OpenAsync(IBucket bucket, BlockId id, long indexSize, string path, CancellationToken cancellationToken)
+    public static async Task<IndexHeader> OpenAsync(
+        IBucket bucket, BlockId id, long indexSize, string path, CancellationToken cancellationToken)
     {
         if (File.Exists(path))
         {
@@ -98,7 +99,8 @@ sealed class IndexHeader : IDisposable
                     continue;
                 }
 
-                throw new CorruptionException($"{bucket.Name}/{BucketBlocks.Key(id, "index")}", 0, $"symbols or postings offset table: {e.What}", e);
+                throw new CorruptionException(
+                    $"{bucket.Name}/{BucketBlocks.Key(id, "index")}", 0, $"symbols or postings offset table: {e.What}", e);
             }
         }
     }
@@ -182,7 +184,8 @@ sealed class IndexHeader : IDisposable
         {
             var headSize = (int)Math.Min(size, EndSize);
             var tailSize = (int)Math.Min(size - headSize, EndSize);
-            var ends = await Task.WhenAll(FetchAsync(0, headSize, cancellationToken), FetchAsync(size - tailSize, tailSize, cancellationToken));
+            var ends = await Task.WhenAll(
+                FetchAsync(0, headSize, cancellationToken), FetchAsync(size - tailSize, tailSize, cancellationToken));
             (_head, _tail) = (ends[0], tailSize > 0 ? ends[1] : ends[0]);
         }
 

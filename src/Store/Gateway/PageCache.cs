@@ -7,7 +7,9 @@ namespace Observe.Store.Gateway;
 /// <param name="Number">The page's offset in the file / <see cref="PageCache.PageSize"/>.</param>
 readonly record struct PageKey(BlockId Block, int File, long Number);
 
-/// <summary>The pages that were used last, up to a number of bytes. Files of a block never change, so neither do pages. Thread-safe.</summary>
+/// <summary>
+/// The pages that were used last, up to a number of bytes. Files of a block never change, so neither do pages. Thread-safe.
+/// </summary>
 sealed class PageCache
 {
     public const int PageSize = 32 << 10;

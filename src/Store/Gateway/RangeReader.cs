@@ -33,7 +33,8 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         var layout = Parts(ranges, size);
         var memory = layout.Sum(part => part.Range.End - part.Range.Start);
         budget.TakeMemory(memory);
-        var parts = layout.Select(part => (Part: new FetchedPart(part.Range.Start, new byte[part.Range.End - part.Range.Start]), part.Wanted)).ToList();
+        var parts = layout.Select(
+            part => (Part: new FetchedPart(part.Range.Start, new byte[part.Range.End - part.Range.Start]), part.Wanted)).ToList();
         var runs = new List<(byte[] Part, long PartStart, ByteRange Run)>();
         long touched = 0;
         foreach (var (part, wanted) in parts)
@@ -67,7 +68,8 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         {
             var wanted = new List<ByteRange>();
             var (start, end) = (Align(ranges[from].Start), 0L);
-            for (; from < ranges.Count && (wanted.Count == 0 || (ranges[from].Start - end <= MaxGap && ranges[from].End - start <= MaxPart)); from++)
+            for (; from < ranges.Count
+                && (wanted.Count == 0 || (ranges[from].Start - end <= MaxGap && ranges[from].End - start <= MaxPart)); from++)
             {
                 var range = ranges[from] with { End = Math.Min(ranges[from].End, size) };
                 if (range.Start < range.End)
@@ -119,7 +121,8 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         return runs;
     }
 
-    async Task FetchAsync(BlockId block, int file, string key, byte[] part, long partStart, ByteRange run, CancellationToken cancellationToken)
+    async Task FetchAsync(
+        BlockId block, int file, string key, byte[] part, long partStart, ByteRange run, CancellationToken cancellationToken)
     {
         var destination = part.AsMemory((int)(run.Start - partStart), (int)(run.End - run.Start));
         var read = await bucket.GetRangeAsync(key, run.Start, destination, cancellationToken);

@@ -24,7 +24,8 @@ static class ResolutionPlan
     /// <returns>The one that goes before others first.</returns>
     public static IReadOnlyList<ResolutionSpan> Of(IEnumerable<BlockMeta> stream, TimeRange range, long maxResolutionMs)
     {
-        var byResolution = stream.Where(meta => meta.Range.Overlaps(range)).GroupBy(meta => meta.ResolutionMs).ToDictionary(g => g.Key, g => g.ToList());
+        var byResolution = stream.Where(meta => meta.Range.Overlaps(range))
+            .GroupBy(meta => meta.ResolutionMs).ToDictionary(g => g.Key, g => g.ToList());
         var order = byResolution.Keys.Where(r => r <= maxResolutionMs).OrderDescending()
             .Concat(byResolution.Keys.Where(r => r > maxResolutionMs).Order());
         var spans = new List<ResolutionSpan>();

@@ -13,7 +13,9 @@ sealed record PlannedBlock(BucketBlock Block, Selection Rest, List<(int Order, T
     public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
 }
 
-/// <summary>Which blocks answer a selection, and for which ranges: the streams whose external labels match, each at the resolutions there are.</summary>
+/// <summary>
+/// Which blocks answer a selection, and for which ranges: the streams whose external labels match, each at the resolutions there are.
+/// </summary>
 sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 {
     readonly HashSet<BlockId> _gone = [];
@@ -49,7 +51,8 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 
             var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
             var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
-            foreach (var span in ResolutionPlan.Of(blocks.Values.Select(block => block.Meta), selection.Range, selection.Hints.MaxResolutionMs))
+            foreach (var span in ResolutionPlan.Of(
+                blocks.Values.Select(block => block.Meta), selection.Range, selection.Hints.MaxResolutionMs))
             {
                 order++;
                 Note(stream.ExternalLabels, span);
@@ -78,7 +81,8 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
         if (span.ResolutionMs > 0)
         {
             selection.Coverage.Add(
-                new ServedRange(selection.Matchers, stream, span.Range.Intersect(selection.Range), span.ResolutionMs, selection.Hints.MaxResolutionMs));
+                new ServedRange(
+                selection.Matchers, stream, span.Range.Intersect(selection.Range), span.ResolutionMs, selection.Hints.MaxResolutionMs));
         }
     }
 

@@ -68,7 +68,9 @@ sealed class Outbox(string directory)
         var labels = new SortedDictionary<string, string>(external.ToDictionary(), StringComparer.Ordinal);
         return Write(block, block.Meta with
         {
-            Thanos = (block.Meta.Thanos ?? new ThanosSection()) with { Version = 1, Labels = labels, Source = "sidecar", Extensions = extensions },
+            Thanos = (block.Meta.Thanos
+                ?? new ThanosSection()) with
+            { Version = 1, Labels = labels, Source = "sidecar", Extensions = extensions },
         });
     }
 
@@ -94,7 +96,8 @@ sealed class Outbox(string directory)
         try
         {
             var meta = BlockMeta.Read(folder);
-            block = new OutboxBlock(folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
+            block = new OutboxBlock(
+                folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
             fault = null;
             return true;
         }

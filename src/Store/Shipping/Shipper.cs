@@ -52,7 +52,9 @@ public sealed record ShipperOptions
     /// <summary>Bytes that all blocks together may have (<c>--storage.size-limit</c>); 0 for no limit.</summary>
     public long SizeLimit { get; init; }
 
-    /// <summary>Bytes a second that uploads take on average, block by block; 0 for no limit. A graceful stop does not wait for it.</summary>
+    /// <summary>
+    /// Bytes a second that uploads take on average, block by block; 0 for no limit. A graceful stop does not wait for it.
+    /// </summary>
     public long UploadBytesPerSecond { get; init; }
 
     /// <summary>Called before a block's folder is deleted, for whoever has the block open.</summary>
@@ -114,13 +116,16 @@ public sealed partial class Shipper : IDisposable
     public void Wake() => _loop.Wake();
 
     /// <summary>Ships until cancelled; failures are logged and tried again, ever less often.</summary>
-    public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(token => SyncAsync(paced: true, token), cancellationToken);
+    public Task RunAsync(CancellationToken cancellationToken) =>
+        _loop.RepeatAsync(token => SyncAsync(paced: true, token), cancellationToken);
 
     /// <summary>Ships all there is, once, without jitter: what a graceful stop does after the head was cut.</summary>
     /// <returns>False when blocks are left, which the next start ships.</returns>
     public async Task<bool> ShipAllAsync(CancellationToken cancellationToken) => await SyncAsync(paced: false, cancellationToken) is null;
 
-    /// <summary>One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.</summary>
+    /// <summary>
+    /// One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.
+    /// </summary>
     public async Task<bool> SyncAsync(CancellationToken cancellationToken) => await SyncAsync(paced: true, cancellationToken) is null;
 
     public void Dispose() => _turn.Dispose();
@@ -184,7 +189,9 @@ public sealed partial class Shipper : IDisposable
         return blocks;
     }
 
-    /// <summary>The first error; "" when all are there. What is wrong with the bucket makes the rest wait, what is wrong with a block does not.</summary>
+    /// <summary>
+    /// The first error; "" when all are there. What is wrong with the bucket makes the rest wait, what is wrong with a block does not.
+    /// </summary>
     async Task<string> UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
         var ready = _options.Time.GetUtcNow();
@@ -286,7 +293,8 @@ public sealed partial class Shipper : IDisposable
                 _shed++;
                 _options.Metrics.ShedBlocks.Inc();
                 _options.Metrics.ShedSamples.Inc(block.Meta.Stats.Samples);
-                LogShed(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Meta.Stats.Samples, _options.SizeLimit);
+                LogShed(_options.Logger,
+                    block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Meta.Stats.Samples, _options.SizeLimit);
             }
         }
     }

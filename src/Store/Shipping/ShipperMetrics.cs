@@ -13,12 +13,15 @@ public sealed class ShipperMetrics
         Uploads = metrics.CreateCounter("thanos_shipper_uploads_total", "Total number of uploaded blocks");
         UploadFailures = metrics.CreateCounter("thanos_shipper_upload_failures_total", "Total number of block upload failures");
         Corrupted = metrics.CreateCounter("thanos_shipper_corrupted_blocks_total", "Total number of corrupted blocks");
-        LastUpload = metrics.CreateGauge("thanos_shipper_last_successful_upload_time", "Unix timestamp of the last successful TSDB block upload to the bucket.");
+        LastUpload = metrics.CreateGauge(
+            "thanos_shipper_last_successful_upload_time", "Unix timestamp of the last successful TSDB block upload to the bucket.");
         Pending = metrics.CreateGauge("observe_shipper_pending_blocks", "Blocks in the data folder that are not in the bucket yet.");
         PendingBytes = metrics.CreateGauge("observe_shipper_pending_bytes", "Size of the blocks that are not in the bucket yet.");
         LocalBytes = metrics.CreateGauge("observe_shipper_local_bytes", "Size of all blocks in the data folder.");
-        ShedBlocks = metrics.CreateCounter("observe_shipper_shed_blocks_total", "Blocks deleted before they were in the bucket, for the size limit.");
-        ShedSamples = metrics.CreateCounter("observe_shipper_shed_samples_total", "Samples in blocks deleted before they were in the bucket, for the size limit.");
+        ShedBlocks = metrics.CreateCounter(
+            "observe_shipper_shed_blocks_total", "Blocks deleted before they were in the bucket, for the size limit.");
+        ShedSamples = metrics.CreateCounter(
+            "observe_shipper_shed_samples_total", "Samples in blocks deleted before they were in the bucket, for the size limit.");
     }
 
     internal Counter Syncs { get; }

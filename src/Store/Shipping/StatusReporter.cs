@@ -25,7 +25,12 @@ public sealed partial class StatusReporter(
     {
         var loop = new BackgroundLoop(new LoopOptions
         {
-            Name = "status", Interval = interval, Time = time, Logger = logger, Supervisor = loops, StartsAtOnce = true,
+            Name = "status",
+            Interval = interval,
+            Time = time,
+            Logger = logger,
+            Supervisor = loops,
+            StartsAtOnce = true,
         });
         return loop.RepeatAsync(token => WriteAsync(stopped: false, token), cancellationToken);
     }

@@ -155,7 +155,8 @@ public sealed class Block : IQuerier, IDisposable
             reader.Read(postings.Current, withChunks);
             var deleted = _tombstones.Of(postings.Current);
             ChunkMeta[] chunks = withChunks
-                ? [.. reader.Chunks.Where(c => c.MinTime <= selection.Range.MaxTime && c.MaxTime >= selection.Range.MinTime && !Covered(c, deleted))]
+                ? [.. reader.Chunks.Where(
+                c => c.MinTime <= selection.Range.MaxTime && c.MaxTime >= selection.Range.MinTime && !Covered(c, deleted))]
                 : [];
             if (!withChunks || chunks.Length > 0)
             {
@@ -181,7 +182,8 @@ public sealed class Block : IQuerier, IDisposable
         public void Dispose() => _block.Release();
     }
 
-    sealed class BlockSeries(Block block, Labels labels, ChunkMeta[] metas, IReadOnlyList<TimeRange> deleted, SelectHints hints) : Series(labels)
+    sealed class BlockSeries(Block block, Labels labels, ChunkMeta[] metas, IReadOnlyList<TimeRange> deleted, SelectHints hints)
+        : Series(labels)
     {
         public override ISampleIterator Samples()
         {

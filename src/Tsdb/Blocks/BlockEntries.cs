@@ -15,7 +15,10 @@ public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta
 /// <param name="external">Of the block; they win over labels of the same name.</param>
 /// <param name="leftOff">External labels that series come without.</param>
 /// <param name="range">Series without a chunk in it are left out.</param>
-/// <param name="like">Sorted ones of a block that has much the same series, as the one before has: labels of both are kept once, there. Not disposed before these.</param>
+/// <param name="like">
+/// Sorted ones of a block that has much the same series, as the one before has: labels of both are kept once, there. Not disposed before
+/// these.
+/// </param>
 public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, BlockEntries? like) : IDisposable
 {
     /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
@@ -65,7 +68,9 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         others.Dispose();
     }
 
-    /// <summary>Into the order of labels: external ones may change it. {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.</summary>
+    /// <summary>
+    /// Into the order of labels: external ones may change it. {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.
+    /// </summary>
     public void Sort()
     {
         if (!_isSorted)
@@ -187,7 +192,8 @@ public readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> 
 /// <param name="Replica">The external labels that were left off.</param>
 public readonly record struct SeriesKey(Labels Labels, Labels Replica) : IComparable<SeriesKey>
 {
-    public int CompareTo(SeriesKey other) => Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
+    public int CompareTo(SeriesKey other) =>
+        Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
 }
 
 /// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same key are one series.</summary>

@@ -11,7 +11,9 @@ namespace Observe.Tsdb.Blocks;
 /// A block's <c>meta.json</c>, version 1, with Thanos's section. Not changed once it is made; fields that are not known here are kept as
 /// they came and written again. Field names and order are Prometheus's and Thanos's.
 /// </summary>
-/// <remarks>Generated readers give a property that is set by <c>init</c> its type's default where a field is missing: the others have <c>set</c>.</remarks>
+/// <remarks>
+/// Generated readers give a property that is set by <c>init</c> its type's default where a field is missing: the others have <c>set</c>.
+/// </remarks>
 public sealed record BlockMeta
 {
     public const string FileName = "meta.json";
@@ -57,9 +59,12 @@ public sealed record BlockMeta
     [JsonIgnore]
     public long ResolutionMs => Thanos?.Downsample.ResolutionMs ?? 0;
 
-    /// <summary>What compaction groups by: <c>resolution@hash</c> of the sorted external labels; blocks of one group form a stream.</summary>
+    /// <summary>
+    /// What compaction groups by: <c>resolution@hash</c> of the sorted external labels; blocks of one group form a stream.
+    /// </summary>
     [JsonIgnore]
-    public string GroupKey => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{ResolutionMs}@{ExternalLabels.Hash():x16}");
+    public string GroupKey =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{ResolutionMs}@{ExternalLabels.Hash():x16}");
 
     /// <summary>The meta of a block's folder. A folder that is a symbolic link is no block.</summary>
     /// <exception cref="CorruptionException">As of <see cref="Parse"/>, or it names another block than the folder does.</exception>
@@ -176,7 +181,8 @@ public sealed record ThanosSection
 
     /// <summary>External labels: they name the stream that the block belongs to.</summary>
     [JsonPropertyOrder(1)]
-    public IReadOnlyDictionary<string, string> Labels { get; init => field = value ?? field; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
+    public IReadOnlyDictionary<string, string> Labels { get; init => field = value ?? field; } = new SortedDictionary<string, string>(
+        StringComparer.Ordinal);
 
     [JsonPropertyOrder(2)]
     public DownsampleSection Downsample { get; init => field = value ?? field; } = new();
@@ -235,12 +241,16 @@ public sealed record BlockOrigin(string Collector, string Version, string Config
 sealed class BlockIdConverter : JsonConverter<BlockId>
 {
     public override BlockId Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-        reader.TokenType == JsonTokenType.String && BlockId.TryParse(reader.GetString(), out var id) ? id : throw new JsonException("not a ULID");
+        reader.TokenType == JsonTokenType.String
+            && BlockId.TryParse(reader.GetString(), out var id) ? id : throw new JsonException("not a ULID");
 
-    public override void Write(Utf8JsonWriter writer, BlockId value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
+    public override void Write(Utf8JsonWriter writer, BlockId value, JsonSerializerOptions options) =>
+        writer.WriteStringValue(value.ToString());
 }
 
-/// <summary>How Prometheus and Thanos write <c>meta.json</c> and the marks beside it: tabs, their field names, and no field without a value.</summary>
+/// <summary>
+/// How Prometheus and Thanos write <c>meta.json</c> and the marks beside it: tabs, their field names, and no field without a value.
+/// </summary>
 public static class MetaFormat
 {
     /// <summary>Options that read and write the types that the resolver knows in this form.</summary>

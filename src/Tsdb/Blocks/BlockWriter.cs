@@ -117,7 +117,8 @@ public sealed class BlockWriter : IDisposable
 
     ThanosSection WithFiles(ThanosSection thanos)
     {
-        var segments = Directory.GetFiles(Path.Combine(_temporary, "chunks")).Select(p => Path.GetFileName(p)!).Order(StringComparer.Ordinal).ToList();
+        var segments = Directory.GetFiles(Path.Combine(_temporary, "chunks"))
+            .Select(p => Path.GetFileName(p)!).Order(StringComparer.Ordinal).ToList();
         return thanos with
         {
             Version = 1,
@@ -157,12 +158,15 @@ public static class BlockFiles
             && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-');
     }
 
-    /// <summary>Relative paths of what a block's folder holds besides meta.json: segments in order, the index, tombstones if there are.</summary>
+    /// <summary>
+    /// Relative paths of what a block's folder holds besides meta.json: segments in order, the index, tombstones if there are.
+    /// </summary>
     public static IReadOnlyList<string> Content(string directory)
     {
         var chunks = Path.Combine(directory, "chunks");
         var segments = Directory.Exists(chunks)
-            ? Directory.GetFiles(chunks).Select(p => "chunks/" + Path.GetFileName(p)).Order(StringComparer.Ordinal) : Enumerable.Empty<string>();
+            ? Directory.GetFiles(chunks).Select(p => "chunks/" + Path.GetFileName(p)).Order(StringComparer.Ordinal)
+            : Enumerable.Empty<string>();
         string[] others = File.Exists(Path.Combine(directory, Tombstones.FileName)) ? ["index", Tombstones.FileName] : ["index"];
         return [.. segments, .. others];
     }

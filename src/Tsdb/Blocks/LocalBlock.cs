@@ -114,7 +114,9 @@ public sealed class LocalBlock : IDisposable
 /// <summary>Chunks of a series in one local block, in order of time.</summary>
 public readonly record struct LocalPart(LocalBlock Block, ReadOnlyMemory<ChunkMeta> Chunks);
 
-/// <summary>What all series of a selection out of local blocks have in common. Thread-safe; disposed when no series is read any more.</summary>
+/// <summary>
+/// What all series of a selection out of local blocks have in common. Thread-safe; disposed when no series is read any more.
+/// </summary>
 /// <param name="range">Of the samples that are wanted.</param>
 /// <param name="coverage">Notes chunks that are damaged, which are left out.</param>
 public sealed class LocalSelection(TimeRange range, Aggregate aggregate, Coverage coverage) : IDisposable

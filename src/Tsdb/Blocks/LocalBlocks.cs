@@ -5,7 +5,9 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Tsdb.Blocks;
 
-/// <summary>The blocks of a local folder as one source: those that a head has cut and that wait for their way into the bucket. Thread-safe.</summary>
+/// <summary>
+/// The blocks of a local folder as one source: those that a head has cut and that wait for their way into the bucket. Thread-safe.
+/// </summary>
 public sealed partial class LocalBlocks : IQuerier, IDisposable
 {
     readonly ILogger _log;
@@ -21,7 +23,8 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
             return;
         }
 
-        foreach (var path in Directory.GetDirectories(folder).Where(p => BlockId.TryParse(Path.GetFileName(p), out _)).Order(StringComparer.Ordinal))
+        foreach (var path in Directory.GetDirectories(folder)
+            .Where(p => BlockId.TryParse(Path.GetFileName(p), out _)).Order(StringComparer.Ordinal))
         {
             try
             {
@@ -40,7 +43,9 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         get
         {
             var blocks = _blocks;
-            return blocks.Count == 0 ? new TimeRange(0, -1) : new TimeRange(blocks.Min(b => b.Meta.MinTime), blocks.Max(b => b.Meta.MaxTime) - 1);
+            return blocks.Count == 0
+                ? new TimeRange(0, -1)
+                : new TimeRange(blocks.Min(b => b.Meta.MinTime), blocks.Max(b => b.Meta.MaxTime) - 1);
         }
     }
 

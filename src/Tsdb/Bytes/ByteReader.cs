@@ -3,7 +3,9 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Observe.Tsdb.Bytes;
 
-/// <summary>Reads big-endian integers, varints and lengths from a span; what runs over the end is a <see cref="CorruptionException"/>.</summary>
+/// <summary>
+/// Reads big-endian integers, varints and lengths from a span; what runs over the end is a <see cref="CorruptionException"/>.
+/// </summary>
 /// <param name="bytes">What is read.</param>
 /// <param name="source">File or object for error messages.</param>
 /// <param name="origin">Offset of the span's first byte in that file.</param>

@@ -4,7 +4,9 @@ using System.Runtime.CompilerServices;
 
 namespace Observe.Tsdb.Bytes;
 
-/// <summary>A growing buffer of big-endian integers, varints and bytes, rented from the shared pool; dispose it to give the buffer back.</summary>
+/// <summary>
+/// A growing buffer of big-endian integers, varints and bytes, rented from the shared pool; dispose it to give the buffer back.
+/// </summary>
 public sealed class ByteWriter(int capacity = 256) : IBufferWriter<byte>, IDisposable
 {
     byte[] _buffer = ArrayPool<byte>.Shared.Rent(capacity);

@@ -69,7 +69,9 @@ public static class GoFloat
         return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
     }
 
-    /// <summary>A float as OpenMetrics writes it in the labels le and quantile: Go's shortest %g, with a point or an exponent in any case.</summary>
+    /// <summary>
+    /// A float as OpenMetrics writes it in the labels le and quantile: Go's shortest %g, with a point or an exponent in any case.
+    /// </summary>
     public static string Canonical(double value)
     {
         var text = value == 0 ? "0" : GoText.FloatG(value);

@@ -21,7 +21,8 @@ public static class GoNumber
         }
 
         var whole = (long)value;
-        if (whole == value && whole is > -1_000_000_000_000_000 and < 1_000_000_000_000_000 && (whole != 0 || !double.IsNegative(value)) && !exponent)
+        if (whole == value
+            && whole is > -1_000_000_000_000_000 and < 1_000_000_000_000_000 && (whole != 0 || !double.IsNegative(value)) && !exponent)
         {
             Utf8Formatter.TryFormat(whole, room, out var size);
             return size;

@@ -10,7 +10,9 @@ public static class GoText
     /// <summary><c>strconv.FormatFloat(v, 'f', -1, 64)</c>: shortest digits that read back, no exponent; NaN, +Inf, -Inf.</summary>
     public static string Float(double value) => Format(value, exponent: false);
 
-    /// <summary><c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent, of two digits at least, below 1e-4 and from 1e6.</summary>
+    /// <summary>
+    /// <c>strconv.FormatFloat(v, 'g', -1, 64)</c>, which is <c>%v</c>: an exponent, of two digits at least, below 1e-4 and from 1e6.
+    /// </summary>
     public static string FloatG(double value)
     {
         var magnitude = Math.Abs(value);
@@ -21,7 +23,8 @@ public static class GoText
     public static string Exponent(double value) => Format(value, exponent: true);
 
     /// <summary>
-    /// <c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U. A lone surrogate U+DC80..U+DCFF stands
+    /// <c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U. A lone surrogate U+DC80..U+DCFF
+    /// stands
     /// for a byte that was not UTF-8.
     /// </summary>
     public static string Quote(string text)
@@ -29,7 +32,8 @@ public static class GoText
         var quoted = new StringBuilder(text.Length + 2).Append('"');
         for (var at = 0; at < text.Length;)
         {
-            if (Rune.DecodeFromUtf16(text.AsSpan(at), out var rune, out var length) != OperationStatus.Done && text[at] is >= '\udc80' and <= '\udcff')
+            if (Rune.DecodeFromUtf16(text.AsSpan(at), out var rune, out var length) != OperationStatus.Done
+                && text[at] is >= '\udc80' and <= '\udcff')
             {
                 quoted.Append(CultureInfo.InvariantCulture, $"\\x{text[at++] - 0xDC00:x2}");
                 continue;
@@ -74,7 +78,8 @@ public static class GoText
     public static string CodePoint(int codePoint)
     {
         var number = string.Create(CultureInfo.InvariantCulture, $"U+{codePoint:X4}");
-        return Rune.IsValid(codePoint) && (codePoint == ' ' || IsPrintable(new Rune(codePoint))) ? $"{number} '{new Rune(codePoint)}'" : number;
+        return Rune.IsValid(codePoint)
+            && (codePoint == ' ' || IsPrintable(new Rune(codePoint))) ? $"{number} '{new Rune(codePoint)}'" : number;
     }
 
     static string Format(double value, bool exponent)

@@ -69,7 +69,8 @@ public sealed partial class OpenFiles
                 }
 
                 Interlocked.Increment(ref _exhausted);
-                throw new ResourceExhaustedException($"{file.Path} can't be opened: {e.Message}; the process may have {Descriptors()} files open (ulimit -n)", e);
+                throw new ResourceExhaustedException(
+                    $"{file.Path} can't be opened: {e.Message}; the process may have {Descriptors()} files open (ulimit -n)", e);
             }
         }
     }

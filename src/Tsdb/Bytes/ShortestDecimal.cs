@@ -19,7 +19,9 @@ static class ShortestDecimal
     sealed record PowerOfTen(ulong High, ulong Low);
 
     /// <param name="value">Finite and not 0; its sign is not looked at.</param>
-    /// <returns>The significand, which has no zero at its end and up to 17 digits, and the power of ten that it is to be multiplied with.</returns>
+    /// <returns>
+    /// The significand, which has no zero at its end and up to 17 digits, and the power of ten that it is to be multiplied with.
+    /// </returns>
     public static (ulong Significand, int Power) Of(double value)
     {
         var bits = BitConverter.DoubleToUInt64Bits(value);
@@ -39,7 +41,8 @@ static class ShortestDecimal
         }
     }
 
-    // The value is c * 2^q. Everything is multiplied by four, so that the ends of the interval, halfway to the neighbours, are whole numbers.
+    // The value is c * 2^q. Everything is multiplied by four, so that the ends of the interval, halfway to the neighbours, are whole
+    // numbers.
     static (ulong Digits, int Power) Shortest(ulong c, int q, bool lowerIsNearer)
     {
         var odd = c & 1;
@@ -89,7 +92,8 @@ static class ShortestDecimal
     {
         // 10^power * 2^bits lies between 2^127 and 2^128.
         var bits = 127 - FloorLog2OfTenTo(power);
-        var (numerator, denominator) = (BigInteger.Pow(10, Math.Max(power, 0)) << Math.Max(bits, 0), BigInteger.Pow(10, Math.Max(-power, 0)) << Math.Max(-bits, 0));
+        var (numerator, denominator) =
+            (BigInteger.Pow(10, Math.Max(power, 0)) << Math.Max(bits, 0), BigInteger.Pow(10, Math.Max(-power, 0)) << Math.Max(-bits, 0));
         var rounded = (UInt128)((numerator + denominator - 1) / denominator);
         return s_powers[power - SmallestPower] = new PowerOfTen((ulong)(rounded >> 64), (ulong)rounded);
     }

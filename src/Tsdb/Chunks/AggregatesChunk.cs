@@ -76,7 +76,9 @@ public static class AggregatesChunk
         }
     }
 
-    /// <summary>Whether the aggregates are of native histograms: these have no min and max, and float histograms as sum and counter.</summary>
+    /// <summary>
+    /// Whether the aggregates are of native histograms: these have no min and max, and float histograms as sum and counter.
+    /// </summary>
     public static bool IsHistogram(Chunk chunk, string source, long origin) =>
         TryGet(chunk, Aggregate.Counter, source, origin, out var counter)
         && counter.Encoding is ChunkEncoding.Histogram or ChunkEncoding.FloatHistogram;

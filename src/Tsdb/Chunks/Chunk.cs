@@ -16,7 +16,9 @@ public enum ChunkEncoding : byte
 /// <summary>One encoded chunk.</summary>
 /// <param name="MinTime">Timestamp of the first sample, Unix milliseconds.</param>
 /// <param name="MaxTime">Timestamp of the last sample, inclusive.</param>
-/// <param name="Data">The chunk's payload: without length, encoding byte or checksum. Owned by whoever gave it; see there how long it lives.</param>
+/// <param name="Data">
+/// The chunk's payload: without length, encoding byte or checksum. Owned by whoever gave it; see there how long it lives.
+/// </param>
 public readonly record struct Chunk(long MinTime, long MaxTime, ChunkEncoding Encoding, ReadOnlyMemory<byte> Data);
 
 /// <summary>Where a chunk lies and what it spans, as a block's index has it.</summary>

@@ -94,7 +94,8 @@ public static class ChunkEncoder
         bool IsFull() => _encoding switch
         {
             ChunkEncoding.Xor => _floats.Count >= XorChunk.TargetSamples || _floats.Length > XorChunk.MaxBytesBeforeAppend,
-            ChunkEncoding.Xor2 => _floatsWithStart!.Count >= XorChunk.TargetSamples || _floatsWithStart.Length > XorChunk.MaxBytesBeforeAppend,
+            ChunkEncoding.Xor2 =>
+                _floatsWithStart!.Count >= XorChunk.TargetSamples || _floatsWithStart.Length > XorChunk.MaxBytesBeforeAppend,
             ChunkEncoding.None => false,
             _ => _histograms!.Length > HistogramForm.TargetBytes && _histograms.Count >= HistogramForm.MinSamples,
         };

@@ -62,7 +62,10 @@ public static class ChunkSegments
     }
 }
 
-/// <summary>Writes chunks to segment files in a folder that it creates; a file is synced when it is complete. Dispose without Complete leaves what there is.</summary>
+/// <summary>
+/// Writes chunks to segment files in a folder that it creates; a file is synced when it is complete. Dispose without Complete leaves what
+/// there is.
+/// </summary>
 sealed class ChunkSegmentWriter : IDisposable
 {
     const int BufferSize = 1 << 20;
@@ -179,7 +182,8 @@ public sealed class ChunkSegmentReader : IDisposable
     public ChunkSegmentReader(string directory)
     {
         var paths = Directory.Exists(directory)
-            ? Directory.GetFiles(directory).Where(p => Path.GetFileName(p) is { Length: 6 } name && name.All(char.IsAsciiDigit)).Order(StringComparer.Ordinal).ToArray()
+            ? Directory.GetFiles(directory)
+            .Where(p => Path.GetFileName(p) is { Length: 6 } name && name.All(char.IsAsciiDigit)).Order(StringComparer.Ordinal).ToArray()
             : [];
         _segments = new PooledFile[paths.Length];
         try
@@ -269,7 +273,9 @@ public sealed class ChunkSegmentReader : IDisposable
         if (segment < 0 || segment >= _segments.Length || offset < ChunkSegments.HeaderSize || offset >= _segments[segment].Length)
         {
             throw new CorruptionException(
-                _segments.Length == 0 ? "chunks" : _segments[0].Path, offset, $"reference to a chunk of segment {segment + 1} that is not there");
+                _segments.Length == 0
+                ? "chunks"
+                : _segments[0].Path, offset, $"reference to a chunk of segment {segment + 1} that is not there");
         }
 
         var file = _segments[segment];

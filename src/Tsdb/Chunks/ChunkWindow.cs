@@ -38,7 +38,9 @@ public sealed class ChunkWindow : IDisposable
         return _bytes.AsMemory(at, _length - at);
     }
 
-    /// <summary>Moves to a place: the memory is to be filled with the bytes from there on. What was here stays until <see cref="Release"/>.</summary>
+    /// <summary>
+    /// Moves to a place: the memory is to be filled with the bytes from there on. What was here stays until <see cref="Release"/>.
+    /// </summary>
     /// <param name="needed">Bytes that are wanted there.</param>
     /// <param name="available">Bytes that there are.</param>
     public Memory<byte> Move(ChunkSegmentReader reader, int segment, long offset, long needed, long available)

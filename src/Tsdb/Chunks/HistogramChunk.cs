@@ -63,7 +63,9 @@ readonly record struct HistogramForm(bool IsInteger, bool HasStarts)
     }
 }
 
-/// <summary>One number of a histogram from sample to sample: an integer and its last difference, or a float's bits and its XOR window.</summary>
+/// <summary>
+/// One number of a histogram from sample to sample: an integer and its last difference, or a float's bits and its XOR window.
+/// </summary>
 struct HistogramField
 {
     public ulong Value;
@@ -89,7 +91,9 @@ public sealed class HistogramAppender
     Histogram? _last;
 
     /// <summary>An empty chunk for a histogram, which is to be appended next.</summary>
-    /// <param name="previous">The chunk before of the same series, for the note on a counter reset in the new chunk's header; null where there is none.</param>
+    /// <param name="previous">
+    /// The chunk before of the same series, for the note on a counter reset in the new chunk's header; null where there is none.
+    /// </param>
     /// <param name="hasStarts">Whether samples have start timestamps.</param>
     public HistogramAppender(Histogram first, HistogramAppender? previous = null, bool hasStarts = false)
         : this(
@@ -165,7 +169,8 @@ public sealed class HistogramAppender
     }
 
     /// <summary>
-    /// Whether a counter histogram after this chunk's last sample is a reset; unknown when only a comparison of different layouts could tell.
+    /// Whether a counter histogram after this chunk's last sample is a reset; unknown when only a comparison of different layouts could
+    /// tell.
     /// </summary>
     CounterResetHint Judge(Histogram histogram)
     {

@@ -4,7 +4,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Chunks;
 
-/// <summary>The samples of a chunk in any of the four histogram encodings. Histograms share spans and bounds: copy before changing one.</summary>
+/// <summary>
+/// The samples of a chunk in any of the four histogram encodings. Histograms share spans and bounds: copy before changing one.
+/// </summary>
 sealed class HistogramIterator : ChunkIterator
 {
     readonly HistogramForm _form;

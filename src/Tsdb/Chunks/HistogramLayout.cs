@@ -4,7 +4,8 @@ using Observe.Tsdb.Histograms;
 namespace Observe.Tsdb.Chunks;
 
 /// <summary>What all histograms of a chunk share: schema, zero threshold, which buckets there are, bounds of custom buckets.</summary>
-sealed record HistogramLayout(int Schema, double ZeroThreshold, BucketSpan[] PositiveSpans, BucketSpan[] NegativeSpans, double[]? CustomValues)
+sealed record HistogramLayout(
+    int Schema, double ZeroThreshold, BucketSpan[] PositiveSpans, BucketSpan[] NegativeSpans, double[]? CustomValues)
 {
     /// <summary>Schemas that other versions may write; above 8 they are read at 8.</summary>
     const int MinSchema = -9, MaxSchema = 52;

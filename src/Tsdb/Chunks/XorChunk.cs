@@ -114,7 +114,9 @@ struct XorState
     /// <summary>Ready for the first sample of a new chunk; the last sample stays known.</summary>
     public void Restart() => _count = 0;
 
-    /// <summary>The last sample is in a chunk of another encoding: only its value is kept, and <see cref="Restart"/> comes before the next.</summary>
+    /// <summary>
+    /// The last sample is in a chunk of another encoding: only its value is kept, and <see cref="Restart"/> comes before the next.
+    /// </summary>
     public void Remember(double value) => _value = BitConverter.DoubleToUInt64Bits(value);
 
     static void WriteDeltaOfDelta(ref BitWriter bits, long value)

@@ -5,7 +5,8 @@ namespace Observe.Tsdb.Head;
 
 /// <summary>
 /// Many small runs of bytes in a few large arrays: no object, no header for each. A run is named by a number and has the
-/// capacity of its size class; freed runs are used again by the same class. Allocation is thread-safe; the bytes of a run belong to its owner.
+/// capacity of its size class; freed runs are used again by the same class. Allocation is thread-safe; the bytes of a run belong to its
+/// owner.
 /// </summary>
 sealed class ByteArena
 {

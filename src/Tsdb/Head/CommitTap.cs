@@ -62,7 +62,8 @@ public sealed class CommitTap : IDisposable
     TapGap? _gap;
     long _bytes;
 
-    internal CommitTap(SeriesTable series, long maxBytes, Action<CommitTap> closed) => (_series, _maxBytes, _closed) = (series, maxBytes, closed);
+    internal CommitTap(SeriesTable series, long maxBytes, Action<CommitTap> closed) =>
+        (_series, _maxBytes, _closed) = (series, maxBytes, closed);
 
     /// <summary>The next commit; false when there is none yet. A gap that no commit follows comes alone.</summary>
     public bool TryRead([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TappedCommit? commit)
@@ -108,7 +109,8 @@ public sealed class CommitTap : IDisposable
     /// <summary>Takes a copy of what was committed. Called in the order of commits.</summary>
     internal void Offer(in PendingAppend append)
     {
-        var bytes = EntryBytes + ((long)append.Samples.Length * SampleBytes) + ((append.Exemplars.Length + append.Metadata.Length) * EntryBytes);
+        var bytes = EntryBytes
+            + ((long)append.Samples.Length * SampleBytes) + ((append.Exemplars.Length + append.Metadata.Length) * EntryBytes);
         foreach (ref readonly var sample in append.Histograms)
         {
             bytes += EntryBytes + (sizeof(double) * (sample.Histogram.PositiveBuckets.Length + sample.Histogram.NegativeBuckets.Length));
@@ -149,7 +151,8 @@ public sealed class CommitTap : IDisposable
             (min, max) = (Math.Min(min, sample.Time), Math.Max(max, sample.Time));
         }
 
-        return new TapGap((gap?.Commits ?? 0) + commits, (gap?.Samples ?? 0) + append.Samples.Length + append.Histograms.Length, new TimeRange(min, max));
+        return new TapGap(
+            (gap?.Commits ?? 0) + commits, (gap?.Samples ?? 0) + append.Samples.Length + append.Histograms.Length, new TimeRange(min, max));
     }
 
     static TappedCommit Copy(in PendingAppend append, TapGap? gap)
@@ -211,7 +214,8 @@ public sealed class CommitTap : IDisposable
             Gap = lost.Count == 0 ? commit.Gap : new TapGap(
                 commit.Gap?.Commits ?? 0,
                 (commit.Gap?.Samples ?? 0) + lost.Count,
-                new TimeRange(Math.Min(lost.Min(), commit.Gap?.Range.MinTime ?? long.MaxValue), Math.Max(lost.Max(), commit.Gap?.Range.MaxTime ?? long.MinValue))),
+                new TimeRange(Math.Min(lost.Min(), commit.Gap?.Range.MinTime
+                    ?? long.MaxValue), Math.Max(lost.Max(), commit.Gap?.Range.MaxTime ?? long.MinValue))),
             Source = commit.Source,
             Series = series,
             Samples = gone.Count == 0 ? commit.Samples : commit.Samples.ToArray().Where(s => !gone.Contains(s.Series)).ToArray(),

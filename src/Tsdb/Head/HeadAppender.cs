@@ -175,7 +175,8 @@ public sealed class HeadAppender : IAppender
             return;
         }
 
-        if (histogram.Schema is not (Histogram.CustomBucketsSchema or (>= Histogram.MinExponentialSchema and <= Histogram.MaxExponentialSchema))
+        if (histogram.Schema is not (
+            Histogram.CustomBucketsSchema or (>= Histogram.MinExponentialSchema and <= Histogram.MaxExponentialSchema))
             || Covered(histogram.PositiveSpans) != histogram.PositiveBuckets.Length
             || Covered(histogram.NegativeSpans) != histogram.NegativeBuckets.Length)
         {

@@ -22,7 +22,9 @@ public sealed record HeadOptions
     /// <summary>Where blocks and checkpoints are written.</summary>
     public TaskScheduler Background { get; init; } = TaskScheduler.Default;
 
-    /// <summary>How long a record may wait for its fsync: the group commit's interval. Zero: each commit is synced before it returns.</summary>
+    /// <summary>
+    /// How long a record may wait for its fsync: the group commit's interval. Zero: each commit is synced before it returns.
+    /// </summary>
     public TimeSpan WalSyncInterval { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>The size at which the log starts its next segment. Bytes.</summary>
@@ -40,7 +42,8 @@ public sealed record HeadOptions
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>
-    /// Called with the folder of each block that <see cref="HeadBlock.CutAsync(bool, CancellationToken)"/> has put in place, before its samples leave the head:
+    /// Called with the folder of each block that <see cref="HeadBlock.CutAsync(bool, CancellationToken)"/> has put in place, before its
+    /// samples leave the head:
     /// whoever reads blocks and head together opens the block here and misses nothing.
     /// </summary>
     public Func<string, CancellationToken, ValueTask>? BlockCut { get; init; }
@@ -114,7 +117,8 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         {
             // On a thread of its own: a long log takes minutes.
             await Task.Factory.StartNew(
-                () => head.Open(cancellationToken), cancellationToken, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+                () => head.Open(cancellationToken),
+                cancellationToken, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
             return head;
         }
         catch
@@ -127,7 +131,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     /// <summary>Oldest and newest sample, Unix milliseconds; empty while there is none.</summary>
     public TimeRange Range => new(Volatile.Read(ref _minTime), Volatile.Read(ref _maxTime));
 
-    /// <summary>Samples before it are OutOfBounds: they are in a block already, or too far behind the newest sample. Unix milliseconds.</summary>
+    /// <summary>
+    /// Samples before it are OutOfBounds: they are in a block already, or too far behind the newest sample. Unix milliseconds.
+    /// </summary>
     public long MinValidTime
     {
         get
@@ -142,7 +148,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     /// <summary>Why nothing can be appended at present, or what was may be lost with the machine; null when all is well.</summary>
     public string? Fault => _wal?.Fault is { } fault ? "the write-ahead log cannot be written: " + fault : null;
 
-    /// <summary>Places of the log that could not be read at the start, as an operator would look for them: file, offset, what is wrong.</summary>
+    /// <summary>
+    /// Places of the log that could not be read at the start, as an operator would look for them: file, offset, what is wrong.
+    /// </summary>
     public IReadOnlyList<string> Damages { get; private set; } = [];
 
     public HeadAppender Appender() => new(this);
@@ -185,7 +193,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         }
     }
 
-    /// <summary>Logs a batch, the series that are new to the log before it, and applies it. Ends the pending state of its samples.</summary>
+    /// <summary>
+    /// Logs a batch, the series that are new to the log before it, and applies it. Ends the pending state of its samples.
+    /// </summary>
     /// <exception cref="IOException">Nothing was logged or applied.</exception>
     internal CommitTicket Commit(WalBatch batch, ReadOnlySpan<uint> unlogged, in PendingAppend append)
     {
@@ -242,7 +252,8 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
         LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
         _wal = new WalWriter(
-            WalDirectory, next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk, _options.Loops);
+            WalDirectory,
+            next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk, _options.Loops);
         _registry.AddBeforeCollectCallback(() =>
         {
             var (range, none) = (Range, Range.IsEmpty);

@@ -28,7 +28,9 @@ public sealed partial class HeadBlock
     /// <remarks>
     /// A block may be shipped and deleted once this has returned: from then on a restart knows without it that its samples were cut.
     /// </remarks>
-    /// <exception cref="IOException">A block could not be written; its samples stay in head and log, and a later call tries again.</exception>
+    /// <exception cref="IOException">
+    /// A block could not be written; its samples stay in head and log, and a later call tries again.
+    /// </exception>
     public async Task<IReadOnlyList<string>> CutAsync(bool force, CancellationToken cancellationToken)
     {
         await _cutting.WaitAsync(cancellationToken);
@@ -210,7 +212,9 @@ public sealed partial class HeadBlock
         HeadMetrics.Truncations.Inc();
     }
 
-    /// <summary>Drops chunks that end before a time, and series without chunks: those that are new only with <paramref name="all"/>.</summary>
+    /// <summary>
+    /// Drops chunks that end before a time, and series without chunks: those that are new only with <paramref name="all"/>.
+    /// </summary>
     /// <returns>The time of the oldest sample; long.MaxValue when there is none.</returns>
     long DropSeries(long time, bool all)
     {

@@ -9,7 +9,9 @@ namespace Observe.Tsdb.Head;
 /// </summary>
 public sealed partial class HeadBlock
 {
-    /// <summary>What the newest commits have changed, for as long as somebody selects. Guarded by <see cref="_applying"/>, as all of it.</summary>
+    /// <summary>
+    /// What the newest commits have changed, for as long as somebody selects. Guarded by <see cref="_applying"/>, as all of it.
+    /// </summary>
     CommitTrace _trace = new();
     int _selecting;
 
@@ -120,7 +122,9 @@ public sealed partial class HeadBlock
         }
     }
 
-    /// <summary>Where the series of one commit ended before it; a chain from older to newer, of which each reader holds the part it needs.</summary>
+    /// <summary>
+    /// Where the series of one commit ended before it; a chain from older to newer, of which each reader holds the part it needs.
+    /// </summary>
     sealed class CommitTrace
     {
         public List<(int Slot, long MaxTime)> Ends { get; init; } = [];

@@ -86,7 +86,8 @@ public sealed partial class HeadBlock
             selection.Query.ThrowIfOver();
             if (Series.TryGetLabels(reference, out var labels))
             {
-                selected.Add(new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
+                selected.Add(
+                    new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
             }
         }
 

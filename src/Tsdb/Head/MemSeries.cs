@@ -2,7 +2,9 @@ using Observe.Tsdb.Chunks;
 
 namespace Observe.Tsdb.Head;
 
-/// <summary>What a head knows of one series: fields of a struct in an array, the rest in <see cref="ByteArena"/> and <see cref="ChunkFiles"/>.</summary>
+/// <summary>
+/// What a head knows of one series: fields of a struct in an array, the rest in <see cref="ByteArena"/> and <see cref="ChunkFiles"/>.
+/// </summary>
 struct MemSeries
 {
     /// <summary>0 where the slot is free.</summary>

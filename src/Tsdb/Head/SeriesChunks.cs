@@ -140,7 +140,8 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         }
 
         var last = _histograms.GetValueOrDefault(slot);
-        if (last is null || time >= series.NextAt || (start != 0 && !last.HasStarts) || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
+        if (last is null || time >= series.NextAt
+            || (start != 0 && !last.HasStarts) || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
             || !last.TryAppend(time, histogram, start))
         {
             if (last is not null)
@@ -319,8 +320,10 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
             last = batch.Histograms[batch.Count - 1];
         }
 
-        return last is not null && last.IsInteger == histogram.IsInteger && last.Schema == histogram.Schema && last.Count.Equals(histogram.Count)
-            && BitConverter.DoubleToUInt64Bits(last.Sum) == BitConverter.DoubleToUInt64Bits(histogram.Sum) && last.ZeroCount.Equals(histogram.ZeroCount);
+        return last is not null
+            && last.IsInteger == histogram.IsInteger && last.Schema == histogram.Schema && last.Count.Equals(histogram.Count)
+            && BitConverter.DoubleToUInt64Bits(last.Sum) == BitConverter.DoubleToUInt64Bits(histogram.Sum)
+            && last.ZeroCount.Equals(histogram.ZeroCount);
     }
 
     void Begin(ref MemSeries series, long time)

@@ -204,7 +204,14 @@ sealed class SeriesTable
 
         var slot = TakeSlot();
         ref var series = ref At(slot);
-        series = new MemSeries { Ref = reference, Hash = hash, Flags = flags, MaxTime = long.MinValue, LabelsLength = (ushort)encoded.Length };
+        series = new MemSeries
+        {
+            Ref = reference,
+            Hash = hash,
+            Flags = flags,
+            MaxTime = long.MinValue,
+            LabelsLength = (ushort)encoded.Length
+        };
         if (encoded.Length > 0)
         {
             series.Labels = _arena.Allocate(encoded.Length);

@@ -1,6 +1,8 @@
 namespace Observe.Tsdb.Histograms;
 
-/// <summary>The positive or the negative buckets of a histogram, perhaps with what Kahan's summation lost of each. Never changed in place.</summary>
+/// <summary>
+/// The positive or the negative buckets of a histogram, perhaps with what Kahan's summation lost of each. Never changed in place.
+/// </summary>
 readonly record struct BucketSide(BucketSpan[] Spans, double[] Counts, double[]? Lost)
 {
     public (BucketSpan[] Spans, double[] Counts) Plain => (Spans, Counts);
@@ -191,7 +193,9 @@ readonly record struct BucketSide(BucketSpan[] Spans, double[] Counts, double[]?
 /// <summary>Custom buckets whose bounds differ.</summary>
 static class CustomBuckets
 {
-    /// <summary>Counts of both at the bounds that both have, each bucket in the one that holds its upper bound; empty ones left out.</summary>
+    /// <summary>
+    /// Counts of both at the bounds that both have, each bucket in the one that holds its upper bound; empty ones left out.
+    /// </summary>
     public static BucketSide Combine(
         BucketSide mine, double[] bounds, BucketSide theirs, double[] theirBounds, int sign, double[] shared)
     {

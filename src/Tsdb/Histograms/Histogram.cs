@@ -11,7 +11,9 @@ public enum CounterResetHint : byte
     Gauge,
 }
 
-/// <summary>A run of buckets that have counts: the gap since the last run (for the first: the index of its first bucket), and its length.</summary>
+/// <summary>
+/// A run of buckets that have counts: the gap since the last run (for the first: the index of its first bucket), and its length.
+/// </summary>
 public readonly record struct BucketSpan(int Offset, uint Length);
 
 /// <summary>

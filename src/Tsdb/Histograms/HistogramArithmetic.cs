@@ -1,6 +1,8 @@
 namespace Observe.Tsdb.Histograms;
 
-/// <summary>What an operation on two histograms met beside doing its work: for warnings and infos, or the reason why it did nothing.</summary>
+/// <summary>
+/// What an operation on two histograms met beside doing its work: for warnings and infos, or the reason why it did nothing.
+/// </summary>
 [Flags]
 public enum HistogramOutcome
 {
@@ -16,7 +18,9 @@ public enum HistogramOutcome
     IncompatibleSchemas = 4,
 }
 
-/// <summary>Arithmetic as PromQL has it. What changes a histogram returns it; arrays of the operands are never written to but by Mul and Div.</summary>
+/// <summary>
+/// Arithmetic as PromQL has it. What changes a histogram returns it; arrays of the operands are never written to but by Mul and Div.
+/// </summary>
 public sealed partial class Histogram
 {
     /// <summary>The same histogram with another hint; buckets and spans are shared with this one.</summary>

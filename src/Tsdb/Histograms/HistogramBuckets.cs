@@ -93,7 +93,9 @@ public sealed partial class Histogram : IEquatable<Histogram>
         }
     }
 
-    /// <summary>Whether this counter histogram, coming after another, is a reset: by its hint, or because a count fell or the layout can't tell.</summary>
+    /// <summary>
+    /// Whether this counter histogram, coming after another, is a reset: by its hint, or because a count fell or the layout can't tell.
+    /// </summary>
     public bool DetectReset(Histogram previous)
     {
         if (CounterResetHint is CounterResetHint.CounterReset or CounterResetHint.NotCounterReset)
@@ -243,7 +245,9 @@ public sealed partial class Histogram : IEquatable<Histogram>
         _ => bucket,
     };
 
-    /// <summary>Whether a bucket of the previous histogram, at this one's schema and beyond its zero bucket, has fewer counts now or is gone.</summary>
+    /// <summary>
+    /// Whether a bucket of the previous histogram, at this one's schema and beyond its zero bucket, has fewer counts now or is gone.
+    /// </summary>
     bool AnyFell(BucketSide previous, BucketSide current, int previousSchema)
     {
         previous = previousSchema == Schema ? previous : previous.Reduce(previousSchema, Schema);

@@ -80,7 +80,10 @@ public sealed partial class Histogram
             : (bucket.Count - below, Middle(value, bucket.Upper, positive));
     }
 
-    /// <summary>A bucket without an end: nothing is known of how its observations lie, so that it stays or goes as a whole, save a first custom bucket, which begins at 0.</summary>
+    /// <summary>
+    /// A bucket without an end: nothing is known of how its observations lie, so that it stays or goes as a whole, save a first custom
+    /// bucket, which begins at 0.
+    /// </summary>
     static (double Kept, double Middle) SplitInfinite(HistogramBucket bucket, double value, bool upper)
     {
         if (!double.IsNegativeInfinity(bucket.Lower))
@@ -91,7 +94,8 @@ public sealed partial class Histogram
         if (upper)
         {
             return value >= bucket.Upper ? (bucket.Count, 0)
-                : value > 0 && bucket.Upper > 0 && !double.IsPositiveInfinity(bucket.Upper) ? (bucket.Count * value / bucket.Upper, value / 2)
+                : value > 0
+                && bucket.Upper > 0 && !double.IsPositiveInfinity(bucket.Upper) ? (bucket.Count * value / bucket.Upper, value / 2)
                 : bucket.Upper <= 0 ? (bucket.Count, value)
                 : (0, Finite(bucket.Upper));
         }

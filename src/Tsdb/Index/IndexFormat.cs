@@ -17,7 +17,8 @@ public static class IndexFormat
 }
 
 /// <summary>Where the index's sections start; 0 where one is absent.</summary>
-public readonly record struct IndexToc(long Symbols, long Series, long LabelIndices, long LabelIndicesTable, long Postings, long PostingsTable)
+public readonly record struct IndexToc(
+    long Symbols, long Series, long LabelIndices, long LabelIndicesTable, long Postings, long PostingsTable)
 {
     /// <param name="bytes">The last <see cref="IndexFormat.TocSize"/> bytes of the file.</param>
     /// <param name="position">Where they stand: no section starts later.</param>

@@ -169,7 +169,8 @@ sealed class IndexWriter : IDisposable
         var length = _index.Position - start - 4;
         if (length > uint.MaxValue)
         {
-            throw new InvalidOperationException($"{_index.Path}: a section of {length} bytes is larger than the 4 GiB that the format allows");
+            throw new InvalidOperationException(
+                $"{_index.Path}: a section of {length} bytes is larger than the 4 GiB that the format allows");
         }
 
         _entry.Clear();
@@ -207,7 +208,8 @@ sealed class IndexWriter : IDisposable
             _entry.Clear();
             _entry.LengthPrefixed(_labels.Written);
             _entry.UInt32(Crc32C.Of(_labels.Written));
-            SeriesMaxSize = Math.Max(SeriesMaxSize, (_entry.Length + IndexFormat.SeriesAlignment - 1) / IndexFormat.SeriesAlignment * IndexFormat.SeriesAlignment);
+            SeriesMaxSize = Math.Max(SeriesMaxSize, (_entry.Length
+                + IndexFormat.SeriesAlignment - 1) / IndexFormat.SeriesAlignment * IndexFormat.SeriesAlignment);
             _index.Append(_entry.Written);
         }
     }

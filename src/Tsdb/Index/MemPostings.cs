@@ -8,7 +8,8 @@ namespace Observe.Tsdb.Index;
 /// given stays as it was.
 /// </summary>
 /// <remarks>
-/// Values of a name lie one after the other in one array of bytes; a value of one series needs no array for its list. Lists only grow at their end, so a list and its length at one moment are a snapshot.
+/// Values of a name lie one after the other in one array of bytes; a value of one series needs no array for its list. Lists only grow at
+/// their end, so a list and its length at one moment are a snapshot.
 /// </remarks>
 sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 {

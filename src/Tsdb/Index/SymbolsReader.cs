@@ -25,7 +25,9 @@ public sealed class SymbolsReader : ISymbols
     sealed record Group(int Number, byte[] Bytes);
 
     /// <param name="position">Of the section's length field in the file.</param>
-    /// <param name="indexPosition">The same in the index that the section was copied from: references of version 1 are offsets in it.</param>
+    /// <param name="indexPosition">
+    /// The same in the index that the section was copied from: references of version 1 are offsets in it.
+    /// </param>
     public SymbolsReader(IndexFile file, long position, int version, long? indexPosition = null)
     {
         (_file, _version, _shift) = (file, version, (indexPosition ?? position) - position);

@@ -73,7 +73,9 @@ public sealed record IngestRules
         return built;
     }
 
-    /// <summary>What becomes of labels that have the name of an external label. The external label itself is never stored in the series.</summary>
+    /// <summary>
+    /// What becomes of labels that have the name of an external label. The external label itself is never stored in the series.
+    /// </summary>
     public void YieldToExternal(LabelsBuilder labels)
     {
         foreach (var label in External)
@@ -92,7 +94,9 @@ public sealed record IngestRules
         }
     }
 
-    /// <summary>Keeps a value whose name another label takes: under the first name of <c>exported_</c>, <c>exported_exported_</c>… that is free.</summary>
+    /// <summary>
+    /// Keeps a value whose name another label takes: under the first name of <c>exported_</c>, <c>exported_exported_</c>… that is free.
+    /// </summary>
     public static void Export(LabelsBuilder labels, string name, byte[] value)
     {
         do
@@ -150,7 +154,8 @@ public sealed record IngestRules
         foreach (var label in labels)
         {
             count++;
-            var validName = label.Name.Length > 0 && (LegacyNames ? LabelName.IsLegacyValid(Encoding.UTF8.GetString(label.Name)) : Utf8.IsValid(label.Name));
+            var validName = label.Name.Length > 0
+                && (LegacyNames ? LabelName.IsLegacyValid(Encoding.UTF8.GetString(label.Name)) : Utf8.IsValid(label.Name));
             if (!validName || !Utf8.IsValid(label.Value))
             {
                 return SeriesFault.InvalidLabels;

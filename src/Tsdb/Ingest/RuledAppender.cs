@@ -5,7 +5,8 @@ namespace Observe.Tsdb.Ingest;
 
 /// <summary>An appender that holds whoever appends to the rules. Between two appends the rules may change. Not thread-safe.</summary>
 /// <remarks>
-/// The rules look at a series once, when it is found by its labels. Whoever asks <see cref="IngestRules.Admit"/>, <see cref="TryReserve"/> and
+/// The rules look at a series once, when it is found by its labels. Whoever asks <see cref="IngestRules.Admit"/>, <see cref="TryReserve"/>
+/// and
 /// <see cref="IsTimely"/> itself may use the inner appender, without a detour for each sample.
 /// </remarks>
 public sealed class RuledAppender(IAppender inner) : IAppender

@@ -45,7 +45,8 @@ public static class Duration
                 at++;
             }
 
-            if (at == unitStart || !ulong.TryParse(text[digits..unitStart], NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+            if (at == unitStart
+                || !ulong.TryParse(text[digits..unitStart], NumberStyles.None, CultureInfo.InvariantCulture, out var number))
             {
                 error = $"not a valid duration string: {GoText.Quote(text.ToString())}";
                 return false;

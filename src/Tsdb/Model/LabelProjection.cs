@@ -60,7 +60,8 @@ public sealed class LabelProjection
     {
         if (!_keep)
         {
-            // What goes is first, as a rule, since most names begin with a letter of higher code than the underscore: the rest stays where it is.
+            // What goes is first, as a rule, since most names begin with a letter of higher code than the underscore: the rest stays where
+            // it is.
             var from = 0;
             for (var all = labels.GetEnumerator(); all.MoveNext() && Has(all.Current.Name);)
             {

@@ -29,7 +29,9 @@ public sealed class LabelsBuilder
     int _used;
     readonly List<Entry> _labels = [];
 
-    /// <summary>Places in <see cref="_labels"/>, plus one, by the hash of the name: the first <see cref="_tableSize"/>, a power of two.</summary>
+    /// <summary>
+    /// Places in <see cref="_labels"/>, plus one, by the hash of the name: the first <see cref="_tableSize"/>, a power of two.
+    /// </summary>
     int[] _table = [];
 
     /// <summary>0 while the labels lie sorted.</summary>
@@ -109,7 +111,8 @@ public sealed class LabelsBuilder
         var labels = Sorted();
         foreach (ref readonly var label in labels)
         {
-            size += Varint.SizeUnsigned((ulong)label.NameLength) + label.NameLength + Varint.SizeUnsigned((ulong)label.ValueLength) + label.ValueLength;
+            size += Varint.SizeUnsigned((ulong)label.NameLength)
+                + label.NameLength + Varint.SizeUnsigned((ulong)label.ValueLength) + label.ValueLength;
         }
 
         if (size == 0)

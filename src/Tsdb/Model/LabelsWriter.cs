@@ -85,7 +85,9 @@ public sealed class LabelsWriter : IDisposable
         return labels;
     }
 
-    /// <summary>Forgets the labels that were taken last, if nothing was added since: whoever took them must not read them any more.</summary>
+    /// <summary>
+    /// Forgets the labels that were taken last, if nothing was added since: whoever took them must not read them any more.
+    /// </summary>
     public void TakeBack() => (_start, _end, _next) = (_last, _last, 0);
 
     /// <summary>Forgets the series at hand.</summary>

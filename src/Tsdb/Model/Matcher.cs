@@ -12,7 +12,9 @@ public enum MatchType : byte
     NotRegex,
 }
 
-/// <summary>One condition on a label's value. A label that a series lacks has the value "". Regexes are RE2's and match the whole value.</summary>
+/// <summary>
+/// One condition on a label's value. A label that a series lacks has the value "". Regexes are RE2's and match the whole value.
+/// </summary>
 public sealed class Matcher : IEquatable<Matcher>
 {
     readonly byte[] _utf8Value;
@@ -77,6 +79,7 @@ public sealed class Matcher : IEquatable<Matcher>
     public override string ToString()
     {
         var name = LabelName.IsLegacyValid(Name) ? Name : GoText.Quote(Name);
-        return name + Type switch { MatchType.Equal => "=", MatchType.NotEqual => "!=", MatchType.Regex => "=~", _ => "!~" } + GoText.Quote(Value);
+        return name
+            + Type switch { MatchType.Equal => "=", MatchType.NotEqual => "!=", MatchType.Regex => "=~", _ => "!~" } + GoText.Quote(Value);
     }
 }

@@ -80,7 +80,8 @@ public sealed record RelabelRule
         }
 
         // In the UTF-8 scheme any name is good, a template too.
-        var validTarget = Action == RelabelAction.Replace && HasVariable(TargetLabel) ? IsValidTemplate(TargetLabel) : IsValidName(TargetLabel);
+        var validTarget = Action == RelabelAction.Replace
+            && HasVariable(TargetLabel) ? IsValidTemplate(TargetLabel) : IsValidName(TargetLabel);
         if (NeedsTarget && !validTarget)
         {
             return $"{GoText.Quote(TargetLabel)} is invalid 'target_label' for {action} action";
@@ -103,7 +104,8 @@ public sealed record RelabelRule
             return $"{action} action requires only 'source_labels' and `target_label`, and no other fields";
         }
 
-        if (Action is RelabelAction.LabelDrop or RelabelAction.LabelKeep && !(defaults && SourceLabels.Count == 0 && TargetLabel.Length == 0))
+        if (Action is RelabelAction.LabelDrop or RelabelAction.LabelKeep
+            && !(defaults && SourceLabels.Count == 0 && TargetLabel.Length == 0))
         {
             return $"{action} action requires only 'regex', and no other fields";
         }

@@ -42,10 +42,14 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
     /// <summary>Set where <see cref="Kind"/> is Float; staleness markers are among them.</summary>
     public double[] Values { get; } = new double[capacity];
 
-    /// <summary>Set where <see cref="Kind"/> is Histogram. A stale histogram has a <see cref="Histogram.Sum"/> that is the staleness marker.</summary>
+    /// <summary>
+    /// Set where <see cref="Kind"/> is Histogram. A stale histogram has a <see cref="Histogram.Sum"/> that is the staleness marker.
+    /// </summary>
     public Histogram[] Histograms => field ??= new Histogram[Capacity];
 
-    /// <summary>When each sample's counter started, Unix milliseconds, 0 where unknown; meaningful only if <see cref="HasStartTimestamps"/>.</summary>
+    /// <summary>
+    /// When each sample's counter started, Unix milliseconds, 0 where unknown; meaningful only if <see cref="HasStartTimestamps"/>.
+    /// </summary>
     public long[] StartTimestamps => field ??= new long[Capacity];
 
     public bool HasStartTimestamps { get; set; }
@@ -58,7 +62,9 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
 /// <exception cref="Bytes.CorruptionException">A chunk is damaged; thrown by Read and Seek, names the file and offset.</exception>
 public interface ISampleIterator : IDisposable
 {
-    /// <summary>Overwrites the batch with the next samples, all of one kind; false at the end. Never returns true with an empty batch.</summary>
+    /// <summary>
+    /// Overwrites the batch with the next samples, all of one kind; false at the end. Never returns true with an empty batch.
+    /// </summary>
     bool Read(SampleBatch batch);
 
     /// <summary>Skips to the first sample at or after a time, for the next Read. Never goes back.</summary>

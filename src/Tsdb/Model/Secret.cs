@@ -1,6 +1,8 @@
 namespace Observe.Tsdb.Model;
 
-/// <summary>A password, token or key. Prints as <c>&lt;secret&gt;</c> everywhere; <see cref="Reveal"/> is the only way to its text.</summary>
+/// <summary>
+/// A password, token or key. Prints as <c>&lt;secret&gt;</c> everywhere; <see cref="Reveal"/> is the only way to its text.
+/// </summary>
 public sealed class Secret(string text) : IEquatable<Secret>
 {
     public const string Hidden = "<secret>";

@@ -31,17 +31,21 @@ public sealed record Missing(MissingPart Part, string Name, IReadOnlyList<Labels
     public override int GetHashCode() => HashCode.Combine(Part, Name, Range, Reason);
 }
 
-/// <summary>A range of a selection that was answered from downsampled data. What no such entry is about was answered from raw samples.</summary>
+/// <summary>
+/// A range of a selection that was answered from downsampled data. What no such entry is about was answered from raw samples.
+/// </summary>
 /// <param name="Matchers">The selection's.</param>
 /// <param name="ExternalLabels">Of the blocks.</param>
 /// <param name="MaxResolutionMs">The coarsest that the selection wanted.</param>
-public sealed record ServedRange(IReadOnlyList<Matcher> Matchers, Labels ExternalLabels, TimeRange Range, long ResolutionMs, long MaxResolutionMs)
+public sealed record ServedRange(
+    IReadOnlyList<Matcher> Matchers, Labels ExternalLabels, TimeRange Range, long ResolutionMs, long MaxResolutionMs)
 {
     /// <summary>There was nothing as fine as it was wanted.</summary>
     public bool IsCoarser => ResolutionMs > MaxResolutionMs;
 
     public bool Equals(ServedRange? other) => other is not null
-        && (ExternalLabels, Range, ResolutionMs, MaxResolutionMs) == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs)
+        && (ExternalLabels,
+        Range, ResolutionMs, MaxResolutionMs) == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs)
         && Matchers.SequenceEqual(other.Matchers);
 
     public override int GetHashCode() => HashCode.Combine(ExternalLabels, Range, ResolutionMs, MaxResolutionMs);
@@ -84,9 +88,12 @@ public sealed class Coverage
     public bool IsPartial => Read(() => _missing.Count > 0 || _warnings.Count > 0);
 
     /// <summary>There is nothing to be said of the answer.</summary>
-    public bool IsEmpty => Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
+    public bool IsEmpty =>
+        Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
 
-    /// <summary>For a part of a query that wants all or nothing: whoever notes there that something is missing gets this exception.</summary>
+    /// <summary>
+    /// For a part of a query that wants all or nothing: whoever notes there that something is missing gets this exception.
+    /// </summary>
     /// <param name="refusal">Gets what is missing as a text.</param>
     public Coverage Refusing(Func<string, Exception> refusal) => new(this, refusal);
 
@@ -118,7 +125,9 @@ public sealed class Coverage
     /// <summary>The answer stops at <see cref="SelectHints.Limit"/>, which does not mean that something is missing.</summary>
     public void Truncate() => Note(static coverage => coverage._isTruncated = true);
 
-    /// <summary>Throws where something is missing and nothing may be. For the end of an answer, since a source may have gone on regardless.</summary>
+    /// <summary>
+    /// Throws where something is missing and nothing may be. For the end of an answer, since a source may have gone on regardless.
+    /// </summary>
     public void ThrowIfRefused()
     {
         if (_refusal is not null && IsPartial)

@@ -14,7 +14,9 @@ public static class CoverageText
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Warnings(this Coverage coverage) =>
-        Sorted([.. coverage.Missing.Select(Text), .. coverage.ToldWarnings, .. coverage.IsTruncated ? (IEnumerable<string>)[Truncated] : []]);
+        Sorted([.. coverage.Missing.Select(Text), .. coverage.ToldWarnings, .. coverage.IsTruncated
+            ? (IEnumerable<string>)[Truncated]
+            : []]);
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Infos(this Coverage coverage) =>
@@ -48,15 +50,18 @@ public static class CoverageText
     {
         var cluster = labels.Get("cluster");
         var rest = labels.Without("cluster");
-        return cluster.Length == 0 ? $"data of {labels}" : rest.IsEmpty ? $"cluster {GoText.Quote(cluster)}" : $"cluster {GoText.Quote(cluster)} {rest}";
+        return cluster.Length == 0
+            ? $"data of {labels}" : rest.IsEmpty ? $"cluster {GoText.Quote(cluster)}" : $"cluster {GoText.Quote(cluster)} {rest}";
     }
 
     static string Time(long milliseconds) => milliseconds switch
     {
         <= -62_135_596_800_000 => "the beginning",
         >= 253_402_300_799_000 => "the end",
-        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
+        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
+            "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
     };
 
-    static IReadOnlyList<string> Sorted(IEnumerable<string> texts) => [.. texts.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+    static IReadOnlyList<string> Sorted(IEnumerable<string> texts) =>
+        [.. texts.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
 }

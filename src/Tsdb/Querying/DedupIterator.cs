@@ -14,17 +14,22 @@ public enum DedupKind
     /// <summary>Falls only when it was reset, so that a lower value of another replica is one that is behind.</summary>
     Counter,
 
-    /// <summary>Resets are applied already: each replica counts from where its own data begins, so that only what it gained counts after a switch.</summary>
+    /// <summary>
+    /// Resets are applied already: each replica counts from where its own data begins, so that only what it gained counts after a switch.
+    /// </summary>
     AdjustedCounter,
 }
 
 /// <summary>
 /// The samples of replicas that watch the same target, as one series. It stays with a replica while that delivers, and leaves it for
 /// a gap of more than one and a half intervals, for a staleness marker, or at its end, if another one has something then. The interval is
-/// the shortest that a replica keeps: the lower quartile of its last seven, since missed scrapes lengthen some. After a switch it keeps a distance of half an interval to the last sample, so that no two replicas' samples of
+/// the shortest that a replica keeps: the lower quartile of its last seven, since missed scrapes lengthen some. After a switch it keeps a
+/// distance of half an interval to the last sample, so that no two replicas' samples of
 /// the same scrape stand side by side, save where that would lose the newest sample of all. A counter never falls because of a switch.
 /// </summary>
-/// <remarks>The same at query and at compaction. Replicas are asked in the order given; the first sample decides with whom it starts.</remarks>
+/// <remarks>
+/// The same at query and at compaction. Replicas are asked in the order given; the first sample decides with whom it starts.
+/// </remarks>
 public sealed class DedupIterator : ISampleIterator
 {
     readonly Replica[] _replicas;
@@ -228,7 +233,8 @@ public sealed class DedupIterator : ISampleIterator
 
     void SwitchTo(Replica next)
     {
-        if (_kind == DedupKind.AdjustedCounter && !next.IsHistogram && next.HasPrevious && _last != long.MinValue && !double.IsNaN(_lastValue))
+        if (_kind == DedupKind.AdjustedCounter
+            && !next.IsHistogram && next.HasPrevious && _last != long.MinValue && !double.IsNaN(_lastValue))
         {
             _offset = _lastValue - next.PreviousValue;
         }
@@ -236,7 +242,9 @@ public sealed class DedupIterator : ISampleIterator
         (_current, _switched) = (next, true);
     }
 
-    /// <summary>The other replica with the earliest sample that is no staleness marker, further than a distance after the last one and up to a time.</summary>
+    /// <summary>
+    /// The other replica with the earliest sample that is no staleness marker, further than a distance after the last one and up to a time.
+    /// </summary>
     Replica? Candidate(Replica current, long distance, long until)
     {
         Replica? best = null;

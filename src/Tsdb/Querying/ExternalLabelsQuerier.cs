@@ -16,7 +16,8 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         return selection.Answer(labels) is { } rest
             ? new HeldSelection<Labelled>(
                 () => new Labelled(
-                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] })).GetAsyncEnumerator(), new LabelsWriter(labels)),
+                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] }))
+                    .GetAsyncEnumerator(), new LabelsWriter(labels)),
                 held => LabelAsync(held.All, held.Merged, selection))
             : AsyncEnumerable.Empty<Series>();
     }

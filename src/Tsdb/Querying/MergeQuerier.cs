@@ -46,11 +46,14 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
         lists.Length == 1 ? lists[0] : [.. lists.SelectMany(list => list).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
 }
 
-/// <summary>Sorted series of several sources, taken in order. Sources stay open until this is disposed, so that all series stay readable.</summary>
+/// <summary>
+/// Sorted series of several sources, taken in order. Sources stay open until this is disposed, so that all series stay readable.
+/// </summary>
 sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposable
 {
     readonly PriorityQueue<int, (Labels Labels, int Source)> _heads = new(
-        Comparer<(Labels Labels, int Source)>.Create(static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
+        Comparer<(Labels Labels, int Source)>.Create(
+        static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
 
     readonly List<int> _taken = [];
 
@@ -140,7 +143,8 @@ sealed class MergedSeries(Series[] parts) : Series(parts[0].Labels)
             var twice = false;
             for (var i = kept.Count - 1; i >= 0 && kept[i].MinTime == chunk.MinTime && !twice; i--)
             {
-                twice = kept[i].MaxTime == chunk.MaxTime && kept[i].Encoding == chunk.Encoding && kept[i].Data.Span.SequenceEqual(chunk.Data.Span);
+                twice = kept[i].MaxTime == chunk.MaxTime
+                    && kept[i].Encoding == chunk.Encoding && kept[i].Data.Span.SequenceEqual(chunk.Data.Span);
             }
 
             if (!twice)

@@ -32,7 +32,9 @@ public sealed class QueryContext
     /// <summary>Series of all selections.</summary>
     public Budget Series { get; init; } = new();
 
-    /// <summary>Bytes fetched from buckets. They are counted here over all selections; the limit is that of the store that fetches.</summary>
+    /// <summary>
+    /// Bytes fetched from buckets. They are counted here over all selections; the limit is that of the store that fetches.
+    /// </summary>
     public Budget Fetched { get; } = new();
 
     /// <summary>Matchers of every selection, whatever else it asks for.</summary>
@@ -45,7 +47,9 @@ public sealed class QueryContext
     public Selection Select(SelectHints hints, IReadOnlyList<Matcher> matchers) =>
         new(this, hints, EnforcedMatchers.Count == 0 ? matchers : [.. matchers, .. EnforcedMatchers]);
 
-    /// <summary>The same query for a part of it that may be stopped before the rest, or whose lacks are somebody's own: all else is shared.</summary>
+    /// <summary>
+    /// The same query for a part of it that may be stopped before the rest, or whose lacks are somebody's own: all else is shared.
+    /// </summary>
     public QueryContext Derive(CancellationToken cancellationToken) => new(this, Coverage, cancellationToken);
 
     /// <summary>As <see cref="Derive(CancellationToken)"/>.</summary>
@@ -55,7 +59,8 @@ public sealed class QueryContext
     public QueryContext Refusing(Func<string, Exception> refusal) => Derive(Coverage.Refusing(refusal));
 
     /// <summary>
-    /// Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too, now and
+    /// Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too, now
+    /// and
     /// then. Cheap enough for a loop over series.
     /// </summary>
     /// <exception cref="DeadlineException">Its time is up.</exception>

@@ -11,13 +11,17 @@ public sealed record SelectHints
     /// <summary>Milliseconds between evaluations; 0 for an instant query.</summary>
     public long StepMs { get; init; }
 
-    /// <summary>The function around a range selector, as in PromQL; null for an instant selector, whose series are the same for everybody.</summary>
+    /// <summary>
+    /// The function around a range selector, as in PromQL; null for an instant selector, whose series are the same for everybody.
+    /// </summary>
     public string? Function { get; init; }
 
     /// <summary>Milliseconds of a range selector; 0 for an instant selector.</summary>
     public long WindowMs { get; init; }
 
-    /// <summary>The coarsest resolution that will do, in milliseconds: 0 is raw only, 300 000 or 3 600 000 allow downsampled data.</summary>
+    /// <summary>
+    /// The coarsest resolution that will do, in milliseconds: 0 is raw only, 300 000 or 3 600 000 allow downsampled data.
+    /// </summary>
     public long MaxResolutionMs { get; init; }
 
     public Aggregate Aggregate { get; init; }

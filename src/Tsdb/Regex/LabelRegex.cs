@@ -30,7 +30,9 @@ public sealed class LabelRegex
         {
             Literals = literals;
             _literals = [.. literals.Select(Encoding.UTF8.GetBytes)];
-            _literalSet = _literals.Length > 8 ? new HashSet<byte[]>(_literals, ByteOrder.Instance).GetAlternateLookup<ReadOnlySpan<byte>>() : null;
+            _literalSet = _literals.Length > 8
+                ? new HashSet<byte[]>(_literals, ByteOrder.Instance).GetAlternateLookup<ReadOnlySpan<byte>>()
+                : null;
         }
         else if ((_globs = Re2Glob.Of(trimmed)) is null)
         {
@@ -41,7 +43,8 @@ public sealed class LabelRegex
     public string Pattern { get; }
 
     /// <summary>
-    /// The only values that match, each once, when the pattern is a literal, an alternation of literals, or a product of a few choices; else null.
+    /// The only values that match, each once, when the pattern is a literal, an alternation of literals, or a product of a few choices;
+    /// else null.
     /// </summary>
     public IReadOnlyList<string>? Literals { get; }
 
@@ -91,7 +94,8 @@ public sealed class LabelRegex
     }
 
     /// <summary>
-    /// Go's <c>Regexp.Expand</c> of a template (<c>$1</c>, <c>${name}</c>, <c>$$</c>) with what the pattern matched; null when it does not match.
+    /// Go's <c>Regexp.Expand</c> of a template (<c>$1</c>, <c>${name}</c>, <c>$$</c>) with what the pattern matched; null when it does not
+    /// match.
     /// </summary>
     /// <exception cref="OperationCanceledException">The token was cancelled: a long value takes a large pattern its time.</exception>
     public string? Expand(string value, string template, CancellationToken cancellationToken = default)

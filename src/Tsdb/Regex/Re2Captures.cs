@@ -6,7 +6,9 @@ namespace Observe.Tsdb.Regex;
 /// </summary>
 sealed class Re2Captures(Re2Program program)
 {
-    /// <summary>Byte positions of start and end of each group, -1 for groups that took no part; null when the text does not match.</summary>
+    /// <summary>
+    /// Byte positions of start and end of each group, -1 for groups that took no part; null when the text does not match.
+    /// </summary>
     public int[]? Match(ReadOnlySpan<byte> utf8, CancellationToken cancellationToken)
     {
         var (current, next) = (new Threads(program), new Threads(program));

@@ -158,7 +158,8 @@ sealed class Re2RuneSet : IEquatable<Re2RuneSet>
         // In the order of UnicodeCategory.
         string[] names =
         [
-            "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Pc", "Pd", "Ps", "Pe",
+            "Lu", "Ll",
+            "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Pc", "Pd", "Ps", "Pe",
             "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Cn",
         ];
         var ranges = names.ToDictionary(n => n, _ => new List<(int Low, int High)>());

@@ -9,7 +9,9 @@ public sealed record LoopOptions
     /// <summary>As log lines and metrics have it: words in lower case.</summary>
     public required string Name { get; init; }
 
-    /// <summary>From the end of a step to the begin of the next one; infinite for a loop that only <see cref="BackgroundLoop.Wake"/> drives.</summary>
+    /// <summary>
+    /// From the end of a step to the begin of the next one; infinite for a loop that only <see cref="BackgroundLoop.Wake"/> drives.
+    /// </summary>
     public required TimeSpan Interval { get; init; }
 
     public required TimeProvider Time { get; init; }
@@ -67,7 +69,8 @@ public sealed partial class BackgroundLoop
     public void Wake() => _due.Writer.TryWrite(true);
 
     /// <summary>Takes step after step until it is cancelled.</summary>
-    public Task RepeatAsync(Func<CancellationToken, Task> step, CancellationToken cancellationToken) => RepeatAsync(Always(step), cancellationToken);
+    public Task RepeatAsync(Func<CancellationToken, Task> step, CancellationToken cancellationToken) =>
+        RepeatAsync(Always(step), cancellationToken);
 
     /// <summary>Takes step after step until it is cancelled.</summary>
     /// <param name="step">Returns why it failed, which it has logged itself; null when it succeeded.</param>
@@ -130,7 +133,8 @@ public sealed partial class BackgroundLoop
     {
         await using var timer = _options.Time.CreateTimer(
             static due => ((ChannelWriter<bool>)due!).TryWrite(false), _due.Writer, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        for (var pause = _options.StartsAtOnce ? TimeSpan.Zero : _options.Interval; ; pause = await TryAsync(step, cancellationToken) ? _options.Interval : Backoff())
+        for (var pause = _options.StartsAtOnce
+            ? TimeSpan.Zero : _options.Interval; ; pause = await TryAsync(step, cancellationToken) ? _options.Interval : Backoff())
         {
             timer.Change(pause, Timeout.InfiniteTimeSpan);
             if (await _due.Reader.ReadAsync(cancellationToken) && _options.WakeDelay?.Invoke() is { } delay)

@@ -8,7 +8,9 @@ namespace Observe.Tsdb.Threading;
 /// shares the cores among all that computes, and lets what else the process does go before.
 /// </summary>
 /// <param name="name">Of the threads, as debuggers and <c>ps -L</c> show it.</param>
-/// <param name="niceness">Of the threads, on Linux: how far they stand behind others. 5 is about a third of the share of a thread that is not niced, 10 a tenth.</param>
+/// <param name="niceness">
+/// Of the threads, on Linux: how far they stand behind others. 5 is about a third of the share of a thread that is not niced, 10 a tenth.
+/// </param>
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
 public sealed partial class ComputeThreads(string name, int niceness, int most) : TaskScheduler, IDisposable
 {
@@ -38,7 +40,8 @@ public sealed partial class ComputeThreads(string name, int niceness, int most) 
 
     /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
     /// <param name="mayRunInline">
-    /// The query may be small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns when
+    /// The query may be small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns
+    /// when
     /// the query first waits for something, or yields because it is not small.
     /// </param>
     public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayRunInline = false)

@@ -19,7 +19,8 @@ public sealed class LoopSupervisor
     public LoopSupervisor(CollectorRegistry? registry = null)
     {
         var metrics = Metrics.WithCustomRegistry(registry ?? Metrics.NewCustomRegistry());
-        Failures = metrics.CreateCounter("observe_loop_failures_total", "Steps of a background loop that failed; each is tried again.", "loop");
+        Failures = metrics.CreateCounter(
+            "observe_loop_failures_total", "Steps of a background loop that failed; each is tried again.", "loop");
         LastSuccess = metrics.CreateGauge(
             "observe_loop_last_success_timestamp_seconds", "When a background loop last took a step that succeeded.",
             new GaugeConfiguration { LabelNames = ["loop"], SuppressInitialValue = true });

@@ -43,7 +43,8 @@ static class Checkpoint
     /// <param name="keep">Whether a series is still needed; called from this thread only.</param>
     /// <param name="minTime">Samples before it are left out. Unix milliseconds.</param>
     /// <exception cref="IOException">The checkpoint could not be written: the log is as it was.</exception>
-    public static IReadOnlyList<WalDamage> Create(string directory, int upTo, Func<ulong, bool> keep, long minTime, int segmentBytes, WalDisk? disk = null)
+    public static IReadOnlyList<WalDamage> Create(
+        string directory, int upTo, Func<ulong, bool> keep, long minTime, int segmentBytes, WalDisk? disk = null)
     {
         var (checkpoint, segments) = Replay(directory);
         segments.RemoveAll(s => s.Index > upTo);

@@ -77,7 +77,9 @@ sealed class SegmentWriter : IDisposable
         Index++;
     }
 
-    /// <exception cref="IOException">What was written since the last sync may be lost, and no later sync of this segment will tell.</exception>
+    /// <exception cref="IOException">
+    /// What was written since the last sync may be lost, and no later sync of this segment will tell.
+    /// </exception>
     public void Sync() => _disk.SyncData(_file, _path);
 
     public void Dispose()
@@ -102,7 +104,9 @@ sealed class SegmentWriter : IDisposable
         }
     }
 
-    /// <summary>Takes what a failed write left behind out of the file; where that fails too, the next batch goes into a new segment.</summary>
+    /// <summary>
+    /// Takes what a failed write left behind out of the file; where that fails too, the next batch goes into a new segment.
+    /// </summary>
     void CutTail()
     {
         try

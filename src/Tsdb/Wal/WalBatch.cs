@@ -79,7 +79,9 @@ sealed class WalBatch : IDisposable
 
     public void Dispose() => _payloads.Dispose();
 
-    /// <summary>Splits the records into fragments for pages, the first of which begins at <paramref name="offset"/> of the segment.</summary>
+    /// <summary>
+    /// Splits the records into fragments for pages, the first of which begins at <paramref name="offset"/> of the segment.
+    /// </summary>
     public void Frame(long offset, ByteWriter into)
     {
         var at = (int)(offset % WalSegment.PageSize);

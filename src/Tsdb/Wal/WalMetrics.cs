@@ -11,7 +11,8 @@ sealed class WalMetrics
         FsyncDuration = metrics.CreateHistogram(
             "prometheus_tsdb_wal_fsync_duration_seconds", "Duration of the write log's fsync.",
             new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(0.0005, 4, 9) });
-        FsyncFailures = metrics.CreateCounter("observe_wal_fsync_failures_total", "Syncs that the disk refused; their records were written again.");
+        FsyncFailures = metrics.CreateCounter(
+            "observe_wal_fsync_failures_total", "Syncs that the disk refused; their records were written again.");
         WritesFailed = metrics.CreateCounter("prometheus_tsdb_wal_writes_failed_total", "Writes to the log that failed.");
         WrittenBytes = metrics.CreateCounter("observe_wal_written_bytes_total", "Bytes written to the log.");
         CurrentSegment = metrics.CreateGauge("prometheus_tsdb_wal_segment_current", "Number of the segment that is written to.");

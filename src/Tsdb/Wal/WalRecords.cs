@@ -185,7 +185,9 @@ static partial class WalRecords
         }
     }
 
-    /// <summary>Labels as they lie in a record, which is how <see cref="Labels"/> holds them; sorted where another writer did not.</summary>
+    /// <summary>
+    /// Labels as they lie in a record, which is how <see cref="Labels"/> holds them; sorted where another writer did not.
+    /// </summary>
     static Labels ReadLabels(ReadOnlySpan<byte> record, ref ByteReader reader, LabelsBuilder builder)
     {
         var count = reader.Length();

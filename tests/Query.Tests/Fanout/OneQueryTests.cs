@@ -255,7 +255,10 @@ public sealed class OneQueryTests : IAsyncLifetime
             Bucket,
             new BucketStoreOptions
             {
-                Directory = Path.Combine(_folder, $"cache-{_disposed.Count}"), Time = TimeProvider.System, CacheBytes = 0, MaxBytesPerQuery = fetchLimit,
+                Directory = Path.Combine(_folder, $"cache-{_disposed.Count}"),
+                Time = TimeProvider.System,
+                CacheBytes = 0,
+                MaxBytesPerQuery = fetchLimit,
             },
             new BucketStoreMetrics(Metrics.NewCustomRegistry()),
             NullLogger.Instance);

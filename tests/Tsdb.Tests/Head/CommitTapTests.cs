@@ -85,7 +85,11 @@ public sealed class CommitTapTests : IAsyncDisposable
 
     static Histogram Histogram(int observations) => new()
     {
-        IsInteger = true, Count = observations, Sum = observations, PositiveSpans = [new BucketSpan(0, 1)], PositiveBuckets = [observations],
+        IsInteger = true,
+        Count = observations,
+        Sum = observations,
+        PositiveSpans = [new BucketSpan(0, 1)],
+        PositiveBuckets = [observations],
     };
 
     [Fact]

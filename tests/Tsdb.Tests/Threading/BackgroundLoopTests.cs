@@ -126,7 +126,11 @@ public sealed class BackgroundLoopTests : IDisposable
     {
         var loop = new BackgroundLoop(new LoopOptions
         {
-            Name = "clockless", Interval = s_interval, Time = new BrokenClock(), Logger = _log, Supervisor = _supervisor,
+            Name = "clockless",
+            Interval = s_interval,
+            Time = new BrokenClock(),
+            Logger = _log,
+            Supervisor = _supervisor,
         });
         await Assert.ThrowsAsync<InvalidOperationException>(() => loop.RepeatAsync(_ => Task.CompletedTask, _stop.Token));
         Assert.Equal("clockless ended: InvalidOperationException: no timer", await _supervisor.Ended);

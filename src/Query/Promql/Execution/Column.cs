@@ -10,7 +10,10 @@ enum Presence : byte
     Histogram,
 }
 
-/// <summary>One series over all steps of a grid. Belongs to who rented it from a <see cref="Worker"/>; histograms in it are shared and never changed.</summary>
+/// <summary>
+/// One series over all steps of a grid. Belongs to who rented it from a <see cref="Worker"/>; histograms in it are shared and never
+/// changed.
+/// </summary>
 sealed class Column(int steps)
 {
     Histogram?[]? _histograms;

@@ -98,7 +98,10 @@ sealed class Evaluation : IAsyncDisposable
     /// <summary>Throws when the query is to stop.</summary>
     public void ThrowIfOver() => Query.ThrowIfOver();
 
-    /// <summary>Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at once.</summary>
+    /// <summary>
+    /// Runs the body for each index, on all cores where there is enough to do. Indices start in order; the body may run for several at
+    /// once.
+    /// </summary>
     /// <param name="cost">About how many samples an index costs.</param>
     public void ForEach(int count, long cost, Action<int, Worker> body)
     {

@@ -7,7 +7,8 @@ abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperato
 
     public override bool MayFail => _merge!.IsNeeded || base.MayFail;
 
-    public sealed override void Evaluate(int series, Column column, Worker worker) => _merge!.Evaluate(series, column, worker, EvaluateSource);
+    public sealed override void Evaluate(int series, Column column, Worker worker) =>
+        _merge!.Evaluate(series, column, worker, EvaluateSource);
 
     protected sealed override void Open(Evaluation evaluation)
     {

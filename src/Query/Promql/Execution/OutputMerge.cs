@@ -2,7 +2,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>Which series become which output, where an operation changes labels: those that end up with the same labels become one.</summary>
+/// <summary>
+/// Which series become which output, where an operation changes labels: those that end up with the same labels become one.
+/// </summary>
 sealed class OutputMerge
 {
     readonly SeriesIdentity[] _identities;
@@ -50,7 +52,9 @@ sealed class OutputMerge
     /// <summary>Some series do end up with the same labels.</summary>
     public bool IsNeeded => _sources is not null;
 
-    /// <summary>At a single step the outputs come in the order of those sources that have a sample: these are evaluated now, where it matters.</summary>
+    /// <summary>
+    /// At a single step the outputs come in the order of those sources that have a sample: these are evaluated now, where it matters.
+    /// </summary>
     public void Settle(StepGrid grid, Evaluation evaluation, long cost, Action<int, Column, Worker> evaluateSource)
     {
         if (!IsNeeded || !grid.IsSingle)

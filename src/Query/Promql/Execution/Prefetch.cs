@@ -57,7 +57,8 @@ sealed class Prefetch(int most) : IAsyncDisposable
         while (Next() is { } selection)
         {
             // Whoever needs the series sees what is wrong with them.
-            await ((Task)selection.SeriesAsync()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            await ((Task)selection.SeriesAsync())
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }
     }
 

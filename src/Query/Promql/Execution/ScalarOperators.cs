@@ -22,7 +22,8 @@ sealed class ScalarOperator(Scope scope, Func<StepGrid, int, double> value) : Se
 }
 
 /// <summary>A scalar function of scalars: arithmetic, comparison, <c>max_of</c>.</summary>
-sealed class ScalarCombination(SeriesOperator left, SeriesOperator right, Scope scope, Func<double, double, double> combine) : SeriesOperator(scope)
+sealed class ScalarCombination(SeriesOperator left, SeriesOperator right, Scope scope, Func<double, double, double> combine)
+    : SeriesOperator(scope)
 {
     public override IEnumerable<SeriesOperator> Inputs => [left, right];
 

@@ -11,7 +11,9 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     const int CountedTogether = 64;
 
-    /// <summary>With more series than this a query does not go on on the thread that asked for it, which could not be told that time is up.</summary>
+    /// <summary>
+    /// With more series than this a query does not go on on the thread that asked for it, which could not be told that time is up.
+    /// </summary>
     const int SmallSelection = 1000;
 
     readonly Lock _lock = new();

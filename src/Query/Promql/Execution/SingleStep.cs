@@ -1,6 +1,8 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>All series of an operator at its only step, held: where their order depends on their samples, these have to be seen first.</summary>
+/// <summary>
+/// All series of an operator at its only step, held: where their order depends on their samples, these have to be seen first.
+/// </summary>
 static class SingleStep
 {
     public static Column[] Evaluate(SeriesOperator source, Evaluation evaluation)

@@ -13,5 +13,7 @@ readonly record struct StepGrid(long Start, long Step, int Count)
 }
 
 /// <summary>For whom something is evaluated.</summary>
-/// <param name="TotalWeight">How often a sample counts in the statistics' total: 0 within a subquery, the number of steps in a step-invariant part.</param>
+/// <param name="TotalWeight">
+/// How often a sample counts in the statistics' total: 0 within a subquery, the number of steps in a step-invariant part.
+/// </param>
 readonly record struct Scope(StepGrid Grid, int TotalWeight);

@@ -3,7 +3,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>What one thread uses while it computes series: columns, windows and batches to rent, counters, annotations. Not thread-safe.</summary>
+/// <summary>
+/// What one thread uses while it computes series: columns, windows and batches to rent, counters, annotations. Not thread-safe.
+/// </summary>
 sealed class Worker(Evaluation evaluation)
 {
     const int CheckEvery = 4096;

@@ -34,14 +34,17 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position, int
     public void MixedClassicNativeHistograms(string metricName) =>
         Warn($"vector contains a mix of classic and native histograms{ForName(metricName)}");
 
-    public void NativeHistogramNotCounter(string metricName) => Warn($"this native histogram metric is not a counter: {GoText.Quote(metricName)}");
+    public void NativeHistogramNotCounter(string metricName) =>
+        Warn($"this native histogram metric is not a counter: {GoText.Quote(metricName)}");
 
-    public void NativeHistogramNotGauge(string metricName) => Warn($"this native histogram metric is not a gauge: {GoText.Quote(metricName)}");
+    public void NativeHistogramNotGauge(string metricName) =>
+        Warn($"this native histogram metric is not a gauge: {GoText.Quote(metricName)}");
 
     public void MixedExponentialCustom(string metricName) =>
         Warn($"vector contains a mix of histograms with exponential and custom buckets schemas for metric name {GoText.Quote(metricName)}");
 
-    public void IncompatibleBucketLayout(string operation) => Warn($"incompatible bucket layout encountered for binary operator {operation}");
+    public void IncompatibleBucketLayout(string operation) =>
+        Warn($"incompatible bucket layout encountered for binary operator {operation}");
 
     public void SortInRangeQuery() => Warn("sort is ineffective for range queries since results are always ordered by labels");
 
@@ -55,7 +58,8 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position, int
     public void PossibleNonCounterLabel(string metricName, string type) => Info(
         $"metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {GoText.Quote(type)}: {GoText.Quote(metricName)}");
 
-    public void ForcedMonotonicity(string metricName, long timestamp, double minBucket, double maxBucket, double maxDifference) => Annotations.Add(
+    public void ForcedMonotonicity(string metricName, long timestamp, double minBucket, double maxBucket, double maxDifference) =>
+        Annotations.Add(
         new ForcedMonotonicity(
             AnnotationTexts.Info + "input to histogram_quantile needed to be fixed for monotonicity (see "
             + "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)" + ForName(metricName),
@@ -74,7 +78,8 @@ readonly record struct AnnotationSite(Annotations Annotations, int Position, int
     public void HistogramIgnoredInMixedRange(string metricName) =>
         Info($"ignored histograms in a range containing both floats and histograms for metric name {GoText.Quote(metricName)}");
 
-    public void QuantileOfNaN(string metricName) => Info($"input to histogram_quantile has NaN observations, result is NaN{ForName(metricName)}");
+    public void QuantileOfNaN(string metricName) =>
+        Info($"input to histogram_quantile has NaN observations, result is NaN{ForName(metricName)}");
 
     public void QuantileSkewedByNaN(string metricName) =>
         Info($"input to histogram_quantile has NaN observations, result is skewed higher{ForName(metricName)}");

@@ -4,7 +4,10 @@ using Observe.Tsdb.Bytes;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>What an evaluation has to say about its input, each text once, in Prometheus's words. Not thread-safe: one for each worker, merged at the end.</summary>
+/// <summary>
+/// What an evaluation has to say about its input, each text once, in Prometheus's words. Not thread-safe: one for each worker, merged at
+/// the end.
+/// </summary>
 sealed class Annotations
 {
     readonly Dictionary<string, Annotation> _all = new(StringComparer.Ordinal);
@@ -87,7 +90,8 @@ class Annotation(bool isWarning, string text, int position, int end)
 }
 
 /// <summary>A classic histogram whose buckets fell where they must rise.</summary>
-sealed class ForcedMonotonicity(string text, int position, int end, long timestamp, double minBucket, double maxBucket, double maxDifference)
+sealed class ForcedMonotonicity(
+    string text, int position, int end, long timestamp, double minBucket, double maxBucket, double maxDifference)
     : Annotation(false, text, position, end)
 {
     long _minTime = timestamp;

@@ -3,7 +3,10 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>resets and changes: how often neighbours in a range differ. Floats and histograms count as one row; to go from one to the other is a difference.</summary>
+/// <summary>
+/// resets and changes: how often neighbours in a range differ. Floats and histograms count as one row; to go from one to the other is a
+/// difference.
+/// </summary>
 static class ChangeFunctions
 {
     public static Point Resets(Window window)
@@ -60,7 +63,8 @@ static class ChangeFunctions
 
     static bool IsChange(in Sample previous, in Sample current) => current.Histogram is null || previous.Histogram is null
         ? current.Histogram is null != previous.Histogram is null
-            || (current.Histogram is null && current.Value != previous.Value && !(double.IsNaN(current.Value) && double.IsNaN(previous.Value)))
+            || (current.Histogram is null
+            && current.Value != previous.Value && !(double.IsNaN(current.Value) && double.IsNaN(previous.Value)))
         : !current.Histogram.Equals(previous.Histogram);
 
     static Point Count(Window window, Comparison differs)
@@ -80,7 +84,8 @@ static class ChangeFunctions
             Sample current;
             if (nextHistogram == histogramTimes.Length || (nextFloat < times.Length && times[nextFloat] < histogramTimes[nextHistogram]))
             {
-                current = new Sample(times[nextFloat], window.Values[nextFloat], null, window.Starts.IsEmpty ? 0 : window.Starts[nextFloat]);
+                current = new Sample(
+                    times[nextFloat], window.Values[nextFloat], null, window.Starts.IsEmpty ? 0 : window.Starts[nextFloat]);
                 nextFloat++;
             }
             else

@@ -67,7 +67,8 @@ static class ExtendedRate
         }
 
         var increase = right.Copy();
-        if (!HistogramSteps.TrySubtract(increase, left, site, name) || (isCounter && !TryAddResets(window, increase, first, last, left, right)))
+        if (!HistogramSteps.TrySubtract(increase, left, site, name)
+            || (isCounter && !TryAddResets(window, increase, first, last, left, right)))
         {
             return Point.None;
         }
@@ -82,10 +83,12 @@ static class ExtendedRate
     }
 
     /// <summary>The value at the left bound: of the first sample, or on the line to the next where the range is smoothed.</summary>
-    public static double LeftFloat(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int first, long rangeStart, bool smoothed, bool isCounter) =>
+    public static double LeftFloat(
+        ReadOnlySpan<long> times, ReadOnlySpan<double> values, int first, long rangeStart, bool smoothed, bool isCounter) =>
         smoothed && times[first] < rangeStart ? Interpolate(times, values, first, rangeStart, isCounter) : values[first];
 
-    public static double RightFloat(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int last, long rangeEnd, bool smoothed, bool isCounter) =>
+    public static double RightFloat(
+        ReadOnlySpan<long> times, ReadOnlySpan<double> values, int last, long rangeEnd, bool smoothed, bool isCounter) =>
         smoothed && last > 0 && times[last] > rangeEnd ? Interpolate(times, values, last - 1, rangeEnd, isCounter) : values[last];
 
     /// <summary>The samples within a window with one at each bound, as a range selector shows them.</summary>

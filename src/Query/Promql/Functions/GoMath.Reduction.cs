@@ -8,8 +8,10 @@ static partial class GoMath
     /// <summary>4/π in binary: the integral part, then 64 bits each.</summary>
     static ReadOnlySpan<ulong> FourOverPi =>
     [
-        1, 0x45f306dc9c882a53, 0xf84eafa3ea69bb81, 0xb6c52b3278872083, 0xfca2c757bd778ac3, 0x6e48dc74849ba5c0, 0x0c925dd413a32439, 0xfc3bd63962534e7d,
-        0xd1046bea5d768909, 0xd338e04d68befc82, 0x7323ac7306a673e9, 0x3908bf177bf25076, 0x3ff12fffbc0b301f, 0xde5e2316b414da3e, 0xda6cfd9e4f96136e,
+        1, 0x45f306dc9c882a53,
+        0xf84eafa3ea69bb81, 0xb6c52b3278872083, 0xfca2c757bd778ac3, 0x6e48dc74849ba5c0, 0x0c925dd413a32439, 0xfc3bd63962534e7d,
+        0xd1046bea5d768909,
+            0xd338e04d68befc82, 0x7323ac7306a673e9, 0x3908bf177bf25076, 0x3ff12fffbc0b301f, 0xde5e2316b414da3e, 0xda6cfd9e4f96136e,
         0x9e8c7ecd3cbfd45a, 0xea4f758fd7cbe2f6, 0x7a0e73ef14a525d4, 0xd7f6bf623f1aba10, 0xac06608df8f6d757,
     ];
 
@@ -22,7 +24,8 @@ static partial class GoMath
         var (word, shift) = ((exponent + 61) / 64, (exponent + 61) % 64);
 
         // 192 bits of 4/π whose product with the fraction has its octant in the three highest bits.
-        ulong Digit(int i) => shift == 0 ? FourOverPi[word + i] : (FourOverPi[word + i] << shift) | (FourOverPi[word + i + 1] >> (64 - shift));
+        ulong Digit(int i) =>
+            shift == 0 ? FourOverPi[word + i] : (FourOverPi[word + i] << shift) | (FourOverPi[word + i + 1] >> (64 - shift));
         var third = Math.BigMul(Digit(2), fraction, out _);
         var second = Math.BigMul(Digit(1), fraction, out var low);
         low += third;

@@ -5,7 +5,8 @@ namespace Observe.Query.Promql.Functions;
 /// library behind <see cref="Math"/> is off by a unit in the last place here and there, in other places than Go's.
 /// </summary>
 /// <remarks>
-/// The approximations are those of FreeBSD's msun (log, exp2), of Cephes (trigonometry, tanh), and of Hart and Cheney (sinh) and of SLEEF (exp).
+/// The approximations are those of FreeBSD's msun (log, exp2), of Cephes (trigonometry, tanh), and of Hart and Cheney (sinh) and of SLEEF
+/// (exp).
 /// </remarks>
 static partial class GoMath
 {
@@ -16,14 +17,17 @@ static partial class GoMath
     // 1/7!, 1/6! … 1/1!, as 1/8! is the first.
     static ReadOnlySpan<double> ExpSeries =>
     [
-        1.9841269841269841270e-4, 1.3888888888888888889e-3, 8.3333333333333333333e-3, 4.1666666666666666667e-2, 1.6666666666666666667e-1, 0.5, 1.0,
+        1.9841269841269841270e-4,
+        1.3888888888888888889e-3, 8.3333333333333333333e-3, 4.1666666666666666667e-2, 1.6666666666666666667e-1, 0.5, 1.0,
     ];
 
     /// <summary>An infinity wins over NaN.</summary>
-    public static double Max(double x, double y) => double.IsPositiveInfinity(x) || double.IsPositiveInfinity(y) ? double.PositiveInfinity : Math.Max(x, y);
+    public static double Max(double x, double y) =>
+        double.IsPositiveInfinity(x) || double.IsPositiveInfinity(y) ? double.PositiveInfinity : Math.Max(x, y);
 
     /// <summary>An infinity wins over NaN.</summary>
-    public static double Min(double x, double y) => double.IsNegativeInfinity(x) || double.IsNegativeInfinity(y) ? double.NegativeInfinity : Math.Min(x, y);
+    public static double Min(double x, double y) =>
+        double.IsNegativeInfinity(x) || double.IsNegativeInfinity(y) ? double.NegativeInfinity : Math.Min(x, y);
 
     public static double Log(double x)
     {
@@ -49,7 +53,8 @@ static partial class GoMath
         var s = f / (2 + f);
         var s2 = s * s;
         var s4 = s2 * s2;
-        var odd = s2 * (6.666666666666735130e-01 + (s4 * (2.857142874366239149e-01 + (s4 * (1.818357216161805012e-01 + (s4 * 1.479819860511658591e-01))))));
+        var odd = s2 * (6.666666666666735130e-01
+            + (s4 * (2.857142874366239149e-01 + (s4 * (1.818357216161805012e-01 + (s4 * 1.479819860511658591e-01))))));
         var even = s4 * (3.999999999940941908e-01 + (s4 * (2.222219843214978396e-01 + (s4 * 1.531383769920937332e-01))));
         var half = 0.5 * f * f;
         return (k * Ln2High) - ((half - ((s * (half + (odd + even))) + (k * Ln2Low))) - f);
@@ -135,7 +140,8 @@ static partial class GoMath
         var r = high - low;
         var square = r * r;
         var c = r - (square * (1.66666666666666657415e-01 + (square * (-2.77777777770155933842e-03
-            + (square * (6.61375632143793436117e-05 + (square * (-1.65339022054652515390e-06 + (square * 4.13813679705723846039e-08)))))))));
+            + (square * (6.61375632143793436117e-05
+            + (square * (-1.65339022054652515390e-06 + (square * 4.13813679705723846039e-08)))))))));
         return Math.ScaleB(1 - ((low - ((r * c) / (2 - c))) - high), k);
     }
 
@@ -367,13 +373,15 @@ static partial class GoMath
         var octant = (long)(x * 1.27323954473516268615107010698140931);
         octant += octant & 1;
         double y = octant;
-        return ((int)(octant & 7), x - (y * 7.85398125648498535156e-1) - (y * 3.77489470793079817668e-8) - (y * 2.69515142907905952645e-15));
+        return ((int)(octant & 7),
+            x - (y * 7.85398125648498535156e-1) - (y * 3.77489470793079817668e-8) - (y * 2.69515142907905952645e-15));
     }
 
     static double SinOfReduced(double z)
     {
         var zz = z * z;
-        return z + (z * zz * ((((((((((1.58962301576546568060e-10 * zz) - 2.50507477628578072866e-8) * zz) + 2.75573136213857245213e-6) * zz)
+        return z + (
+            z * zz * ((((((((((1.58962301576546568060e-10 * zz) - 2.50507477628578072866e-8) * zz) + 2.75573136213857245213e-6) * zz)
             - 1.98412698295895385996e-4) * zz) + 8.33333333332211858878e-3) * zz) - 1.66666666666666307295e-1));
     }
 
@@ -381,7 +389,8 @@ static partial class GoMath
     {
         var zz = z * z;
         return 1.0 - (0.5 * zz) + (zz * zz * ((((((((((-1.13585365213876817300e-11 * zz) + 2.08757008419747316778e-9) * zz)
-            - 2.75573141792967388112e-7) * zz) + 2.48015872888517045348e-5) * zz) - 1.38888888888730564116e-3) * zz) + 4.16666666666665929218e-2));
+            - 2.75573141792967388112e-7) * zz) + 2.48015872888517045348e-5) * zz) - 1.38888888888730564116e-3) * zz)
+                + 4.16666666666665929218e-2));
     }
 
     /// <summary>A finite number as a fraction from 0.5 to below 1 times a power of two.</summary>

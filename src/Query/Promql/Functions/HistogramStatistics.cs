@@ -187,7 +187,9 @@ static class HistogramStatistics
 
     static double Capped(double? rank, double count) => rank is { } r && !(r > count) ? r : count;
 
-    /// <summary>How many observations lie below a value that is at the bucket's lower bound or within it; null where it lies beyond.</summary>
+    /// <summary>
+    /// How many observations lie below a value that is at the bucket's lower bound or within it; null where it lies beyond.
+    /// </summary>
     static double? RankWithin(double value, HistogramBucket bucket, double rank, bool linear)
     {
         if (bucket.Lower >= value)
@@ -203,7 +205,9 @@ static class HistogramStatistics
         if (linear)
         {
             // No part of a bucket without lower bound can be told from the rest.
-            return double.IsNegativeInfinity(bucket.Lower) ? bucket.Count : rank + (bucket.Count * FractionBelow(bucket, value, linear: true));
+            return double.IsNegativeInfinity(bucket.Lower)
+                ? bucket.Count
+                : rank + (bucket.Count * FractionBelow(bucket, value, linear: true));
         }
 
         return rank + (bucket.Count * FractionBelow(bucket, value, linear: false));

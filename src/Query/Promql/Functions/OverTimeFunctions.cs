@@ -142,7 +142,8 @@ static class OverTimeFunctions
     {
         var times = window.Times;
         var histogramTimes = window.HistogramTimes;
-        return histogramTimes.IsEmpty || (!times.IsEmpty && histogramTimes[^1] < times[^1]) ? window.Values[^1] : window.Histograms[^1].Copy();
+        return histogramTimes.IsEmpty
+            || (!times.IsEmpty && histogramTimes[^1] < times[^1]) ? window.Values[^1] : window.Histograms[^1].Copy();
     }
 
     public static Point TimeOfFirst(Window window) => Math.Min(

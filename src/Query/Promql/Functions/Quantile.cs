@@ -3,7 +3,9 @@ namespace Observe.Query.Promql.Functions;
 /// <summary>Quantiles of plain values.</summary>
 static class Quantile
 {
-    /// <summary>Between the two nearest ranks by weight; changes the values' order. NaN for none of them; infinite for a quantile outside 0..1.</summary>
+    /// <summary>
+    /// Between the two nearest ranks by weight; changes the values' order. NaN for none of them; infinite for a quantile outside 0..1.
+    /// </summary>
     public static double Of(double quantile, Span<double> values)
     {
         if (values.IsEmpty || double.IsNaN(quantile))

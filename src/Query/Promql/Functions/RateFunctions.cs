@@ -97,7 +97,9 @@ static class RateFunctions
         return increase;
     }
 
-    /// <summary>The first sample's counter started within the window: there was a zero at that time, so nothing need be extrapolated there.</summary>
+    /// <summary>
+    /// The first sample's counter started within the window: there was a zero at that time, so nothing need be extrapolated there.
+    /// </summary>
     static bool StartsWithin(ReadOnlySpan<long> starts, long rangeStart, long firstTime) =>
         !starts.IsEmpty && starts[0] != 0 && starts[0] > rangeStart && starts[0] < firstTime;
 
@@ -189,7 +191,8 @@ static class RateFunctions
         var times = window.HistogramTimes;
         var starts = window.HistogramStarts;
         var (previous, last) = (window.Histograms[^2], window.Histograms[^1]);
-        var gauges = (previous.CounterResetHint == CounterResetHint.Gauge ? 1 : 0) + (last.CounterResetHint == CounterResetHint.Gauge ? 1 : 0);
+        var gauges = (previous.CounterResetHint == CounterResetHint.Gauge ? 1 : 0)
+            + (last.CounterResetHint == CounterResetHint.Gauge ? 1 : 0);
         if (isRate && gauges > 0)
         {
             window.Site.NativeHistogramNotCounter(window.MetricName);

@@ -39,7 +39,8 @@ static class TrendFunctions
 
         if (trend is <= 0 or >= 1)
         {
-            throw new QueryException(string.Create(CultureInfo.InvariantCulture, $"invalid trend factor. Expected: 0 < tf < 1, got: {trend:F6}"));
+            throw new QueryException(
+                string.Create(CultureInfo.InvariantCulture, $"invalid trend factor. Expected: 0 < tf < 1, got: {trend:F6}"));
         }
 
         if (!HasTwo(window))

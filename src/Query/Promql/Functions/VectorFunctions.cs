@@ -6,7 +6,9 @@ namespace Observe.Query.Promql.Functions;
 /// <summary>A function of one float, with scalar arguments at the same step.</summary>
 delegate double FloatKernel(double value, ReadOnlySpan<double> arguments);
 
-/// <summary>Functions that make a float of each element of a vector: those over floats ignore histograms, those over histograms ignore floats.</summary>
+/// <summary>
+/// Functions that make a float of each element of a vector: those over floats ignore histograms, those over histograms ignore floats.
+/// </summary>
 static class VectorFunctions
 {
     static readonly Dictionary<FunctionId, FloatKernel> s_ofFloats = new()

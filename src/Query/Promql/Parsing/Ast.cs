@@ -110,7 +110,8 @@ public sealed record BinaryExpr(Operator Operator, Expr Left, Expr Right, Vector
 }
 
 /// <param name="Parameter">The k, quantile, ratio or label name of those that take one.</param>
-public sealed record AggregateExpr(Aggregation Aggregation, Expr Inner, Expr? Parameter, IReadOnlyList<string> Grouping, bool Without) : Expr
+public sealed record AggregateExpr(
+    Aggregation Aggregation, Expr Inner, Expr? Parameter, IReadOnlyList<string> Grouping, bool Without) : Expr
 {
     public override ExprType Type => ExprType.Vector;
 }
@@ -121,14 +122,18 @@ public sealed record Call(Function Function, IReadOnlyList<Expr> Arguments) : Ex
 }
 
 /// <summary>The time modifiers of a selector or subquery, as written.</summary>
-/// <param name="OffsetMs">Milliseconds; negative looks ahead. Where <paramref name="OffsetExpr"/> is set, that is evaluated instead.</param>
+/// <param name="OffsetMs">
+/// Milliseconds; negative looks ahead. Where <paramref name="OffsetExpr"/> is set, that is evaluated instead.
+/// </param>
 /// <param name="AtMs">The fixed time of <c>@</c>, Unix milliseconds.</param>
 public sealed record TimeModifiers(long OffsetMs = 0, Expr? OffsetExpr = null, long? AtMs = null, AtModifier At = AtModifier.None)
 {
     public static TimeModifiers None { get; } = new();
 }
 
-/// <param name="Name">The metric name where it was written before the braces, else "": a quoted one inside is only among the matchers.</param>
+/// <param name="Name">
+/// The metric name where it was written before the braces, else "": a quoted one inside is only among the matchers.
+/// </param>
 /// <param name="Matchers">All of them, the one on __name__ included (last, where it comes from <paramref name="Name"/>).</param>
 public sealed record VectorSelector(string Name, IReadOnlyList<Matcher> Matchers, TimeModifiers Time) : Expr
 {
@@ -146,7 +151,8 @@ public sealed record MatrixSelector(VectorSelector Selector, long RangeMs, Expr?
 }
 
 /// <param name="StepMs">0: the default evaluation interval.</param>
-public sealed record SubqueryExpr(Expr Inner, long RangeMs, long StepMs, TimeModifiers Time, Expr? RangeExpr = null, Expr? StepExpr = null) : Expr
+public sealed record SubqueryExpr(
+    Expr Inner, long RangeMs, long StepMs, TimeModifiers Time, Expr? RangeExpr = null, Expr? StepExpr = null) : Expr
 {
     public override ExprType Type => ExprType.Matrix;
 }

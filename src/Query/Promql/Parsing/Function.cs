@@ -28,7 +28,9 @@ public enum HistogramNeed : byte
     Buckets,
 }
 
-/// <summary>A function of the language: its name, what it takes and gives, and what the planner, the operators and the sources need to know.</summary>
+/// <summary>
+/// A function of the language: its name, what it takes and gives, and what the planner, the operators and the sources need to know.
+/// </summary>
 /// <param name="Variadic">0: exactly these arguments; n &gt; 0: the last n may be left out; -1: the last may be repeated.</param>
 public sealed record Function(
     FunctionId Id, string Name, IReadOnlyList<ExprType> ArgumentTypes, int Variadic, ExprType ReturnType, bool Experimental = false)

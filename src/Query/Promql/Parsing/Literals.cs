@@ -27,7 +27,8 @@ static class Literals
         }
 
         var digits = UnderscoresAreBetweenDigits(text) ? text.Replace("_", "", StringComparison.Ordinal) : "";
-        if (!double.TryParse(digits, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out var value))
+        if (!double.TryParse(
+            digits, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out var value))
         {
             error = $"strconv.ParseFloat: parsing {GoText.Quote(text)}: invalid syntax";
             return 0;

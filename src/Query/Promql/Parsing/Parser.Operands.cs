@@ -163,7 +163,8 @@ sealed partial class Parser
         }
         else if (experimental && !options.ExperimentalFunctions)
         {
-            Report(position, $"{Printer.NameOf(aggregation)}() is experimental and must be enabled with --enable-feature=promql-experimental-functions");
+            Report(position,
+                $"{Printer.NameOf(aggregation)}() is experimental and must be enabled with --enable-feature=promql-experimental-functions");
         }
         else if (arguments.Count != expected)
         {
@@ -171,7 +172,10 @@ sealed partial class Parser
         }
         else
         {
-            return new AggregateExpr(aggregation, arguments[^1], expected == 2 ? arguments[0] : null, grouping ?? [], without) { Position = position };
+            return new AggregateExpr(aggregation, arguments[^1], expected == 2
+                ? arguments[0]
+                : null, grouping ?? [], without)
+            { Position = position };
         }
 
         return new NumberLiteral(0) { Position = position };

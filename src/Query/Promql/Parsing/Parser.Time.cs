@@ -76,7 +76,8 @@ sealed partial class Parser
         _context = outer;
         if (Modifiers(operand) is not { } time)
         {
-            Report(operand.Position, "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery");
+            Report(operand.Position,
+                "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery");
             return operand;
         }
 

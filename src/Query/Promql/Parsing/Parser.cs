@@ -18,7 +18,9 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
     int _lastClosing;
     int _nesting;
 
-    /// <summary>What an unexpected token is said to be in, and what was expected: that of the innermost construct with words of its own.</summary>
+    /// <summary>
+    /// What an unexpected token is said to be in, and what was expected: that of the innermost construct with words of its own.
+    /// </summary>
     (string In, string Expected) _context = s_nowhere;
 
     public List<ParseError> Errors { get; } = [];
@@ -35,7 +37,8 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
         return ParseExpr(0);
     });
 
-    public VectorSelector? ParseSelectorOnly() => ToTheEnd(() => (VectorSelector?)ParseSelector(StartsSelector(Peek().Kind) ? Take() : null));
+    public VectorSelector? ParseSelectorOnly() =>
+        ToTheEnd(() => (VectorSelector?)ParseSelector(StartsSelector(Peek().Kind) ? Take() : null));
 
     T? ToTheEnd<T>(Func<T?> parse) where T : Expr
     {

@@ -164,7 +164,8 @@ public static class Printer
 
         if (grouped)
         {
-            WriteLabels(text.Append(matching.Cardinality == MatchCardinality.ManyToOne ? " group_left (" : " group_right ("), matching.Include);
+            WriteLabels(
+                text.Append(matching.Cardinality == MatchCardinality.ManyToOne ? " group_left (" : " group_right ("), matching.Include);
             text.Append(')');
         }
 

@@ -36,7 +36,9 @@ public static class PromqlParser
     public const int MaxDepth = 400;
 
     /// <summary>A whole query, its types checked.</summary>
-    /// <exception cref="ParseException">All that is wrong up to the first error of syntax, or of types where the syntax is right.</exception>
+    /// <exception cref="ParseException">
+    /// All that is wrong up to the first error of syntax, or of types where the syntax is right.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled: hundreds of large patterns take their time.</exception>
     public static Expr Parse(string text, ParserOptions options, CancellationToken cancellationToken = default)
     {

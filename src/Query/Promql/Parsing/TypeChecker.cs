@@ -27,7 +27,8 @@ sealed class TypeChecker(byte[] query, List<ParseError> errors)
                 var inner = Check(unary.Inner);
                 if (inner.Type is not (ExprType.Scalar or ExprType.Vector))
                 {
-                    Report(unary.Position, $"unary expression only allowed on expressions of type scalar or instant vector, got \"{Documented(inner.Type)}\"");
+                    Report(unary.Position,
+                        $"unary expression only allowed on expressions of type scalar or instant vector, got \"{Documented(inner.Type)}\"");
                 }
 
                 return unary with { Inner = inner };
@@ -199,7 +200,8 @@ sealed class TypeChecker(byte[] query, List<ParseError> errors)
             result[i] = Check(arguments[i], mayMatchAll: isInfo && i == 1);
             if (result[i].Type != type)
             {
-                Report(arguments[i].Position, $"expected type {Documented(type)} in call to function {name}, got {Documented(result[i].Type)}");
+                Report(arguments[i].Position,
+                    $"expected type {Documented(type)} in call to function {name}, got {Documented(result[i].Type)}");
             }
         }
 
@@ -229,7 +231,8 @@ sealed class TypeChecker(byte[] query, List<ParseError> errors)
         {
             foreach (var matcher in selector.Matchers.SkipLast(1).Where(m => m.Name == Labels.MetricName))
             {
-                Report(selector.Position, $"metric name must not be set twice: {GoText.Quote(selector.Name)} or {GoText.Quote(matcher.Value)}");
+                Report(selector.Position,
+                    $"metric name must not be set twice: {GoText.Quote(selector.Name)} or {GoText.Quote(matcher.Value)}");
             }
         }
         else if (!mayMatchAll && selector.Matchers.All(m => m.MatchesEmpty))

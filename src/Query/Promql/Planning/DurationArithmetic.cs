@@ -61,5 +61,7 @@ sealed class DurationArithmetic(QueryTimes times)
     }
 
     static QueryException Fault(Expr expression, string what) =>
-        new(string.Create(CultureInfo.InvariantCulture, $"{expression.Position.Start}:{expression.Position.End}: {what}")) { IsBadData = true };
+        new(string.Create(
+            CultureInfo.InvariantCulture, $"{expression.Position.Start}:{expression.Position.End}: {what}"))
+        { IsBadData = true };
 }

@@ -22,11 +22,13 @@ static class HistogramStatisticsOnly
             Parameter = aggregate.Parameter is null ? null : Mark(aggregate.Parameter, need),
         },
         BinaryNode binary => Mark(binary, binary.Operator is Operator.TrimLower or Operator.TrimUpper ? HistogramNeed.Buckets : need),
-        CallNode call => Mark(call, need == HistogramNeed.Buckets || call.Function.Histograms == HistogramNeed.AsItsUser ? need : call.Function.Histograms),
+        CallNode call => Mark(
+            call, need == HistogramNeed.Buckets || call.Function.Histograms == HistogramNeed.AsItsUser ? need : call.Function.Histograms),
         _ => node,
     };
 
-    static BinaryNode Mark(BinaryNode binary, HistogramNeed need) => binary with { Left = Mark(binary.Left, need), Right = Mark(binary.Right, need) };
+    static BinaryNode Mark(BinaryNode binary, HistogramNeed need) =>
+        binary with { Left = Mark(binary.Left, need), Right = Mark(binary.Right, need) };
 
     static CallNode Mark(CallNode call, HistogramNeed need) => call with { Arguments = [.. call.Arguments.Select(a => Mark(a, need))] };
 }

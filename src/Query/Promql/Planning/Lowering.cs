@@ -6,7 +6,9 @@ namespace Observe.Query.Promql.Planning;
 /// <param name="StepMs">0 for an instant query.</param>
 readonly record struct QueryTimes(long StartMs, long EndMs, long StepMs);
 
-/// <summary>Makes plan nodes of an expression: parentheses go, durations and <c>@</c> become numbers, query-wide functions constants.</summary>
+/// <summary>
+/// Makes plan nodes of an expression: parentheses go, durations and <c>@</c> become numbers, query-wide functions constants.
+/// </summary>
 sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
 {
     /// <summary>Deeper plans are refused: a chain of operators is as deep as it is long.</summary>
@@ -32,7 +34,8 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
             UnaryExpr { Type: ExprType.Vector } unary => new PlusNode(Lower(unary.Inner)),
             UnaryExpr unary => Lower(unary.Inner),
             VectorSelector selector => Selector(selector),
-            MatrixSelector matrix => new RangeNode(Selector(matrix.Selector) with { AtFirstStep = false }, Duration(matrix.RangeExpr, matrix.RangeMs, false)),
+            MatrixSelector matrix =>
+                new RangeNode(Selector(matrix.Selector) with { AtFirstStep = false }, Duration(matrix.RangeExpr, matrix.RangeMs, false)),
             SubqueryExpr subquery => Subquery(subquery),
             BinaryExpr binary => new BinaryNode(
                 binary.Operator, Lower(binary.Left), Lower(binary.Right), binary.Matching, binary.ReturnBool),
@@ -47,7 +50,8 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
             _ => throw new QueryException($"{expr.GetType().Name} is not supported yet"),
         };
         _depth--;
-        return expr is ParenExpr || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
+        return expr is ParenExpr
+            || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
     }
 
     PlanNode Function(Call call) => call.Function.Id switch
@@ -71,11 +75,12 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
         return node;
     }
 
-    SelectorNode Selector(VectorSelector selector) => new(selector.Matchers, Offset(selector.Time), At(selector.Time), selector.Anchored, selector.Smoothed)
-    {
-        Position = selector.Position,
-        AtFirstStep = _parameterDepth > 0,
-    };
+    SelectorNode Selector(VectorSelector selector) =>
+        new(selector.Matchers, Offset(selector.Time), At(selector.Time), selector.Anchored, selector.Smoothed)
+        {
+            Position = selector.Position,
+            AtFirstStep = _parameterDepth > 0,
+        };
 
     SubqueryNode Subquery(SubqueryExpr subquery)
     {

@@ -54,7 +54,8 @@ sealed record CallNode(Function Function, IReadOnlyList<PlanNode> Arguments) : P
     public override ExprType Type => Function.ReturnType;
 }
 
-sealed record AggregateNode(Aggregation Aggregation, PlanNode Inner, PlanNode? Parameter, IReadOnlyList<string> Grouping, bool Without) : PlanNode
+sealed record AggregateNode(
+    Aggregation Aggregation, PlanNode Inner, PlanNode? Parameter, IReadOnlyList<string> Grouping, bool Without) : PlanNode
 {
     public override ExprType Type => ExprType.Vector;
 }

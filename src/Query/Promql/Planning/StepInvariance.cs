@@ -3,7 +3,9 @@ using Observe.Query.Promql.Parsing;
 namespace Observe.Query.Promql.Planning;
 
 /// <summary>Wraps the highest parts of a plan that are the same at every step, so that they are evaluated once.</summary>
-/// <remarks>What counts as invariant is Prometheus's rule, which is a part of the language: an aggregation's parameter does not count.</remarks>
+/// <remarks>
+/// What counts as invariant is Prometheus's rule, which is a part of the language: an aggregation's parameter does not count.
+/// </remarks>
 static class StepInvariance
 {
     public static PlanNode Apply(PlanNode root)

@@ -5,7 +5,9 @@ namespace Observe.Query.Promql.Scripts;
 /// <summary>An instant query with its time written into every selector must give the same at any other time.</summary>
 static class AtVariants
 {
-    /// <summary>Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where that can't be said.</summary>
+    /// <summary>
+    /// Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where that can't be said.
+    /// </summary>
     public static IEnumerable<(string Query, long TimeMs)> Of(Expr expr, long time)
     {
         if (DependsOnTime(expr))

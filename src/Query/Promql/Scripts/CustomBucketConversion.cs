@@ -5,7 +5,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 
-/// <summary>Classic histograms (<c>_bucket</c>, <c>_count</c>, <c>_sum</c>) as native ones with custom buckets, which <c>load_with_nhcb</c> adds.</summary>
+/// <summary>
+/// Classic histograms (<c>_bucket</c>, <c>_count</c>, <c>_sum</c>) as native ones with custom buckets, which <c>load_with_nhcb</c> adds.
+/// </summary>
 static class CustomBucketConversion
 {
     static readonly string[] s_suffixes = ["_bucket", "_count", "_sum"];
@@ -50,7 +52,8 @@ static class CustomBucketConversion
             }
         }
 
-        return histograms.Select(h => new ScriptSeries(h.Key, [.. h.Value.Select(s => new ScriptSample(s.Key, 0, s.Value.ToNative(h.Key), 0))]));
+        return histograms.Select(
+            h => new ScriptSeries(h.Key, [.. h.Value.Select(s => new ScriptSample(s.Key, 0, s.Value.ToNative(h.Key), 0))]));
     }
 
     static bool TryParseBound(string text, out double bound)
@@ -81,7 +84,8 @@ static class CustomBucketConversion
             {
                 if (cumulative < 0 || cumulative < previous)
                 {
-                    throw new FormatException($"{labels}: count of bucket {GoText.FloatG(bound)} is not cumulative: {GoText.FloatG(cumulative)}");
+                    throw new FormatException(
+                        $"{labels}: count of bucket {GoText.FloatG(bound)} is not cumulative: {GoText.FloatG(cumulative)}");
                 }
 
                 counts.Add(cumulative - previous);
@@ -90,7 +94,8 @@ static class CustomBucketConversion
 
             if (previous != count)
             {
-                throw new FormatException($"{labels}: count {GoText.FloatG(count)} is not that of the last bucket, {GoText.FloatG(previous)}");
+                throw new FormatException(
+                    $"{labels}: count {GoText.FloatG(count)} is not that of the last bucket, {GoText.FloatG(previous)}");
             }
 
             var isInteger = counts.Append(count).All(c => c == Math.Round(c));

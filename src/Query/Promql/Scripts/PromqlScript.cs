@@ -20,7 +20,8 @@ public sealed record EvaluationResult(int Line, string Query, string? Failure)
 }
 
 /// <summary>A script in the promqltest language: it loads series, evaluates queries and says what must come out.</summary>
-/// <remarks>The language is specified upstream in promql/promqltest/README.md. Each instant evaluation is also run as a range query, and with
+/// <remarks>The language is specified upstream in promql/promqltest/README.md. Each instant evaluation is also run as a range query, and
+/// with
 /// its time as <c>@</c> in all selectors at other times, as upstream's runner does.</remarks>
 public sealed partial class PromqlScript
 {
@@ -113,7 +114,8 @@ public sealed partial class PromqlScript
         }
     }
 
-    static async Task<string?> EvaluateAsync(PromqlEngine engine, IQuerier querier, EvalCommand command, CancellationToken cancellationToken)
+    static async Task<string?> EvaluateAsync(
+        PromqlEngine engine, IQuerier querier, EvalCommand command, CancellationToken cancellationToken)
     {
         if (command.IsRange)
         {
@@ -141,7 +143,8 @@ public sealed partial class PromqlScript
         return null;
     }
 
-    static async Task<string?> CheckRangeAsync(PromqlEngine engine, IQuerier querier, EvalCommand command, CancellationToken cancellationToken)
+    static async Task<string?> CheckRangeAsync(
+        PromqlEngine engine, IQuerier querier, EvalCommand command, CancellationToken cancellationToken)
     {
         var query = new RangeQuery(command.Query, command.StartMs, command.EndMs, command.StepMs);
         var (result, failure) = await TryAsync(() => engine.RangeAsync(querier, query, cancellationToken));
@@ -242,7 +245,8 @@ public sealed partial class PromqlScript
         CheckAnnotations(command, ExpectationKind.Warn, ExpectationKind.NoWarn, "warning", result.Warnings)
         ?? CheckAnnotations(command, ExpectationKind.Info, ExpectationKind.NoInfo, "info", result.Infos);
 
-    static string? CheckAnnotations(EvalCommand command, ExpectationKind some, ExpectationKind none, string name, IReadOnlyList<string> annotations)
+    static string? CheckAnnotations(
+        EvalCommand command, ExpectationKind some, ExpectationKind none, string name, IReadOnlyList<string> annotations)
     {
         var expected = command.Expectations.FindAll(e => e.Kind == some);
         if (expected.Find(e => !annotations.Any(e.Accepts)) is { } missing)
@@ -250,7 +254,8 @@ public sealed partial class PromqlScript
             return $"expected {name} matching {missing}, found: {(annotations.Count == 0 ? "none" : string.Join("; ", annotations))}";
         }
 
-        var unexpected = annotations.FirstOrDefault(a => command.Expects(none) || (expected.Count > 0 && !expected.Exists(e => e.Accepts(a))));
+        var unexpected = annotations.FirstOrDefault(
+            a => command.Expects(none) || (expected.Count > 0 && !expected.Exists(e => e.Accepts(a))));
         return unexpected is null ? null : $"unexpected {name}: {unexpected}";
     }
 
@@ -262,7 +267,9 @@ public sealed partial class PromqlScript
 /// <summary>Runs files of scripts and reports, as <c>observe promql test</c> does.</summary>
 public static class PromqlScripts
 {
-    /// <summary>Writes <c>FILE: N of M</c> for each file and at last <c>N of M evaluations pass</c>; true when all pass and all files can be read.</summary>
+    /// <summary>
+    /// Writes <c>FILE: N of M</c> for each file and at last <c>N of M evaluations pass</c>; true when all pass and all files can be read.
+    /// </summary>
     /// <param name="open">Null: series are kept in memory.</param>
     /// <param name="listFailures">Also write each failed evaluation with its line and reason.</param>
     public static async Task<bool> RunFilesAsync(

@@ -47,7 +47,8 @@ static class ResultComparison
 
             if (expected.Expects(ExpectationKind.Ordered) && series.Position != i + 1)
             {
-                return string.Create(CultureInfo.InvariantCulture, $"expected {labels} at position {series.Position}, but it was at {i + 1}");
+                return string.Create(
+                    CultureInfo.InvariantCulture, $"expected {labels} at position {series.Position}, but it was at {i + 1}");
             }
 
             var wanted = series.Values.Count > 0 ? series.Values[0] : default;
@@ -162,12 +163,14 @@ static class ResultComparison
         var points = new List<string>();
         for (var i = 0; i < series.Timestamps.Length; i++)
         {
-            points.Add(string.Create(CultureInfo.InvariantCulture, $"{GoText.FloatG(series.Values.Span[i])} @[{series.Timestamps.Span[i]}]"));
+            points.Add(
+                string.Create(CultureInfo.InvariantCulture, $"{GoText.FloatG(series.Values.Span[i])} @[{series.Timestamps.Span[i]}]"));
         }
 
         for (var i = 0; i < series.HistogramTimestamps.Length; i++)
         {
-            points.Add(string.Create(CultureInfo.InvariantCulture, $"{series.Histograms.Span[i].ToTestExpression()} @[{series.HistogramTimestamps.Span[i]}]"));
+            points.Add(string.Create(
+                CultureInfo.InvariantCulture, $"{series.Histograms.Span[i].ToTestExpression()} @[{series.HistogramTimestamps.Span[i]}]"));
         }
 
         return string.Join(' ', points);

@@ -21,7 +21,8 @@ sealed record Expectation(ExpectationKind Kind, string? Message, Regex? Pattern)
 {
     public bool Accepts(string text) => Message is not null ? Message == text : Pattern is null || Pattern.IsMatch(text);
 
-    public override string ToString() => Message is not null ? $"message {GoText.Quote(Message)}" : $"pattern {GoText.Quote(Pattern?.ToString() ?? ".*")}";
+    public override string ToString() =>
+        Message is not null ? $"message {GoText.Quote(Message)}" : $"pattern {GoText.Quote(Pattern?.ToString() ?? ".*")}";
 }
 
 /// <param name="Position">From 1, for results whose order counts.</param>

@@ -78,7 +78,8 @@ sealed partial class ScriptReader
                     throw new FormatException("@st line has no following sample line");
                 }
 
-                startTimes = (SeriesNotation.Parse(times.Groups["metric"].Value).Labels, SeriesNotation.ParseStartTimes(times.Groups["times"].Value));
+                startTimes = (SeriesNotation.Parse(times.Groups["metric"].Value).Labels, SeriesNotation.ParseStartTimes(
+                    times.Groups["times"].Value));
                 continue;
             }
 
@@ -181,7 +182,8 @@ sealed partial class ScriptReader
         var range = EvalRangeLine().Match(_lines[_at]);
         if (!instant.Success && !range.Success)
         {
-            throw new FormatException("invalid evaluation command. Must be either 'eval[_fail|_warn|_ordered] instant [at <offset:duration>] <query>' "
+            throw new FormatException(
+                "invalid evaluation command. Must be either 'eval[_fail|_warn|_ordered] instant [at <offset:duration>] <query>' "
                 + "or 'eval[_fail|_warn] range from <from> to <to> step <step> <query>'");
         }
 
@@ -266,7 +268,8 @@ sealed partial class ScriptReader
     {
         foreach (var (one, other, names) in new[]
         {
-            (ExpectationKind.Info, ExpectationKind.NoInfo, "info and no_info"), (ExpectationKind.Warn, ExpectationKind.NoWarn, "warn and no_warn"),
+            (ExpectationKind.Info, ExpectationKind.NoInfo, "info and no_info"),
+                (ExpectationKind.Warn, ExpectationKind.NoWarn, "warn and no_warn"),
         })
         {
             if (command.Expects(one) && command.Expects(other))

@@ -43,7 +43,8 @@ public sealed class ScriptStorage : IQuerier
 
     IEnumerable<ScriptSeries> Matching(Selection selection)
     {
-        var matching = _series.Where(s => Matcher.All(selection.Matchers, s.Labels) && s.Samples.Any(p => selection.Range.Contains(p.Timestamp)));
+        var matching = _series.Where(
+            s => Matcher.All(selection.Matchers, s.Labels) && s.Samples.Any(p => selection.Range.Contains(p.Timestamp)));
         return selection.Hints.Limit > 0 ? matching.Take(selection.Hints.Limit) : matching;
     }
 
@@ -62,7 +63,8 @@ public sealed class ScriptStorage : IQuerier
             if (histogram is not null)
             {
                 histogram = histogram.CounterResetHint == CounterResetHint.Gauge ? histogram
-                    : histogram.WithHint(last is not null && Continues(last, histogram) ? CounterResetHint.NotCounterReset : CounterResetHint.Unknown);
+                    : histogram.WithHint(
+                    last is not null && Continues(last, histogram) ? CounterResetHint.NotCounterReset : CounterResetHint.Unknown);
             }
 
             stored.Add(sample with { Histogram = histogram });

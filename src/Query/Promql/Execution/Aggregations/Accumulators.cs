@@ -6,7 +6,9 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution.Aggregations;
 
-/// <summary>One group of an aggregation, over all steps. Series are added in order; disjoint ranges of steps may be added to by several threads.</summary>
+/// <summary>
+/// One group of an aggregation, over all steps. Series are added in order; disjoint ranges of steps may be added to by several threads.
+/// </summary>
 abstract class Accumulator
 {
     /// <summary>Bytes that it takes, without histograms.</summary>
@@ -169,7 +171,8 @@ abstract class SumOfSamples(int steps) : Accumulator
 
     protected Seen[] State { get; } = new Seen[steps];
 
-    protected Histogram?[] HistogramSums => _histograms ?? Interlocked.CompareExchange(ref _histograms, new Histogram?[steps], null) ?? _histograms!;
+    protected Histogram?[] HistogramSums =>
+        _histograms ?? Interlocked.CompareExchange(ref _histograms, new Histogram?[steps], null) ?? _histograms!;
 
     protected Histogram?[] HistogramRests => _rests ?? Interlocked.CompareExchange(ref _rests, new Histogram?[steps], null) ?? _rests!;
 

@@ -3,8 +3,11 @@ using Observe.Query.Promql.Planning;
 
 namespace Observe.Query.Promql.Execution.Aggregations;
 
-/// <summary><c>quantile</c>: over the floats of a group at each step. All series of a group are needed at once, when the group is asked for.</summary>
-sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)
+/// <summary>
+/// <c>quantile</c>: over the floats of a group at each step. All series of a group are needed at once, when the group is asked for.
+/// </summary>
+sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope)
+    : UnaryOperator(input, scope)
 {
     double[] _quantiles = [];
     int[][] _members = [];
@@ -87,7 +90,8 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
                 }
                 else if (member.Presence[step] == Presence.Histogram)
                 {
-                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End).HistogramIgnoredInAggregation("quantile");
+                    new AnnotationSite(worker.Annotations, node.Inner.Position.Start, node.Position.End)
+                        .HistogramIgnoredInAggregation("quantile");
                 }
             }
 

@@ -7,7 +7,8 @@ namespace Observe.Query.Promql.Execution.Aggregations;
 /// An aggregation that needs no more than its groups' values so far: series are evaluated in batches on all cores, then added to their
 /// groups in the order of the series, the steps divided among the cores. So sums come out the same however many cores there are.
 /// </summary>
-sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func<int, Accumulator> newAccumulator, Scope scope) : UnaryOperator(input, scope)
+sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func<int, Accumulator> newAccumulator, Scope scope)
+    : UnaryOperator(input, scope)
 {
     Column[] _results = [];
 

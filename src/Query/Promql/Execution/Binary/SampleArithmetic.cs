@@ -107,7 +107,9 @@ static class SampleArithmetic
 
         if (left.Histogram is null)
         {
-            return op == Operator.Mul ? Made(right.Histogram!.Copy().Mul(left.Value).Compact(0)) : Incompatible(op, "float", "histogram", site);
+            return op == Operator.Mul
+                ? Made(right.Histogram!.Copy().Mul(left.Value).Compact(0))
+                : Incompatible(op, "float", "histogram", site);
         }
 
         if (right.Histogram is null)

@@ -138,7 +138,8 @@ sealed class SignaturePresence(int signatures, int steps)
             return;
         }
 
-        var present = _present[signature] ?? Interlocked.CompareExchange(ref _present[signature], new bool[steps], null) ?? _present[signature]!;
+        var present = _present[signature]
+            ?? Interlocked.CompareExchange(ref _present[signature], new bool[steps], null) ?? _present[signature]!;
         for (var step = 0; step < steps; step++)
         {
             if (column.Presence[step] != Presence.Absent)

@@ -258,7 +258,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     Labels ResultOfOne(Labels signature, int one, MatchedLabels labels) => labels.Of(signature, One.Series[one].Labels);
 
-    /// <summary>What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.</summary>
+    /// <summary>
+    /// What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.
+    /// </summary>
     double? FillOfMany => _matching.FillLeft;
 
     double? FillOfOne => _matching.FillRight;
@@ -270,7 +272,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             for (var step = 0; step < column.Steps; step++)
             {
                 var (a, b) = (column.Values[step], other.Values[step]);
-                column.Values[step] = _swapped ? SampleArithmetic.Compute(_node.Operator, b, a) : SampleArithmetic.Compute(_node.Operator, a, b);
+                column.Values[step] = _swapped
+                    ? SampleArithmetic.Compute(_node.Operator, b, a)
+                    : SampleArithmetic.Compute(_node.Operator, a, b);
             }
 
             return;
@@ -294,7 +298,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
     }
 
-    /// <summary>Combines two samples into a step that is absent so far; false where they have nothing in common, not even a match.</summary>
+    /// <summary>
+    /// Combines two samples into a step that is absent so far; false where they have nothing in common, not even a match.
+    /// </summary>
     bool Put(Column? column, int step, in Operand many, in Operand one, AnnotationSite site)
     {
         var result = _swapped

@@ -5,7 +5,8 @@ using Observe.Query.Promql.Planning;
 namespace Observe.Query.Promql.Execution.Binary;
 
 /// <summary>A binary operation between each element of a vector and a scalar, on either side.</summary>
-sealed class VectorScalarBinary(BinaryNode node, SeriesOperator vector, SeriesOperator scalar, bool scalarIsLeft, Scope scope) : MappingOperator(vector, scope)
+sealed class VectorScalarBinary(BinaryNode node, SeriesOperator vector, SeriesOperator scalar, bool scalarIsLeft, Scope scope)
+    : MappingOperator(vector, scope)
 {
     readonly bool _comparison = SampleArithmetic.IsComparison(node.Operator);
     double[] _scalars = [];

@@ -4,7 +4,8 @@ using Observe.Tsdb.Histograms;
 namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary>A function of each float of a vector; histograms go.</summary>
-sealed class FloatFunction(SeriesOperator input, FloatKernel kernel, SeriesOperator[] arguments, Scope scope, Func<double[], bool>? isEmpty = null)
+sealed class FloatFunction(
+    SeriesOperator input, FloatKernel kernel, SeriesOperator[] arguments, Scope scope, Func<double[], bool>? isEmpty = null)
     : MappingOperator(input, scope)
 {
     double[][] _arguments = [];
@@ -68,7 +69,9 @@ sealed class HistogramFunction(SeriesOperator input, Func<Histogram, double> ker
     }
 }
 
-/// <summary><c>timestamp()</c> of anything but a selector: the time of the step. And <c>start_timestamp()</c>, which has nothing to say there.</summary>
+/// <summary>
+/// <c>timestamp()</c> of anything but a selector: the time of the step. And <c>start_timestamp()</c>, which has nothing to say there.
+/// </summary>
 sealed class StepTimes(SeriesOperator input, bool starts, Scope scope) : MappingOperator(input, scope)
 {
     protected override void Transform(int source, Column column, Worker worker)

@@ -18,9 +18,12 @@ interface IHistogramQuestion
 /// <c>histogram_quantile</c>, <c>histogram_fraction</c> and <c>histogram_quantiles</c>: native histograms one by one, classic ones put
 /// together of the series that differ in <c>le</c> only.
 /// </summary>
-/// <param name="expectsNative">Series with a label <c>le</c> may be native histograms; if they are while this is false, <see cref="NativeWithBoundException"/> says so.</param>
+/// <param name="expectsNative">
+/// Series with a label <c>le</c> may be native histograms; if they are while this is false, <see cref="NativeWithBoundException"/> says so.
+/// </param>
 sealed class HistogramVectorFunction(
-    SeriesOperator input, Func<Evaluation, HistogramQuestions> questions, SeriesOperator[] arguments, Position position, bool expectsNative, Scope scope)
+    SeriesOperator input,
+    Func<Evaluation, HistogramQuestions> questions, SeriesOperator[] arguments, Position position, bool expectsNative, Scope scope)
     : UnaryOperator(input, scope)
 {
     readonly List<HistogramGroup> _groups = [];
@@ -145,7 +148,8 @@ sealed class HistogramVectorFunction(
     }
 
     /// <summary>The classic buckets and the native histogram that a group has at a step.</summary>
-    (int Buckets, Histogram? Native) Gather(HistogramGroup group, List<Column> columns, int step, ClassicBucket[] buckets, AnnotationSite site)
+    (int Buckets, Histogram? Native) Gather(
+        HistogramGroup group, List<Column> columns, int step, ClassicBucket[] buckets, AnnotationSite site)
     {
         var count = 0;
         Histogram? native = null;
@@ -197,7 +201,10 @@ sealed class HistogramVectorFunction(
     }
 }
 
-/// <summary>A native histogram was found that has a label <c>le</c>, as if it were a bucket: outputs for such are missing. The query is to be executed again with them.</summary>
+/// <summary>
+/// A native histogram was found that has a label <c>le</c>, as if it were a bucket: outputs for such are missing. The query is to be
+/// executed again with them.
+/// </summary>
 sealed class NativeWithBoundException() : Exception("a native histogram has a label le");
 
 /// <summary>The questions of one call.</summary>

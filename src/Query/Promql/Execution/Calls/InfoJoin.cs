@@ -9,7 +9,8 @@ namespace Observe.Query.Promql.Execution.Calls;
 /// <c>info()</c>: series get the labels of the info series that have the same instance and job. Which those are may change from step to
 /// step: of several, the one with the newest sample counts.
 /// </summary>
-sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorNode? labelSelector, Scope scope) : UnaryOperator(input, scope)
+sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorNode? labelSelector, Scope scope)
+    : UnaryOperator(input, scope)
 {
     static readonly string[] s_identifying = ["instance", "job"];
 
@@ -182,7 +183,9 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
                 var key = string.Join(',', current);
                 if (!known.TryGetValue(key, out output))
                 {
-                    known[key] = output = Joined(identity, current) is { } labels ? Output(identity with { Labels = labels }, worker) : null;
+                    known[key] = output = Joined(identity, current) is { } labels
+                        ? Output(identity with { Labels = labels }, worker)
+                        : null;
                 }
             }
 
@@ -193,7 +196,9 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
         }
     }
 
-    /// <summary>The labels of a series joined with info series (-1: none of that name); null where it has to match one and does not.</summary>
+    /// <summary>
+    /// The labels of a series joined with info series (-1: none of that name); null where it has to match one and does not.
+    /// </summary>
     Labels? Joined(SeriesIdentity identity, int[] info)
     {
         if (Array.TrueForAll(info, i => i < 0))

@@ -6,7 +6,8 @@ using Observe.Tsdb.Regex;
 namespace Observe.Query.Promql.Execution.Calls;
 
 /// <summary><c>label_replace</c> and <c>label_join</c>: other labels, the same samples.</summary>
-sealed class Relabelling(SeriesOperator input, string target, Func<Labels, CancellationToken, string?> value, Scope scope) : MappingOperator(input, scope)
+sealed class Relabelling(SeriesOperator input, string target, Func<Labels, CancellationToken, string?> value, Scope scope)
+    : MappingOperator(input, scope)
 {
     /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
     const int MaxValueLength = 16 * 1024;
@@ -75,7 +76,8 @@ sealed class Relabelling(SeriesOperator input, string target, Func<Labels, Cance
     {
         if (length > MaxValueLength)
         {
-            throw new LimitException($"{function.Name} might make a label value of {length} characters, more than {MaxValueLength}, which no flag raises");
+            throw new LimitException(
+                $"{function.Name} might make a label value of {length} characters, more than {MaxValueLength}, which no flag raises");
         }
     }
 

@@ -7,8 +7,11 @@ namespace Observe.Query.Promql.Execution.Calls;
 /// <summary>Whether an element of an instant vector comes before another.</summary>
 delegate bool ElementOrder(SeriesIdentity left, double leftValue, SeriesIdentity right, double rightValue);
 
-/// <summary><c>sort</c> and its kin: elements in another order, in an instant query; in a range query a warning that it has no effect.</summary>
-sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, Position position, Scope scope, bool isRange) : UnaryOperator(input, scope)
+/// <summary>
+/// <c>sort</c> and its kin: elements in another order, in an instant query; in a range query a warning that it has no effect.
+/// </summary>
+sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistograms, Position position, Scope scope, bool isRange)
+    : UnaryOperator(input, scope)
 {
     Column[] _held = [];
 
@@ -68,7 +71,8 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
     void Sort(Evaluation evaluation)
     {
         var columns = SingleStep.Evaluate(Input, evaluation);
-        int[] sources = [.. Enumerable.Range(0, columns.Length).Where(i => columns[i].Floats > 0 || (!dropsHistograms && !columns[i].IsEmpty))];
+        int[] sources =
+            [.. Enumerable.Range(0, columns.Length).Where(i => columns[i].Floats > 0 || (!dropsHistograms && !columns[i].IsEmpty))];
         GoSort<int>.Sort(sources, (a, b) => order(Input.Series[a], columns[a].Values[0], Input.Series[b], columns[b].Values[0]));
         Series = Array.ConvertAll(sources, i => Input.Series[i]);
         _held = Array.ConvertAll(sources, i => columns[i]);
@@ -81,7 +85,8 @@ static class NaturalOrder
     /// <summary>Whether one text comes before another: runs of digits and of anything else take turns, and are compared as such.</summary>
     public static bool IsLess(string left, string right)
     {
-        // A series without the label is before none, and none is before it: where both kinds stand is up to the algorithm, as in Prometheus.
+        // A series without the label is before none, and none is before it: where both kinds stand is up to the algorithm, as in
+        // Prometheus.
         if (left.Length == 0 || right.Length == 0)
         {
             return false;

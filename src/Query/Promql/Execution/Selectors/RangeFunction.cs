@@ -6,7 +6,8 @@ namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>A function over the samples of a window that slides from step to step; chunks are decoded once, on the way.</summary>
 sealed class RangeFunction(
-    Function function, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope) : SeriesOperator(scope)
+    Function function, RangeKernel kernel, WindowSource source, SeriesOperator[] arguments, Position position, Scope scope)
+    : SeriesOperator(scope)
 {
     static readonly Func<Histogram, int> s_size = SampleSize.Of;
 

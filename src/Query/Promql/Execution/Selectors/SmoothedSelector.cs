@@ -4,7 +4,9 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution.Selectors;
 
-/// <summary>A <c>smoothed</c> instant selector: values on the line between the samples before and after a time, both within the lookback.</summary>
+/// <summary>
+/// A <c>smoothed</c> instant selector: values on the line between the samples before and after a time, both within the lookback.
+/// </summary>
 sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(scope)
 {
     readonly SelectorSource _source = new(new RangeNode(node, 0) { Position = node.Position }, scope.Grid, null);
@@ -75,7 +77,8 @@ sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(s
         next = ~next;
         if (next > 0)
         {
-            column.Set(step, next < times.Length ? ExtendedRate.Interpolate(times, values, next - 1, time, isCounter: false) : values[next - 1]);
+            column.Set(
+                step, next < times.Length ? ExtendedRate.Interpolate(times, values, next - 1, time, isCounter: false) : values[next - 1]);
         }
     }
 

@@ -150,7 +150,8 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
             start += node.StepMs;
         }
 
-        return new StepGrid(start, node.StepMs, times.Last < start ? 0 : checked((int)Math.Min(int.MaxValue, ((times.Last - start) / node.StepMs) + 1)));
+        return new StepGrid(
+            start, node.StepMs, times.Last < start ? 0 : checked((int)Math.Min(int.MaxValue, ((times.Last - start) / node.StepMs) + 1)));
     }
 
     public override void Prefetch(Evaluation evaluation) => inner.Prefetch(evaluation);
