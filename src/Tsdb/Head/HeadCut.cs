@@ -323,7 +323,7 @@ public sealed partial class HeadBlock
         {
             DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new HeadState(time), HeadJson.Default.HeadState));
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             LogStateNotSaved(e, path);
         }
