@@ -12,7 +12,7 @@ namespace Observe.EndToEnd.Tests.Hosting;
 sealed class RunningHost : IAsyncDisposable
 {
     readonly RoleHost _host;
-    readonly LinesProvider _log = new();
+    readonly CapturedLog _log = new();
     readonly TaskCompletionSource<Uri> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     RunningHost(RoleHost host) => _host = host;
@@ -106,7 +106,7 @@ sealed class RunningHost : IAsyncDisposable
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 
-    sealed class LinesProvider : ILoggerProvider, ILogger
+    sealed class CapturedLog : ILoggerProvider, ILogger
     {
         public ConcurrentQueue<string> Lines { get; } = new();
 

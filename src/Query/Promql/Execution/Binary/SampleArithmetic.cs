@@ -28,29 +28,6 @@ static class SampleArithmetic
     public static bool ChangesMeaning(Operator op) =>
         op is Operator.Add or Operator.Sub or Operator.Mul or Operator.Div or Operator.Mod or Operator.Pow or Operator.Atan2;
 
-    public static string Text(Operator op) => op switch
-    {
-        Operator.Add => "+",
-        Operator.Sub => "-",
-        Operator.Mul => "*",
-        Operator.Div => "/",
-        Operator.Mod => "%",
-        Operator.Pow => "^",
-        Operator.Atan2 => "atan2",
-        Operator.Equal => "==",
-        Operator.NotEqual => "!=",
-        Operator.Greater => ">",
-        Operator.Less => "<",
-        Operator.GreaterOrEqual => ">=",
-        Operator.LessOrEqual => "<=",
-        Operator.And => "and",
-        Operator.Or => "or",
-        Operator.Unless => "unless",
-        Operator.TrimUpper => "</",
-        Operator.TrimLower => ">/",
-        _ => op.ToString(),
-    };
-
     /// <summary>Between scalars: a comparison gives 1 or 0.</summary>
     public static Func<double, double, double> OfScalars(Operator op) => op switch
     {
@@ -67,7 +44,7 @@ static class SampleArithmetic
         Operator.Less => static (a, b) => a < b ? 1 : 0,
         Operator.GreaterOrEqual => static (a, b) => a >= b ? 1 : 0,
         Operator.LessOrEqual => static (a, b) => a <= b ? 1 : 0,
-        _ => throw new QueryException($"operator {Text(op)} between scalars is not supported yet"),
+        _ => throw new QueryException($"operator {Printer.NameOf(op)} between scalars is not supported yet"),
     };
 
     public static bool Compare(Operator op, double left, double right) => op switch
@@ -139,7 +116,7 @@ static class SampleArithmetic
         var outcome = op == Operator.Add ? result.Add(right) : result.Sub(right);
         if (outcome.HasFlag(HistogramOutcome.IncompatibleSchemas))
         {
-            site.IncompatibleBucketLayout(Text(op));
+            site.IncompatibleBucketLayout(Printer.NameOf(op));
             return default;
         }
 
@@ -168,7 +145,7 @@ static class SampleArithmetic
 
     static Combined Incompatible(Operator op, string left, string right, AnnotationSite site)
     {
-        site.IncompatibleTypes(left, Text(op), right);
+        site.IncompatibleTypes(left, Printer.NameOf(op), right);
         return default;
     }
 }
