@@ -79,8 +79,9 @@ public sealed record CollectorConfig
 
     /// <summary>Reads a file; relative paths in it are relative to its folder.</summary>
     /// <param name="clusterRequired">External labels must name the cluster, as they must for a collector.</param>
+    /// <param name="expand">What becomes of the file's text before it is read as a configuration; null leaves it as it is.</param>
     /// <exception cref="ConfigException">All that is wrong with the file; also when it cannot be read.</exception>
-    public static CollectorConfig Load(string path, bool clusterRequired = true)
+    public static CollectorConfig Load(string path, bool clusterRequired = true, Func<string, string>? expand = null)
     {
         string text;
         try
@@ -92,7 +93,12 @@ public sealed record CollectorConfig
             throw new ConfigException([new ConfigError(path, 0, 0, e.Message)]);
         }
 
-        return Read(text, path, Path.GetDirectoryName(Path.GetFullPath(path)), clusterRequired, Environment.GetEnvironmentVariable);
+        return Read(
+            expand is null ? text : expand(text),
+            path,
+            Path.GetDirectoryName(Path.GetFullPath(path)),
+            clusterRequired,
+            Environment.GetEnvironmentVariable);
     }
 
     /// <summary>Reads text.</summary>

@@ -56,9 +56,8 @@ sealed partial class CollectorFlags(string defaultFolder)
 
     /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
     /// <exception cref="FlagException">An environment variable that it names is not set.</exception>
-    public static CollectorConfig Load(string path, bool expandEnvironment) => expandEnvironment
-        ? CollectorConfig.Parse(Expand(File.ReadAllText(path), path), path, directory: Path.GetDirectoryName(Path.GetFullPath(path)))
-        : CollectorConfig.Load(path);
+    public static CollectorConfig Load(string path, bool expandEnvironment) =>
+        CollectorConfig.Load(path, expand: expandEnvironment ? text => Expand(text, path) : null);
 
     static string Expand(string text, string path)
     {

@@ -147,6 +147,10 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         {
             throw new RpcException(new Status(StatusCode.ResourceExhausted, e.Message, e));
         }
+        catch (ResourceExhaustedException e)
+        {
+            throw new RpcException(new Status(StatusCode.ResourceExhausted, e.Message, e));
+        }
         catch (CorruptionException e)
         {
             throw new RpcException(new Status(StatusCode.DataLoss, e.Message, e));

@@ -128,6 +128,15 @@ public sealed class CommandLineTests : IDisposable
         Assert.Equal(0, await child.WaitAsync(TimeSpan.FromMinutes(1)));
     }
 
+    [Theory]
+    [InlineData]
+    [InlineData("--config.expand-env")]
+    public async Task A_configuration_that_is_no_text_is_told_whether_it_is_expanded_or_not(params string[] more)
+    {
+        await File.WriteAllBytesAsync(_config, [.. "global: {external_labels: {cluster: "u8, 0xff, .. "}}\n"u8]);
+        await RefusedAsync(["check", "config", .. more, _config], _config, "UTF-8");
+    }
+
     [Fact]
     public async Task A_reload_that_lacks_a_variable_keeps_the_old_configuration()
     {
