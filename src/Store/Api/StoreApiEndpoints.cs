@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Api;
@@ -14,8 +15,8 @@ public static class StoreApiEndpoints
     /// <param name="metrics">Counts the calls; null: nobody does.</param>
     /// <param name="options">Null: <see cref="StoreApiOptions"/>' defaults.</param>
     public static IServiceCollection AddStoreApi(
-        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe, StoreApiMetrics? metrics =
-        null, StoreApiOptions? options = null)
+        this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe,
+        StoreApiMetrics? metrics = null, StoreApiOptions? options = null)
     {
         services.AddGrpc(grpc =>
         {
@@ -31,7 +32,9 @@ public static class StoreApiEndpoints
             services.AddSingleton(metrics);
         }
 
-        services.AddGrpcHealthChecks();
+
+        // Healthy as far as the store API goes; a host adds checks of its own, and the worst of all is told.
+        services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(new StoreApiServer(querier, new StoreApiGate(options ?? new StoreApiOptions(), metrics)));
         services.AddSingleton(new InfoServer(describe));
