@@ -145,8 +145,12 @@ sealed class HttpClientReader(string? directory)
             MinVersion = section.Choice("min_version", "TLS10", "TLS11", "TLS12", "TLS13"),
             MaxVersion = section.Choice("max_version", "TLS12", "TLS13"),
         };
-        foreach (var (inline,
-            file, name) in new[] { (tls.Ca, tls.CaFile, "ca"), (tls.Cert, tls.CertFile, "cert"), (tls.Key?.Reveal(), tls.KeyFile, "key") })
+        foreach (var (inline, file, name) in new[]
+        {
+            (tls.Ca, tls.CaFile, "ca"),
+            (tls.Cert, tls.CertFile, "cert"),
+            (tls.Key?.Reveal(), tls.KeyFile, "key"),
+        })
         {
             if (inline is not null && file is not null)
             {
@@ -166,8 +170,9 @@ sealed class HttpClientReader(string? directory)
 
         if (string.CompareOrdinal(tls.MinVersion, tls.MaxVersion ?? "TLS13") > 0)
         {
-            section.Errors.Add(section.Key(
-                "min_version"), "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified");
+            section.Errors.Add(
+                section.Key("min_version"),
+                "tls_config.max_version must be greater than or equal to tls_config.min_version if both are specified");
         }
 
         section.Done();

@@ -29,8 +29,8 @@ sealed class ScrapeClient : IDisposable
     // How often files with certificates are looked at; connections made before a change live on until they are idle.
     static readonly TimeSpan s_fileCheck = TimeSpan.FromSeconds(5);
 
-    static readonly string s_userAgent = "observe/" + (typeof(
-        ScrapeClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "");
+    static readonly string s_userAgent = "observe/"
+        + (typeof(ScrapeClient).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "");
 
     readonly ScrapeConfig _config;
     readonly TimeProvider _time;

@@ -138,9 +138,8 @@ public sealed class ScrapeManager : IAsyncDisposable
         var (target, state) = (loop.Target, loop.Target.State);
         var (group, index) = target.Source;
         return new ActiveTarget(
-            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString, GlobalUrl(
-            target.Url),
-            state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
+            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString,
+            GlobalUrl(target.Url), state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
     }
 
     string GlobalUrl(Uri url)

@@ -89,8 +89,8 @@ static class BucketCommand
                 }
 
                 table.AddRow(
-                    id.ToString(), Time(meta.MinTime), Time(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime), Number(
-                    meta.Stats.Series),
+                    id.ToString(), Time(meta.MinTime), Time(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime),
+                    Number(meta.Stats.Series),
                     Number(meta.Stats.Samples), Number(meta.Stats.Chunks), Number(meta.Compaction.Level),
                     meta.ResolutionMs == 0 ? "raw"
                         : Duration.Format(meta.ResolutionMs), Markup.Escape(meta.ExternalLabels.ToString()), meta.Thanos?.Source ?? "");

@@ -77,8 +77,8 @@ static class CollectorApi
 
     static ApiTargets Targets(IReadOnlyList<CollectorRole> collectors)
     {
-        var (pools, active, dropped, counts) = (new SortedSet<string>(
-            StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
+        var (pools, active, dropped, counts) = (
+            new SortedSet<string>(StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
         foreach (var collector in collectors)
         {
             if (collector.Scrape is not { } scrape)

@@ -32,8 +32,8 @@ public sealed record DeletionMark(
 /// <c>manual</c>, <c>index-size-exceeding</c>, <c>block-index-out-of-order-chunk</c> or <c>downsample-vertical-compaction</c>.
 /// </param>
 public sealed record NoCompactMark(
-    BlockId Id, [property: JsonPropertyName("no_compact_time")] long TimeSeconds, string Reason =
-    "manual", string Details = "", int Version = 1)
+    BlockId Id, [property: JsonPropertyName("no_compact_time")] long TimeSeconds,
+    string Reason = "manual", string Details = "", int Version = 1)
     : IBlockMark
 {
     public const string FileName = "no-compact-mark.json";
@@ -41,8 +41,8 @@ public sealed record NoCompactMark(
 
 /// <summary><c>no-downsample-mark.json</c>: downsampling leaves the block alone.</summary>
 public sealed record NoDownsampleMark(
-    BlockId Id, [property: JsonPropertyName("no_downsample_time")] long TimeSeconds, string Reason =
-    "manual", string Details = "", int Version = 1)
+    BlockId Id, [property: JsonPropertyName("no_downsample_time")] long TimeSeconds,
+    string Reason = "manual", string Details = "", int Version = 1)
     : IBlockMark
 {
     public const string FileName = "no-downsample-mark.json";
