@@ -1,17 +1,17 @@
-using System.Buffers.Binary;
-using System.Net;
-using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Query.Fanout;
 using Observe.Store.Api;
 using Observe.Testkit;
 using Observe.Tsdb.Model;
+using Prometheus;
 using Xunit;
 
 namespace Observe.Query.Tests.Fanout;
 
 public sealed class StoreSetTests
 {
+    const string Service = "_grpc._tcp.store";
     static readonly StoreDescription s_dev = new("sidecar", [Labels.Of(("cluster", "dev"))], TimeRange.All);
 
     [Fact]
@@ -27,19 +27,19 @@ public sealed class StoreSetTests
         using var names = new NameServer();
         await using var first = await ServedQuerier.StartAsync(new MemoryQuerier([]), s_dev);
         await using var second = await ServedQuerier.StartAsync(new MemoryQuerier([]), s_dev with { LabelSets = [Labels.Of(("cluster", "prod"))] });
-        names.Ports = [Port(first), Port(second)];
+        names.SetServices(Service, ("127.0.0.1", Port(first)), ("127.0.0.1", Port(second)));
         await using var set = new StoreSet(new StoreSetOptions
         {
-            Endpoints = ["dnssrvnoa+_grpc._tcp.store"],
+            Endpoints = ["dnssrvnoa+" + Service],
             Time = time,
-            Lookup = new DnsLookup([names.Address]),
+            Lookup = new DnsLookup(names.Config),
             UnhealthyTimeout = TimeSpan.FromHours(1),
         });
         await set.RefreshAsync(default);
         Assert.Equal(2, set.Stores.Count(s => s.LastError is null));
 
         await first.StopAsync();
-        names.Ports = [Port(second)];
+        names.SetServices(Service, ("127.0.0.1", Port(second)));
         time.Advance(TimeSpan.FromMinutes(1));
         await set.RefreshAsync(default);
         await set.RefreshAsync(default);
@@ -48,7 +48,7 @@ public sealed class StoreSetTests
         if (replaced)
         {
             await using var third = await ServedQuerier.StartAsync(new MemoryQuerier([]), s_dev);
-            names.Ports = [Port(second), Port(third)];
+            names.SetServices(Service, ("127.0.0.1", Port(second)), ("127.0.0.1", Port(third)));
             time.Advance(TimeSpan.FromMinutes(1));
             await set.RefreshAsync(default);
             Assert.Equal([second.Endpoint, third.Endpoint], set.Stores.Select(s => s.Name).OrderBy(n => n == third.Endpoint));
@@ -64,64 +64,32 @@ public sealed class StoreSetTests
     }
 
     [Fact]
-    public async Task Addresses_stay_when_a_later_lookup_fails()
+    public async Task Addresses_stay_when_a_later_lookup_fails_which_is_counted_and_logged()
     {
+        using var log = new LineLog();
+        var metrics = new FanoutMetrics(Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()));
         var time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_000_000));
         using var names = new NameServer();
         await using var store = await ServedQuerier.StartAsync(new MemoryQuerier([]), s_dev);
-        names.Ports = [Port(store)];
+        names.SetServices(Service, ("127.0.0.1", Port(store)));
         await using var set = new StoreSet(new StoreSetOptions
         {
-            Endpoints = ["dnssrvnoa+_grpc._tcp.store"],
+            Endpoints = ["dnssrvnoa+" + Service],
             Time = time,
-            Lookup = new DnsLookup([names.Address]),
-        });
+            Lookup = new DnsLookup(names.Config),
+        }, new Logger<StoreSet>(log), metrics);
         await set.RefreshAsync(default);
-        names.Ports = [];
+        Assert.Equal((1, 0), (metrics.Lookups.Value, metrics.LookupFailures.Value));
+        names.SetServices(Service);
         time.Advance(TimeSpan.FromMinutes(1));
         await set.RefreshAsync(default);
         Assert.Equal((store.Endpoint, null), set.Stores.Select(s => (s.Name, s.LastError)).Single());
+        Assert.Equal((2, 1), (metrics.Lookups.Value, metrics.LookupFailures.Value));
+        Assert.Contains(
+            "Warning: lookup failed; the addresses known before stay endpoint=dnssrvnoa+_grpc._tcp.store "
+                + "error=lookup of _grpc._tcp.store failed: no SRV records",
+            log.Lines);
     }
 
     static ushort Port(ServedQuerier served) => ushort.Parse(served.Endpoint.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture);
-
-    /// <summary>Answers each question with services on 127.0.0.1 and these ports; with none that the name is unknown.</summary>
-    sealed class NameServer : IDisposable
-    {
-        readonly UdpClient _udp = new(new IPEndPoint(IPAddress.Loopback, 0));
-
-        public NameServer() => _ = ServeAsync();
-
-        public IPEndPoint Address => (IPEndPoint)_udp.Client.LocalEndPoint!;
-
-        public IReadOnlyList<ushort> Ports { get; set; } = [];
-
-        public void Dispose() => _udp.Dispose();
-
-        async Task ServeAsync()
-        {
-            try
-            {
-                while (true)
-                {
-                    var question = await _udp.ReceiveAsync();
-                    var answer = question.Buffer.ToList();
-                    (answer[2], answer[3], answer[7]) = (0x81, Ports.Count == 0 ? (byte)0x83 : (byte)0x80, (byte)Ports.Count);
-                    foreach (var port in Ports)
-                    {
-                        var number = new byte[2];
-                        BinaryPrimitives.WriteUInt16BigEndian(number, port);
-                        answer.AddRange([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 17, 0, 0, 0, 0, .. number]);
-                        answer.AddRange([3, (byte)'1', (byte)'2', (byte)'7', 1, (byte)'0', 1, (byte)'0', 1, (byte)'1', 0]);
-                    }
-
-                    await _udp.SendAsync(answer.ToArray(), question.RemoteEndPoint);
-                }
-            }
-            catch (Exception e) when (e is ObjectDisposedException or SocketException)
-            {
-                // The end of the test.
-            }
-        }
-    }
 }
