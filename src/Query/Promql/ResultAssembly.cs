@@ -14,6 +14,7 @@ static class ResultAssembly
     public static async Task<List<ResultSeries>> SeriesAsync(SeriesOperator root, Evaluation evaluation)
     {
         root.Prefetch(evaluation);
+        evaluation.Prefetch.Start();
         await root.OpenAsync(evaluation);
         var merge = evaluation.DelayedNameRemoval ? new OutputMerge(NameRemoval.Finish(root.Series), evaluation) : null;
         var identities = merge?.Outputs ?? root.Series;

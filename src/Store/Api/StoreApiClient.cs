@@ -131,7 +131,8 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             QueryHints = new QueryHints
             {
                 StepMillis = hints.StepMs,
-                Func = hints.Function is null ? null : new Func { Name = hints.Function },
+                Func = (hints.Function ?? hints.Aggregation?.Name) is { } name ? new Func { Name = name } : null,
+                Grouping = hints.Aggregation is { } around ? new Grouping { By = !around.Without, Labels = { around.Labels } } : null,
                 Range = hints.WindowMs == 0 ? null : new Wire.Range { Millis = hints.WindowMs },
             },
         };
@@ -149,6 +150,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Aggregate.Min => [Aggr.Min],
             Aggregate.Max => [Aggr.Max],
             Aggregate.Counter => [Aggr.Counter],
+            _ when hints.IsCounter => [Aggr.Counter],
             _ when hints.MaxResolutionMs > 0 => [Aggr.Count, Aggr.Sum],
             _ => (IEnumerable<Aggr>)[Aggr.Raw],
         });

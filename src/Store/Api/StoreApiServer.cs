@@ -100,17 +100,32 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         }
     }
 
-    static SelectHints Hints(SeriesRequest request) => new()
+    /// <summary>
+    /// As in Thanos, one aggregate alone says what the samples are for even where only raw ones are wanted; it is applied where downsampled
+    /// ones may come.
+    /// </summary>
+    static SelectHints Hints(SeriesRequest request)
     {
-        Range = new TimeRange(request.MinTime, request.MaxTime),
-        StepMs = request.QueryHints?.StepMillis ?? request.Step,
-        WindowMs = request.QueryHints?.Range?.Millis ?? request.Range,
-        Function = request.QueryHints?.Func?.Name is { Length: > 0 } name ? name : null,
-        MaxResolutionMs = Math.Max(0, request.MaxResolutionWindow),
-        SkipSamples = request.SkipChunks,
-        Limit = Limit(request.Limit),
-        Aggregate = request.Aggregates is [var aggregate] && aggregate != Aggr.Raw ? (Aggregate)aggregate : Aggregate.Raw,
-    };
+        var (around, grouping) = (request.QueryHints?.Func?.Name ?? "", request.QueryHints?.Grouping);
+        var isGrouped = grouping is { By: true } or { Labels.Count: > 0 };
+        return new SelectHints
+        {
+            Range = new TimeRange(request.MinTime, request.MaxTime),
+            StepMs = request.QueryHints?.StepMillis ?? request.Step,
+            WindowMs = request.QueryHints?.Range?.Millis ?? request.Range,
+            Function = around.Length > 0 && !isGrouped ? around : null,
+            Aggregation = around.Length > 0 && isGrouped ? new AggregationHint(around, grouping!.Labels, !grouping.By) : null,
+            IsCounter = request.Aggregates is [Aggr.Counter],
+            MaxResolutionMs = Math.Max(0, request.MaxResolutionWindow),
+            SkipSamples = request.SkipChunks,
+            Limit = Limit(request.Limit),
+            Aggregate = SampleAggregate(request),
+        };
+    }
+
+    /// <summary>What the samples of a series are, where it is read by samples.</summary>
+    static Aggregate SampleAggregate(SeriesRequest request) =>
+        request.MaxResolutionWindow > 0 && request.Aggregates is [var only] ? (Aggregate)only : Aggregate.Raw;
 
     static SelectHints Hints(long start, long end, long limit) =>
         new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true };
@@ -165,6 +180,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
     sealed class SeriesFrames(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, CancellationToken cancellationToken)
     {
         readonly ShardMatcher? _shard = ShardMatcher.Of(request.ShardInfo);
+        readonly bool _samplesAreCounts = SampleAggregate(request) == Aggregate.Count;
         readonly int _batch = (int)Math.Clamp(request.ResponseBatchSize, 1, MaxBatch);
         SeriesBatch _waiting = new();
         int _waitingBytes;
@@ -179,7 +195,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             var frame = Begin(labels);
             if (!request.SkipChunks)
             {
-                foreach (var chunk in WireChunks.Of(series, request.Aggregates))
+                foreach (var chunk in WireChunks.Of(series, request.Aggregates, _samplesAreCounts))
                 {
                     if (_waitingBytes > FrameBytes)
                     {

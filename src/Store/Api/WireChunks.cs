@@ -17,9 +17,26 @@ static class WireChunks
     /// What to send of a series: its chunks where it has them, and samples encoded as raw chunks where it has none or in an encoding
     /// that the wire lacks. The fields share the chunks' memory.
     /// </summary>
-    public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates)
+    /// <param name="samplesAreCounts">The series' samples are counts: a reader would take each raw sample for a count of one.</param>
+    public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates, bool samplesAreCounts)
     {
-        foreach (var chunk in series.Chunks() ?? Encoded(series.Samples()))
+        if (series.Chunks() is not { } chunks)
+        {
+            foreach (var encoded in Encoded(series.Samples()))
+            {
+                var field = ToWire(encoded, aggregates)!;
+                if (samplesAreCounts)
+                {
+                    (field.Count, field.Raw) = (field.Raw, null);
+                }
+
+                yield return field;
+            }
+
+            yield break;
+        }
+
+        foreach (var chunk in chunks)
         {
             if (ToWire(chunk, aggregates) is { } field)
             {

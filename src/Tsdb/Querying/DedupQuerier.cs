@@ -9,8 +9,6 @@ namespace Observe.Tsdb.Querying;
 /// </summary>
 public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> replicaLabels) : IQuerier
 {
-    static readonly HashSet<string> s_counterFunctions = ["rate", "irate", "increase", "resets", "xrate", "xincrease"];
-
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         replicaLabels.Count == 0
             ? source.SelectAsync(selection)
@@ -82,7 +80,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
 
     static DedupKind Kind(Labels labels, SelectHints hints) =>
         hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter
-        : hints.Function is { } function && s_counterFunctions.Contains(function) ? DedupKind.Counter
+        : hints.IsCounter ? DedupKind.Counter
         : DedupIterator.KindOf(labels);
 
     sealed class Replica(Labels labels, Series series) : Series(labels)

@@ -11,10 +11,14 @@ public sealed record SelectHints
     /// <summary>Milliseconds between evaluations; 0 for an instant query.</summary>
     public long StepMs { get; init; }
 
-    /// <summary>
-    /// The function around a range selector, as in PromQL; null for an instant selector, whose series are the same for everybody.
-    /// </summary>
+    /// <summary>The function around a range selector, as in PromQL; null for an instant selector, and where there are several.</summary>
     public string? Function { get; init; }
+
+    /// <summary>The aggregation around an instant selector; null where there is none, and where there are several.</summary>
+    public AggregationHint? Aggregation { get; init; }
+
+    /// <summary>Samples are read as those of counters: a fall is a reset.</summary>
+    public bool IsCounter { get; init; }
 
     /// <summary>Milliseconds of a range selector; 0 for an instant selector.</summary>
     public long WindowMs { get; init; }
@@ -24,6 +28,7 @@ public sealed record SelectHints
     /// </summary>
     public long MaxResolutionMs { get; init; }
 
+    /// <summary>What is wanted of downsampled data; of raw samples it is the samples themselves, but for <see cref="Aggregate.Count"/>.</summary>
     public Aggregate Aggregate { get; init; }
 
     /// <summary>
@@ -37,6 +42,22 @@ public sealed record SelectHints
 
     /// <summary>At most so many series or names; 0 is no limit. What is cut off is noted in <see cref="Coverage.IsTruncated"/>.</summary>
     public int Limit { get; init; }
+
+    /// <summary>
+    /// These hints without what says only for whom the series are: two selectors with equal hints of this kind can read the same series.
+    /// </summary>
+    public SelectHints WithoutUser() => Function is null && Aggregation is null ? this : this with { Function = null, Aggregation = null };
+}
+
+/// <summary>An aggregation whose operand is a selector: <c>sum by (pod) (up)</c>.</summary>
+/// <param name="Name">As in PromQL.</param>
+/// <param name="Without">The labels are those that go; otherwise those that stay.</param>
+public sealed record AggregationHint(string Name, IReadOnlyList<string> Labels, bool Without)
+{
+    public bool Equals(AggregationHint? other) =>
+        other is not null && Name == other.Name && Without == other.Without && Labels.SequenceEqual(other.Labels);
+
+    public override int GetHashCode() => HashCode.Combine(Name, Without, Labels.Count);
 }
 
 /// <summary>

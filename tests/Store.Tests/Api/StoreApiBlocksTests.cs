@@ -27,6 +27,7 @@ public sealed class StoreApiBlocksTests
         var folder = Required.Shared("blocks", "golden", id);
         using var block = Block.Open(folder);
         await using var served = await ServedQuerier.StartAsync(block, new StoreDescription("store", [], TimeRange.All));
+        await using var chunkless = await ServedQuerier.StartAsync(new ChunklessQuerier(block), new StoreDescription("store", [], TimeRange.All));
         var middle = block.Meta.MinTime + ((block.Meta.MaxTime - block.Meta.MinTime) / 2);
         foreach (var range in (TimeRange[])[TimeRange.All, new(middle, middle + 86_400_000)])
         {
@@ -34,11 +35,13 @@ public sealed class StoreApiBlocksTests
             var direct = await Read(block, hints);
             Assert.InRange(direct.Count, 11, 12);
             Assert.True(direct.Sum(s => s.Samples.Count) > 100);
-            var remote = await Read(served, hints);
-            Assert.Equal(direct.Select(s => s.Labels), remote.Select(s => s.Labels));
-            foreach (var (a, b) in direct.Zip(remote))
+            foreach (var remote in (List<(Labels Labels, List<(long, ulong)> Samples)>[])[await Read(served, hints), await Read(chunkless, hints)])
             {
-                Assert.Equal(a.Samples, b.Samples);
+                Assert.Equal(direct.Select(s => s.Labels), remote.Select(s => s.Labels));
+                foreach (var (a, b) in direct.Zip(remote))
+                {
+                    Assert.Equal(a.Samples, b.Samples);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ using Grpc.Net.Client;
 using Observe.Store.Api;
 using Observe.Store.Api.Wire;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Xunit;
@@ -256,6 +257,65 @@ public sealed class StoreApiTests
         Assert.Equal(0, query.Bytes.Taken);
     }
 
+    [Theory]
+    [InlineData(0, Aggregate.Raw, false, null, null)]
+    [InlineData(0, Aggregate.Raw, true, "rate", null)]
+    [InlineData(300_000, Aggregate.Counter, true, "rate", null)]
+    [InlineData(300_000, Aggregate.Count, false, "count_over_time", null)]
+    [InlineData(0, Aggregate.Raw, false, null, "sum by (job,pod)")]
+    [InlineData(300_000, Aggregate.Raw, false, null, "topk without (pod)")]
+    [InlineData(0, Aggregate.Raw, false, null, "count by ()")]
+    public async Task Hints_arrive_as_they_were_sent(long resolution, Aggregate aggregate, bool isCounter, string? function, string? aggregation)
+    {
+        SelectHints? received = null;
+        var source = new HintsQuerier(hints => received = hints, new MemoryQuerier([]));
+        await using var served = await ServedQuerier.StartAsync(source, new StoreDescription("store", [], TimeRange.All));
+        var sent = new SelectHints
+        {
+            Range = new TimeRange(5, 700_000),
+            StepMs = 15_000,
+            WindowMs = function is null ? 0 : 60_000,
+            MaxResolutionMs = resolution,
+            Aggregate = aggregate,
+            IsCounter = isCounter,
+            Function = function,
+            Aggregation = aggregation?.Split(' ', '(', ')') is [var name, var side, _, var labels, _]
+                ? new AggregationHint(name, labels.Split(',', StringSplitOptions.RemoveEmptyEntries), side == "without") : null,
+            Limit = 3,
+        };
+        await LabelsOf(served, sent);
+        Assert.Equal(sent, received);
+    }
+
+    /// <summary>Thanos names the aggregate of a function though it wants raw samples, and takes what comes as raw for samples.</summary>
+    [Theory]
+    [InlineData(Aggr.Count, "count_over_time", false)]
+    [InlineData(Aggr.Sum, "sum_over_time", false)]
+    [InlineData(Aggr.Counter, "xrate", true)]
+    public async Task Thanos_gets_raw_samples_where_it_wants_them_whatever_they_are_for(object aggregate, string function, bool isCounter)
+    {
+        SelectHints? received = null;
+        using var folder = new TemporaryFolder();
+        var id = TestBlocks.Id(1);
+        await TestBlocks.WriteAsync(folder.Path, id, [new TestSeries(Labels.Of(("__name__", "up")), (1, 5), (2, 7), (3, 9))]);
+        using var block = Block.Open(Path.Combine(folder.Path, id.ToString()));
+        var source = new HintsQuerier(hints => received = hints, new ChunklessQuerier(block));
+        await using var served = await ServedQuerier.StartAsync(source, new StoreDescription("store", [], TimeRange.All));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var request = new SeriesRequest
+        {
+            MaxTime = 10,
+            Aggregates = { (Aggr)aggregate },
+            QueryHints = new QueryHints { Func = new Func { Name = function }, Grouping = new Grouping(), Range = new Observe.Store.Api.Wire.Range { Millis = 5 } },
+        };
+        using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);
+        Assert.True(await call.ResponseStream.MoveNext(default));
+        var raw = WireChunks.FromWire(Assert.Single(call.ResponseStream.Current.Series.Chunks), "peer");
+        var samples = new Observe.Tsdb.Chunks.ChunkSeriesIterator([raw], Aggregate.Raw, TimeRange.All, "peer");
+        Assert.Equal([(1L, 5.0), (2L, 7.0), (3L, 9.0)], Samples.Floats(samples));
+        Assert.Equal((function, null, isCounter), (received!.Function, received.Aggregation, received.IsCounter));
+    }
+
     static async Task<List<Labels>> LabelsOf(ServedQuerier served, SelectHints hints, QueryContext? query = null)
     {
         var all = new List<Labels>();
@@ -265,6 +325,20 @@ public sealed class StoreApiTests
         }
 
         return all;
+    }
+
+    /// <summary>Passes on what it is asked, and says with which hints.</summary>
+    sealed class HintsQuerier(Action<SelectHints> received, IQuerier source) : IQuerier
+    {
+        public IAsyncEnumerable<Series> SelectAsync(Selection selection)
+        {
+            received(selection.Hints);
+            return source.SelectAsync(selection);
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => source.LabelNamesAsync(selection);
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => source.LabelValuesAsync(name, selection);
     }
 
     /// <summary>A source that does something else than answer.</summary>

@@ -42,4 +42,20 @@ public sealed class DedupQuerierTests : QuerierSuite
             return read;
         }
     }
+
+    [Theory]
+    [InlineData(false, "0:10 10:20 20:30 31:28 41:33")]
+    [InlineData(true, "0:10 10:20 20:30 41:33")]
+    public async Task A_replica_that_is_behind_is_passed_over_where_a_counter_is_wanted(bool isCounter, string expected)
+    {
+        TestSeries[] series =
+        [
+            new(Labels.Of(("__name__", "x"), ("replica", "r1")), (0, 10), (10, 20), (20, 30)),
+            new(Labels.Of(("__name__", "x"), ("replica", "r2")), (1, 9), (11, 19), (21, 25), (31, 28), (41, 33)),
+        ];
+        var hints = new SelectHints { Range = TimeRange.All, IsCounter = isCounter };
+        var dedup = new DedupQuerier(new MemoryQuerier(series), ["replica"]);
+        var all = await dedup.SelectAsync(new QueryContext().Select(hints, [])).ToListAsync();
+        Assert.Equal(expected, string.Join(' ', Samples.Floats(all.Single().Samples()).Select(p => $"{p.Timestamp}:{p.Value}")));
+    }
 }

@@ -60,7 +60,7 @@ sealed class Evaluation : IAsyncDisposable
     {
         foreach (var known in _selections)
         {
-            if (known.IsFor(hints, matchers))
+            if (known.TryShare(hints, matchers))
             {
                 return known;
             }

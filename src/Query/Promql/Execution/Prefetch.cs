@@ -27,13 +27,20 @@ sealed class Prefetch(int most) : IAsyncDisposable
     {
         lock (_waiting)
         {
-            if (!_known.Add(selection))
+            if (_known.Add(selection))
             {
-                return;
+                _waiting.Enqueue(selection);
             }
+        }
+    }
 
-            _waiting.Enqueue(selection);
-            if (_waiting.Count > 1 && _loops.Count < most)
+    /// <summary>Begins to ask, once all selectors have said what they want.</summary>
+    public void Start()
+    {
+        lock (_waiting)
+        {
+            var loops = Math.Min(most, _waiting.Count - 1);
+            for (var i = 0; i < loops; i++)
             {
                 _loops.Add(Task.Factory.StartNew(
                     LoadAsync, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap());

@@ -20,7 +20,27 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     Task<List<Series>>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
-    public bool IsFor(SelectHints others, IReadOnlyList<Matcher> theirs) => hints == others && matchers.SequenceEqual(theirs);
+    /// <summary>
+    /// Whether another selector can read these series. Before the source is asked, its hints lose what is not said of both selectors;
+    /// afterwards it was told what it was told, and no hint changes an answer.
+    /// </summary>
+    public bool TryShare(SelectHints others, IReadOnlyList<Matcher> theirs)
+    {
+        if (!matchers.SequenceEqual(theirs) || hints.WithoutUser() != others.WithoutUser())
+        {
+            return false;
+        }
+
+        lock (_lock)
+        {
+            if (_loading is null && hints != others)
+            {
+                hints = hints.WithoutUser();
+            }
+        }
+
+        return true;
+    }
 
     public bool IsAtWork => _loading is { IsCompleted: false };
 

@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Parsing;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Planning;
 
@@ -41,7 +42,7 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
                 binary.Operator, Lower(binary.Left), Lower(binary.Right), binary.Matching, binary.ReturnBool),
             AggregateExpr aggregate => new AggregateNode(
                 aggregate.Aggregation,
-                Lower(aggregate.Inner),
+                Operand(aggregate),
                 aggregate.Parameter is null ? null : Parameter(aggregate.Parameter),
                 aggregate.Grouping,
                 aggregate.Without),
@@ -53,6 +54,15 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
         return expr is ParenExpr
             || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
     }
+
+    PlanNode Operand(AggregateExpr aggregate) => Lower(aggregate.Inner) switch
+    {
+        SelectorNode selector => selector with
+        {
+            Aggregation = new AggregationHint(Printer.NameOf(aggregate.Aggregation), aggregate.Grouping, aggregate.Without),
+        },
+        var operand => operand,
+    };
 
     PlanNode Function(Call call) => call.Function.Id switch
     {

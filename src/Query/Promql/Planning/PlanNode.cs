@@ -1,5 +1,6 @@
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Planning;
 
@@ -33,6 +34,9 @@ sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long?
 
     /// <summary>Of native histograms only count and sum are wanted.</summary>
     public bool StatisticsOnly { get; init; }
+
+    /// <summary>The aggregation whose operand it is, a hint for sources; null where it is none's.</summary>
+    public AggregationHint? Aggregation { get; init; }
 
     public override ExprType Type => ExprType.Vector;
 }

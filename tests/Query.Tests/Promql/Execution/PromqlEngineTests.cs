@@ -206,6 +206,30 @@ public class PromqlEngineTests
         Assert.Equal([Aggregate.Count, Aggregate.Counter], hints.Select(h => h.Aggregate));
         Assert.Equal(new TimeRange(3_600_000 - 60_000 - 300_000 + 1, 7_200_000 - 60_000), hints[1].Range);
         Assert.Equal((60_000, 300_000, 300_000), (hints[1].StepMs, hints[1].WindowMs, hints[1].MaxResolutionMs));
+        Assert.Equal([false, true], hints.Select(h => h.IsCounter));
+    }
+
+    [Theory]
+    [InlineData("sum by (i, job) (gauge)", "sum by (i,job)")]
+    [InlineData("topk without (i) (2, (gauge))", "topk without (i)")]
+    [InlineData("count(gauge @ 600)", "count by ()")]
+    [InlineData("sum(gauge) + sum(gauge)", "sum by ()")]
+    [InlineData("gauge == 1", "")]
+    [InlineData("sum(gauge + 1)", "")]
+    [InlineData("sum by (i) (rate(gauge[5m]))", "rate")]
+
+    // One selection, of which nothing is said that holds for one of its users only.
+    [InlineData("gauge == 1 or sum by (i) (gauge)", "")]
+    [InlineData("sum by (i) (gauge) / count by (i) (gauge)", "")]
+    [InlineData("m_total - gauge - sum(gauge) - gauge", ", ")]
+    [InlineData("rate(m_total[5m]) / increase(m_total[5m])", "")]
+    public async Task A_source_hears_who_wants_its_series_where_all_of_them_are_alike(string text, string expected)
+    {
+        var source = new RecordingQuerier(s_data);
+        using var engine = new PromqlEngine(new EngineOptions());
+        await engine.RangeAsync(source, new RangeQuery(text, 600_000, 900_000, 60_000), CancellationToken.None);
+        Assert.Equal(expected, string.Join(", ", source.Asked.Select(h => h.Function
+            ?? (h.Aggregation is { } a ? $"{a.Name} {(a.Without ? "without" : "by")} ({string.Join(',', a.Labels)})" : ""))));
     }
 
     [Fact]

@@ -16,9 +16,6 @@ public partial class FunctionTableTests
 
         // Words of the language that stand in durations as well: [max_of(1m, step())].
         "Query/Promql/Parsing/Token.cs", "Query/Promql/Parsing/Printer.cs",
-
-        // Its hints name the function, as the store API does.
-        "Tsdb/Querying/DedupQuerier.cs",
     ];
 
     [Fact]

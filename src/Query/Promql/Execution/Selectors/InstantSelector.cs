@@ -80,6 +80,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
         {
             Range = _times.Range(evaluation.LookbackMs, 0),
             StepMs = Grid.IsSingle ? 0 : Grid.Step,
+            Aggregation = node.Aggregation,
             MaxResolutionMs = evaluation.MaxResolutionMs,
         },
         node.Matchers);

@@ -82,6 +82,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
                 StepMs = grid.IsSingle ? 0 : grid.Step,
                 WindowMs = RangeMs,
                 Function = function?.Name,
+                IsCounter = function?.IsOfCounters == true,
                 MaxResolutionMs = evaluation.MaxResolutionMs,
                 Aggregate = evaluation.MaxResolutionMs == 0 || function is null ? Aggregate.Raw : function.Aggregate,
             },
