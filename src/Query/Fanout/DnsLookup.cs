@@ -113,7 +113,9 @@ public sealed class DnsLookup(ResolverConfig? config = null)
         await FindAsync(
             resolver, name, records => records.SrvRecords().Where(r => r.Target.Value != "."), cancellationToken, QueryType.SRV);
 
-    /// <summary>The records of the first candidate that has any. Those of one type are enough: many servers know nothing of the other.</summary>
+    /// <summary>
+    /// The records of the first candidate that has any; those of one type are enough, since many servers know nothing of the other.
+    /// </summary>
     async Task<IReadOnlyList<T>> FindAsync<T>(
         ResolverConfig resolver,
         string name,

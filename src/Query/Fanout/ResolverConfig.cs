@@ -43,7 +43,8 @@ public sealed record ResolverConfig
                     break;
 
                 case "search" or "domain":
-                    config = config with { Search = [.. words[1..].Select(domain => domain.TrimEnd('.')).Where(domain => domain.Length > 0)] };
+                    var domains = words[1..].Select(domain => domain.TrimEnd('.')).Where(domain => domain.Length > 0);
+                    config = config with { Search = [.. domains] };
                     break;
 
                 case "options":

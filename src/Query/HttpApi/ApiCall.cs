@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Observe.Tsdb.Querying;
 
@@ -11,6 +12,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     const int MaxAnnotations = 10;
     const int CompressFromBytes = 1024;
     Stream? _body;
+    Utf8JsonWriter? _data;
 
     public HttpContext Http { get; } = http;
 
@@ -27,6 +29,13 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     /// <summary>Begins a good answer: the data is to be written next.</summary>
     public JsonText Begin() => Json.Raw("{\"status\":\"success\",\"data\":"u8);
 
+    /// <summary>Begins a good answer whose data is written with this writer.</summary>
+    public Utf8JsonWriter BeginData()
+    {
+        Begin();
+        return _data = new Utf8JsonWriter(Json, ApiJson.Options);
+    }
+
     /// <summary>Ends a good answer.</summary>
     public ValueTask EndAsync() => EndAsync([], []);
 
@@ -34,6 +43,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
 
     public ValueTask EndAsync(IReadOnlyList<string> warnings, IReadOnlyList<string> infos)
     {
+        _data?.Flush();
         Annotations("warnings"u8, warnings, "PromQL warning:", "warning");
         Annotations("infos"u8, infos, "PromQL info:", "info");
         Json.Raw("}"u8);
@@ -66,6 +76,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     /// <param name="noStore">Warnings are going to follow.</param>
     public async ValueTask FlushAsync(bool noStore = false)
     {
+        _data?.Flush();
         if (Json.Length < FlushBytes)
         {
             return;

@@ -21,28 +21,33 @@ static class BucketEndpoints
     static async Task BlocksAsync(ApiCall call)
     {
         var blocks = call.Options.Blocks?.Invoke() ?? [];
-        var json = call.Begin().Raw("{\"label\":\"\",\"blocks\":["u8);
-        var first = true;
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteString("label", "");
+        json.WriteStartArray("blocks");
         foreach (var block in blocks.Where(b => !b.Meta.IsEmpty))
         {
-            json.Raw(first ? ""u8 : ","u8).Finished(block.Meta.Span);
-            first = false;
+            json.WriteRawValue(block.Meta.Span);
             await call.FlushAsync();
         }
 
-        json.Raw("],\"states\":{"u8);
-        first = true;
+        json.WriteEndArray();
+        json.WriteStartObject("states");
         foreach (var block in blocks.Where(b => b.Excluded is not null || b.Fault is not null || b.DeletionTime is not null))
         {
-            json.Raw(first ? ""u8 : ","u8)
-                .Text(block.Id).Raw(":{\"excluded\":"u8).Text(block.Excluded ?? "").Key("fault"u8).Text(block.Fault ?? "")
-                .Key("deletionTime"u8).Number(block.DeletionTime ?? 0).Raw("}"u8);
-            first = false;
+            json.WriteStartObject(block.Id);
+            json.WriteString("excluded", block.Excluded ?? "");
+            json.WriteString("fault", block.Fault ?? "");
+            json.WriteNumber("deletionTime", block.DeletionTime ?? 0);
+            json.WriteEndObject();
             await call.FlushAsync();
         }
 
-        json.Raw("}"u8).Key("bucket"u8).Bool(call.Options.Blocks is not null)
-            .Key("refreshedAt"u8).Time(call.Now).Key("err"u8).Text("").Raw("}"u8);
+        json.WriteEndObject();
+        json.WriteBoolean("bucket", call.Options.Blocks is not null);
+        json.WriteTime("refreshedAt", call.Now);
+        json.WriteString("err", "");
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
@@ -50,35 +55,44 @@ static class BucketEndpoints
     {
         var fleet = call.Options.Fleet is { } read ? await read(call.Cancelled) : new FleetStatus([], []);
         var now = call.Options.Time.GetUtcNow();
-        var json = call.Begin().Raw("{\"clusters\":["u8);
-        var first = true;
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteStartArray("clusters");
         foreach (var cluster in fleet.Clusters)
         {
-            json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8)
-                .Text(cluster.Cluster).Key("newestSample"u8).Number(cluster.NewestSample ?? 0)
-                .Key("silent"u8).TextList(cluster.Silent(now).Select(c => c.Collector)).Key("collectors"u8).Raw("["u8);
-            for (var i = 0; i < cluster.Collectors.Count; i++)
+            json.WriteStartObject();
+            json.WriteString("cluster", cluster.Cluster);
+            json.WriteNumber("newestSample", cluster.NewestSample ?? 0);
+            json.WriteTexts("silent", cluster.Silent(now).Select(c => c.Collector));
+            json.WriteStartArray("collectors");
+            foreach (var collector in cluster.Collectors)
             {
-                json.Raw(i > 0 ? ","u8 : ""u8).Finished(cluster.Collectors[i].ToJson());
+                json.WriteRawValue(collector.ToJson());
             }
 
-            json.Raw("]}"u8);
-            first = false;
+            json.WriteEndArray();
+            json.WriteEndObject();
             await call.FlushAsync();
         }
 
-        json.Raw("],\"gaps\":["u8);
-        first = true;
+        json.WriteEndArray();
+        json.WriteStartArray("gaps");
         foreach (var gap in fleet.Gaps(Tsdb.Model.TimeRange.All, now))
         {
-            json.Raw(first ? "{\"cluster\":"u8 : ",{\"cluster\":"u8).Text(gap.Cluster).Key("collector"u8).Text(gap.Collector)
-                .Key("minTime"u8)
-                .Number(gap.Range.MinTime).Key("maxTime"u8).Number(gap.Range.MaxTime).Key("why"u8).Text(gap.Why).Raw("}"u8);
-            first = false;
+            json.WriteStartObject();
+            json.WriteString("cluster", gap.Cluster);
+            json.WriteString("collector", gap.Collector);
+            json.WriteNumber("minTime", gap.Range.MinTime);
+            json.WriteNumber("maxTime", gap.Range.MaxTime);
+            json.WriteString("why", gap.Why);
+            json.WriteEndObject();
         }
 
-        json.Raw("]"u8).Key("faults"u8).TextList(fleet.Faults).Key("bucket"u8).Bool(call.Options.Fleet is not null)
-            .Key("serverTime"u8).Number(call.Now).Raw("}"u8);
+        json.WriteEndArray();
+        json.WriteTexts("faults", fleet.Faults);
+        json.WriteBoolean("bucket", call.Options.Fleet is not null);
+        json.WriteNumber("serverTime", call.Now);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 }

@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Buffers.Text;
-using System.Globalization;
+using System.Text;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -8,10 +8,10 @@ namespace Observe.Query.HttpApi;
 
 /// <summary>JSON written as UTF-8 into one growing buffer, in the very bytes that Prometheus writes.</summary>
 /// <remarks>
-/// Names and values of labels are escaped as little as JSON allows; all other text also has &lt;, &gt; and &amp; escaped, as Go's encoder
-/// does. The caller puts commas and brackets where they belong.
+/// For results of queries, whose size matters: the caller puts commas and brackets where they belong. What else is answered is written with
+/// <see cref="ApiCall.BeginData"/>. Names and values of labels are escaped as little as JSON allows, all other text as Go does by default.
 /// </remarks>
-sealed class JsonText : IDisposable
+sealed class JsonText : IBufferWriter<byte>, IDisposable
 {
     const int MaxNumber = GoNumber.MaxLength + 2;
 
@@ -54,8 +54,6 @@ sealed class JsonText : IDisposable
         Length += written;
         return this;
     }
-
-    public JsonText Bool(bool value) => Raw(value ? "true"u8 : "false"u8);
 
     /// <summary>A number as Go's encoder writes a float64.</summary>
     public JsonText Number(double value)
@@ -116,41 +114,19 @@ sealed class JsonText : IDisposable
         return this;
     }
 
-    /// <summary>Text in quotes, with &lt;, &gt;, &amp; and the line separators of Unicode escaped too.</summary>
-    public JsonText Text(string text)
+    /// <summary>Text in quotes, escaped as <see cref="GoJsonEncoder.Html"/> does.</summary>
+    public JsonText Text(ReadOnlySpan<char> text)
     {
         Raw("\""u8);
-        Span<byte> utf8 = stackalloc byte[4];
-        foreach (var rune in text.EnumerateRunes())
+        while (GoJsonEncoder.Html.IndexOfEscaped(text) is var at && at >= 0)
         {
-            if (rune.Value is '<' or '>' or '&' or 0x2028 or 0x2029)
-            {
-                Unicode(rune.Value);
-            }
-            else if (rune.Value < 0x80)
-            {
-                Ascii((byte)rune.Value);
-            }
-            else
-            {
-                Raw(utf8[..rune.EncodeToUtf8(utf8)]);
-            }
+            Utf8(text[..at]);
+            Escape(text[at]);
+            text = text[(at + 1)..];
         }
 
+        Utf8(text);
         return Raw("\""u8);
-    }
-
-    /// <summary>JSON that is finished, with &lt;, &gt; and &amp; in its texts escaped.</summary>
-    public JsonText Finished(ReadOnlySpan<byte> json)
-    {
-        while (json.IndexOfAny("<>&"u8) is var at && at >= 0)
-        {
-            Raw(json[..at]);
-            Unicode(json[at]);
-            json = json[(at + 1)..];
-        }
-
-        return Raw(json);
     }
 
     /// <summary>UTF-8 in quotes, as labels are written.</summary>
@@ -160,7 +136,7 @@ sealed class JsonText : IDisposable
         while (utf8.IndexOfAny(s_escaped) is var at && at >= 0)
         {
             Raw(utf8[..at]);
-            Ascii(utf8[at]);
+            Escape((char)utf8[at]);
             utf8 = utf8[(at + 1)..];
         }
 
@@ -214,14 +190,15 @@ sealed class JsonText : IDisposable
         return Raw("\""u8).Raw(name).Raw("\":"u8);
     }
 
-    /// <summary>A time as Go's encoder writes it: RFC 3339 with as many decimals as needed, in UTC.</summary>
-    public JsonText Time(long milliseconds) => Text(Rfc3339(milliseconds));
+    Memory<byte> IBufferWriter<byte>.GetMemory(int sizeHint)
+    {
+        Reserve(Math.Max(sizeHint, 1));
+        return _buffer.AsMemory(Length);
+    }
 
-    /// <summary>Unix milliseconds in RFC 3339; the zero time of Go where they are 0 or less.</summary>
-    public static string Rfc3339(long milliseconds) => milliseconds <= 0
-        ? "0001-01-01T00:00:00Z"
-        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
-        "yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
+    Span<byte> IBufferWriter<byte>.GetSpan(int sizeHint) => Reserve(Math.Max(sizeHint, 1));
+
+    void IBufferWriter<byte>.Advance(int count) => Length += count;
 
     static readonly SearchValues<byte> s_escaped = SearchValues.Create(
         [.. Enumerable.Range(0, 0x20).Select(i => (byte)i), (byte)'"', (byte)'\\']);
@@ -282,30 +259,9 @@ sealed class JsonText : IDisposable
         return at;
     }
 
-    void Ascii(byte b)
-    {
-        switch (b)
-        {
-            case (byte)'"': Raw("\\\""u8); break;
-            case (byte)'\\': Raw("\\\\"u8); break;
-            case (byte)'\n': Raw("\\n"u8); break;
-            case (byte)'\r': Raw("\\r"u8); break;
-            case (byte)'\t': Raw("\\t"u8); break;
-            case < 0x20: Unicode(b); break;
-            default:
-                Reserve(1)[0] = b;
-                Length++;
-                break;
-        }
-    }
+    void Escape(char character) => Utf8(GoJsonEncoder.Escaped(character));
 
-    void Unicode(int value)
-    {
-        var room = Reserve(6);
-        "\\u"u8.CopyTo(room);
-        Utf8Formatter.TryFormat((ushort)value, room[2..], out _, new StandardFormat('x', 4));
-        Length += 6;
-    }
+    void Utf8(ReadOnlySpan<char> text) => Length += Encoding.UTF8.GetBytes(text, Reserve(Encoding.UTF8.GetMaxByteCount(text.Length)));
 
     Span<byte> Reserve(int size)
     {

@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
@@ -165,13 +162,7 @@ static partial class QueryEndpoints
 
     static async Task ParseAsync(ApiCall call)
     {
-        var tree = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(tree, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
-        {
-            AstJson.Write(json, Parse(call));
-        }
-
-        call.Begin().Finished(tree.WrittenSpan);
+        AstJson.Write(call.BeginData(), Parse(call));
         await call.EndAsync();
     }
 

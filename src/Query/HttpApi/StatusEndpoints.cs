@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Observe.Query.Fanout;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Bytes;
@@ -16,9 +17,8 @@ static class StatusEndpoints
         api.Map("scrape_pools", "scrape_pools", PoolsAsync);
         api.Map("metadata", "metadata", MetadataAsync);
         api.Map("rules", "rules", RulesAsync);
-        api.Map("alerts", "alerts", call => ConstantAsync(call, "{\"alerts\":[]}"u8.ToArray()));
-        api.Map("alertmanagers", "alertmanagers", call => ConstantAsync(
-            call, "{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"u8.ToArray()));
+        api.Map("alerts", "alerts", call => EmptyAsync(call, "alerts"));
+        api.Map("alertmanagers", "alertmanagers", call => EmptyAsync(call, "activeAlertmanagers", "droppedAlertmanagers"));
         api.Map("stores", "stores", StoresAsync);
         api.Map("status/buildinfo", "status_buildinfo", BuildAsync, post: true);
         api.Map("status/config", "status_config", ConfigurationAsync);
@@ -27,10 +27,17 @@ static class StatusEndpoints
         api.Map("status/tsdb", "status_tsdb", TsdbAsync);
     }
 
-    static Task ConstantAsync(ApiCall call, byte[] data)
+    static async Task EmptyAsync(ApiCall call, params string[] lists)
     {
-        call.Begin().Raw(data);
-        return call.EndAsync().AsTask();
+        var json = call.BeginData();
+        json.WriteStartObject();
+        foreach (var name in lists)
+        {
+            json.WriteTexts(name, []);
+        }
+
+        json.WriteEndObject();
+        await call.EndAsync();
     }
 
     static ApiTargets Snapshot(ApiCall call) => call.Options.Targets?.Invoke() ?? ApiTargets.Empty;
@@ -40,76 +47,80 @@ static class StatusEndpoints
         var pool = call.Parameters.Url("scrapePool");
         var state = call.Parameters.Url("state").ToLowerInvariant();
         var snapshot = Snapshot(call);
-        var json = call.Begin().Raw("{\"activeTargets\":["u8);
-        var first = true;
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteStartArray("activeTargets");
         if (state is "" or "any" or "active")
         {
             foreach (var target in snapshot.Active.Where(t => pool.Length == 0 || t.Pool == pool)
                 .OrderBy(t => t.Pool, StringComparer.Ordinal))
             {
-                json.Raw(first ? ""u8 : ","u8);
-                first = false;
-                json.Raw("{\"discoveredLabels\":"u8).LabelSet(target.DiscoveredLabels)
-                    .Key("labels"u8).LabelSet(target.Labels)
-                    .Key("scrapePool"u8).Text(target.Pool)
-                    .Key("scrapeUrl"u8).Text(target.Url)
-                    .Key("globalUrl"u8).Text(target.GlobalUrl)
-                    .Key("lastError"u8).Text(target.LastError)
-                    .Key("lastScrape"u8).Time(target.LastScrape)
-                    .Key("lastScrapeDuration"u8).Number(target.LastScrapeDuration)
-                    .Key("health"u8).Text(target.Health)
-                    .Key("scrapeInterval"u8).Text(target.ScrapeInterval)
-                    .Key("scrapeTimeout"u8).Text(target.ScrapeTimeout);
-                if (target.Cluster.Length > 0)
-                {
-                    json.Key("cluster"u8).Text(target.Cluster);
-                }
-
-                if (target.Collector.Length > 0)
-                {
-                    json.Key("collector"u8).Text(target.Collector);
-                }
-
-                json.Raw("}"u8);
+                WriteTarget(json, target);
                 await call.FlushAsync();
             }
         }
 
-        json.Raw("],\"droppedTargets\":["u8);
+        json.WriteEndArray();
+        json.WriteStartArray("droppedTargets");
         var showDropped = state is "" or "any" or "dropped";
-        first = true;
         if (showDropped)
         {
             foreach (var target in snapshot.Dropped.Where(t => pool.Length == 0 || t.Pool == pool)
                 .OrderBy(t => t.Pool, StringComparer.Ordinal))
             {
-                json.Raw(first ? ""u8 : ","u8);
-                first = false;
-                json.Raw("{\"discoveredLabels\":"u8).LabelSet(target.DiscoveredLabels).Key("scrapePool"u8).Text(target.Pool).Raw("}"u8);
+                json.WriteStartObject();
+                json.WriteLabels("discoveredLabels", target.DiscoveredLabels);
+                json.WriteString("scrapePool", target.Pool);
+                json.WriteEndObject();
                 await call.FlushAsync();
             }
         }
 
-        json.Raw("],\"droppedTargetCounts\":"u8);
+        json.WriteEndArray();
         if (showDropped)
         {
-            json.Raw("{"u8);
-            first = true;
+            json.WriteStartObject("droppedTargetCounts");
             foreach (var (name, count) in snapshot.DroppedCounts.OrderBy(c => c.Key, StringComparer.Ordinal))
             {
-                json.Raw(first ? ""u8 : ","u8).Text(name).Raw(":"u8).Number((long)count);
-                first = false;
+                json.WriteNumber(name, count);
             }
 
-            json.Raw("}"u8);
+            json.WriteEndObject();
         }
         else
         {
-            json.Raw("null"u8);
+            json.WriteNull("droppedTargetCounts");
         }
 
-        json.Raw("}"u8);
+        json.WriteEndObject();
         await call.EndAsync();
+    }
+
+    static void WriteTarget(Utf8JsonWriter json, ApiTarget target)
+    {
+        json.WriteStartObject();
+        json.WriteLabels("discoveredLabels", target.DiscoveredLabels);
+        json.WriteLabels("labels", target.Labels);
+        json.WriteString("scrapePool", target.Pool);
+        json.WriteString("scrapeUrl", target.Url);
+        json.WriteString("globalUrl", target.GlobalUrl);
+        json.WriteString("lastError", target.LastError);
+        json.WriteTime("lastScrape", target.LastScrape);
+        json.WriteNumber("lastScrapeDuration", target.LastScrapeDuration);
+        json.WriteString("health", target.Health);
+        json.WriteString("scrapeInterval", target.ScrapeInterval);
+        json.WriteString("scrapeTimeout", target.ScrapeTimeout);
+        if (target.Cluster.Length > 0)
+        {
+            json.WriteString("cluster", target.Cluster);
+        }
+
+        if (target.Collector.Length > 0)
+        {
+            json.WriteString("collector", target.Collector);
+        }
+
+        json.WriteEndObject();
     }
 
     static async Task TargetMetadataAsync(ApiCall call)
@@ -129,30 +140,35 @@ static class StatusEndpoints
             }
         }
 
-        var json = call.Begin().Raw("["u8);
+        var json = call.BeginData();
+        json.WriteStartArray();
         var written = 0;
         foreach (var target in Snapshot(call).Active.Where(t => Matcher.All(matchers, t.Labels)))
         {
             foreach (var metadata in target.Metadata.Where(m => metric.Length == 0 || m.Metric == metric))
             {
-                if (limit >= 0 && written >= limit)
+                if (limit >= 0 && written++ >= limit)
                 {
                     break;
                 }
 
-                json.Raw(written++ > 0 ? ",{\"target\":"u8 : "{\"target\":"u8).LabelSet(target.Labels);
+                json.WriteStartObject();
+                json.WriteLabels("target", target.Labels);
                 if (metric.Length == 0)
                 {
-                    json.Key("metric"u8).Text(metadata.Metric);
+                    json.WriteString("metric", metadata.Metric);
                 }
 
-                json.Key("type"u8).Text(metadata.Kind).Key("help"u8).Text(metadata.Help).Key("unit"u8).Text(metadata.Unit).Raw("}"u8);
+                json.WriteString("type", metadata.Kind);
+                json.WriteString("help", metadata.Help);
+                json.WriteString("unit", metadata.Unit);
+                json.WriteEndObject();
             }
 
             await call.FlushAsync();
         }
 
-        json.Raw("]"u8);
+        json.WriteEndArray();
         await call.EndAsync();
     }
 
@@ -175,28 +191,34 @@ static class StatusEndpoints
             }
         }
 
-        var json = call.Begin().Raw("{"u8);
-        var written = 0;
+        var json = call.BeginData();
+        json.WriteStartObject();
         foreach (var (name, known) in limit >= 0 ? metrics.Take(limit) : metrics)
         {
-            json.Raw(written++ > 0 ? ","u8 : ""u8).Text(name).Raw(":["u8);
-            for (var i = 0; i < known.Count; i++)
+            json.WriteStartArray(name);
+            foreach (var metadata in known)
             {
-                json.Raw(i > 0 ? ",{\"type\":"u8 : "{\"type\":"u8).Text(known[i].Kind)
-                    .Key("unit"u8).Text(known[i].Unit).Key("help"u8).Text(known[i].Help).Raw("}"u8);
+                json.WriteStartObject();
+                json.WriteString("type", metadata.Kind);
+                json.WriteString("unit", metadata.Unit);
+                json.WriteString("help", metadata.Help);
+                json.WriteEndObject();
             }
 
-            json.Raw("]"u8);
+            json.WriteEndArray();
             await call.FlushAsync();
         }
 
-        json.Raw("}"u8);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
     static async Task PoolsAsync(ApiCall call)
     {
-        call.Begin().Raw("{\"scrapePools\":"u8).TextList(Snapshot(call).Pools.Order(StringComparer.Ordinal)).Raw("}"u8);
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteTexts("scrapePools", Snapshot(call).Pools.Order(StringComparer.Ordinal));
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
@@ -209,95 +231,105 @@ static class StatusEndpoints
             throw ApiException.Parameter("type", $"not supported value {GoText.Quote(kind)}");
         }
 
-        await ConstantAsync(call, "{\"groups\":[]}"u8.ToArray());
+        await EmptyAsync(call, "groups");
     }
 
     /// <summary>Stores by component, as Thanos lists them.</summary>
     static async Task StoresAsync(ApiCall call)
     {
         var stores = call.Options.Stores?.Invoke() ?? [];
-        var json = call.Begin().Raw("{"u8);
-        var first = true;
+        var json = call.BeginData();
+        json.WriteStartObject();
         foreach (var component in stores.GroupBy(s => s.Description?.Component ?? "unknown").OrderBy(g => g.Key, StringComparer.Ordinal))
         {
-            json.Raw(first ? ""u8 : ","u8).Text(component.Key).Raw(":["u8);
-            first = false;
-            var firstStore = true;
+            json.WriteStartArray(component.Key);
             foreach (var store in component)
             {
-                json.Raw(firstStore ? ""u8 : ","u8);
-                firstStore = false;
-                Store(json, store);
+                WriteStore(json, store);
             }
 
-            json.Raw("]"u8);
+            json.WriteEndArray();
             await call.FlushAsync();
         }
 
-        json.Raw("}"u8);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
-    static void Store(JsonText json, StoreState store)
+    static void WriteStore(Utf8JsonWriter json, StoreState store)
     {
-        json.Raw("{\"name\":"u8).Text(store.Name).Key("lastCheck"u8).Time(store.LastCheck).Key("lastError"u8);
-        _ = store.LastError is null ? json.Raw("null"u8) : json.Text(store.LastError);
-        json.Key("labelSets"u8).Raw("["u8);
-        var sets = store.Description?.LabelSets ?? [];
-        for (var i = 0; i < sets.Count; i++)
+        json.WriteStartObject();
+        json.WriteString("name", store.Name);
+        json.WriteTime("lastCheck", store.LastCheck);
+        json.WriteString("lastError", store.LastError);
+        json.WriteStartArray("labelSets");
+        foreach (var labels in store.Description?.LabelSets ?? [])
         {
-            json.Raw(i > 0 ? ","u8 : ""u8).LabelSet(sets[i]);
+            json.WriteLabels(labels);
         }
 
-        json.Raw("]"u8).Key("minTime"u8).Number(store.Description?.Range.MinTime ?? 0)
-            .Key("maxTime"u8).Number(store.Description?.Range.MaxTime ?? 0).Raw("}"u8);
+        json.WriteEndArray();
+        json.WriteNumber("minTime", store.Description?.Range.MinTime ?? 0);
+        json.WriteNumber("maxTime", store.Description?.Range.MaxTime ?? 0);
+        json.WriteEndObject();
     }
 
     static async Task BuildAsync(ApiCall call)
     {
         var build = call.Options.Build;
-        call.Begin()
-            .Raw("{"u8).Key("version"u8).Text(build.Version).Key("revision"u8).Text(build.Revision).Key("branch"u8).Text(build.Branch)
-            .Key("buildUser"u8)
-            .Text(build.BuildUser).Key("buildDate"u8).Text(build.BuildDate).Key("goVersion"u8).Text(build.Runtime).Raw("}"u8);
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteString("version", build.Version);
+        json.WriteString("revision", build.Revision);
+        json.WriteString("branch", build.Branch);
+        json.WriteString("buildUser", build.BuildUser);
+        json.WriteString("buildDate", build.BuildDate);
+        json.WriteString("goVersion", build.Runtime);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
     static async Task ConfigurationAsync(ApiCall call)
     {
-        call.Begin().Raw("{\"yaml\":"u8).Text(call.Options.Configuration?.Invoke() ?? "").Raw("}"u8);
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteString("yaml", call.Options.Configuration?.Invoke() ?? "");
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
     static async Task FlagsAsync(ApiCall call)
     {
-        var json = call.Begin().Raw("{"u8);
-        var first = true;
+        var json = call.BeginData();
+        json.WriteStartObject();
         foreach (var (name, value) in call.Options.Flags.OrderBy(f => f.Key, StringComparer.Ordinal))
         {
-            json.Raw(first ? ""u8 : ","u8).Text(name).Raw(":"u8).Text(value);
-            first = false;
+            json.WriteString(name, value);
         }
 
-        json.Raw("}"u8);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
     static async Task RuntimeAsync(ApiCall call)
     {
         var runtime = call.Options.Runtime?.Invoke() ?? new RuntimeDescription(0);
-        call.Begin().Raw("{"u8).Key("startTime"u8).Time(runtime.StartTime)
-            .Key("CWD"u8).Text(Environment.CurrentDirectory)
-            .Key("hostname"u8).Text(Environment.MachineName)
-            .Key("serverTime"u8).Time(call.Now)
-            .Key("reloadConfigSuccess"u8).Bool(runtime.ReloadSuccess)
-            .Key("lastConfigTime"u8).Time(runtime.LastConfigTime)
-            .Key("corruptionCount"u8).Number(runtime.CorruptionCount)
-            .Key("goroutineCount"u8).Number((long)ThreadPool.ThreadCount)
-            .Key("GOMAXPROCS"u8).Number((long)Environment.ProcessorCount)
-            .Key("GOMEMLIMIT"u8).Number(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)
-            .Key("GOGC"u8).Text("").Key("GODEBUG"u8).Text("")
-            .Key("storageRetention"u8).Text(runtime.StorageRetention).Raw("}"u8);
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteTime("startTime", runtime.StartTime);
+        json.WriteString("CWD", Environment.CurrentDirectory);
+        json.WriteString("hostname", Environment.MachineName);
+        json.WriteTime("serverTime", call.Now);
+        json.WriteBoolean("reloadConfigSuccess", runtime.ReloadSuccess);
+        json.WriteTime("lastConfigTime", runtime.LastConfigTime);
+        json.WriteNumber("corruptionCount", runtime.CorruptionCount);
+        json.WriteNumber("goroutineCount", ThreadPool.ThreadCount);
+        json.WriteNumber("GOMAXPROCS", Environment.ProcessorCount);
+        json.WriteNumber("GOMEMLIMIT", GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        json.WriteString("GOGC", "");
+        json.WriteString("GODEBUG", "");
+        json.WriteString("storageRetention", runtime.StorageRetention);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
@@ -318,29 +350,35 @@ static class StatusEndpoints
         }
 
         var status = call.Options.Tsdb?.Invoke((int)limit) ?? new TsdbStatus(0, 0, 0, long.MaxValue, long.MinValue);
-        var json = call.Begin().Raw("{\"headStats\":{"u8)
-            .Key("numSeries"u8).Number(status.Series)
-            .Key("numLabelPairs"u8).Number(status.LabelPairs)
-            .Key("chunkCount"u8).Number(status.Chunks)
-            .Key("minTime"u8).Number(status.MinTime)
-            .Key("maxTime"u8).Number(status.MaxTime).Raw("}"u8);
-        Counts(json.Key("seriesCountByMetricName"u8), status.SeriesByMetric, limit);
-        Counts(json.Key("labelValueCountByLabelName"u8), status.ValuesByLabel, limit);
-        Counts(json.Key("memoryInBytesByLabelName"u8), status.BytesByLabel, limit);
-        Counts(json.Key("seriesCountByLabelValuePair"u8), status.SeriesByPair, limit);
-        json.Raw("}"u8);
+        var json = call.BeginData();
+        json.WriteStartObject();
+        json.WriteStartObject("headStats");
+        json.WriteNumber("numSeries", status.Series);
+        json.WriteNumber("numLabelPairs", status.LabelPairs);
+        json.WriteNumber("chunkCount", status.Chunks);
+        json.WriteNumber("minTime", status.MinTime);
+        json.WriteNumber("maxTime", status.MaxTime);
+        json.WriteEndObject();
+        WriteCounts(json, "seriesCountByMetricName", status.SeriesByMetric, limit);
+        WriteCounts(json, "labelValueCountByLabelName", status.ValuesByLabel, limit);
+        WriteCounts(json, "memoryInBytesByLabelName", status.BytesByLabel, limit);
+        WriteCounts(json, "seriesCountByLabelValuePair", status.SeriesByPair, limit);
+        json.WriteEndObject();
         await call.EndAsync();
     }
 
-    static void Counts(JsonText json, IReadOnlyList<(string Name, long Value)> counts, long limit)
+    static void WriteCounts(Utf8JsonWriter json, string name, IReadOnlyList<(string Name, long Value)> counts, long limit)
     {
-        json.Raw("["u8);
-        for (var i = 0; i < counts.Count && i < limit; i++)
+        json.WriteStartArray(name);
+        foreach (var (counted, value) in counts.Take((int)limit))
         {
-            json.Raw(i > 0 ? ",{\"name\":"u8 : "{\"name\":"u8).Text(counts[i].Name).Key("value"u8).Number(counts[i].Value).Raw("}"u8);
+            json.WriteStartObject();
+            json.WriteString("name", counted);
+            json.WriteNumber("value", value);
+            json.WriteEndObject();
         }
 
-        json.Raw("]"u8);
+        json.WriteEndArray();
     }
 
     /// <summary>A count that may be left out: -1 then.</summary>

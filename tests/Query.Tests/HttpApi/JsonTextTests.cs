@@ -4,6 +4,7 @@ using System.Text.Json;
 using CsCheck;
 using Observe.Query.HttpApi;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 using Xunit;
 
 namespace Observe.Query.Tests.HttpApi;
@@ -99,6 +100,14 @@ public sealed class JsonTextTests
     });
 
     [Fact]
+    public void Both_ways_of_writing_escape_alike() => Gen.String[Gen.OneOf(Gen.Char, Gen.Char["<>&\"\\\n\b\u2028\ud83d\ude00é"]), 0, 40].Sample(text =>
+    {
+        var labels = Labels.Of((text, text));
+        Assert.Equal(Written(json => json.Text(text)), Written(json => Write(json, writer => writer.WriteStringValue(text))));
+        Assert.Equal(Written(json => json.LabelSet(labels)), Written(json => Write(json, writer => writer.WriteLabels(labels))));
+    });
+
+    [Fact]
     public void A_key_is_set_apart_from_what_stands_before_it() =>
         Assert.Equal("{\"a\":1,\"b\":{\"c\":\"{\",\"d\":2}}", Written(json =>
             json.Raw("{"u8).Key("a"u8).Number(1L).Key("b"u8).Raw("{"u8).Key("c"u8).Text("{").Key("d"u8).Number(2L).Raw("}}"u8)));
@@ -106,10 +115,16 @@ public sealed class JsonTextTests
     [Fact]
     public void Times_are_RFC_3339()
     {
-        Assert.Equal("0001-01-01T00:00:00Z", JsonText.Rfc3339(0));
-        Assert.Equal("2015-07-01T20:10:51.781Z", JsonText.Rfc3339(1_435_781_451_781));
-        Assert.Equal("2015-07-01T20:10:51.5Z", JsonText.Rfc3339(1_435_781_451_500));
-        Assert.Equal("2015-07-01T20:10:51Z", JsonText.Rfc3339(1_435_781_451_000));
+        Assert.Equal("0001-01-01T00:00:00Z", ApiJson.Rfc3339(0));
+        Assert.Equal("2015-07-01T20:10:51.781Z", ApiJson.Rfc3339(1_435_781_451_781));
+        Assert.Equal("2015-07-01T20:10:51.5Z", ApiJson.Rfc3339(1_435_781_451_500));
+        Assert.Equal("2015-07-01T20:10:51Z", ApiJson.Rfc3339(1_435_781_451_000));
+    }
+
+    static void Write(JsonText json, Action<Utf8JsonWriter> write)
+    {
+        using var writer = new Utf8JsonWriter(json, ApiJson.Options);
+        write(writer);
     }
 
     static string Written(Action<JsonText> write)

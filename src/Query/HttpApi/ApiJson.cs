@@ -1,0 +1,49 @@
+using System.Globalization;
+using System.Text.Json;
+using Observe.Tsdb.Model;
+
+namespace Observe.Query.HttpApi;
+
+/// <summary>What answers have in common that are written with <see cref="Utf8JsonWriter"/>.</summary>
+static class ApiJson
+{
+    public static readonly JsonWriterOptions Options = new() { Encoder = GoJsonEncoder.Html };
+
+    public static void WriteLabels(this Utf8JsonWriter json, Labels labels)
+    {
+        json.WriteStartObject();
+        foreach (var label in labels)
+        {
+            json.WriteString(
+                JsonEncodedText.Encode(label.Name, GoJsonEncoder.Labels), JsonEncodedText.Encode(label.Value, GoJsonEncoder.Labels));
+        }
+
+        json.WriteEndObject();
+    }
+
+    public static void WriteLabels(this Utf8JsonWriter json, string name, Labels labels)
+    {
+        json.WritePropertyName(name);
+        json.WriteLabels(labels);
+    }
+
+    public static void WriteTexts(this Utf8JsonWriter json, string name, IEnumerable<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (var text in texts)
+        {
+            json.WriteStringValue(text);
+        }
+
+        json.WriteEndArray();
+    }
+
+    /// <summary>A time as Go's encoder writes it: RFC 3339 with as many decimals as needed, in UTC.</summary>
+    public static void WriteTime(this Utf8JsonWriter json, string name, long milliseconds) => json.WriteString(name, Rfc3339(milliseconds));
+
+    /// <summary>Unix milliseconds in RFC 3339; the zero time of Go where they are 0 or less.</summary>
+    public static string Rfc3339(long milliseconds) => milliseconds <= 0
+        ? "0001-01-01T00:00:00Z"
+        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
+            "yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
+}
