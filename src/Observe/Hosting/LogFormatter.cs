@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
@@ -9,7 +10,8 @@ namespace Observe.Hosting;
 
 /// <summary>Log lines as Prometheus writes them: <c>time=… level=INFO component=… msg="…" key=value</c>, or the same as JSON.</summary>
 /// <remarks>
-/// What a message's template does not mention becomes a field; an exception becomes <c>err</c>, its stack only at debug level.
+/// What a message's template does not mention becomes a field; an exception becomes <c>err</c>, its stack only at debug level. Where a
+/// span is recorded, <c>trace_id</c> and <c>span_id</c> say which.
 /// </remarks>
 sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(FormatName)
 {
@@ -46,6 +48,12 @@ sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(Forma
         if (entry.Exception is { } exception)
         {
             fields.Add(new("err", entry.LogLevel <= LogLevel.Debug ? exception.ToString() : exception.Message));
+        }
+
+        if (Activity.Current is { Recorded: true } span)
+        {
+            fields.Add(new("trace_id", span.TraceId.ToHexString()));
+            fields.Add(new("span_id", span.SpanId.ToHexString()));
         }
 
         writer.WriteLine(json ? Json(fields) : Logfmt(fields));

@@ -26,6 +26,7 @@ sealed partial class RoleHost : IDisposable
     readonly ServerFlags _server;
     readonly CancellationTokenSource _stop = new();
     readonly Reloading _reloading;
+    readonly Telemetry _telemetry;
     readonly ILogger _log;
 
     /// <summary>What the process is at while it is not up; null when it is.</summary>
@@ -43,6 +44,7 @@ sealed partial class RoleHost : IDisposable
         DotNetStats.Register(Registry);
         OpenFilesMetrics.Register(Registry, OpenFiles.Shared);
         ReserveThreadForSmallQuery();
+        _telemetry = new Telemetry(name);
         Logging = LoggerFactory.Create(ConfigureLogging);
         _log = Logging.CreateLogger("Observe." + char.ToUpperInvariant(name[0]) + name[1..]);
         _reloading = new Reloading(factory, _log);
@@ -159,13 +161,13 @@ sealed partial class RoleHost : IDisposable
         // watched there.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Configuration.AddEnvironmentVariables();
-        ConfigureLogging(builder.Logging);
+        builder.Services.AddSingleton(Logging);
         Listeners.Add(builder, _flags, _server, roles.Any(role => role.ServesStoreApi));
         builder.Services.AddRouting();
         builder.Services.AddHealthChecks()
             .AddCheck("ready", () => Fault(roles) is { } fault ? HealthCheckResult.Unhealthy(fault) : HealthCheckResult.Healthy());
         builder.Services.AddGrpc(options => options.MaxReceiveMessageSize = 16 << 20);
-        Telemetry.Add(builder.Services, _name);
+        _telemetry.AddTraces(builder.Services);
         foreach (var role in roles)
         {
             role.Configure(builder.Services);
@@ -261,6 +263,7 @@ sealed partial class RoleHost : IDisposable
             options.LogToStandardErrorThreshold = LogLevel.Trace;
         });
         logging.Services.AddSingleton<ConsoleFormatter>(new LogFormatter(Time, json));
+        _telemetry.AddLogs(logging);
     }
 
     /// <summary>The URL that a person on this machine opens.</summary>
