@@ -1,5 +1,7 @@
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Index;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
@@ -30,6 +32,41 @@ public static class TestBlocks
         }
 
         return writer.Finish(meta ?? Meta(series));
+    }
+
+    /// <summary>A tombstones file.</summary>
+    public static byte[] Tombstones(params (uint Series, long First, long Last)[] entries)
+    {
+        using var file = new ByteWriter();
+        file.UInt32(0x0130BA30);
+        file.Byte(1);
+        foreach (var (series, first, last) in entries)
+        {
+            file.UVarint(series);
+            file.Varint(first);
+            file.Varint(last);
+        }
+
+        file.UInt32(Crc32C.Of(file.Written[5..]));
+        return file.Written.ToArray();
+    }
+
+    /// <summary>Deletes samples of a block in a folder.</summary>
+    /// <param name="deleted">The spans of each series, in any order.</param>
+    public static void WriteTombstones(string directory, Func<Labels, IReadOnlyList<TimeRange>> deleted)
+    {
+        var entries = new List<(uint, long, long)>();
+        using (var index = new IndexReader(Path.Combine(directory, "index")))
+        {
+            var reader = index.Series();
+            for (var postings = index.Select([]); postings.Next();)
+            {
+                reader.Read(postings.Current);
+                entries.AddRange(deleted(reader.Labels).Select(span => (postings.Current, span.MinTime, span.MaxTime)));
+            }
+        }
+
+        File.WriteAllBytes(Path.Combine(directory, Tsdb.Blocks.Tombstones.FileName), Tombstones([.. entries]));
     }
 
     public static List<(Labels Labels, List<(long Time, double Value)> Samples)> Read(

@@ -29,7 +29,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
                 Advance(i);
             }
 
-            var equal = new List<(string Replica, Series Series)>();
+            var equal = new List<(string Replica, BlockSeries Series)>();
             var taken = new List<int>();
             while (heads.Count > 0)
             {
@@ -66,7 +66,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
         }
     }
 
-    static IEnumerable<Chunk> Merge(List<(string Replica, Series Series)> parts)
+    static IEnumerable<Chunk> Merge(List<(string Replica, BlockSeries Series)> parts)
     {
         var name = parts[0].Series.Labels.ToString();
         var replicas = parts.GroupBy(p => p.Replica)
@@ -87,13 +87,12 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
     }
 
     /// <summary>The chunks of one replica's series in order, the same chunk of two blocks once.</summary>
-    static List<Chunk> Chunks(IEnumerable<Series> parts)
+    static List<Chunk> Chunks(IEnumerable<BlockSeries> parts)
     {
         var chunks = new List<Chunk>();
         foreach (var part in parts)
         {
-            // Chunks with deletions in them are made anew.
-            chunks.AddRange(part.Chunks() ?? ChunkEncoder.Encode(part.Samples()));
+            chunks.AddRange(part.Chunks());
         }
 
         var kept = new List<Chunk>(chunks.Count);
@@ -181,11 +180,13 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
                 last = chunk.MaxTime;
                 yield return chunk;
             }
-            else if (chunk.MaxTime > last && AggregatesTrim.After(chunk, last, name) is { } rest)
+            else if (chunk.MaxTime > last && AggregatesChunk.Without(chunk, Until(last), name) is { } rest)
             {
                 last = rest.MaxTime;
                 yield return rest;
             }
         }
     }
+
+    static DeletedSpans Until(long time) => new([new TimeRange(long.MinValue, time)]);
 }

@@ -34,7 +34,7 @@ static class Downsampler
         var raw = block.Meta.ResolutionMs == 0;
         foreach (var series in block.Select(new QueryContext(cancellationToken).Select(new SelectHints { Range = TimeRange.All }, [])))
         {
-            var chunks = (series.Chunks() ?? ChunkEncoder.Encode(series.Samples())).ToList();
+            var chunks = series.Chunks().ToList();
             writer.Add(
                 series.Labels, raw ? OfRaw(chunks, resolutionMs, block.Directory)
                 : OfAggregates(chunks, block.Meta.ResolutionMs, resolutionMs, block.Directory));

@@ -8,6 +8,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Store.Gateway;
 
+/// <summary>What has to be at hand of a block to read its series by ranges.</summary>
+sealed record BlockIndex(IndexHeader Header, Tombstones Tombstones);
+
 /// <summary>One block of the bucket. Nothing of it is read before the first query that needs it. Thread-safe.</summary>
 sealed class BucketBlock : IDisposable
 {
@@ -28,8 +31,8 @@ sealed class BucketBlock : IDisposable
     readonly UseCount _users;
     readonly Dictionary<string, long> _sizes = [];
     readonly Lock _openingLocal = new();
-    IndexHeader? _header;
-    LocalBlock? _local;
+    BlockIndex? _index;
+    Block? _local;
     bool _drop;
 
     /// <param name="directory">The block's own local folder, made when it is needed.</param>
@@ -52,7 +55,7 @@ sealed class BucketBlock : IDisposable
     /// <summary>For messages.</summary>
     public string Name => $"{_bucket.Name}/{Meta.Id}";
 
-    public bool TryTake() => _users.TryTake();
+    public bool TryAcquire() => _users.TryAcquire();
 
     public void Release() => _users.Release();
 
@@ -65,10 +68,10 @@ sealed class BucketBlock : IDisposable
 
     public void Dispose() => _users.Release();
 
-    /// <summary>The names or values that the index knows, external labels left out.</summary>
-    public async Task<IndexHeader> HeaderAsync(CancellationToken cancellationToken)
+    /// <summary>What has to be at hand of the index; read from the bucket the first time.</summary>
+    public async Task<BlockIndex> IndexAsync(CancellationToken cancellationToken)
     {
-        if (Volatile.Read(ref _header) is { } open)
+        if (Volatile.Read(ref _index) is { } open)
         {
             return open;
         }
@@ -76,14 +79,12 @@ sealed class BucketBlock : IDisposable
         await _opening.WaitAsync(cancellationToken);
         try
         {
-            if (_header is null)
+            if (_index is null)
             {
                 _metrics.BlockLoads.Inc();
                 try
                 {
-                    var path = Path.Combine(_directory, "index-header");
-                    var size = await SizeAsync("index", cancellationToken);
-                    Volatile.Write(ref _header, await IndexHeader.OpenAsync(_bucket, Meta.Id, size, path, cancellationToken));
+                    Volatile.Write(ref _index, await OpenIndexAsync(cancellationToken));
                 }
                 catch (IOException)
                 {
@@ -92,11 +93,29 @@ sealed class BucketBlock : IDisposable
                 }
             }
 
-            return _header!;
+            return _index!;
         }
         finally
         {
             _opening.Release();
+        }
+    }
+
+    async Task<BlockIndex> OpenIndexAsync(CancellationToken cancellationToken)
+    {
+        var tombstones = TombstonesCopy.OpenAsync(_bucket, Meta.Id, Path.Combine(_directory, Tombstones.FileName), cancellationToken);
+        IndexHeader? header = null;
+        try
+        {
+            var size = await SizeAsync("index", cancellationToken);
+            header = await IndexHeader.OpenAsync(_bucket, Meta.Id, size, Path.Combine(_directory, "index-header"), cancellationToken);
+            return new BlockIndex(header, await tombstones);
+        }
+        catch
+        {
+            header?.Dispose();
+            await ((Task)tombstones).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
         }
     }
 
@@ -105,7 +124,7 @@ sealed class BucketBlock : IDisposable
 
     /// <summary>The block's own files, where the bucket is a folder of this machine.</summary>
     /// <exception cref="ObjectNotFoundException">They are gone.</exception>
-    public LocalBlock? Local()
+    public Block? Local()
     {
         if (Volatile.Read(ref _local) is { } open)
         {
@@ -122,7 +141,7 @@ sealed class BucketBlock : IDisposable
         {
             try
             {
-                return _local ??= LocalBlock.Open(Path.GetDirectoryName(path)!);
+                return _local ??= Block.Open(Path.GetDirectoryName(path)!);
             }
             catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
             {
@@ -136,7 +155,7 @@ sealed class BucketBlock : IDisposable
     /// </summary>
     /// <param name="matchers">Without those on external labels.</param>
     /// <param name="leftOff">External labels that series come without.</param>
-    /// <param name="withChunks">Also read where the chunks are; series without a chunk in the range are left out.</param>
+    /// <param name="withChunks">Also read where the chunks are.</param>
     /// <param name="like">As of <see cref="BlockEntries"/>; may be null.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
@@ -146,36 +165,35 @@ sealed class BucketBlock : IDisposable
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, withChunks, NewEntries, cancellationToken);
+            return local.Entries(matchers, NewEntries, cancellationToken);
         }
 
         try
         {
-            return await FetchEntriesAsync(matchers, NewEntries, withChunks, budget, cancellationToken);
+            return await FetchEntriesAsync(matchers, NewEntries, budget, cancellationToken);
         }
         catch (CorruptionException)
         {
             // It may have been damaged on its way here: ranges of an object have no checksum.
             _reader.Forget(Meta.Id);
-            return await FetchEntriesAsync(matchers, NewEntries, withChunks, budget, cancellationToken);
+            return await FetchEntriesAsync(matchers, NewEntries, budget, cancellationToken);
         }
 
-        BlockEntries NewEntries() => new(ExternalLabels, leftOff, range, like);
+        BlockEntries NewEntries() => new(ExternalLabels, leftOff, range, withChunks, like);
     }
 
     async Task<BlockEntries> FetchEntriesAsync(
-        IReadOnlyList<Matcher> matchers,
-        Func<BlockEntries> newEntries, bool withChunks, ByteBudget budget, CancellationToken cancellationToken)
+        IReadOnlyList<Matcher> matchers, Func<BlockEntries> newEntries, ByteBudget budget, CancellationToken cancellationToken)
     {
-        var header = await HeaderAsync(cancellationToken);
-        var references = await PostingsAsync(header, matchers, budget, cancellationToken);
+        var index = await IndexAsync(cancellationToken);
+        var references = await PostingsAsync(index.Header, matchers, budget, cancellationToken);
         var entries = newEntries();
         try
         {
             for (var from = 0; from < references.Length; from += SeriesBatch)
             {
                 var batch = references.Slice(from, Math.Min(SeriesBatch, references.Length - from));
-                await SeriesAsync(header, batch, withChunks, entries, budget, cancellationToken);
+                await SeriesAsync(index, batch, entries, budget, cancellationToken);
             }
 
             return entries;
@@ -187,17 +205,16 @@ sealed class BucketBlock : IDisposable
         }
     }
 
-    /// <summary>Reads chunks; a damaged one is left out and told.</summary>
-    /// <param name="series">The chunks of one series each, as <see cref="EntriesAsync"/> gave them.</param>
+    /// <summary>Reads chunks and takes out of them what is deleted; a damaged one is left out and reported.</summary>
+    /// <param name="members">Series of this block.</param>
     /// <param name="faults">Gets what is wrong with a chunk that is left out.</param>
     /// <returns>For each series its chunks, in arrays that live as long as they are referred to.</returns>
     public async Task<Chunk[][]> ChunksAsync(
-        IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series,
-        Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
+        List<BlockMember> members, Action<CorruptionException> faults, ByteBudget budget, CancellationToken cancellationToken)
     {
-        var sizes = Estimates(series);
-        var chunks = series.Select(metas => new Chunk[metas.Length]).ToArray();
-        var damaged = series.Select(metas => new bool[metas.Length]).ToArray();
+        var sizes = Estimates(members);
+        var chunks = members.Select(member => new Chunk[member.Chunks.Length]).ToArray();
+        var damaged = members.Select(member => new bool[member.Chunks.Length]).ToArray();
         var isSecond = false;
 
         // Entries that turn out larger than was asked for come around again, with their true size; damaged ones once, fetched anew.
@@ -205,10 +222,10 @@ sealed class BucketBlock : IDisposable
         {
             var larger = new List<(int Series, int Chunk, long Size)>();
             var suspects = new List<(int Series, int Chunk, long Size, CorruptionException Fault)>();
-            foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(series[s.Series].Span[s.Chunk].Ref)))
+            foreach (var segment in sizes.GroupBy(s => ChunkSegments.Segment(members[s.Series].Chunks.Span[s.Chunk].Ref)))
             {
-                var wanted = segment.OrderBy(s => series[s.Series].Span[s.Chunk].Ref).ToList();
-                await SegmentAsync(segment.Key, wanted, series, chunks, larger, suspects, budget, cancellationToken);
+                var wanted = segment.OrderBy(s => members[s.Series].Chunks.Span[s.Chunk].Ref).ToList();
+                await SegmentAsync(segment.Key, wanted, members, chunks, larger, suspects, budget, cancellationToken);
             }
 
             sizes = larger;
@@ -233,13 +250,36 @@ sealed class BucketBlock : IDisposable
             {
                 chunks[s] = [.. chunks[s].Where((_, c) => !damaged[s][c])];
             }
+
+            if (!members[s].Deleted.IsEmpty)
+            {
+                chunks[s] = Cut(chunks[s], members[s].Deleted, faults);
+            }
         }
 
         return chunks;
     }
 
+    Chunk[] Cut(Chunk[] chunks, DeletedSpans deleted, Action<CorruptionException> faults)
+    {
+        var rest = new List<Chunk>(chunks.Length);
+        foreach (var chunk in chunks)
+        {
+            try
+            {
+                rest.AddRange(deleted.Cut([chunk], Name));
+            }
+            catch (CorruptionException e)
+            {
+                faults(e);
+            }
+        }
+
+        return [.. rest];
+    }
+
     async Task SegmentAsync(
-        int segment, List<(int Series, int Chunk, long Size)> wanted, IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series, Chunk[][] chunks,
+        int segment, List<(int Series, int Chunk, long Size)> wanted, List<BlockMember> members, Chunk[][] chunks,
         List<(int Series, int Chunk, long Size)> larger, List<(int Series, int Chunk, long Size, CorruptionException Fault)> suspects,
             ByteBudget budget, CancellationToken cancellationToken)
     {
@@ -257,7 +297,7 @@ sealed class BucketBlock : IDisposable
 
         var ranges = wanted.Select(w =>
         {
-            var start = ChunkSegments.Offset(series[w.Series].Span[w.Chunk].Ref);
+            var start = ChunkSegments.Offset(members[w.Series].Chunks.Span[w.Chunk].Ref);
             return new ByteRange(start, start + w.Size);
         }).ToList();
         using var bytes = await _reader.ReadAsync(Meta.Id, file, size, ranges, budget, cancellationToken);
@@ -267,7 +307,7 @@ sealed class BucketBlock : IDisposable
             try
             {
                 var here = bytes.From(ranges[i].Start, long.MaxValue);
-                var chunk = ChunkSegments.Parse(here, series[s].Span[c], bytes.Source, out var entry);
+                var chunk = ChunkSegments.Parse(here, members[s].Chunks.Span[c], bytes.Source, out var entry);
                 if (entry > here.Length)
                 {
                     if (ranges[i].Start + entry > size)
@@ -290,14 +330,14 @@ sealed class BucketBlock : IDisposable
     }
 
     // Where the next chunk of the series follows closely, it tells the size.
-    List<(int Series, int Chunk, long Size)> Estimates(IReadOnlyList<ReadOnlyMemory<ChunkMeta>> series)
+    List<(int Series, int Chunk, long Size)> Estimates(List<BlockMember> members)
     {
         var known = Meta.Thanos?.IndexStats?.ChunkMaxSize is > 0 and <= MaxSize and var size ? size : 0;
         var most = known > 0 ? known : MaxSize;
         var estimates = new List<(int, int, long)>();
-        for (var s = 0; s < series.Count; s++)
+        for (var s = 0; s < members.Count; s++)
         {
-            var metas = series[s].Span;
+            var metas = members[s].Chunks.Span;
             for (var c = 0; c < metas.Length; c++)
             {
                 var distance = c + 1 < metas.Length && metas[c + 1].Ref > metas[c].Ref ? metas[c + 1].Ref - metas[c].Ref : ulong.MaxValue;
@@ -326,15 +366,15 @@ sealed class BucketBlock : IDisposable
     }
 
     async Task SeriesAsync(
-        IndexHeader header,
-        ReadOnlyMemory<uint> references, bool withChunks, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
+        BlockIndex index, ReadOnlyMemory<uint> references, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
     {
         var stats = Meta.Thanos?.IndexStats?.SeriesMaxSize is > 0 and <= MaxSize and var known ? known : SeriesSize;
+        var (header, tombstones) = index;
         var alignment = header.IndexVersion == 1 ? 1L : IndexFormat.SeriesAlignment;
         var wanted = references.ToArray()
             .Select(reference => reference * alignment).Select(start => new ByteRange(start, start + stats)).ToList();
         var size = await SizeAsync("index", cancellationToken);
-        var chunks = withChunks ? new List<ChunkMeta>() : null;
+        var chunks = new List<ChunkMeta>();
         while (wanted.Count > 0)
         {
             var larger = new List<ByteRange>();
@@ -361,8 +401,15 @@ sealed class BucketBlock : IDisposable
                     CorruptionException.ThrowChecksum(bytes.Source, place.Start);
                 }
 
-                SeriesEntry.Decode(entry, bytes.Source, place.Start + lengthSize, header.Symbols, entries.NextLabels, chunks);
-                entries.Add(chunks);
+                var deleted = tombstones.Of((uint)(place.Start / alignment));
+                SeriesEntry.Decode(
+                    entry,
+                    bytes.Source,
+                    place.Start + lengthSize,
+                    header.Symbols,
+                    entries.NextLabels,
+                    entries.NeedsChunks(deleted) ? chunks : null);
+                entries.Add(chunks, deleted);
             }
 
             wanted = larger;
@@ -389,7 +436,7 @@ sealed class BucketBlock : IDisposable
 
     void Close()
     {
-        _header?.Dispose();
+        _index?.Header.Dispose();
         _local?.Dispose();
         _opening.Dispose();
         if (_drop && Directory.Exists(_directory))

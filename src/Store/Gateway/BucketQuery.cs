@@ -25,8 +25,8 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     readonly SelectHints _hints = selection.Hints;
     readonly SelectionPlan _plan = new(store, selection);
     readonly List<BlockEntries> _entries = [];
-    readonly List<LocalSelection> _local = [];
-    readonly List<LocalPart[]> _parts = [];
+    readonly List<BlockSelection> _local = [];
+    readonly List<BlockPart[]> _parts = [];
     SeriesBatch? _spare;
 
     /// <summary>Series that go out together.</summary>
@@ -103,59 +103,62 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     }
 
     /// <summary>Labels of all series that match; the same may come more than once.</summary>
-    public async Task VisitLabelsAsync(Action<Labels> visit)
-    {
-        var cancellationToken = selection.CancellationToken;
-        while (true)
+    public Task VisitLabelsAsync(Action<Labels> visit) => UntilNoneVanishedAsync(
+        async vanished => await VisitLabelsAsync(_plan.Blocks(), visit, vanished));
+
+    /// <summary>
+    /// The index-headers of all blocks that the selection would ask. Of a block in which series are deleted, whose header knows labels that
+    /// no series may have any more, the labels of the series.
+    /// </summary>
+    public Task VisitHeadersAsync(Action<BucketBlock, IndexHeader> visit, Action<Labels> visitLabels) => UntilNoneVanishedAsync(
+        async vanished =>
         {
-            var vanished = new ConcurrentBag<BlockId>();
-            foreach (var entries in await EntriesAsync(_plan.Blocks(), withChunks: false, vanished, cancellationToken))
-            {
-                for (var i = 0; i < entries.Count; i++)
-                {
-                    visit(entries[i].Labels);
-                }
-            }
-
-            if (vanished.IsEmpty)
-            {
-                return;
-            }
-
-            await ReplaceAsync(vanished, cancellationToken);
-        }
-    }
-
-    /// <summary>The index-headers of all blocks that a selection would ask.</summary>
-    public async Task VisitHeadersAsync(Action<BucketBlock, IndexHeader> visit)
-    {
-        var cancellationToken = selection.CancellationToken;
-        while (true)
-        {
-            var vanished = new ConcurrentBag<BlockId>();
-            var headers = new ConcurrentDictionary<BucketBlock, IndexHeader>();
+            var sources = _plan.Blocks();
+            var indexes = new ConcurrentDictionary<BucketBlock, BlockIndex>();
             await Parallel.ForEachAsync(
-                _plan.Blocks().Select(source => source.Block),
-                Parallelism(cancellationToken),
-                async (block, token) => await TryAsync(block, async () => headers[block] = await block.HeaderAsync(token), vanished));
-            foreach (var (block, header) in headers)
+                sources.Select(source => source.Block),
+                Parallelism(selection.CancellationToken),
+                async (block, token) => await TryAsync(block, async () => indexes[block] = await block.IndexAsync(token), vanished));
+            foreach (var (block, index) in indexes.Where(open => open.Value.Tombstones.IsEmpty))
             {
                 await TryAsync(
                     block,
                     () =>
                     {
-                        visit(block, header);
+                        visit(block, index.Header);
                         return Task.CompletedTask;
                     },
                     vanished);
             }
 
+            var deleted = sources.Where(source => indexes.TryGetValue(source.Block, out var index) && !index.Tombstones.IsEmpty).ToList();
+            await VisitLabelsAsync(deleted, visitLabels, vanished);
+        });
+
+    async Task VisitLabelsAsync(List<PlannedBlock> sources, Action<Labels> visit, ConcurrentBag<BlockId> vanished)
+    {
+        foreach (var entries in await EntriesAsync(sources, withChunks: false, vanished, selection.CancellationToken))
+        {
+            for (var i = 0; i < entries.Count; i++)
+            {
+                visit(entries[i].Labels);
+            }
+        }
+    }
+
+    // Visits anew when blocks were found to be gone, with what took their place.
+    async Task UntilNoneVanishedAsync(Func<ConcurrentBag<BlockId>, Task> visit)
+    {
+        while (true)
+        {
+            var vanished = new ConcurrentBag<BlockId>();
+            await visit(vanished);
             if (vanished.IsEmpty)
             {
                 return;
             }
 
-            await ReplaceAsync(vanished, cancellationToken);
+            await ReplaceAsync(vanished, selection.CancellationToken);
         }
     }
 
@@ -209,7 +212,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         _entries.Clear();
         _local.ForEach(local => local.Dispose());
         _local.Clear();
-        _parts.ForEach(parts => ArrayPool<LocalPart>.Shared.Return(parts, clearArray: true));
+        _parts.ForEach(parts => ArrayPool<BlockPart>.Shared.Return(parts, clearArray: true));
         _parts.Clear();
         budget.Dispose();
     }
@@ -252,7 +255,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     all[i] = entries;
                 },
                 vanished);
-            all[i] ??= new BlockEntries(Labels.Empty, [], range, null);
+            all[i] ??= new BlockEntries(Labels.Empty, [], range, withChunks, like: null);
         }
     }
 
@@ -333,7 +336,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     async () =>
                     {
                         var chunks = await block.ChunksAsync(
-                            numbers.ConvertAll(member => batch.Members[member].Chunks),
+                            numbers.ConvertAll(member => batch.Members[member]),
                             fault => selection.Coverage.Add(Missing(MissingPart.Chunk, block.Meta, fault.Message)),
                             budget,
                             token);
@@ -354,7 +357,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     // What lies on this machine, at one resolution, is read by whoever reads the series; false when something of a batch is elsewhere.
     bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources)
     {
-        var parts = ArrayPool<LocalPart>.Shared.Rent(batch.Members.Count);
+        var parts = ArrayPool<BlockPart>.Shared.Rent(batch.Members.Count);
         _parts.Add(parts);
         for (var i = 0; i < batch.Series.Count; i++)
         {
@@ -370,7 +373,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     return false;
                 }
 
-                parts[first + m] = new LocalPart(local, members[m].Chunks);
+                parts[first + m] = new BlockPart(local, members[m].Chunks, members[m].Deleted);
             }
 
             if (members.Length > 1)
@@ -379,13 +382,13 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             }
 
             batch.Opened.Add(
-                new LocalSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
+                new BlockSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
         }
 
         return true;
     }
 
-    LocalSelection Local(TimeRange range)
+    BlockSelection Local(TimeRange range)
     {
         foreach (var known in _local)
         {
@@ -395,7 +398,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             }
         }
 
-        var local = new LocalSelection(range, _hints.Aggregate, selection.Coverage);
+        var local = new BlockSelection(range, _hints.Aggregate, selection.Coverage);
         _local.Add(local);
         return local;
     }

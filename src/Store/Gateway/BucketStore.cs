@@ -157,7 +157,13 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
                     header.Lists.Visit(utf8, default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
                 }
             },
-            (labels, values) => values.Add(Encoding.UTF8.GetString(labels.Value(utf8))));
+            (labels, values) =>
+            {
+                if (labels.TryGet(utf8, out var value))
+                {
+                    values.Add(Encoding.UTF8.GetString(value));
+                }
+            });
     }
 
     public ValueTask DisposeAsync()
@@ -229,7 +235,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
         else
         {
-            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts));
+            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), labels => fromLabels(labels, texts));
         }
 
         return selection.Limited([.. texts.Order(Utf8Order.Instance)]);

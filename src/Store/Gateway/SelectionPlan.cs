@@ -93,7 +93,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
             return true;
         }
 
-        if (!block.TryTake())
+        if (!block.TryAcquire())
         {
             return false;
         }

@@ -5,21 +5,25 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Blocks;
 
 /// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
+/// <param name="Chunks">Those of which something is left.</param>
+/// <param name="Deleted">What is deleted of the series, of these chunks or of others.</param>
 /// <remarks>Valid until the <see cref="BlockEntries"/> that it came from are disposed.</remarks>
-public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks);
+public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks, DeletedSpans Deleted);
 
 /// <summary>
 /// Series of one block that match, in arrays of the shared pool: a selection has one of them for each block, however many series it
-/// has. Disposing gives the arrays back. Not thread-safe.
+/// has. Disposing returns the arrays. Not thread-safe.
 /// </summary>
 /// <param name="external">Of the block; they win over labels of the same name.</param>
 /// <param name="leftOff">External labels that series come without.</param>
-/// <param name="range">Series without a chunk in it are left out.</param>
+/// <param name="range">Series without a chunk in it are left out, if chunks are wanted.</param>
+/// <param name="withChunks">Whether more than labels is wanted.</param>
 /// <param name="like">
 /// Sorted ones of a block that has much the same series, as the one before has: labels of both are kept once, there. Not disposed before
 /// these.
 /// </param>
-public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, BlockEntries? like) : IDisposable
+public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, bool withChunks, BlockEntries? like)
+    : IDisposable
 {
     /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
     const int SlabSize = 4_096;
@@ -37,26 +41,35 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
     /// <summary>Where the labels of a series are written, which <see cref="Add"/> then adds.</summary>
     public LabelsWriter NextLabels { get; } = new(external, leftOff);
 
-    /// <param name="chunks">In order of time; copied. Null adds the series without looking at its chunks.</param>
-    public void Add(List<ChunkMeta>? chunks)
+    /// <summary>Whether <see cref="Add"/> looks at the chunks of a series: a series that is wholly deleted is not there.</summary>
+    public bool NeedsChunks(DeletedSpans deleted) => withChunks || !deleted.IsEmpty;
+
+    /// <summary>Adds the series whose labels were written, unless it has no chunk that is wanted.</summary>
+    /// <param name="chunks">In order of time; copied. Those that are wholly deleted are taken out.</param>
+    public void Add(List<ChunkMeta> chunks, DeletedSpans deleted)
     {
+        if (!deleted.IsEmpty)
+        {
+            deleted.RemoveCovered(chunks);
+        }
+
         var inside = ReadOnlyMemory<ChunkMeta>.Empty;
-        if (chunks is not null && (inside = Inside(chunks)).IsEmpty)
+        if (withChunks ? (inside = Inside(chunks)).IsEmpty : !deleted.IsEmpty && chunks.Count == 0)
         {
             NextLabels.Drop();
             return;
         }
 
-        Room(1);
+        Reserve(1);
         var labels = Shared(NextLabels.Take());
         _isSorted = _isSorted && (Count == 0 || _entries[Count - 1].Labels.CompareTo(labels) <= 0);
-        _entries[Count++] = new BlockEntry(labels, inside);
+        _entries[Count++] = new BlockEntry(labels, inside, deleted);
     }
 
-    /// <summary>Takes over what other entries of the same block have; they are empty then.</summary>
-    public void Take(BlockEntries others)
+    /// <summary>Moves what other entries of the same block have to the end of these.</summary>
+    public void Append(BlockEntries others)
     {
-        Room(others.Count);
+        Reserve(others.Count);
         _isSorted = _isSorted && others._isSorted
             && (Count == 0 || others.Count == 0 || _entries[Count - 1].Labels.CompareTo(others._entries[0].Labels) <= 0);
         others._entries.AsSpan(0, others.Count).CopyTo(_entries.AsSpan(Count));
@@ -97,8 +110,8 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         NextLabels.Dispose();
     }
 
-    /// <summary>Makes room for so many more: what grows by and by leaves the pool with arrays of all sizes.</summary>
-    public void Room(int count)
+    /// <summary>For so many more: what grows by and by leaves the pool with arrays of all sizes.</summary>
+    public void Reserve(int count)
     {
         if (_entries.Length - Count >= count)
         {
@@ -182,78 +195,4 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         _slabUsed += count;
         return inside;
     }
-}
-
-/// <summary>The chunks of one series in one block of a selection.</summary>
-/// <param name="Source">The block's number in the selection.</param>
-public readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks);
-
-/// <summary>What makes two entries the same series.</summary>
-/// <param name="Replica">The external labels that were left off.</param>
-public readonly record struct SeriesKey(Labels Labels, Labels Replica) : IComparable<SeriesKey>
-{
-    public int CompareTo(SeriesKey other) =>
-        Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
-}
-
-/// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same key are one series.</summary>
-public sealed class EntryMerge
-{
-    readonly BlockEntries[] _blocks;
-    readonly Labels[] _replicas;
-    readonly int[] _at;
-
-    // The block with the least entry, and all others that have one.
-    readonly PriorityQueue<int, SeriesKey> _others;
-    int _least = -1;
-    SeriesKey _key;
-
-    /// <param name="replicas">Of each block.</param>
-    public EntryMerge(BlockEntries[] blocks, Labels[] replicas)
-    {
-        (_blocks, _replicas) = (blocks, replicas);
-        (_at, _others) = (new int[blocks.Length], new PriorityQueue<int, SeriesKey>(blocks.Length));
-        for (var i = 0; i < blocks.Length; i++)
-        {
-            if (blocks[i].Count > 0)
-            {
-                _others.Enqueue(i, new SeriesKey(blocks[i][0].Labels, replicas[i]));
-            }
-        }
-
-        Least();
-    }
-
-    /// <param name="members">Gets the series' members at its end.</param>
-    public bool Next(out SeriesKey key, List<BlockMember> members)
-    {
-        key = _key;
-        if (_least < 0)
-        {
-            return false;
-        }
-
-        do
-        {
-            var (entries, at) = (_blocks[_least], _at[_least]++);
-            members.Add(new BlockMember(_least, entries[at].Chunks));
-            if (at + 1 == entries.Count)
-            {
-                Least();
-                continue;
-            }
-
-            // Long stretches are of one block, as a rule: then one comparison tells.
-            _key = new SeriesKey(entries[at + 1].Labels, _replicas[_least]);
-            if (_others.TryPeek(out _, out var other) && other.CompareTo(_key) < 0)
-            {
-                _least = _others.DequeueEnqueue(_least, _key);
-                _key = other;
-            }
-        }
-        while (_least >= 0 && _key == key);
-        return true;
-    }
-
-    void Least() => _least = _others.TryDequeue(out var least, out _key) ? least : -1;
 }

@@ -105,7 +105,7 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
     {
         lock (_lock)
         {
-            return new HeldBlocks([.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryTake())]);
+            return new HeldBlocks([.. _blocks.Where(b => b.Meta.Range.Overlaps(range) && b.TryAcquire())]);
         }
     }
 

@@ -1,11 +1,14 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Blocks;
 
 /// <summary>
-/// A block's <c>tombstones</c> file: spans of time in which samples of a series count as deleted, until a compaction drops them.
+/// A block's <c>tombstones</c> file: spans of time in which samples of a series are deleted. Readers leave these samples out; a compaction
+/// drops them.
 /// Magic 0x0130BA30, version 1, then (uvarint series, varint first, varint last) each, CRC-32C of the entries.
 /// </summary>
 public sealed class Tombstones
@@ -15,18 +18,56 @@ public sealed class Tombstones
     const uint Magic = 0x0130BA30;
     const int HeaderSize = 5;
 
-    readonly Dictionary<uint, List<TimeRange>> _series = [];
+    /// <summary>A larger file is taken for damaged: it holds about a million tombstones.</summary>
+    public const int MaxSize = 16 << 20;
+
+    readonly Dictionary<uint, DeletedSpans> _series = [];
+
+    Tombstones()
+    {
+    }
+
+    Tombstones(List<(uint Series, TimeRange Range)> spans)
+    {
+        spans.Sort(static (a, b) =>
+            a.Series.CompareTo(b.Series) is var order and not 0 ? order : a.Range.MinTime.CompareTo(b.Range.MinTime));
+        var all = CollectionsMarshal.AsSpan(spans);
+        for (var from = 0; from < all.Length;)
+        {
+            var to = from + 1;
+            while (to < all.Length && all[to].Series == all[from].Series)
+            {
+                to++;
+            }
+
+            _series[all[from].Series] = new DeletedSpans(Union(all[from..to]));
+            from = to;
+        }
+    }
 
     public static Tombstones None { get; } = new();
 
-    public int Count { get; private set; }
+    /// <summary>The file that says that nothing is deleted.</summary>
+    public static ReadOnlySpan<byte> EmptyFile => [0x01, 0x30, 0xba, 0x30, 1, 0, 0, 0, 0];
+
+    public bool IsEmpty => _series.Count == 0;
 
     /// <summary>The tombstones of a block's folder; none where there is no such file.</summary>
     /// <exception cref="CorruptionException">The file is damaged.</exception>
     public static Tombstones Read(string directory)
     {
         var path = Path.Combine(directory, FileName);
-        return File.Exists(path) ? Parse(File.ReadAllBytes(path), path) : None;
+        if (!File.Exists(path))
+        {
+            return None;
+        }
+
+        if (new FileInfo(path).Length > MaxSize)
+        {
+            CorruptionException.Throw(path, MaxSize, "is larger than any block's tombstones");
+        }
+
+        return Parse(File.ReadAllBytes(path), path);
     }
 
     public static Tombstones Parse(ReadOnlySpan<byte> bytes, string source)
@@ -42,7 +83,7 @@ public sealed class Tombstones
             CorruptionException.ThrowChecksum(source, bytes.Length - 4);
         }
 
-        var tombstones = new Tombstones();
+        var spans = new List<(uint Series, TimeRange Range)>();
         var reader = new ByteReader(entries, source, HeaderSize);
         while (!reader.AtEnd)
         {
@@ -53,110 +94,32 @@ public sealed class Tombstones
                 reader.Fail("a tombstone is of no series or no time");
             }
 
-            tombstones.Add((uint)series, range);
+            spans.Add(((uint)series, range));
         }
 
-        return tombstones;
+        return spans.Count == 0 ? None : new Tombstones(spans);
     }
 
-    /// <summary>Deleted spans of a series in order of time, not touching; empty where nothing is deleted.</summary>
-    public IReadOnlyList<TimeRange> Of(uint series) => _series.TryGetValue(series, out var ranges) ? ranges : [];
+    /// <summary>What is deleted of a series.</summary>
+    /// <param name="series">Its reference in the index.</param>
+    public DeletedSpans Of(uint series) => _series.GetValueOrDefault(series);
 
-    void Add(uint series, TimeRange range)
+    // Spans that touch become one, so that a chunk is wholly deleted where one span covers it.
+    static TimeRange[] Union(ReadOnlySpan<(uint Series, TimeRange Range)> sorted)
     {
-        Count++;
-        if (!_series.TryGetValue(series, out var ranges))
+        var union = new List<TimeRange>();
+        foreach (var (_, range) in sorted)
         {
-            _series[series] = ranges = [];
-        }
-
-        var merged = new List<TimeRange>(ranges.Count + 1);
-        foreach (var other in ranges)
-        {
-            var touches = range.MinTime <= Next(other.MaxTime) && other.MinTime <= Next(range.MaxTime);
-            if (touches)
+            if (union.Count > 0 && (union[^1].MaxTime == long.MaxValue || range.MinTime <= union[^1].MaxTime + 1))
             {
-                range = new TimeRange(Math.Min(range.MinTime, other.MinTime), Math.Max(range.MaxTime, other.MaxTime));
+                union[^1] = union[^1] with { MaxTime = Math.Max(union[^1].MaxTime, range.MaxTime) };
             }
             else
             {
-                merged.Add(other);
+                union.Add(range);
             }
         }
 
-        merged.Add(range);
-        merged.Sort((a, b) => a.MinTime.CompareTo(b.MinTime));
-        _series[series] = merged;
-    }
-
-    static long Next(long timestamp) => timestamp == long.MaxValue ? timestamp : timestamp + 1;
-}
-
-/// <summary>Leaves out the samples in given spans of time.</summary>
-/// <param name="deleted">In order of time, not touching.</param>
-sealed class UndeletedIterator(ISampleIterator samples, IReadOnlyList<TimeRange> deleted) : ISampleIterator
-{
-    int _next;
-
-    public bool Read(SampleBatch batch)
-    {
-        while (samples.Read(batch))
-        {
-            var kept = 0;
-            for (var i = 0; i < batch.Count; i++)
-            {
-                if (IsDeleted(batch.Timestamps[i]))
-                {
-                    continue;
-                }
-
-                if (kept != i)
-                {
-                    Move(batch, i, kept);
-                }
-
-                kept++;
-            }
-
-            batch.Count = kept;
-            if (kept > 0)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    public void Seek(long timestamp) => samples.Seek(timestamp);
-
-    public void Dispose() => samples.Dispose();
-
-    static void Move(SampleBatch batch, int from, int to)
-    {
-        batch.Timestamps[to] = batch.Timestamps[from];
-        if (batch.Kind == SampleKind.Float)
-        {
-            batch.Values[to] = batch.Values[from];
-        }
-        else
-        {
-            batch.Histograms[to] = batch.Histograms[from];
-        }
-
-        if (batch.HasStartTimestamps)
-        {
-            batch.StartTimestamps[to] = batch.StartTimestamps[from];
-        }
-    }
-
-    bool IsDeleted(long timestamp)
-    {
-        while (_next < deleted.Count && deleted[_next].MaxTime < timestamp)
-        {
-            _next++;
-        }
-
-        return _next < deleted.Count && deleted[_next].MinTime <= timestamp;
+        return [.. union];
     }
 }

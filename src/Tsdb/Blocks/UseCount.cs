@@ -1,6 +1,6 @@
 namespace Observe.Tsdb.Blocks;
 
-/// <summary>Counts who uses something that is opened once, the opener among them; the last to let go closes it. Thread-safe.</summary>
+/// <summary>Counts who uses something that is opened once, the opener among them; the last to release it closes it. Thread-safe.</summary>
 public sealed class UseCount(Action close)
 {
     int _users = 1;
@@ -9,7 +9,7 @@ public sealed class UseCount(Action close)
     public bool IsShared => Volatile.Read(ref _users) > 1;
 
     /// <summary>False when it is closed already.</summary>
-    public bool TryTake()
+    public bool TryAcquire()
     {
         var users = Volatile.Read(ref _users);
         while (users > 0)

@@ -13,12 +13,12 @@ namespace Observe.Tsdb.Chunks;
 /// </remarks>
 public static class AggregatesChunk
 {
-    const int Kinds = 5;
+    static readonly Aggregate[] s_aggregates = [Aggregate.Count, Aggregate.Sum, Aggregate.Min, Aggregate.Max, Aggregate.Counter];
 
     /// <summary>Writes the aggregates that there are (<see cref="ChunkEncoding.None"/> where one is absent) in their order.</summary>
     public static byte[] Encode(ReadOnlySpan<Chunk> aggregates)
     {
-        if (aggregates.Length != Kinds)
+        if (aggregates.Length != s_aggregates.Length)
         {
             throw new ArgumentException("an aggregate chunk is made of five", nameof(aggregates));
         }
@@ -82,6 +82,59 @@ public static class AggregatesChunk
     public static bool IsHistogram(Chunk chunk, string source, long origin) =>
         TryGet(chunk, Aggregate.Counter, source, origin, out var counter)
         && counter.Encoding is ChunkEncoding.Histogram or ChunkEncoding.FloatHistogram;
+
+    /// <summary>
+    /// The windows whose timestamps are not deleted; null when there is none. A counter begins with the value of its first window, if what
+    /// was before it is deleted. If what was behind its last window is deleted, it ends with the true value less what was gained there: what
+    /// a reader adds on its way to the next chunk stays the same.
+    /// </summary>
+    public static Chunk? Without(Chunk chunk, DeletedSpans deleted, string source)
+    {
+        var parts = new Chunk[s_aggregates.Length];
+        long minTime = long.MaxValue, maxTime = long.MinValue;
+        for (var i = 0; i < parts.Length; i++)
+        {
+            if (TryGet(chunk, s_aggregates[i], source, 0, out var part)
+                && Cut(part, deleted, source) is { Encoding: not ChunkEncoding.None } rest)
+            {
+                parts[i] = rest;
+                (minTime, maxTime) = (Math.Min(minTime, rest.MinTime), Math.Max(maxTime, rest.MaxTime));
+            }
+        }
+
+        return minTime > maxTime ? null : new Chunk(minTime, maxTime, ChunkEncoding.Aggregates, Encode(parts));
+    }
+
+    static Chunk Cut(Chunk part, DeletedSpans deleted, string source)
+    {
+        var batch = new SampleBatch(Math.Max(1, ChunkIterators.Count(part, source, 0)));
+        ChunkIterators.OpenChunk(part, Aggregate.Raw, source, 0).Append(batch);
+        var builder = new AggregateBuilder();
+        var last = -1;
+        for (var i = 0; i < batch.Count; i++)
+        {
+            if (deleted.Contains(batch.Timestamps[i]))
+            {
+                continue;
+            }
+
+            if (!builder.TryAppend(batch, i))
+            {
+                break;
+            }
+
+            last = i;
+        }
+
+        var end = batch.Count - 1;
+        var isCounter = end > 0 && batch.Kind == SampleKind.Float && batch.Timestamps[end] == batch.Timestamps[end - 1];
+        if (isCounter && last >= 0 && last < end)
+        {
+            builder.Append(batch.Timestamps[last], batch.Values[end] - (batch.Values[end - 1] - batch.Values[last]));
+        }
+
+        return builder.Chunk();
+    }
 }
 
 /// <summary>The averages of downsampled windows: sums divided by counts.</summary>

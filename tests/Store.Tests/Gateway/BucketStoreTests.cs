@@ -348,7 +348,7 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
             Assert.Equal(["Get deletion-mark.json", "Get meta.json", "List "], requests.Order());
             requests.Clear();
             await StoreFixture.ReadAsync(store);
-            Assert.Equal(["GetRange chunks/000001", "GetRange index", "GetRange index"], requests.Order());
+            Assert.Equal(["Get tombstones", "GetRange chunks/000001", "GetRange index", "GetRange index"], requests.Order());
             requests.Clear();
             await StoreFixture.ReadAsync(store);
             Assert.Empty(requests);

@@ -8,7 +8,7 @@ namespace Observe.Store.Tests.Gateway;
 /// <summary>The suite over a bucket that is a folder.</summary>
 public sealed class LocalBucketStoreTests() : BucketStoreTests(local: true);
 
-public sealed class LocalBlockTests : IAsyncDisposable
+public sealed class LocalBucketTests : IAsyncDisposable
 {
     readonly StoreFixture _fixture = new(local: true);
 

@@ -1,0 +1,50 @@
+using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+
+namespace Observe.Tsdb.Blocks;
+
+/// <summary>
+/// What all series of a selection out of blocks have in common. Thread-safe; disposed when no series is read any more.
+/// </summary>
+/// <param name="range">Of the samples that are wanted.</param>
+/// <param name="coverage">Notes chunks that are damaged, which are left out; where it is null, a damaged chunk is an exception.</param>
+public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverage? coverage) : IDisposable
+{
+    // Each thread finds the iterator that it used before, whose windows are where it goes on.
+    readonly BlockSamples?[] _free = new BlockSamples?[16];
+    volatile bool _isDisposed;
+
+    public TimeRange Range => range;
+
+    internal Coverage? Coverage => coverage;
+
+    /// <summary>An iterator over one of the series: one that was used before where there is one.</summary>
+    /// <exception cref="ObjectDisposedException">The series is read too late: its parts may be somebody else's by now.</exception>
+    internal BlockSamples Open(ReadOnlySpan<BlockPart> parts)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var samples = Interlocked.Exchange(ref Slot, null) ?? new BlockSamples(this, new ChunkSeriesIterator(aggregate, range));
+        samples.Open(parts);
+        return samples;
+    }
+
+    internal void Return(BlockSamples samples)
+    {
+        if (Interlocked.Exchange(ref Slot, samples) is { } other)
+        {
+            other.ReleaseBuffers();
+        }
+    }
+
+    public void Dispose()
+    {
+        _isDisposed = true;
+        foreach (var samples in _free)
+        {
+            samples?.ReleaseBuffers();
+        }
+    }
+
+    ref BlockSamples? Slot => ref _free[Environment.CurrentManagedThreadId % _free.Length];
+}
