@@ -89,7 +89,7 @@ static class BucketCommand
                 }
 
                 table.AddRow(
-                    id.ToString(), Time(meta.MinTime), Time(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime),
+                    id.ToString(), GoText.Rfc3339(meta.MinTime), GoText.Rfc3339(meta.MaxTime), Duration.Format(meta.MaxTime - meta.MinTime),
                     Number(meta.Stats.Series),
                     Number(meta.Stats.Samples), Number(meta.Stats.Chunks), Number(meta.Compaction.Level),
                     meta.ResolutionMs == 0 ? "raw"
@@ -211,9 +211,6 @@ static class BucketCommand
 
         return failed == 0 ? 0 : 1;
     }
-
-    static string Time(long milliseconds) =>
-        DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 
     static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }

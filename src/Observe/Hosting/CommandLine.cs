@@ -1,8 +1,9 @@
-using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
+using System.CommandLine;
 using System.Text.RegularExpressions;
 using Observe.Store.Bucket;
+using Observe.Store.Yaml;
 
 namespace Observe.Hosting;
 
@@ -83,30 +84,8 @@ static partial class CommandLine
         }
     }
 
-    static string Nearest(string word, IEnumerable<string> known)
-    {
-        var nearest = known.Distinct().MinBy(name => Distance(word, name));
-        return nearest is not null && Distance(word, nearest) <= Math.Max(2, word.Length / 2) ? $"; did you mean {nearest}?" : "";
-    }
-
-    /// <summary>Letters to insert, delete or replace to make one word of the other.</summary>
-    static int Distance(string a, string b)
-    {
-        var row = Enumerable.Range(0, b.Length + 1).ToArray();
-        for (var i = 1; i <= a.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= b.Length; j++)
-            {
-                var replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
-            }
-        }
-
-        return row[^1];
-    }
+    static string Nearest(string word, IEnumerable<string> known) =>
+        NearestWord.Find(word, known, Math.Max(2, word.Length / 2)) is { } nearest ? $"; did you mean {nearest}?" : "";
 
     [GeneratedRegex("^--[A-Za-z]")]
     private static partial Regex FlagName();

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text.Json;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
 namespace Observe.Query.HttpApi;
@@ -38,12 +38,7 @@ static class ApiJson
         json.WriteEndArray();
     }
 
-    /// <summary>A time as Go's encoder writes it: RFC 3339 with as many decimals as needed, in UTC.</summary>
-    public static void WriteTime(this Utf8JsonWriter json, string name, long milliseconds) => json.WriteString(name, Rfc3339(milliseconds));
-
-    /// <summary>Unix milliseconds in RFC 3339; the zero time of Go where they are 0 or less.</summary>
-    public static string Rfc3339(long milliseconds) => milliseconds <= 0
-        ? "0001-01-01T00:00:00Z"
-        : DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
-            "yyyy-MM-dd'T'HH:mm:ss.FFF'Z'", CultureInfo.InvariantCulture);
+    /// <summary>A time as Go's encoder writes it; its zero time where there are 0 milliseconds or less.</summary>
+    public static void WriteTime(this Utf8JsonWriter json, string name, long milliseconds) =>
+        json.WriteString(name, milliseconds <= 0 ? "0001-01-01T00:00:00Z" : GoText.Rfc3339Nano(milliseconds));
 }

@@ -96,7 +96,7 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
                 var since = Math.Max(collector.NewestSample
                     + 1 ?? long.MinValue, collector.Unshipped.Select(u => u.MaxTime + 1).DefaultIfEmpty(long.MinValue).Max());
                 Add(collector, new TimeRange(
-                    since, now.ToUnixTimeMilliseconds()), $"silent since {collector.WrittenAt.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}");
+                    since, now.ToUnixTimeMilliseconds()), $"silent since {GoText.Rfc3339(collector.WrittenAt.ToUnixTimeMilliseconds())}");
             }
         }
 

@@ -290,33 +290,9 @@ public sealed class ConfigSection
         {
             if (!_known.Contains(key.Text))
             {
-                var near = _known.Where(k => Distance(k, key.Text) <= 3).MinBy(k => Distance(k, key.Text));
+                var near = NearestWord.Find(key.Text, _known, within: 3);
                 Errors.Add(key, $"unknown key {GoText.Quote(key.Text)} in {_name}" + (near is null ? "" : $"; is {near} meant?"));
             }
         }
-    }
-
-    /// <summary>How many characters must be changed, added or left out to make one word the other; 4 when it is more than 3.</summary>
-    static int Distance(string a, string b)
-    {
-        if (Math.Abs(a.Length - b.Length) > 3)
-        {
-            return 4;
-        }
-
-        var row = Enumerable.Range(0, b.Length + 1).ToArray();
-        for (var i = 1; i <= a.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= b.Length; j++)
-            {
-                var above = row[j];
-                row[j] = Math.Min(Math.Min(above, row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1));
-                diagonal = above;
-            }
-        }
-
-        return row[b.Length];
     }
 }

@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Observe.Tsdb.Bytes;
 
-/// <summary>Text as Go prints it, which is what clients of Prometheus expect: floats, quoted strings, durations.</summary>
+/// <summary>Text as Go prints it, which is what clients of Prometheus expect: floats, quoted strings, times.</summary>
 public static class GoText
 {
     /// <summary><c>strconv.FormatFloat(v, 'f', -1, 64)</c>: shortest digits that read back, no exponent; NaN, +Inf, -Inf.</summary>
@@ -81,6 +81,15 @@ public static class GoText
         return Rune.IsValid(codePoint)
             && (codePoint == ' ' || IsPrintable(new Rune(codePoint))) ? $"{number} '{new Rune(codePoint)}'" : number;
     }
+
+    /// <summary><c>time.RFC3339</c> of Unix milliseconds, in UTC: to the second.</summary>
+    public static string Rfc3339(long milliseconds) => Utc(milliseconds, "yyyy-MM-dd'T'HH:mm:ss'Z'");
+
+    /// <summary><c>time.RFC3339Nano</c> of Unix milliseconds, in UTC: with as many decimals as needed.</summary>
+    public static string Rfc3339Nano(long milliseconds) => Utc(milliseconds, "yyyy-MM-dd'T'HH:mm:ss.FFF'Z'");
+
+    static string Utc(long milliseconds, string format) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(format, CultureInfo.InvariantCulture);
 
     static string Format(double value, bool exponent)
     {

@@ -145,16 +145,7 @@ sealed record HistogramLayout(
 /// <summary>Which buckets two lists of spans cover, and how counts move from one list to a larger one.</summary>
 static class SpanLayout
 {
-    public static int Count(BucketSpan[] spans)
-    {
-        var count = 0L;
-        foreach (var span in spans)
-        {
-            count += span.Length;
-        }
-
-        return checked((int)count);
-    }
+    public static int Count(BucketSpan[] spans) => checked((int)BucketSpan.Covered(spans));
 
     /// <summary>The bucket indexes that spans cover, in order.</summary>
     public static int[] Indexes(BucketSpan[] spans)

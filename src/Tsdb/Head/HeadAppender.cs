@@ -177,22 +177,11 @@ public sealed class HeadAppender : IAppender
 
         if (histogram.Schema is not (
             Histogram.CustomBucketsSchema or (>= Histogram.MinExponentialSchema and <= Histogram.MaxExponentialSchema))
-            || Covered(histogram.PositiveSpans) != histogram.PositiveBuckets.Length
-            || Covered(histogram.NegativeSpans) != histogram.NegativeBuckets.Length)
+            || BucketSpan.Covered(histogram.PositiveSpans) != histogram.PositiveBuckets.Length
+            || BucketSpan.Covered(histogram.NegativeSpans) != histogram.NegativeBuckets.Length)
         {
             throw new ArgumentException("spans and buckets of the histogram do not match, or its schema is unknown", nameof(histogram));
         }
-    }
-
-    static long Covered(BucketSpan[] spans)
-    {
-        long covered = 0;
-        foreach (var span in spans)
-        {
-            covered += span.Length;
-        }
-
-        return covered;
     }
 
     static void Return(WalSample[] samples)

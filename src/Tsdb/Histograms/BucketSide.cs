@@ -71,8 +71,8 @@ readonly record struct BucketSide(BucketSpan[] Spans, double[] Counts, double[]?
             }
             else
             {
-                var total = KahanSum.Add(value, Counts[i], Lost[i]);
-                total = lost == 0 ? total : KahanSum.Add(lost, total.Sum, total.Lost);
+                var total = Kahan.Add(value, Counts[i], Lost[i]);
+                total = lost == 0 ? total : Kahan.Add(lost, total.Sum, total.Lost);
                 sum.Add(theirs[j], total.Sum, total.Lost);
                 i++;
             }
@@ -184,8 +184,8 @@ readonly record struct BucketSide(BucketSpan[] Spans, double[] Counts, double[]?
                 return;
             }
 
-            var total = KahanSum.Add(count, _counts[^1], _lost[^1]);
-            (_counts[^1], _lost[^1]) = KahanSum.Add(lost, total.Sum, total.Lost);
+            var total = Kahan.Add(count, _counts[^1], _lost[^1]);
+            (_counts[^1], _lost[^1]) = Kahan.Add(lost, total.Sum, total.Lost);
         }
     }
 }
@@ -231,10 +231,10 @@ static class CustomBuckets
                     to = target;
                 }
 
-                (counts[to], lost[to]) = KahanSum.Add(by * side.Counts[i], counts[to], lost[to]);
+                (counts[to], lost[to]) = Kahan.Add(by * side.Counts[i], counts[to], lost[to]);
                 if (side.Lost is not null)
                 {
-                    (counts[to], lost[to]) = KahanSum.Add(side.Lost[i], counts[to], lost[to]);
+                    (counts[to], lost[to]) = Kahan.Add(side.Lost[i], counts[to], lost[to]);
                 }
             }
         }

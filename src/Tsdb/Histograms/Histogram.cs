@@ -14,7 +14,20 @@ public enum CounterResetHint : byte
 /// <summary>
 /// A run of buckets that have counts: the gap since the last run (for the first: the index of its first bucket), and its length.
 /// </summary>
-public readonly record struct BucketSpan(int Offset, uint Length);
+public readonly record struct BucketSpan(int Offset, uint Length)
+{
+    /// <summary>How many buckets spans cover.</summary>
+    public static long Covered(ReadOnlySpan<BucketSpan> spans)
+    {
+        var covered = 0L;
+        foreach (var span in spans)
+        {
+            covered += span.Length;
+        }
+
+        return covered;
+    }
+}
 
 /// <summary>
 /// A native histogram with absolute bucket counts, whether it came as integers or floats: one shape for all arithmetic.

@@ -93,12 +93,12 @@ public sealed partial class Histogram
         if (!UsesCustomBuckets)
         {
             var (zeroCount, zeroLost) = ReconcileZeroBuckets(other, lost);
-            (ZeroCount, lost.ZeroCount) = KahanSum.Add(zeroCount, ZeroCount, lost.ZeroCount);
-            (ZeroCount, lost.ZeroCount) = KahanSum.Add(zeroLost, ZeroCount, lost.ZeroCount);
+            (ZeroCount, lost.ZeroCount) = Kahan.Add(zeroCount, ZeroCount, lost.ZeroCount);
+            (ZeroCount, lost.ZeroCount) = Kahan.Add(zeroLost, ZeroCount, lost.ZeroCount);
         }
 
-        (Count, lost.Count) = KahanSum.Add(other.Count, Count, lost.Count);
-        (Sum, lost.Sum) = KahanSum.Add(other.Sum, Sum, lost.Sum);
+        (Count, lost.Count) = Kahan.Add(other.Count, Count, lost.Count);
+        (Sum, lost.Sum) = Kahan.Add(other.Sum, Sum, lost.Sum);
         outcome |= CombineBuckets(other, 1, lost);
         (lost.Schema, lost.ZeroThreshold, lost.CustomValues) = (Schema, ZeroThreshold, CustomValues);
         (lost.PositiveSpans, lost.NegativeSpans) = (PositiveSpans, NegativeSpans);
@@ -293,10 +293,10 @@ public sealed partial class Histogram
                 return false;
             }
 
-            (count, lostCount) = KahanSum.Add(side.Counts[i], count, lostCount);
+            (count, lostCount) = Kahan.Add(side.Counts[i], count, lostCount);
             if (side.Lost is not null)
             {
-                (count, lostCount) = KahanSum.Add(side.Lost[i], count, lostCount);
+                (count, lostCount) = Kahan.Add(side.Lost[i], count, lostCount);
             }
 
             var upper = BucketBounds.Exponential(index, Schema);
@@ -350,20 +350,5 @@ public sealed partial class Histogram
         {
             counts[i] = divide ? counts[i] / factor : counts[i] * factor;
         }
-    }
-}
-
-/// <summary>Kahan's summation with Neumaier's improvement: the sum, and what was lost of it.</summary>
-public static class KahanSum
-{
-    public static (double Sum, double Lost) Add(double value, double sum, double lost)
-    {
-        var total = sum + value;
-        if (double.IsInfinity(total))
-        {
-            return (total, 0);
-        }
-
-        return (total, Math.Abs(sum) >= Math.Abs(value) ? lost + ((sum - total) + value) : lost + ((value - total) + sum));
     }
 }

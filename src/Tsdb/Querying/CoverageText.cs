@@ -1,4 +1,3 @@
-using System.Globalization;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -58,8 +57,7 @@ public static class CoverageText
     {
         <= -62_135_596_800_000 => "the beginning",
         >= 253_402_300_799_000 => "the end",
-        _ => DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).UtcDateTime.ToString(
-            "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture),
+        _ => GoText.Rfc3339(milliseconds),
     };
 
     static IReadOnlyList<string> Sorted(IEnumerable<string> texts) =>

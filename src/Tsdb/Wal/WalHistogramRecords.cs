@@ -234,24 +234,13 @@ static partial class WalRecords
             histogram.CustomValues = ReadBuckets(ref reader, integer: false);
         }
 
-        if (Covered(histogram.PositiveSpans) != (ulong)histogram.PositiveBuckets.Length
-            || Covered(histogram.NegativeSpans) != (ulong)histogram.NegativeBuckets.Length)
+        if (BucketSpan.Covered(histogram.PositiveSpans) != histogram.PositiveBuckets.Length
+            || BucketSpan.Covered(histogram.NegativeSpans) != histogram.NegativeBuckets.Length)
         {
             reader.Fail("spans and buckets of a histogram do not match");
         }
 
         return histogram;
-    }
-
-    static ulong Covered(BucketSpan[] spans)
-    {
-        ulong covered = 0;
-        foreach (var span in spans)
-        {
-            covered += span.Length;
-        }
-
-        return covered;
     }
 
     static BucketSpan[] ReadSpans(ref ByteReader reader)

@@ -115,10 +115,15 @@ public sealed class JsonTextTests
     [Fact]
     public void Times_are_RFC_3339()
     {
-        Assert.Equal("0001-01-01T00:00:00Z", ApiJson.Rfc3339(0));
-        Assert.Equal("2015-07-01T20:10:51.781Z", ApiJson.Rfc3339(1_435_781_451_781));
-        Assert.Equal("2015-07-01T20:10:51.5Z", ApiJson.Rfc3339(1_435_781_451_500));
-        Assert.Equal("2015-07-01T20:10:51Z", ApiJson.Rfc3339(1_435_781_451_000));
+        Assert.Equal("{\"t\":\"0001-01-01T00:00:00Z\"}", Written(json => Write(json, writer =>
+        {
+            writer.WriteStartObject();
+            writer.WriteTime("t", 0);
+            writer.WriteEndObject();
+        })));
+        Assert.Equal("2015-07-01T20:10:51.781Z", GoText.Rfc3339Nano(1_435_781_451_781));
+        Assert.Equal("2015-07-01T20:10:51.5Z", GoText.Rfc3339Nano(1_435_781_451_500));
+        Assert.Equal("2015-07-01T20:10:51Z", GoText.Rfc3339Nano(1_435_781_451_000));
     }
 
     static void Write(JsonText json, Action<Utf8JsonWriter> write)

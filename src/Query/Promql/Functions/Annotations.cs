@@ -119,8 +119,8 @@ sealed class ForcedMonotonicity(
         CultureInfo.InvariantCulture,
         $"{Text}, from buckets {GoText.FloatG(_minBucket)} to {GoText.FloatG(_maxBucket)}, with a max diff of {TwoDigits(_maxDifference)}, over {_count} samples from {Time(_minTime)} to {Time(_maxTime)} ({Place(query)})");
 
-    static string Time(long milliseconds) =>
-        DateTimeOffset.FromUnixTimeSeconds(milliseconds / 1000).UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+    // Prometheus divides by 1000, which goes towards 1970 and not back.
+    static string Time(long milliseconds) => GoText.Rfc3339(milliseconds / 1000 * 1000);
 
     // %.2g
     static string TwoDigits(double value)

@@ -15,7 +15,6 @@ static class ClassicHistogram
 {
     // Counts that differ by less are equal but for rounding.
     const double Tolerance = 1e-12;
-    const double SmallestNormal = 2.2250738585072014e-308;
 
     /// <summary>Interpolated on a line within a bucket; NaN without observations or without a bucket for +Inf.</summary>
     public static double Quantile(double quantile, Span<ClassicBucket> buckets, out Monotonicity monotonicity)
@@ -114,7 +113,7 @@ static class ClassicHistogram
         return (Capped(upperRank, count) - Capped(lowerRank, count)) / count;
     }
 
-    static double Capped(double? rank, double count) => rank is { } r && !(r > count) ? r : count;
+    internal static double Capped(double? rank, double count) => rank is { } r && !(r > count) ? r : count;
 
     static double? RankWithin(double value, double lowerBound, ClassicBucket bucket, double rank)
     {
@@ -199,7 +198,7 @@ static class ClassicHistogram
                 continue;
             }
 
-            if (AlmostEqual(previous, current))
+            if (Almost.Equal(previous, current, Tolerance))
             {
                 buckets[i].Count = previous;
             }
@@ -218,19 +217,5 @@ static class ClassicHistogram
         }
 
         return new Monotonicity(forced, least, most, difference);
-    }
-
-    static bool AlmostEqual(double a, double b)
-    {
-        if (double.IsNaN(a) && double.IsNaN(b))
-        {
-            return true;
-        }
-
-        var sum = Math.Abs(a) + Math.Abs(b);
-        var difference = Math.Abs(a - b);
-        return a == 0 || b == 0 || sum < SmallestNormal
-            ? difference < Tolerance * SmallestNormal
-            : difference / Math.Min(sum, double.MaxValue) < Tolerance;
     }
 }

@@ -182,10 +182,8 @@ static class HistogramStatistics
             count = histogram.Count;
         }
 
-        return (Capped(upperRank, count) - Capped(lowerRank, count)) / histogram.Count;
+        return (ClassicHistogram.Capped(upperRank, count) - ClassicHistogram.Capped(lowerRank, count)) / histogram.Count;
     }
-
-    static double Capped(double? rank, double count) => rank is { } r && !(r > count) ? r : count;
 
     /// <summary>
     /// How many observations lie below a value that is at the bucket's lower bound or within it; null where it lies beyond.

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 

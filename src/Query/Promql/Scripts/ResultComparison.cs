@@ -1,4 +1,5 @@
 using System.Globalization;
+using Observe.Query.Promql.Functions;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
@@ -9,7 +10,6 @@ namespace Observe.Query.Promql.Scripts;
 static class ResultComparison
 {
     const double RelativeError = 0.000001;
-    const double SmallestNormal = 2.2250738585072014e-308;
 
     public static string? Compare(EvalCommand expected, QueryResult result) => result.Type switch
     {
@@ -192,22 +192,5 @@ static class ResultComparison
 
     static bool AllAlmostEqual(double[] a, double[] b) => a.Length == b.Length && a.Zip(b).All(p => AlmostEqual(p.First, p.Second));
 
-    /// <summary>Within a millionth of their sum; any NaN equals any other but a staleness marker.</summary>
-    internal static bool AlmostEqual(double a, double b)
-    {
-        if (StaleMarker.IsStale(a) || StaleMarker.IsStale(b))
-        {
-            return StaleMarker.IsStale(a) && StaleMarker.IsStale(b);
-        }
-
-        if (a == b || (double.IsNaN(a) && double.IsNaN(b)))
-        {
-            return true;
-        }
-
-        var (sum, difference) = (Math.Abs(a) + Math.Abs(b), Math.Abs(a - b));
-        return a == 0 || b == 0 || sum < SmallestNormal
-            ? difference < RelativeError * SmallestNormal
-            : difference / Math.Min(sum, double.MaxValue) < RelativeError;
-    }
+    static bool AlmostEqual(double a, double b) => Almost.Equal(a, b, RelativeError);
 }

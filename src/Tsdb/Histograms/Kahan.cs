@@ -1,9 +1,9 @@
 using System.Runtime.CompilerServices;
 
-namespace Observe.Query.Promql.Functions;
+namespace Observe.Tsdb.Histograms;
 
 /// <summary>Summation with Neumaier's compensation; the sum is <c>sum + compensation</c>. An infinite sum has no compensation.</summary>
-static class Kahan
+public static class Kahan
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Add(double value, ref double sum, ref double compensation)
@@ -13,5 +13,12 @@ static class Kahan
             : Math.Abs(sum) >= Math.Abs(value) ? compensation + ((sum - total) + value)
             : compensation + ((value - total) + sum);
         sum = total;
+    }
+
+    /// <summary>The same for what cannot be passed by reference.</summary>
+    public static (double Sum, double Lost) Add(double value, double sum, double lost)
+    {
+        Add(value, ref sum, ref lost);
+        return (sum, lost);
     }
 }
