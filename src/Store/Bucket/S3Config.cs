@@ -233,7 +233,7 @@ public sealed record S3HttpConfig
                 handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
             }
 
-            return new HttpClient(new AskFirst(handler)) { Timeout = Timeout.InfiniteTimeSpan };
+            return new HttpClient(new ExpectContinueHandler(handler)) { Timeout = Timeout.InfiniteTimeSpan };
         }
         catch (Exception e) when (e is IOException or CryptographicException or UnauthorizedAccessException)
         {
@@ -245,7 +245,7 @@ public sealed record S3HttpConfig
     /// Asks the server before a large body is sent, and only then: after a refusal .NET sends a body below 1 KiB all the same, and the
     /// server takes it for the connection's next request.
     /// </summary>
-    sealed class AskFirst(HttpMessageHandler inner) : DelegatingHandler(inner)
+    sealed class ExpectContinueHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
     {
         const long MinSize = 1 << 20;
 

@@ -30,7 +30,7 @@ sealed class S3Retries
                     Delay = config.RetryDelay,
                     MaxDelay = TimeSpan.FromSeconds(20),
                     MaxRetryAttempts = config.MaxRetries,
-                    ShouldHandle = a => ValueTask.FromResult(a.Outcome.Exception is { } e && S3Failure.IsTransient(e) && Take()),
+                    ShouldHandle = a => ValueTask.FromResult(a.Outcome.Exception is { } e && S3Failure.IsTransient(e) && TrySpend()),
                 })
                 .Build();
     }
@@ -55,11 +55,11 @@ sealed class S3Retries
                 }
             },
             cancellationToken);
-        Return();
+        Refund();
         return result;
     }
 
-    bool Take()
+    bool TrySpend()
     {
         var left = Interlocked.Decrement(ref _left);
         if (left < 0)
@@ -70,7 +70,7 @@ sealed class S3Retries
         return left >= 0;
     }
 
-    void Return()
+    void Refund()
     {
         if (Interlocked.Increment(ref _left) > Budget)
         {

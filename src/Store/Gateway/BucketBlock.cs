@@ -319,7 +319,7 @@ sealed class BucketBlock : IDisposable
                     continue;
                 }
 
-                budget.TakeMemory(chunk.Data.Length);
+                budget.ReserveMemory(chunk.Data.Length);
                 chunks[s][c] = chunk with { Data = chunk.Data.ToArray() };
             }
             catch (CorruptionException e)

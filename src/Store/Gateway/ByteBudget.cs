@@ -18,7 +18,7 @@ sealed class ByteBudget(Budget pool, long fetchLimit, QueryContext query, Bucket
 
     /// <summary>Before bytes are fetched from the bucket.</summary>
     /// <exception cref="LimitException">They are more than one query may fetch.</exception>
-    public void TakeFetch(long bytes)
+    public void CountFetch(long bytes)
     {
         if (query.Fetched.Count(bytes) > fetchLimit && fetchLimit > 0)
         {
@@ -30,7 +30,7 @@ sealed class ByteBudget(Budget pool, long fetchLimit, QueryContext query, Bucket
 
     /// <summary>Before memory is taken, which the selection holds to its end if it does not return it.</summary>
     /// <exception cref="LimitException">The query, or all queries together, would hold too much.</exception>
-    public void TakeMemory(long bytes)
+    public void ReserveMemory(long bytes)
     {
         try
         {

@@ -32,7 +32,7 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         var key = BucketBlocks.Key(block, FileName(file));
         var layout = Parts(ranges, size);
         var memory = layout.Sum(part => part.Range.End - part.Range.Start);
-        budget.TakeMemory(memory);
+        budget.ReserveMemory(memory);
         var parts = layout.Select(
             part => (Part: new FetchedPart(part.Range.Start, new byte[part.Range.End - part.Range.Start]), part.Wanted)).ToList();
         var runs = new List<(byte[] Part, long PartStart, ByteRange Run)>();
@@ -44,7 +44,7 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         }
 
         var fetched = runs.Sum(r => r.Run.End - r.Run.Start);
-        budget.TakeFetch(fetched);
+        budget.CountFetch(fetched);
         await Parallel.ForEachAsync(
             runs,
             new ParallelOptions { MaxDegreeOfParallelism = concurrency, CancellationToken = cancellationToken },

@@ -77,7 +77,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         _slabs.AddRange(others._slabs);
         _slabUsed = _slabs.Count == 0 ? 0 : _slabs[^1].Length;
         others._slabs.Clear();
-        NextLabels.TakeOver(others.NextLabels);
+        NextLabels.KeepArraysOf(others.NextLabels);
         others.Dispose();
     }
 
@@ -147,7 +147,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
             var order = like[_like].Labels.CompareTo(labels);
             if (order == 0)
             {
-                NextLabels.TakeBack();
+                NextLabels.ForgetLast();
                 return like[_like].Labels;
             }
 

@@ -27,7 +27,7 @@ public sealed class TappedCommit
 
     public AppendSource Source { get; init; } = AppendSource.Unknown;
 
-    /// <summary>The series among those below that the tap has not told of since <see cref="CommitTap.Renew"/>.</summary>
+    /// <summary>The series among those below that the tap has not told of since <see cref="CommitTap.RepeatSeries"/>.</summary>
     public IReadOnlyList<TappedSeries> Series { get; init; } = [];
 
     public ReadOnlyMemory<TappedSample> Samples { get; init; }
@@ -44,7 +44,7 @@ public sealed class TappedCommit
 /// reader is slow is lost, and told as a gap. One reader; to be disposed.
 /// </summary>
 /// <remarks>
-/// Like the log, a tap tells of a series once, before its first sample; <see cref="Renew"/> begins anew, so that what is read from there on
+/// Like the log, a tap tells of a series once, before its first sample; <see cref="RepeatSeries"/> begins anew, so that what is read from there on
 /// can be understood without what was read before.
 /// </remarks>
 public sealed class CommitTap : IDisposable
@@ -57,7 +57,7 @@ public sealed class CommitTap : IDisposable
     readonly SeriesTable _series;
     readonly long _maxBytes;
     readonly Action<CommitTap> _closed;
-    ulong[] _told = [];
+    ulong[] _known = [];
     TaskCompletionSource? _waiting;
     TapGap? _gap;
     long _bytes;
@@ -102,7 +102,7 @@ public sealed class CommitTap : IDisposable
     }
 
     /// <summary>From the next commit that is read on, series are told of anew. For the reader to call.</summary>
-    public void Renew() => Array.Clear(_told);
+    public void RepeatSeries() => Array.Clear(_known);
 
     public void Dispose() => _closed(this);
 
@@ -189,22 +189,22 @@ public sealed class CommitTap : IDisposable
         var gone = new HashSet<SeriesRef>();
         foreach (ref readonly var sample in commit.Samples.Span)
         {
-            Tell(sample.Series, series, gone);
+            AddSeries(sample.Series, series, gone);
         }
 
         foreach (var sample in commit.Histograms)
         {
-            Tell(sample.Series, series, gone);
+            AddSeries(sample.Series, series, gone);
         }
 
         foreach (var (reference, _) in commit.Exemplars)
         {
-            Tell(reference, series, gone);
+            AddSeries(reference, series, gone);
         }
 
         foreach (var (reference, _) in commit.Metadata)
         {
-            Tell(reference, series, gone);
+            AddSeries(reference, series, gone);
         }
 
         var lost = gone.Count == 0 ? [] : commit.Samples.ToArray().Where(s => gone.Contains(s.Series)).Select(s => s.Timestamp)
@@ -225,23 +225,23 @@ public sealed class CommitTap : IDisposable
         };
     }
 
-    void Tell(SeriesRef reference, List<TappedSeries> into, HashSet<SeriesRef> gone)
+    void AddSeries(SeriesRef reference, List<TappedSeries> into, HashSet<SeriesRef> gone)
     {
         var (word, bit) = ((int)(reference.Value / 64), 1UL << (int)(reference.Value % 64));
-        if (word >= _told.Length)
+        if (word >= _known.Length)
         {
-            Array.Resize(ref _told, Math.Max(word + 1, _told.Length * 2));
+            Array.Resize(ref _known, Math.Max(word + 1, _known.Length * 2));
         }
 
-        ref var told = ref _told[word];
-        if ((told & bit) != 0)
+        ref var known = ref _known[word];
+        if ((known & bit) != 0)
         {
             return;
         }
 
         if (_series.TryGetLabels((uint)reference.Value, out var labels))
         {
-            told |= bit;
+            known |= bit;
             into.Add(new TappedSeries(reference, labels));
         }
         else

@@ -11,7 +11,7 @@ sealed class DirectoryLock : IDisposable
     DirectoryLock(FileStream file) => _file = file;
 
     /// <exception cref="IOException">Another process has it.</exception>
-    public static DirectoryLock Take(string directory)
+    public static DirectoryLock Acquire(string directory)
     {
         var path = Path.Combine(directory, "lock");
         try

@@ -74,7 +74,7 @@ public sealed class HeadAppender : IAppender
                 return Refused(result, histogram: false);
             }
 
-            Take(ref found);
+            AddPending(ref found);
         }
 
         if (_count == _samples.Length)
@@ -109,7 +109,7 @@ public sealed class HeadAppender : IAppender
                 return Refused(result, histogram: true);
             }
 
-            Take(ref found);
+            AddPending(ref found);
         }
 
         _histograms.Add(new WalHistogram(series.Value, timestamp, histogram.Copy(), startTimestamp));
@@ -192,7 +192,7 @@ public sealed class HeadAppender : IAppender
         }
     }
 
-    void Take(ref MemSeries series)
+    void AddPending(ref MemSeries series)
     {
         series.Pending++;
         if ((series.Flags & SeriesFlags.Logged) == 0)

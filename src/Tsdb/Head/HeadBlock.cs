@@ -112,7 +112,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BlockRangeMs);
         Directory.CreateDirectory(options.Directory);
-        var head = new HeadBlock(options, DirectoryLock.Take(options.Directory));
+        var head = new HeadBlock(options, DirectoryLock.Acquire(options.Directory));
         try
         {
             // On a thread of its own: a long log takes minutes.

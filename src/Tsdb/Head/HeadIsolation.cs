@@ -42,7 +42,7 @@ public sealed partial class HeadBlock
         CommitTrace last;
         try
         {
-            Look(references, range, seen, query);
+            Collect(references, range, seen, query);
         }
         finally
         {
@@ -59,13 +59,13 @@ public sealed partial class HeadBlock
 
         if (before != last)
         {
-            TakeBack(seen, range, before, last);
+            RemoveLater(seen, range, before, last);
         }
 
         return seen;
     }
 
-    void Look(ReadOnlySpan<uint> references, TimeRange range, List<VisibleSeries> seen, QueryContext query)
+    void Collect(ReadOnlySpan<uint> references, TimeRange range, List<VisibleSeries> seen, QueryContext query)
     {
         foreach (var reference in references)
         {
@@ -85,7 +85,7 @@ public sealed partial class HeadBlock
     }
 
     /// <summary>Lets each series end where it ended before the first commit after <paramref name="before"/>.</summary>
-    static void TakeBack(List<VisibleSeries> seen, TimeRange range, CommitTrace before, CommitTrace last)
+    static void RemoveLater(List<VisibleSeries> seen, TimeRange range, CommitTrace before, CommitTrace last)
     {
         var ends = new Dictionary<int, long>();
         for (var trace = before; trace != last;)

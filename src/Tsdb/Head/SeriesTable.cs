@@ -202,7 +202,7 @@ sealed class SeriesTable
             return 0;
         }
 
-        var slot = TakeSlot();
+        var slot = AllocateSlot();
         ref var series = ref At(slot);
         series = new MemSeries
         {
@@ -261,11 +261,11 @@ sealed class SeriesTable
     {
         while (!encoded.IsEmpty)
         {
-            _symbols.Release(TakeSymbol(ref encoded));
+            _symbols.Release(ReadSymbol(ref encoded));
         }
     }
 
-    int TakeSlot()
+    int AllocateSlot()
     {
         if (_free != 0)
         {
@@ -325,7 +325,7 @@ sealed class SeriesTable
         bucket = slot + 1;
     }
 
-    static int TakeSymbol(ref ReadOnlySpan<byte> encoded)
+    static int ReadSymbol(ref ReadOnlySpan<byte> encoded)
     {
         var id = (int)Varint.ReadUnsigned(encoded, out var size);
         encoded = encoded[size..];
@@ -337,8 +337,8 @@ sealed class SeriesTable
         ReadOnlySpan<byte> encoded = series.LabelsLength == 0 ? [] : _arena.Span(series.Labels, series.LabelsLength);
         foreach (var label in labels)
         {
-            if (encoded.IsEmpty || !_symbols.Text(TakeSymbol(ref encoded)).SequenceEqual(label.Name)
-                || !_symbols.Text(TakeSymbol(ref encoded)).SequenceEqual(label.Value))
+            if (encoded.IsEmpty || !_symbols.Text(ReadSymbol(ref encoded)).SequenceEqual(label.Name)
+                || !_symbols.Text(ReadSymbol(ref encoded)).SequenceEqual(label.Value))
             {
                 return false;
             }
@@ -358,7 +358,7 @@ sealed class SeriesTable
         ReadOnlySpan<byte> symbols = _arena.Span(series.Labels, series.LabelsLength);
         for (var rest = symbols; !rest.IsEmpty;)
         {
-            var size = _symbols.Text(TakeSymbol(ref rest)).Length;
+            var size = _symbols.Text(ReadSymbol(ref rest)).Length;
             length += Varint.SizeUnsigned((ulong)size) + size;
         }
 
@@ -366,7 +366,7 @@ sealed class SeriesTable
         var at = 0;
         for (var rest = symbols; !rest.IsEmpty;)
         {
-            var text = _symbols.Text(TakeSymbol(ref rest));
+            var text = _symbols.Text(ReadSymbol(ref rest));
             at += Varint.WriteUnsigned(encoded.AsSpan(at), (ulong)text.Length);
             text.CopyTo(encoded.AsSpan(at));
             at += text.Length;

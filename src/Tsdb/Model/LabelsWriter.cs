@@ -88,13 +88,13 @@ public sealed class LabelsWriter : IDisposable
     /// <summary>
     /// Forgets the labels that were taken last, if nothing was added since: whoever took them must not read them any more.
     /// </summary>
-    public void TakeBack() => (_start, _end, _next) = (_last, _last, 0);
+    public void ForgetLast() => (_start, _end, _next) = (_last, _last, 0);
 
     /// <summary>Forgets the series at hand.</summary>
     public void Drop() => (_end, _next) = (_start, 0);
 
     /// <summary>The labels of another writer, which is done, are valid as long as this one's.</summary>
-    public void TakeOver(LabelsWriter other)
+    public void KeepArraysOf(LabelsWriter other)
     {
         _arrays.AddRange(other._arrays);
         other._arrays.Clear();

@@ -107,12 +107,12 @@ public class RangeReaderTests
         var pool = new Budget(100);
         using (var budget = new ByteBudget(pool, 50, new QueryContext(), s_metrics))
         {
-            budget.TakeMemory(60);
-            Assert.Throws<LimitException>(() => budget.TakeMemory(50));
+            budget.ReserveMemory(60);
+            Assert.Throws<LimitException>(() => budget.ReserveMemory(50));
             budget.ReturnMemory(20);
-            budget.TakeMemory(50);
-            budget.TakeFetch(50);
-            Assert.Throws<LimitException>(() => budget.TakeFetch(1));
+            budget.ReserveMemory(50);
+            budget.CountFetch(50);
+            Assert.Throws<LimitException>(() => budget.CountFetch(1));
         }
 
         pool.Take(100);

@@ -118,7 +118,7 @@ public sealed class CommitTapTests : IAsyncDisposable
         using var tap = head.Tap(long.MaxValue);
         Fill(head, random, 50, from: 50);
         Assert.Equal(50, ReadAll(tap).Count);
-        tap.Renew();
+        tap.RepeatSeries();
         Fill(head, random, 50, from: 100);
         var other = await _other.OpenAsync(range: 1_000_000);
         Replay(other, ReadAll(tap));

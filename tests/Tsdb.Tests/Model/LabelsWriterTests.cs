@@ -63,7 +63,7 @@ public class LabelsWriterTests
         first.Add("a"u8, "1"u8);
         second.Add("b"u8, "2"u8);
         var (one, two) = (first.Take(), second.Take());
-        first.TakeOver(second);
+        first.KeepArraysOf(second);
         Assert.Equal([Labels.Of(("a", "1")), Labels.Of(("b", "2"))], [one, two]);
         var kept = two.Copy();
         first.Dispose();
@@ -79,7 +79,7 @@ public class LabelsWriterTests
         var first = writer.Take();
         writer.Add("b"u8, "2"u8);
         writer.Take();
-        writer.TakeBack();
+        writer.ForgetLast();
         writer.Add("c"u8, "3"u8);
         var third = writer.Take();
         Assert.Equal([Labels.Of(("a", "1"), ("z", "9")), Labels.Of(("c", "3"), ("z", "9"))], [first, third]);
