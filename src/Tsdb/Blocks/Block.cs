@@ -85,8 +85,8 @@ public sealed class Block : IQuerier, IDisposable
     public IEnumerable<BlockSeries> Select(Selection selection)
     {
         var reading = new BlockSelection(selection.Range, selection.Hints.Aggregate, coverage: null);
-        return Limited(
-            Entries(selection, SeriesOfStretch, withChunks: true).SelectMany(some => Series(some, new BlockPart[some.Count], reading)), selection);
+        var all = Entries(selection, SeriesOfStretch, withChunks: true).SelectMany(some => Series(some, new BlockPart[some.Count], reading));
+        return Limited(all, selection);
     }
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)

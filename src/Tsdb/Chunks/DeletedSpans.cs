@@ -48,18 +48,7 @@ public readonly struct DeletedSpans(TimeRange[] spans)
 
     public bool Contains(long timestamp) => IndexOf(timestamp) is var at and >= 0 && _spans![at].MaxTime >= timestamp;
 
-    bool Overlaps(Chunk chunk)
-    {
-        foreach (var span in Spans)
-        {
-            if (span.MinTime <= chunk.MaxTime && span.MaxTime >= chunk.MinTime)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    bool Overlaps(Chunk chunk) => IndexOf(chunk.MaxTime) is var at and >= 0 && _spans![at].MaxTime >= chunk.MinTime;
 
     // The last span that begins at or before a time; -1 where none does.
     int IndexOf(long timestamp)
