@@ -110,7 +110,7 @@ public sealed partial class FileBucket : IBucket
         ObjectKey.CheckPrefix(prefix);
         await Task.Yield();
 
-        // A stack of folders half-read, deepest last: keys come in order, and depth costs no recursion.
+        // A stack of the folders that are being listed, the deepest last, so that keys come in order without recursion.
         var open = new Stack<(string Prefix, List<FileSystemInfo> Entries, int Next)>();
         open.Push((prefix, EntriesOf(prefix), 0));
         while (open.Count > 0)
@@ -133,7 +133,7 @@ public sealed partial class FileBucket : IBucket
             }
             else if (entry.LinkTarget is not null)
             {
-                // A folder of somebody else, perhaps one above this.
+                // A symbolic link is not followed: it may lead to a folder above this one.
             }
             else if (recursive)
             {
@@ -199,7 +199,7 @@ public sealed partial class FileBucket : IBucket
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The next start sweeps it up.
+            // It is deleted at the next start.
         }
     }
 
@@ -228,12 +228,12 @@ public sealed partial class FileBucket : IBucket
             return PutResult.ConditionFailed;
         }
 
-        // The time of writing is the version, so it never stands still or goes back over one key.
+        // The time of writing is the version of an object, so that a later one always gets a later time.
         var now = _time.GetUtcNow().UtcTicks;
         var ticks = there is null ? now : Math.Max(now, there.LastModified.UtcTicks + 1);
         File.SetLastWriteTimeUtc(temporary, new DateTime(ticks, DateTimeKind.Utc));
 
-        // A delete beside us may take a folder away between its making and the rename into it.
+        // Another delete may remove a folder after it was made and before the rename into it.
         for (var attempt = 1; ; attempt++)
         {
             try
@@ -269,15 +269,16 @@ public sealed partial class FileBucket : IBucket
             }
             catch (DirectoryNotFoundException)
             {
-                // gone with another delete
+                // Another delete has removed it.
             }
             catch (IOException)
             {
-                break; // not empty
+                // It is not empty.
+                break;
             }
         }
 
-        // The lowest folder that stays; another delete may take it away before it is synced, then it is one further up.
+        // Syncs the lowest folder that is left; where another delete removes that meanwhile, the folder above it.
         for (; ; folder = Path.GetDirectoryName(folder)!)
         {
             try

@@ -4,7 +4,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Store.Bucket;
 
-/// <summary>What is asked of a bucket, for metrics and for faults.</summary>
+/// <summary>The operations of a bucket, for metrics and for faults.</summary>
 public enum BucketOperation
 {
     Get,

@@ -4,7 +4,7 @@ using Prometheus;
 
 namespace Observe.Store.Bucket;
 
-/// <summary>What was asked of object stores, under the names that Thanos's dashboards and alerts read.</summary>
+/// <summary>The metrics of requests to object stores, under the names that Thanos's dashboards and alerts read.</summary>
 public sealed class BucketMetrics(CollectorRegistry registry, TimeProvider time)
 {
     static readonly double[] s_seconds = [0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120];
@@ -36,7 +36,7 @@ public sealed class BucketMetrics(CollectorRegistry registry, TimeProvider time)
 }
 
 /// <summary>
-/// Counts and times what is asked of a bucket. A missing object and a condition that does not hold are answers, not failures.
+/// Counts and times the requests to a bucket. A missing object and a condition that does not hold are no failures.
 /// </summary>
 public sealed class MeteredBucket : IBucket
 {
@@ -183,7 +183,7 @@ public sealed class MeteredBucket : IBucket
         }
     }
 
-    /// <summary>False, so that as an exception filter it only counts.</summary>
+    /// <summary>For exception filters: always false, so that the exception goes on.</summary>
     bool Count(string operation, Exception e)
     {
         if (e is not (ObjectNotFoundException or OperationCanceledException))

@@ -6,19 +6,19 @@ using Amazon.S3.Model;
 namespace Observe.Store.Bucket;
 
 /// <summary>
-/// Holds answers against what was asked. The SDK takes any 200 for success: also an error's document, the start of an object where a range
+/// Checks answers against the requests. The SDK takes any 200 for success: also an error's document, the start of an object where a range
 /// of it was asked for, and a list that is none.
 /// </summary>
 static class S3Answer
 {
-    /// <summary>An ETag or id, which no true answer lacks.</summary>
+    /// <summary>Returns an ETag or id, which every answer of an S3 server has.</summary>
     /// <exception cref="S3AnswerException">There is none.</exception>
     public static string Checked(string? tag) =>
         string.IsNullOrEmpty(tag)
             ? throw new S3AnswerException("the answer says success and has nothing of it (an error inside, or another server)")
             : tag;
 
-    /// <param name="isTruncated">Stands in every list.</param>
+    /// <param name="isTruncated">A field that every list has.</param>
     public static T Checked<T>(T list, Func<T, bool?> isTruncated) =>
         isTruncated(list) is null ? throw new S3AnswerException("the answer says success and is no list") : list;
 
@@ -43,7 +43,7 @@ static class S3Answer
     }
 
     /// <summary>
-    /// Disposes an object's answer. The SDK holds what was read of it against its ETag then, and throws; who reads has done so itself.
+    /// Disposes an object's answer. The SDK then compares what was read with the ETag and throws; the reader has done that already.
     /// </summary>
     public static void Close(GetObjectResponse response)
     {
@@ -56,7 +56,7 @@ static class S3Answer
         }
     }
 
-    /// <summary>That an object is deleted is said without a body.</summary>
+    /// <summary>The answer to a deletion has no body.</summary>
     public static DeleteObjectResponse Checked(DeleteObjectResponse response) =>
         response.ContentLength > 0
             ? throw new S3AnswerException("the answer says success and has a body (an error inside, or another server)")

@@ -238,7 +238,7 @@ public sealed class S3Bucket : IBucket
 
     internal Exception Explain(string what, string key, Exception e) => S3Failure.Explain(_config, Name, what, key, e);
 
-    /// <summary>Everything but what already has its form and what the caller cancelled.</summary>
+    /// <summary>For exception filters: not for what is translated already, nor for a cancellation by the caller.</summary>
     static bool IsOurs(Exception e) => e is not (BucketException or OperationCanceledException or ResourceExhaustedException);
 
     async Task<PutResult> PutWholeAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken)
@@ -263,7 +263,7 @@ public sealed class S3Bucket : IBucket
         }
         catch (Exception e) when (S3Failure.IsConditionFailed(e) || (condition.IfMatch is not null && S3Failure.IsNotFound(e)))
         {
-            // What a lost answer hid may be our own earlier attempt, which now stands in the way of the next. HttpClient too tries again.
+            // An earlier attempt, ours or HttpClient's, may have written the object, and its answer was lost.
             return await WroteAsync(key, id, cancellationToken) ? PutResult.Written : PutResult.ConditionFailed;
         }
     }
@@ -428,7 +428,7 @@ public sealed class S3Bucket : IBucket
             var entries = new List<BucketEntry>();
             foreach (var found in objects ?? [])
             {
-                // Consoles make objects that end in a slash to show an empty folder; they are none of ours.
+                // Consoles make objects whose key ends in a slash to show an empty folder; they are left out.
                 if (!found.Key.EndsWith('/'))
                 {
                     entries.Add(new BucketEntry(found.Key, found.Size ?? 0, found.LastModified ?? default(DateTimeOffset)));

@@ -43,7 +43,7 @@ public sealed record S3Config
 
     public bool SendContentMd5 { get; init; }
 
-    /// <summary>Attempts after the first. Few: whoever asks tries again by itself, and an outage is to be told within seconds.</summary>
+    /// <summary>Attempts after the first. Few, since callers try again too and an outage has to be reported within seconds.</summary>
     public int MaxRetries { get; init; } = 5;
 
     /// <summary>The first pause; each next one doubles, with jitter, up to 20 s.</summary>
@@ -140,7 +140,7 @@ public sealed record S3HttpConfig
 {
     public TimeSpan IdleConnTimeout { get; init; } = TimeSpan.FromSeconds(90);
 
-    /// <summary>Of an attempt, on top of the time that its bytes may take.</summary>
+    /// <summary>Time limit of an attempt, to which the time that its bytes may take is added.</summary>
     public TimeSpan ResponseHeaderTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
@@ -183,7 +183,7 @@ public sealed record S3HttpConfig
                 : "key_file"), "cert_file and key_file go together: one of them is missing");
         }
 
-        // The pool of .NET has no such bounds, and bodies are not compressed: any value is already honoured.
+        // These have no effect: .NET's pool has no such bounds, and bodies are not compressed.
         _ = section.Count("max_idle_conns");
         _ = section.Count("max_idle_conns_per_host");
         _ = section.Bool("disable_compression");
@@ -242,8 +242,8 @@ public sealed record S3HttpConfig
     }
 
     /// <summary>
-    /// Asks the server before a large body is sent, and only then: after a refusal .NET sends a body below 1 KiB all the same, and the
-    /// server takes it for the connection's next request.
+    /// Waits for the server's consent before it sends a large body, and only a large one: after a refusal .NET sends a body of less than
+    /// 1 KiB nevertheless, which the server takes for the next request of the connection.
     /// </summary>
     sealed class ExpectContinueHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
     {

@@ -7,10 +7,10 @@ using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Bucket;
 
-/// <summary>An answer that is none of such a server, or not whole, or does not fit what it says of itself: the next one may.</summary>
+/// <summary>The answer is incomplete, contradicts itself or is not one of an S3 server; the next attempt may succeed.</summary>
 sealed class S3AnswerException(string what) : IOException(what);
 
-/// <summary>What the SDK throws, in a sentence that says what was refused and what to check. Never holds a secret.</summary>
+/// <summary>Makes a message of what the SDK throws, which says what was refused and what to check, and holds no secret.</summary>
 static class S3Failure
 {
     /// <summary>Whether the same request may succeed a moment later.</summary>

@@ -5,7 +5,7 @@ using Amazon.S3.Model;
 namespace Observe.Store.Bucket;
 
 /// <summary>
-/// Uploads one large object in parts, one after the other; what fails for good leaves no parts behind where the server can be told.
+/// Uploads one large object in parts, one after the other. If it fails for good, the parts are deleted where the server can be reached.
 /// </summary>
 sealed class S3Multipart(IAmazonS3 client, S3Config config, S3Retries retries)
 {

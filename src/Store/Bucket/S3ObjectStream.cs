@@ -4,8 +4,8 @@ using Amazon.S3.Model;
 namespace Observe.Store.Bucket;
 
 /// <summary>
-/// An object as it comes; when the connection breaks or stalls, the same version is asked for from there on. At its end it is held against
-/// the MD5 that its ETag is, unless it was uploaded in parts or is encrypted with a key of its own.
+/// The bytes of an object. When the connection breaks or stalls, the rest of the same version is requested. At the end all of it is
+/// compared with the MD5 that its ETag is, unless it was uploaded in parts or is encrypted with a key of its own.
 /// </summary>
 /// <param name="stall">How long no byte may come.</param>
 sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse response, TimeSpan stall) : ForwardStream
@@ -40,7 +40,7 @@ sealed class S3ObjectStream(S3Bucket bucket, string key, GetObjectResponse respo
             }
             catch (Exception e) when (e is not (BucketException or OperationCanceledException))
             {
-                // Whatever reading throws is a connection's end; the SDK's own are not all IOExceptions.
+                // Any exception means that the connection is lost; not all of the SDK's are IOExceptions.
                 if (++_resumes > MaxResumes)
                 {
                     throw bucket.Explain("read", key, e);

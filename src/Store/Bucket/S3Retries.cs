@@ -35,7 +35,7 @@ sealed class S3Retries
                 .Build();
     }
 
-    /// <param name="bytes">What the attempt moves, which gives it more time.</param>
+    /// <param name="bytes">How much the attempt moves: more bytes may take more time.</param>
     public async Task<T> RunAsync<T>(long bytes, Func<CancellationToken, Task<T>> attempt, CancellationToken cancellationToken)
     {
         var limit = _limit + TimeSpan.FromSeconds((double)bytes / BytesPerSecond);
@@ -50,7 +50,7 @@ sealed class S3Retries
                 }
                 catch (OperationCanceledException e) when (!token.IsCancellationRequested)
                 {
-                    // Ours, or one inside HttpClient, as for a connection that is not made in time.
+                    // The time limit of the attempt, or one inside HttpClient, as that of a connection.
                     throw new TimeoutException(timer.IsCancellationRequested ? $"no answer within {limit.TotalSeconds:0} s" : e.Message, e);
                 }
             },

@@ -6,7 +6,7 @@ using Observe.Tsdb.Blocks;
 namespace Observe.Store.Compact;
 
 /// <summary>
-/// Deletes blocks whose mark is old enough, and uploads that were broken off. One block that can't be deleted does not keep the others.
+/// Deletes blocks whose mark is old enough, and uploads that were broken off. A block that can't be deleted does not stop the others.
 /// </summary>
 sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, CompactMetrics metrics, ILogger logger)
 {
@@ -44,9 +44,8 @@ sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, C
     }
 
     /// <summary>
-    /// Whether nothing has come into a folder without meta.json for long, or a deletion of it was begun. The age is that of the newest
-    /// object, not of
-    /// the id: a slow upload, or one of an old block, is none that was broken off.
+    /// Whether a folder without meta.json is no upload under way: its newest object is old, or its deletion was begun. The age of the id
+    /// says nothing, since uploads may be slow or of old blocks.
     /// </summary>
     async Task<bool> IsBrokenOffAsync(BlockId id, CancellationToken cancellationToken)
     {
@@ -58,7 +57,7 @@ sealed partial class BlockCleaner(BucketBlocks blocks, CompactOptions options, C
             deletion |= entry.Key == BucketBlocks.Key(id, DeletionMark.FileName);
             if (entry.Key == BucketBlocks.Key(id, BlockMeta.FileName))
             {
-                // It was completed since.
+                // The upload was completed after the bucket was listed.
                 return false;
             }
         }

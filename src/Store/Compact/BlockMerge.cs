@@ -78,7 +78,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
 
         if (replicas.Any(r => r.Any(c => c.Encoding == ChunkEncoding.Aggregates)))
         {
-            // Windows of replicas can't be mixed: a later chunk is cut down to what it has beyond the ones before.
+            // Windows of two replicas can't be merged: of each chunk only the windows behind the end of the chunks before are kept.
             return Joined([.. replicas.SelectMany(r => r).OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime)], name);
         }
 
@@ -86,7 +86,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
             [.. replicas.Select(r => new ChunkSeriesIterator(r, Aggregate.Raw, TimeRange.All, name))], DedupIterator.KindOf(parts[0].Series.Labels)));
     }
 
-    /// <summary>The chunks of one replica's series in order, the same chunk of two blocks once.</summary>
+    /// <summary>The chunks of one replica's series in order of time; a chunk that two blocks have is there once.</summary>
     static List<Chunk> Chunks(IEnumerable<BlockSeries> parts)
     {
         var chunks = new List<Chunk>();

@@ -165,7 +165,7 @@ public sealed partial class CompactLoop
         }
     }
 
-    /// <summary>Tells what could be compacted now: before the compactions, and what is left after them.</summary>
+    /// <summary>Sets the metrics of what could be compacted at present; called before the compactions and after them.</summary>
     void CountTodo(Iteration work)
     {
         var plans = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Values
@@ -219,7 +219,7 @@ public sealed partial class CompactLoop
         }
     }
 
-    /// <summary>What to compact next in a stream: planned anew until no block of the plan is marked to be left alone.</summary>
+    /// <summary>What to compact next in a stream: planned again until no block of the plan is marked as not to be compacted.</summary>
     async Task<IReadOnlyList<BlockMeta>> PlanAsync(string key, Iteration work, CancellationToken cancellationToken)
     {
         while (true)
@@ -258,7 +258,7 @@ public sealed partial class CompactLoop
         }
     }
 
-    /// <summary>Whether somebody wants a block to be left alone; a mark that can't be read says that too.</summary>
+    /// <summary>Whether a block is marked as not to be compacted; a mark that can't be read counts as one.</summary>
     async Task<bool> IsMarkedAsync<TMark>(Func<Task<TMark?>> read)
         where TMark : class
     {
@@ -340,7 +340,7 @@ public sealed partial class CompactLoop
     }
 
     /// <summary>
-    /// Leaves a damaged block alone from now on, here and in every other compactor; it is served as far as it can be read.
+    /// Marks a damaged block as not to be compacted, for this compactor and every other; what can be read of it is still served.
     /// </summary>
     async Task QuarantineAsync(DamagedBlockException damage, Iteration work, CancellationToken cancellationToken)
     {

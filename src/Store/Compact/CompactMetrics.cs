@@ -2,7 +2,7 @@ using Prometheus;
 
 namespace Observe.Store.Compact;
 
-/// <summary>What a compactor tells of itself: Thanos's <c>thanos_compact_*</c> with another prefix.</summary>
+/// <summary>The metrics of a compactor: Thanos's <c>thanos_compact_*</c> with another prefix.</summary>
 public sealed class CompactMetrics
 {
     public CompactMetrics(CollectorRegistry registry)

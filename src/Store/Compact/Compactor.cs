@@ -15,9 +15,8 @@ sealed class DamagedBlockException(BlockId id, string fault, Exception? inner = 
 }
 
 /// <summary>
-/// Makes one block of several, or a coarser block of one, and puts it into the bucket: download, merge, verify what came out, upload
-/// (meta.json
-/// last). Broken off at any point it leaves the blocks it came from untouched; who calls it marks them when it has returned.
+/// Makes one block of several, or a coarser block of one, and puts it into the bucket: download, merge, verify the result, upload
+/// (meta.json last). Wherever it stops, the blocks that it read are as they were; the caller marks them for deletion once it has returned.
 /// </summary>
 sealed class Compactor(BucketBlocks blocks, CompactOptions options)
 {
@@ -82,8 +81,7 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
     }
 
     /// <summary>
-    /// Makes and verifies. Where that fails, the sources are searched for what is wrong, so that a damaged one is told from a fault of
-    /// another kind.
+    /// Makes a block and verifies it. Where that fails, the sources are verified too, to find out whether one of them is damaged.
     /// </summary>
     static BlockMeta? Make(IReadOnlyList<Block> sources, Func<BlockMeta?> make, string parent, CancellationToken cancellationToken)
     {
@@ -133,7 +131,7 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
             }
             catch (Exception e) when (e is ObjectNotFoundException or FileNotFoundException)
             {
-                // A block that lacks a file, unless it was deleted meanwhile.
+                // Unless the whole block was deleted meanwhile, it lacks a file.
                 if (await blocks.MetaAsync(meta.Id, cancellationToken) is null)
                 {
                     throw;

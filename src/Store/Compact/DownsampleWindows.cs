@@ -94,7 +94,7 @@ sealed class FloatWindows
         }
     }
 
-    /// <summary>Reads one aggregate of several chunks; of a counter with resets applied, and returns its true last value.</summary>
+    /// <summary>Reads one aggregate of several chunks, a counter with its resets applied; returns the counter's true last value.</summary>
     double Expand(Chunk[] chunks, Aggregate aggregate, string source)
     {
         _times.Clear();

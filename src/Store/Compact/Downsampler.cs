@@ -62,7 +62,7 @@ static class Downsampler
             var size = (run.Times.Count / parts) + 1;
             for (var from = 0; from < run.Times.Count;)
             {
-                // A chunk ends with a window.
+                // The samples of one window go into one chunk.
                 var to = Math.Min(from + size, run.Times.Count);
                 var window = WindowEnd(run.Times[to - 1], resolutionMs);
                 while (to < run.Times.Count && run.Times[to] <= window)

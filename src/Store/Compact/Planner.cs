@@ -61,12 +61,12 @@ static class Planner
             return overlapping;
         }
 
-        // The newest block waits, so that its level is not made while more may come.
+        // The newest block is left out, since more blocks may come for its range.
         var adjacent = Adjacent([.. group.SkipLast(1)], levels, leftAlone);
         return adjacent.Count > 0 ? adjacent : Deleted([.. free.Where(m => m.Id != group[^1].Id)], levels);
     }
 
-    /// <summary>The block of a plan that makes its index too large: the one with the largest; null when it is not.</summary>
+    /// <summary>The block with the largest index, where the indexes of a plan are too large together; else null.</summary>
     public static BlockMeta? Oversized(IReadOnlyList<BlockMeta> plan, long maxIndexBytes)
     {
         static long Index(BlockMeta meta) => meta.Thanos?.Files?.FirstOrDefault(f => f.Path == "index")?.Size ?? 0;
@@ -134,7 +134,7 @@ static class Planner
 
     static long Floor(long time, long span) => time - (((time % span) + span) % span);
 
-    /// <summary>The blocks between those that are left alone: no block may come to span one that is not in it.</summary>
+    /// <summary>The blocks between those that are left alone, since no compacted block may span a block that is not in it.</summary>
     static IEnumerable<List<BlockMeta>> Runs(List<BlockMeta> window, IReadOnlySet<BlockId> leftAlone)
     {
         var run = new List<BlockMeta>();
@@ -153,7 +153,7 @@ static class Planner
         yield return run;
     }
 
-    /// <summary>A large block of whose series more than a twentieth has deletions.</summary>
+    /// <summary>A large block with more tombstones than a twentieth of its series.</summary>
     static IReadOnlyList<BlockMeta> Deleted(IReadOnlyList<BlockMeta> blocks, IReadOnlyList<long> levels)
     {
         var block = blocks.LastOrDefault(m =>

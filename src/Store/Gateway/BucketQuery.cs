@@ -83,7 +83,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             }
             finally
             {
-                // Telling takes a thread of the pool.
+                // Cancelling costs a thread of the pool, so it is done only where something is under way.
                 if (!next.IsCompleted)
                 {
                     await stop.CancelAsync();
@@ -146,7 +146,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         }
     }
 
-    // Visits anew when blocks were found to be gone, with what took their place.
+    // When blocks turned out to be gone, visits once more, with the blocks that replaced them.
     async Task UntilNoneVanishedAsync(Func<ConcurrentBag<BlockId>, Task> visit)
     {
         while (true)
@@ -162,7 +162,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         }
     }
 
-    // On the threads of whoever asks: much of it computes.
+    // On the caller's scheduler: much of the work computes and must not block the thread pool.
     ParallelOptions Parallelism(CancellationToken cancellationToken) => new()
     {
         MaxDegreeOfParallelism = store.Options.Concurrency,
@@ -170,7 +170,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         CancellationToken = cancellationToken,
     };
 
-    // A block that can't be read is told of and left out, or noted as vanished.
+    // A block that can't be read is reported as missing and left out; one that is gone is added to those that vanished.
     async Task TryAsync(BucketBlock block, Func<Task> read, ConcurrentBag<BlockId> vanished)
     {
         try
@@ -187,7 +187,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         }
     }
 
-    // Looks for what took the place of blocks that are gone; tells of those that nothing replaced.
+    // Looks for the blocks that replaced those that are gone; reports those that nothing replaced.
     async Task ReplaceAsync(ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         var metas = _plan.Forget(vanished);
@@ -204,7 +204,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     Missing Missing(MissingPart part, BlockMeta meta, string reason) =>
         new(part, $"{store.Name}/{meta.Id}", [meta.ExternalLabels], meta.Range.Intersect(_hints.Range), reason);
 
-    /// <summary>Lets go of the blocks that were read, and of the budget.</summary>
+    /// <summary>Releases the blocks, and returns arrays and budget.</summary>
     public void Dispose()
     {
         _plan.Dispose();
@@ -223,7 +223,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         var all = new BlockEntries[sources.Count];
         if (sources.TrueForAll(source => source.Block.IsLocal))
         {
-            // Each is read on all cores, and none waits for anything.
+            // One after the other, since each is read on all cores and waits for no request.
             for (var i = 0; i < all.Length; i++)
             {
                 await ReadAsync(i, i > 0 ? all[i - 1] : null, cancellationToken);
@@ -354,7 +354,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         }
     }
 
-    // What lies on this machine, at one resolution, is read by whoever reads the series; false when something of a batch is elsewhere.
+    // Where all chunks of a batch are on this machine and of one resolution, they are read only when their series are; else false.
     bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources)
     {
         var parts = ArrayPool<BlockPart>.Shared.Rent(batch.Members.Count);

@@ -13,7 +13,7 @@ readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
 /// <param name="source">For messages: the blocks' bucket.</param>
 sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, string source) : Series(labels)
 {
-    /// <summary>Out of the chunks that were fetched: each block answers for its spans, and of those the earlier ones first.</summary>
+    /// <summary>Makes a series of chunks that were fetched. Where spans of its blocks overlap, the one of lower order counts.</summary>
     public static BucketSeries Assemble(
         Labels labels, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
     {
@@ -56,7 +56,7 @@ sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, 
 
         if (parts.Length > 1 && hints.Aggregate == Aggregate.Counter)
         {
-            // Resets are counted from the first chunk on: only one iterator over all of them knows what went before.
+            // A counter's value depends on the resets in all chunks before, so that one iterator has to read all of them.
             var all = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime);
             return new ChunkSeriesIterator(parts.SelectMany(part => part.Chunks).ToArray(), hints.Aggregate, all, source);
         }
@@ -72,7 +72,7 @@ sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, 
         _ => null,
     };
 
-    // What is left of a range that spans before it have not taken.
+    // What is left of a range when the ranges of the parts before are taken out.
     static List<TimeRange> Free(TimeRange range, List<SeriesPart> taken)
     {
         var free = new List<TimeRange> { range };

@@ -2,7 +2,7 @@ using Prometheus;
 
 namespace Observe.Store.Gateway;
 
-/// <summary>What a bucket store tells of itself, under the names that Thanos's dashboards and alerts read.</summary>
+/// <summary>The metrics of a bucket store, under the names that Thanos's dashboards and alerts read.</summary>
 public sealed class BucketStoreMetrics
 {
     static readonly double[] s_seconds = [0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120];

@@ -39,7 +39,7 @@ sealed class PageCache
         return page;
     }
 
-    /// <param name="page">Given to the cache.</param>
+    /// <param name="page">Owned by the cache from then on.</param>
     public void Put(PageKey key, byte[] page) => ShardOf(key).Put(key, page);
 
     /// <summary>Drops all pages of a block: one of them may have been damaged on its way.</summary>

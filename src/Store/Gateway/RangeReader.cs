@@ -55,7 +55,7 @@ sealed class RangeReader(IBucket bucket, PageCache cache, int concurrency, Bucke
         return new FetchedRanges($"{bucket.Name}/{key}", [.. parts.Select(p => p.Part)], () => budget.ReturnMemory(memory));
     }
 
-    /// <summary>What was read of a block is wrong, perhaps only as it came: it is fetched anew.</summary>
+    /// <summary>Drops what is cached of a block that seems damaged: perhaps only the copy is, so that it is fetched again.</summary>
     public void Forget(BlockId block) => cache.Forget(block);
 
     public static string FileName(int file) => file == 0 ? "index" : $"chunks/{file:D6}";

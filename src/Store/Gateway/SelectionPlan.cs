@@ -29,7 +29,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
             selection.Coverage.Add(new Missing(MissingPart.Block, $"{store.Name}/{block.Id}", [], selection.Range, block.Fault!));
         }
 
-        // A block that can't be held was dropped since the state was read: the state has been swapped then.
+        // A block that can't be acquired was dropped after the state was read, and the store has a new state by then: plan once more.
         List<PlannedBlock>? sources;
         while ((sources = TryPlan()) is null)
         {
@@ -109,7 +109,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
         return [.. gone.Distinct().Select(id => _held[id].Meta)];
     }
 
-    /// <summary>Lets go of the blocks.</summary>
+    /// <summary>Releases the blocks.</summary>
     public void Dispose()
     {
         foreach (var block in _held.Values)

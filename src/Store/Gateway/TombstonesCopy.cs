@@ -6,8 +6,8 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Store.Gateway;
 
 /// <summary>
-/// A block's tombstones, which are read whole, with a copy on the local disk: also where the bucket has none, which most blocks have not,
-/// so that a store asks once.
+/// A block's tombstones, read as a whole and copied to the local disk. Most blocks have none; that too is kept there, so that the bucket is
+/// asked once.
 /// </summary>
 static class TombstonesCopy
 {

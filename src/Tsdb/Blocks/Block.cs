@@ -14,12 +14,12 @@ namespace Observe.Tsdb.Blocks;
 /// reads where and when they are needed; what tombstones say is deleted is not there for any reader. Thread-safe.
 /// </summary>
 /// <remarks>
-/// External labels are not added: series come as they lie in the block. Dispose takes away the opener's hold; enumerators of
-/// SelectAsync that are open keep the files readable, even when they are deleted from the folder meanwhile.
+/// External labels are not added: series have the labels that the block has for them. After Dispose, enumerators of SelectAsync that are
+/// open can still read, even when the files are deleted meanwhile.
 /// </remarks>
 public sealed class Block : IQuerier, IDisposable
 {
-    /// <summary>So many at least for a core to take part.</summary>
+    /// <summary>Another core reads along only where there are so many series for it.</summary>
     const int SeriesOfStretch = 1_024;
 
     /// <summary>A selection reads the index entries of so many series, on all cores, before it returns the first of them.</summary>
@@ -142,7 +142,7 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    // Who closes a block may delete it next, and who reads it goes on to the end.
+    // The block may be deleted once it is closed, and those who are reading it go on to the end.
     void KeepForReaders()
     {
         if (!_users.IsShared)

@@ -9,10 +9,10 @@ namespace Observe.Tsdb.Blocks;
 /// <param name="pooled">Whether they lie in buffers that are returned by <see cref="Dispose"/>, or in arrays of their own.</param>
 sealed class BlockChunks(bool pooled) : IDisposable
 {
-    /// <summary>Parts beyond share the last window.</summary>
+    /// <summary>Where a series has more parts, those beyond share the last window.</summary>
     const int MaxWindows = 8;
 
-    // The parts of one series after another are of the same blocks, as a rule.
+    // One for each part: as a rule the n-th part of the next series is of the same block, whose bytes the window still has.
     readonly List<ChunkWindow> _windows = [];
     Chunk[] _chunks = [];
     int _count;

@@ -19,13 +19,13 @@ public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta
 /// <param name="range">Series without a chunk in it are left out, if chunks are wanted.</param>
 /// <param name="withChunks">Whether more than labels is wanted.</param>
 /// <param name="like">
-/// Sorted ones of a block that has much the same series, as the one before has: labels of both are kept once, there. Not disposed before
-/// these.
+/// Sorted entries of another block that has much the same series; null for none. Labels that both have are kept once, in those: they must
+/// not be disposed before these.
 /// </param>
 public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, bool withChunks, BlockEntries? like)
     : IDisposable
 {
-    /// <summary>The pool keeps a few dozen of each size: large ones, so that it keeps those of a large selection.</summary>
+    /// <summary>The pool keeps a few dozen arrays of each size; they are large so that these suffice for a large selection.</summary>
     const int SlabSize = 4_096;
 
     readonly List<ChunkMeta[]> _slabs = [];
@@ -82,7 +82,8 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
     }
 
     /// <summary>
-    /// Into the order of labels: external ones may change it. {a="1"} comes before {a="1", b="2"}, but with c="3" in both it comes after.
+    /// Sorts by labels, since external labels may change the order of a block's series: {a="1"} comes before {a="1", b="2"}, but with c="3"
+    /// in both it comes after.
     /// </summary>
     public void Sort()
     {
@@ -110,7 +111,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         NextLabels.Dispose();
     }
 
-    /// <summary>For so many more: what grows by and by leaves the pool with arrays of all sizes.</summary>
+    /// <summary>Makes the array large enough for so many more, at once: growing in steps would fill the pool with smaller arrays.</summary>
     public void Reserve(int count)
     {
         if (_entries.Length - Count >= count)
@@ -128,7 +129,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         _entries = larger;
     }
 
-    // Both come in the same order, as a rule: what is looked for is where the last was found, or right behind it.
+    // As a rule both are in the same order, so that the search goes on where the labels before were found.
     Labels Shared(Labels labels)
     {
         if (like is null)

@@ -2,10 +2,10 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Blocks;
 
-/// <summary>What a <c>meta.json</c> may say, beyond its form: whoever has a meta may use all of it without looking twice.</summary>
+/// <summary>Checks the values of a <c>meta.json</c>, so that whoever has a meta may use all of them without further checks.</summary>
 static class BlockMetaRules
 {
-    /// <summary>Unix milliseconds of the years 1 to 9999, beyond which no calendar of ours goes.</summary>
+    /// <summary>Unix milliseconds of the years 1 to 9999, which is what .NET's calendar can show.</summary>
     const long FirstTime = -62_135_596_800_000;
     const long LastTime = 253_402_300_799_999;
 

@@ -11,7 +11,7 @@ namespace Observe.Tsdb.Blocks;
 /// <param name="coverage">Notes chunks that are damaged, which are left out; where it is null, a damaged chunk is an exception.</param>
 public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverage? coverage) : IDisposable
 {
-    // Each thread finds the iterator that it used before, whose windows are where it goes on.
+    // By thread, so that a thread gets the iterator that it used before, whose windows have the bytes around the next series.
     readonly BlockSamples?[] _free = new BlockSamples?[16];
     volatile bool _isDisposed;
 

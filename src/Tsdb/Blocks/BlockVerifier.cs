@@ -4,10 +4,10 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Blocks;
 
-/// <summary>Holds a block's files against their checksums, hashes and each other.</summary>
+/// <summary>Checks a block's files against their checksums, their hashes and each other.</summary>
 public sealed class BlockVerifier
 {
-    /// <summary>What is found is enough after so many faults.</summary>
+    /// <summary>After so many faults it stops looking for more.</summary>
     public const int MaxFaults = 100;
 
     readonly string _directory;
@@ -40,7 +40,7 @@ public sealed class BlockVerifier
         }
     }
 
-    // Runs a check; what it throws is a fault and does not end the others.
+    // What a check throws is a fault, and the checks after it go on.
     bool Try(Action check)
     {
         try

@@ -62,7 +62,7 @@ public sealed class EntryMerge
                 continue;
             }
 
-            // Long stretches are of one block, as a rule: then one comparison tells.
+            // As a rule many series in a row are of one block only, for which one comparison suffices.
             _key = new SeriesKey(entries[at + 1].Labels, _replicas[_least]);
             if (_others.TryPeek(out _, out var other) && other.CompareTo(_key) < 0)
             {

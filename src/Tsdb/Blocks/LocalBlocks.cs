@@ -6,7 +6,7 @@ using Observe.Tsdb.Querying;
 namespace Observe.Tsdb.Blocks;
 
 /// <summary>
-/// The blocks of a local folder as one source: those that a head has cut and that wait for their way into the bucket. Thread-safe.
+/// The blocks of a local folder as one source: those that a head has cut and that are not yet in the bucket. Thread-safe.
 /// </summary>
 public sealed partial class LocalBlocks : IQuerier, IDisposable
 {
@@ -14,7 +14,7 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
     readonly Lock _lock = new();
     volatile IReadOnlyList<Block> _blocks = [];
 
-    /// <summary>Opens every block that lies in the folder; one that can't be opened is named in the log and left alone.</summary>
+    /// <summary>Opens every block of the folder; one that can't be opened is logged and not served.</summary>
     public LocalBlocks(string folder, ILogger log)
     {
         _log = log;

@@ -134,7 +134,7 @@ sealed class ChunkFiles : IDisposable
                 }
             }
 
-            // What comes next is of another time: let it have a file of its own.
+            // Chunks that are written from now on are newer. In a file of their own they do not keep the older ones on disk.
             if (_files.Count > 0 && _buffer.Length + _files[^1].Flushed > 0)
             {
                 Roll();
@@ -157,7 +157,7 @@ sealed class ChunkFiles : IDisposable
         }
     }
 
-    /// <summary>Goes on in a new file; in the old one while there is no room for what is in the buffer.</summary>
+    /// <summary>Begins a new file, unless the buffer could not be written because the disk is full.</summary>
     void Roll()
     {
         if (_files.Count > 0)

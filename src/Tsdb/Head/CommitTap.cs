@@ -14,8 +14,8 @@ public readonly record struct TappedSample(SeriesRef Series, long Timestamp, dou
 /// <param name="Histogram">Never to be changed.</param>
 public readonly record struct TappedHistogram(SeriesRef Series, long Timestamp, Histogram Histogram, long StartTimestamp);
 
-/// <summary>What a reader of a tap has missed, since it was too slow.</summary>
-/// <param name="Commits">None where only samples of series that are no more were lost.</param>
+/// <summary>What the reader of a tap has missed because it was too slow.</summary>
+/// <param name="Commits">0 where only samples of series that were dropped meanwhile are lost.</param>
 /// <param name="Range">Of the samples.</param>
 public sealed record TapGap(long Commits, long Samples, TimeRange Range);
 
@@ -27,7 +27,7 @@ public sealed class TappedCommit
 
     public AppendSource Source { get; init; } = AppendSource.Unknown;
 
-    /// <summary>The series among those below that the tap has not told of since <see cref="CommitTap.RepeatSeries"/>.</summary>
+    /// <summary>Those series of the samples below that no commit had since <see cref="CommitTap.RepeatSeries"/> was called.</summary>
     public IReadOnlyList<TappedSeries> Series { get; init; } = [];
 
     public ReadOnlyMemory<TappedSample> Samples { get; init; }
@@ -40,12 +40,12 @@ public sealed class TappedCommit
 }
 
 /// <summary>
-/// Follows the commits of a head in their order, from the moment it was opened. It holds no commit up: what exceeds its buffer while the
-/// reader is slow is lost, and told as a gap. One reader; to be disposed.
+/// Follows the commits of a head in their order, from the moment it was opened. No commit waits for it: where the reader is so slow that
+/// the buffer is full, commits are lost and reported as a gap. For one reader, which disposes it.
 /// </summary>
 /// <remarks>
-/// Like the log, a tap tells of a series once, before its first sample; <see cref="RepeatSeries"/> begins anew, so that what is read from there on
-/// can be understood without what was read before.
+/// As in the log, the labels of a series come once, with its first sample. After <see cref="RepeatSeries"/> they come once more, so that
+/// what is read from then on can be understood without what was read before.
 /// </remarks>
 public sealed class CommitTap : IDisposable
 {
@@ -65,7 +65,7 @@ public sealed class CommitTap : IDisposable
     internal CommitTap(SeriesTable series, long maxBytes, Action<CommitTap> closed) =>
         (_series, _maxBytes, _closed) = (series, maxBytes, closed);
 
-    /// <summary>The next commit; false when there is none yet. A gap that no commit follows comes alone.</summary>
+    /// <summary>The next commit; false when there is none yet. A gap after the last commit comes in an empty one.</summary>
     public bool TryRead([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TappedCommit? commit)
     {
         lock (_lock)
@@ -86,7 +86,7 @@ public sealed class CommitTap : IDisposable
         return commit is not null;
     }
 
-    /// <summary>Completes when <see cref="TryRead"/> has something to give.</summary>
+    /// <summary>Completes when <see cref="TryRead"/> would return true.</summary>
     public Task WaitToReadAsync(CancellationToken cancellationToken)
     {
         lock (_lock)
@@ -101,12 +101,12 @@ public sealed class CommitTap : IDisposable
         }
     }
 
-    /// <summary>From the next commit that is read on, series are told of anew. For the reader to call.</summary>
+    /// <summary>From the next commit on, the labels of each series come once more. Called by the reader.</summary>
     public void RepeatSeries() => Array.Clear(_known);
 
     public void Dispose() => _closed(this);
 
-    /// <summary>Takes a copy of what was committed. Called in the order of commits.</summary>
+    /// <summary>Copies what was committed. Called in the order of commits.</summary>
     internal void Offer(in PendingAppend append)
     {
         var bytes = EntryBytes
@@ -182,7 +182,7 @@ public sealed class CommitTap : IDisposable
         };
     }
 
-    /// <summary>Looks up the labels, which no commit has to wait for. Samples of series that were dropped since are lost.</summary>
+    /// <summary>Looks up labels when a commit is read, not while it is made. Samples of series that were dropped since are lost.</summary>
     TappedCommit WithSeries(TappedCommit commit)
     {
         var series = new List<TappedSeries>();

@@ -8,10 +8,10 @@ using Observe.Tsdb.Wal;
 
 namespace Observe.Tsdb.Head;
 
-/// <summary>The way into a head.</summary>
+/// <summary>Appends samples to a head.</summary>
 /// <remarks>
-/// A check compares with what is committed. Of several samples that one append has for a series, and of those that two appends have for
-/// it at once, those that are not newer than the last are dropped and counted at the commit.
+/// Append checks a sample against what is committed. Where one appender has several samples for a series, or two appenders have samples
+/// for it at the same time, the commit drops and counts those that are not newer than the last one.
 /// </remarks>
 public sealed class HeadAppender : IAppender
 {
@@ -241,7 +241,7 @@ public sealed class HeadAppender : IAppender
         _unlogged.Clear();
     }
 
-    /// <summary>A series with pending samples is never dropped, so that its slot is still its own.</summary>
+    /// <summary>The series still has its slot, since no series with pending samples is dropped.</summary>
     void Release(ulong reference)
     {
         if (_series.TryGetSlot(reference, out var slot))
@@ -254,14 +254,14 @@ public sealed class HeadAppender : IAppender
     }
 }
 
-/// <summary>What one append brings.</summary>
+/// <summary>What an appender has gathered for one commit.</summary>
 readonly ref struct PendingAppend
 {
     public required AppendSource Source { get; init; }
 
     public ReadOnlySpan<WalSample> Samples { get; init; }
 
-    /// <summary>Nobody changes them any more.</summary>
+    /// <summary>Copies, which nobody changes.</summary>
     public ReadOnlySpan<WalHistogram> Histograms { get; init; }
 
     public ReadOnlySpan<(SeriesRef Series, Exemplar Exemplar)> Exemplars { get; init; }

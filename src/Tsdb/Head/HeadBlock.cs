@@ -30,29 +30,28 @@ public sealed record HeadOptions
     /// <summary>The size at which the log starts its next segment. Bytes.</summary>
     public int WalSegmentBytes { get; init; } = 128 << 20;
 
-    /// <summary>Where the head's metrics go; null: nowhere.</summary>
+    /// <summary>The head's metrics are registered here, if it is not null.</summary>
     public CollectorRegistry? Metrics { get; init; }
 
     /// <summary>Watches the head's background loops.</summary>
     public LoopSupervisor Loops { get; init; } = new();
 
-    /// <summary>What tests put between the log and the disk.</summary>
+    /// <summary>For tests: stands between the log and the disk.</summary>
     internal WalDisk? Disk { get; init; }
 
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>
-    /// Called with the folder of each block that <see cref="HeadBlock.CutAsync(bool, CancellationToken)"/> has put in place, before its
-    /// samples leave the head:
-    /// whoever reads blocks and head together opens the block here and misses nothing.
+    /// Called with the folder of each block that <see cref="HeadBlock.CutAsync(bool, CancellationToken)"/> has written, before its samples
+    /// leave the head: who reads head and blocks as one opens the block here, so that at no moment samples are in neither.
     /// </summary>
     public Func<string, CancellationToken, ValueTask>? BlockCut { get; init; }
 }
 
 /// <summary>The newest samples, in memory and in the write-ahead log; cut into blocks as they age.</summary>
 /// <remarks>
-/// Two locks give a commit its order: under the first it is logged and applied, so that the log has the order of memory; under the second
-/// it is only applied, and a reader notes there, in no time, where it begins. Below these is one lock for each stripe of series.
+/// Two locks order commits. The first is held while a commit is logged and applied, so that the log has the order of memory. The second is
+/// held only while it is applied, and by readers for the moment at which they begin. Inside these, each stripe of series has a lock.
 /// </remarks>
 public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 {
@@ -288,7 +287,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
             return batch;
         }
 
-        // Twice, since all samples of a series are lost with its record.
+        // The record of series is written twice, since without it none of their samples can be read.
         _batch.Clear();
         _batch.Add(_seriesRecord.Written);
         _batch.AddAgain();

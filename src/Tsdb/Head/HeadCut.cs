@@ -92,7 +92,7 @@ public sealed partial class HeadBlock
             throw;
         }
 
-        // A crash before the next line finds the block, and one after it the state: either tells what was cut.
+        // After a crash before the next line the newest block says what was cut, after a crash behind it the state file does.
         _blockEnd = range.MaxTime + 1;
         SaveCutTime(_blockEnd);
         if (block is not null)
@@ -108,7 +108,7 @@ public sealed partial class HeadBlock
         return block;
     }
 
-    /// <summary>From here on no sample before the time comes in, and no chunk goes across it.</summary>
+    /// <summary>From now on samples before a time are refused, and no chunk holds samples from both sides of it.</summary>
     void Freeze(long time)
     {
         lock (_committing)
@@ -280,7 +280,7 @@ public sealed partial class HeadBlock
         }
     }
 
-    /// <summary>What was cut before: told by the state, or by the newest block where a crash kept it from being written.</summary>
+    /// <summary>What was cut before: from the state file, or from the newest block, where a crash left the file behind.</summary>
     long CutTime()
     {
         var time = long.MinValue;

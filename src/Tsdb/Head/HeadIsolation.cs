@@ -4,18 +4,18 @@ using Observe.Tsdb.Querying;
 namespace Observe.Tsdb.Head;
 
 /// <summary>
-/// How readers see whole commits without holding any back: a reader notes the moment between two commits at which it begins, looks at the
-/// series one by one while commits go on, and then takes back what these have added meanwhile.
+/// Readers see only whole commits, and no commit waits for them: a reader notes between which two commits it begins, collects the series
+/// one by one while further commits are made, and then removes what these commits have added.
 /// </summary>
 public sealed partial class HeadBlock
 {
     /// <summary>
-    /// What the newest commits have changed, for as long as somebody selects. Guarded by <see cref="_applying"/>, as all of it.
+    /// What the newest commits have changed; kept only while somebody selects. All fields here are guarded by <see cref="_applying"/>.
     /// </summary>
     CommitTrace _trace = new();
     int _selecting;
 
-    /// <summary>Readers that are looking for their series.</summary>
+    /// <summary>How many readers are collecting their series.</summary>
     internal int Selecting => Volatile.Read(ref _selecting);
 
     /// <param name="MaxTime">Of the newest sample that the reader sees.</param>
@@ -46,7 +46,7 @@ public sealed partial class HeadBlock
         }
         finally
         {
-            // A commit of which something was seen is over once this lock is held, and its trace is there.
+            // Acquiring it waits for the commit under way: every commit of which something was seen has left its trace then.
             lock (_applying)
             {
                 last = _trace;
@@ -84,7 +84,7 @@ public sealed partial class HeadBlock
         }
     }
 
-    /// <summary>Lets each series end where it ended before the first commit after <paramref name="before"/>.</summary>
+    /// <summary>Removes what the commits after <paramref name="before"/> have added to the series.</summary>
     static void RemoveLater(List<VisibleSeries> seen, TimeRange range, CommitTrace before, CommitTrace last)
     {
         var ends = new Dictionary<int, long>();
@@ -123,7 +123,8 @@ public sealed partial class HeadBlock
     }
 
     /// <summary>
-    /// Where the series of one commit ended before it; a chain from older to newer, of which each reader holds the part it needs.
+    /// Where each series of one commit ended before that commit. A linked list from older commits to newer ones: a reader keeps those alive
+    /// that it needs by a reference to the first of them.
     /// </summary>
     sealed class CommitTrace
     {

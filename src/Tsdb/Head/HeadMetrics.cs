@@ -3,7 +3,7 @@ using Prometheus;
 
 namespace Observe.Tsdb.Head;
 
-/// <summary>What the head tells of itself, under Prometheus's names.</summary>
+/// <summary>The metrics of a head, under Prometheus's names.</summary>
 sealed class HeadMetrics
 {
     readonly Counter.Child _floats;

@@ -60,7 +60,7 @@ public sealed partial class HeadBlock
     partial void LogOrphans(long samples);
 }
 
-/// <summary>Reads records in one thread and hands their samples to others, each of which has its own share of the slots.</summary>
+/// <summary>Reads records on one thread; other threads append their samples, each to its own share of the slots.</summary>
 sealed class HeadReplay : IDisposable
 {
     const int BatchSize = 4096;
@@ -86,10 +86,10 @@ sealed class HeadReplay : IDisposable
 
     public long MaxTime => _workers.Max(w => w.MaxTime);
 
-    /// <summary>Histograms that no chunk takes.</summary>
+    /// <summary>Histograms that could not be appended to a chunk.</summary>
     public long Refused => _workers.Sum(w => w.Refused);
 
-    /// <summary>Samples without a series that are not in a block already.</summary>
+    /// <summary>Samples that are not yet in a block and whose series the log does not have.</summary>
     public long Orphans { get; private set; }
 
     public void Read(List<WalSegment> segments, List<string> damages, CancellationToken cancellationToken)

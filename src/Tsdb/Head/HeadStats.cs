@@ -3,7 +3,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Head;
 
-/// <summary>How many there are of one thing.</summary>
+/// <summary>A name, and how many series, values or bytes it has.</summary>
 public readonly record struct Cardinality(string Name, long Value);
 
 /// <summary>The head's size, and what makes it so large: each list descending by value, then by name.</summary>

@@ -3,7 +3,7 @@ using Observe.Tsdb.Chunks;
 namespace Observe.Tsdb.Head;
 
 /// <summary>
-/// What a head knows of one series: fields of a struct in an array, the rest in <see cref="ByteArena"/> and <see cref="ChunkFiles"/>.
+/// What a head holds of one series: a struct in an array, and bytes in <see cref="ByteArena"/> and <see cref="ChunkFiles"/>.
 /// </summary>
 struct MemSeries
 {
@@ -25,13 +25,13 @@ struct MemSeries
     /// <summary>Bits still free in the open chunk's last byte.</summary>
     public byte FreeBits;
 
-    /// <summary>Samples that appenders have taken and not yet committed.</summary>
+    /// <summary>How many samples appenders hold that are not committed yet.</summary>
     public int Pending;
 
     /// <summary>The newest of the closed chunks, plus one.</summary>
     public int Closed;
 
-    /// <summary>The open chunk's bytes, its first two unset: the first and the last piece of them; 0 when there is none.</summary>
+    /// <summary>The first piece of the open chunk, 0 when there is none. The first two bytes, the sample count, are not set yet.</summary>
     public uint Open;
 
     public uint OpenLast;
@@ -63,14 +63,14 @@ enum SeriesFlags : byte
     /// <summary>It had no sample at the last truncation either.</summary>
     Unused = 4,
 
-    /// <summary>It is on its way out: nothing is appended any more, and its labels get a new series.</summary>
+    /// <summary>The series is being dropped: nothing is appended to it, and samples with its labels go to a new series.</summary>
     Dropped = 8,
 
     /// <summary>The open chunk is one of floats with start timestamps.</summary>
     StartTimestamps = 16,
 }
 
-/// <summary>A chunk that takes no more samples: where it is, and what it spans.</summary>
+/// <summary>A chunk to which nothing is appended any more: where it is, and what it spans.</summary>
 struct ClosedChunk
 {
     public long MinTime;

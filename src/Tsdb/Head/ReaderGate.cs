@@ -1,6 +1,6 @@
 namespace Observe.Tsdb.Head;
 
-/// <summary>Who reads at present, so that samples leave memory only after those who may still want them. Thread-safe.</summary>
+/// <summary>The readers at work: samples leave memory only when those who may still need them have finished. Thread-safe.</summary>
 sealed class ReaderGate
 {
     readonly Lock _lock = new();

@@ -10,19 +10,20 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Head;
 
 /// <summary>
-/// The samples of series: appends to the open chunk, closes it, reads it. Whoever calls with a series holds the lock of its stripe.
+/// The samples of series: appends to the open chunk, closes it, reads it. Callers hold the lock of the series' stripe.
 /// </summary>
 /// <remarks>
 /// Chunks are cut where Prometheus cuts them: at 120 samples, spread evenly up to the end of the block's range once a quarter of them
-/// is there, never across that end, and at 1 KiB. A sample with a start timestamp opens a chunk that has room for them, where none is open;
-/// samples without one then go into it too, until it is full.
+/// is there, never across that end, and at 1 KiB. A sample with a start timestamp opens a chunk whose encoding has start timestamps, if
+/// none is open; samples without one then go into it too, until it is full.
 /// </remarks>
 sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
 {
     const int PageBits = 12;
     const int PageSize = 1 << PageBits;
 
-    // An open chunk is a list of pieces: all series grow at once, and runs that grow would leave their old sizes behind.
+    // An open chunk is a list of pieces of one size. As one run it would have to move to a larger run again and again, and since all
+    // series grow at the same time, the smaller runs that they leave would not be used again.
     const int PieceSize = 64;
     const int LinkSize = sizeof(uint);
     const int PieceData = PieceSize - LinkSize;
@@ -33,7 +34,7 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     [ThreadStatic]
     static byte[]? _scratchChunk;
 
-    // By slot, as those of histograms: few series are in either, and a field for them would be in all.
+    // Both by slot: few series have such a chunk, and a field for it in MemSeries would cost memory for all of them.
     readonly ConcurrentDictionary<int, Xor2Appender> _withStarts = new();
     readonly ConcurrentDictionary<int, HistogramAppender> _histograms = new();
     readonly Lock _closedLock = new();
@@ -48,7 +49,7 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     /// <summary>The start of the range of a block that a time is in.</summary>
     public static long RangeStart(long time, long rangeMs) => time - ((((time % rangeMs) + rangeMs)) % rangeMs);
 
-    /// <summary>What would become of a sample, bounds of the head left aside.</summary>
+    /// <summary>The result of appending a sample, without regard to the times that the head accepts.</summary>
     public static AppendResult Check(in MemSeries series, long time, double value)
     {
         if (time > series.MaxTime)

@@ -9,7 +9,7 @@ namespace Observe.Tsdb.Head;
 /// </summary>
 /// <remarks>
 /// Thread-safe: labels and membership under a lock of its own, while <see cref="TryGetSlot"/> and <see cref="At"/> take none. What is in
-/// a series besides its labels belongs to the holder of the lock of its stripe, who checks that it is still the same series.
+/// a series besides its labels is guarded by the lock of its stripe; whoever acquires that checks that the slot still has the same series.
 /// </remarks>
 sealed class SeriesTable
 {
@@ -96,7 +96,7 @@ sealed class SeriesTable
         }
     }
 
-    /// <summary>Enters a series of the log under its old reference. Labels that are there already make the reference an alias.</summary>
+    /// <summary>Adds a series of the log under the reference that it has there; an alias where a series with these labels exists.</summary>
     /// <returns>The reference that the series has.</returns>
     /// <exception cref="ArgumentException">The labels are too many.</exception>
     public uint Restore(uint reference, Labels labels)
@@ -121,10 +121,10 @@ sealed class SeriesTable
         }
     }
 
-    /// <summary>Whether records of this reference in the log are still of use.</summary>
+    /// <summary>Whether the series of a reference in the log still exists.</summary>
     public bool IsKnown(ulong reference) => TryGetSlot(Resolve(reference), out _);
 
-    /// <summary>The reference that a series has which the log knows under another, too.</summary>
+    /// <summary>The reference of the series for which the log may have another one, an alias.</summary>
     public ulong Resolve(ulong reference)
     {
         if (_aliases.Count == 0 || reference > uint.MaxValue)
@@ -154,7 +154,7 @@ sealed class SeriesTable
         }
     }
 
-    /// <summary>Takes series out. The caller has freed their chunks and holds back whoever appends.</summary>
+    /// <summary>Removes series. The caller has freed their chunks, and nothing is appended meanwhile.</summary>
     public void Drop(IReadOnlySet<uint> references)
     {
         Postings.Delete(references);

@@ -13,7 +13,7 @@ sealed class SymbolPool(ByteArena arena)
 
     public int Count { get; private set; }
 
-    /// <summary>The number of a text, which is entered when it is new. Each call is one use.</summary>
+    /// <summary>The number of a text, which is added when it is new. Each call counts as one use.</summary>
     public int Use(ReadOnlySpan<byte> text)
     {
         var hash = (uint)XxHash3.HashToUInt64(text);
@@ -30,7 +30,7 @@ sealed class SymbolPool(ByteArena arena)
         return Enter(text, hash);
     }
 
-    /// <summary>Ends one use; a text without uses is forgotten and its number given to another.</summary>
+    /// <summary>Ends one use; a text without uses is removed, and its number is used again.</summary>
     public void Release(int id)
     {
         ref var symbol = ref _symbols[id];
