@@ -30,7 +30,7 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
             {
                 Add(path);
             }
-            catch (IOException e)
+            catch (Exception e)
             {
                 LogUnreadable(_log, path, e);
             }
@@ -49,10 +49,21 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
         }
     }
 
-    /// <exception cref="CorruptionException">The block is damaged.</exception>
+    /// <summary>Serves a block too. One that is damaged is left alone.</summary>
+    /// <exception cref="IOException">It cannot be opened at present.</exception>
     public void Add(string path)
     {
-        var block = Block.Open(path);
+        Block block;
+        try
+        {
+            block = Block.Open(path);
+        }
+        catch (CorruptionException e)
+        {
+            LogUnreadable(_log, path, e);
+            return;
+        }
+
         lock (_lock)
         {
             _blocks = [.. _blocks, block];

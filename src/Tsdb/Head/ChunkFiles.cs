@@ -8,7 +8,7 @@ namespace Observe.Tsdb.Head;
 /// Closed chunks on disk, out of the managed heap: appended to files, read back one by one, dropped file by file. Nothing here needs to
 /// survive the process, since the log has it all: files of an earlier process are removed, and none is synced.
 /// </summary>
-/// <remarks>A chunk is its data and their CRC-32C. Thread-safe. While the disk is full, chunks stay in memory.</remarks>
+/// <remarks>A chunk is its data and their CRC-32C. Thread-safe. While the disk is full or refuses, chunks stay in memory.</remarks>
 sealed class ChunkFiles : IDisposable
 {
     const int FileBytes = 128 << 20;
@@ -185,7 +185,7 @@ sealed class ChunkFiles : IDisposable
             _buffer.Clear();
             _flushAt = FlushBytes;
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _flushAt = _buffer.Length + FlushBytes;
         }

@@ -20,6 +20,9 @@ public sealed partial class HeadBlock
     /// <summary>Samples before it are in blocks.</summary>
     long _blockEnd = long.MinValue;
 
+    /// <summary>A block that nobody was told of yet; until somebody was, its samples stay in memory.</summary>
+    string? _newBlock;
+
     /// <summary>
     /// Cuts each whole range that is due (the head spans more than 1.5 ranges) into a block, drops its samples from memory and log,
     /// and returns the folders of the new blocks, oldest first. With <paramref name="force"/> all samples are cut, the last range
@@ -40,6 +43,12 @@ public sealed partial class HeadBlock
             var newest = Range.MaxTime;
             while (true)
             {
+                if (_newBlock is { } cut)
+                {
+                    await (_options.BlockCut?.Invoke(cut, cancellationToken) ?? ValueTask.CompletedTask);
+                    _newBlock = null;
+                }
+
                 if (_blockEnd > _truncatedBefore)
                 {
                     await TruncateAsync(_blockEnd, cancellationToken);
@@ -86,7 +95,7 @@ public sealed partial class HeadBlock
         {
             block = await _options.Background.RunAsync(() => WriteBlock(range, cancellationToken), cancellationToken);
         }
-        catch (IOException)
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
             HeadMetrics.CompactionsFailed.Inc();
             throw;
@@ -99,10 +108,7 @@ public sealed partial class HeadBlock
         {
             HeadMetrics.Compactions.Inc();
             LogCut(block, range.MinTime, range.MaxTime + 1);
-            if (_options.BlockCut is not null)
-            {
-                await _options.BlockCut(block, cancellationToken);
-            }
+            _newBlock = block;
         }
 
         return block;
@@ -273,7 +279,7 @@ public sealed partial class HeadBlock
                 LogDamage(damage.ToString());
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             _walMetrics.TruncationsFailed.Inc();
             LogTruncateFailed(e);

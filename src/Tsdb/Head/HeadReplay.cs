@@ -236,7 +236,7 @@ sealed class HeadReplay : IDisposable
             _thread.Join();
             if (_failed is not null)
             {
-                throw new IOException("the write-ahead log could not be replayed", _failed);
+                throw new IOException($"the write-ahead log could not be replayed: {_failed.GetType().Name}: {_failed.Message}", _failed);
             }
         }
 
@@ -269,8 +269,9 @@ sealed class HeadReplay : IDisposable
                 {
                     Apply(samples.AsSpan(0, count), histogram);
                 }
-                catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+                catch (Exception e)
                 {
+                    // Whatever it is: on a thread of its own it would end the process, at every start anew.
                     _failed = e;
                 }
 

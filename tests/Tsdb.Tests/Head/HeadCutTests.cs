@@ -87,6 +87,51 @@ public sealed class HeadCutTests : IAsyncDisposable
         Assert.Equal(((Range * 5 / 2) + 1_001, (Range * 5 / 2) + 1_002), (last.Meta.MinTime, last.Meta.MaxTime));
     }
 
+    /// <summary>Samples leave memory only once somebody knows the block that has them.</summary>
+    [Fact]
+    public async Task A_block_that_nobody_could_be_told_of_is_told_of_again_and_its_samples_stay_until_then()
+    {
+        var told = new List<string>();
+        _test.BlockCut = (block, _) =>
+        {
+            told.Add(block);
+            return told.Count == 1 ? throw new InvalidOperationException("nobody foresaw this") : ValueTask.CompletedTask;
+        };
+        var samples = Samples(20_000, End);
+        var head = await _test.OpenAsync();
+        TestHead.Append(head, "m", samples);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => head.CutAsync(force: false, default));
+        Assert.Equal(Text("m", samples), await TestHead.DumpAsync(head));
+        Assert.Empty(await head.CutAsync(force: false, default));
+        Assert.Equal([told[0], told[0]], told);
+        Assert.Equal(Text("m", [.. samples.Where(sample => sample.Item1 >= Range)]), await TestHead.DumpAsync(head));
+        using var block = Block.Open(told[0]);
+        Assert.Equal(Text("m", [.. samples.Where(sample => sample.Item1 < Range)]), await TestHead.DumpAsync(block));
+    }
+
+    [Fact]
+    public async Task Chunks_stay_in_memory_while_no_file_may_be_made_for_them()
+    {
+        var head = await _test.OpenAsync(range: 1_000_000);
+        var file = Path.Combine(_test.Directory, "head_chunks", "000001");
+        Directory.CreateDirectory(file);
+        var random = new Random(1);
+        var samples = Enumerable.Range(0, 60_000).Select(i => (i * 10L, random.NextDouble())).ToArray();
+        using (var appender = head.Appender())
+        {
+            var series = appender.GetOrAdd(Labels.Of(("__name__", "m")));
+            foreach (var (time, value) in samples)
+            {
+                Assert.Equal(AppendResult.Appended, appender.Append(series, time, value));
+            }
+
+            appender.Commit();
+        }
+
+        Assert.Equal(Text("m", samples), await TestHead.DumpAsync(head));
+        Directory.Delete(file);
+    }
+
     [Fact]
     public async Task Whenever_the_process_dies_each_sample_is_in_one_block_or_in_the_head()
     {
