@@ -3,7 +3,6 @@ using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Config;
 
-using Observe.Store.Yaml;
 namespace Observe.Collector.Discovery;
 
 /// <summary>
@@ -58,10 +57,10 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
                 _known[path] = TargetFile.Read(path);
                 metrics.FileTime.WithLabels(path).Set(new DateTimeOffset(File.GetLastWriteTimeUtc(path)).ToUnixTimeMilliseconds() / 1000.0);
             }
-            catch (Exception e) when (e is ConfigException or IOException or UnauthorizedAccessException)
+            catch (Exception e)
             {
                 metrics.FileReadErrors.Inc();
-                LogUnreadable(logger, path, e.Message);
+                LogUnreadable(logger, path, e);
             }
         }
 
@@ -99,9 +98,9 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
                 watch.Renamed += (_, _) => changes.TryWrite(true);
                 watch.EnableRaisingEvents = true;
             }
-            catch (Exception e) when (e is IOException or ArgumentException)
+            catch (Exception e)
             {
-                LogUnwatched(logger, folder, config.RefreshInterval, e.Message);
+                LogUnwatched(logger, folder, config.RefreshInterval, e);
             }
         }
 
@@ -119,9 +118,9 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "target file cannot be used, its last good state stays: {Path}: {Reason}")]
-    static partial void LogUnreadable(ILogger logger, string path, string reason);
+    [LoggerMessage(Level = LogLevel.Error, Message = "target file cannot be used, its last good state stays: {Path}")]
+    static partial void LogUnreadable(ILogger logger, string path, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "folder cannot be watched, its target files are read every {Interval} only: {Folder}: {Reason}")]
-    static partial void LogUnwatched(ILogger logger, string folder, TimeSpan interval, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "folder cannot be watched, its target files are read every {Interval} only: {Folder}")]
+    static partial void LogUnwatched(ILogger logger, string folder, TimeSpan interval, Exception e);
 }

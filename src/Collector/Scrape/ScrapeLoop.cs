@@ -77,9 +77,10 @@ sealed partial class ScrapeLoop : IDisposable
     {
         await Task.Yield();
         var interval = _target.ScrapeInterval;
-        var next = _context.FirstScrape(_target);
+        var next = DateTimeOffset.MinValue;
         async Task ScrapeOnAsync(CancellationToken cancellationToken)
         {
+            next = next == DateTimeOffset.MinValue ? _context.FirstScrape(_target) : next;
             while (true)
             {
                 await UntilAsync(next, cancellationToken);
@@ -110,8 +111,7 @@ sealed partial class ScrapeLoop : IDisposable
             var loop = new BackgroundLoop(new LoopOptions
             {
                 Name = "scrape",
-                Interval =
-                    Timeout.InfiniteTimeSpan,
+                Interval = Timeout.InfiniteTimeSpan,
                 Time = _context.Time,
                 Logger = _context.Logger,
                 Supervisor = _context.Loops,
@@ -339,8 +339,13 @@ sealed partial class ScrapeLoop : IDisposable
         {
             await UntilAsync(next + (_target.ScrapeInterval * 1.1), _shutdown);
         }
-        catch (OperationCanceledException)
+        catch (Exception e)
         {
+            if (!_shutdown.IsCancellationRequested)
+            {
+                Unforeseen(e);
+            }
+
             return;
         }
 

@@ -32,8 +32,9 @@ public sealed class ScrapeManager : IAsyncDisposable
         _context = new ScrapeContext(head, options, metrics, loggers.CreateLogger("Observe.Collector.Scrape"));
 
     /// <summary>
-    /// Makes a configuration the one in force. Pools whose job did not change go on undisturbed; a changed one restarts its loops and
-    /// keeps what it knows of its series where the change allows it. Completes once every loop that had to stop has stopped.
+    /// Makes a configuration the one in force, or throws, whatever it meets, and leaves the old one in force. Pools whose job did not
+    /// change go on undisturbed; a changed one restarts its loops and keeps what it knows of its series where the change allows it.
+    /// Completes once every loop that had to stop has stopped.
     /// </summary>
     public async Task ApplyAsync(CollectorConfig config, CancellationToken cancellationToken)
     {
@@ -43,7 +44,31 @@ public sealed class ScrapeManager : IAsyncDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             var old = _pools;
             var pools = new Dictionary<string, ScrapePool>();
-            var changes = new List<Task>();
+            var changes = await PrepareAsync(config, old, pools);
+            _pools = pools;
+            try
+            {
+                await Task.WhenAll(changes.Select(change => change.CommitAsync()));
+            }
+            finally
+            {
+                await RemoveAsync(old.Where(pool => !pools.ContainsKey(pool.Key)).Select(pool => pool.Value));
+            }
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>Makes all changes ready: where one of them is refused, none is made.</summary>
+    /// <param name="pools">Gets the pool of each job.</param>
+    async Task<List<ScrapePool.Change>> PrepareAsync(
+        CollectorConfig config, IReadOnlyDictionary<string, ScrapePool> old, Dictionary<string, ScrapePool> pools)
+    {
+        var changes = new List<ScrapePool.Change>();
+        try
+        {
             foreach (var job in config.ScrapeConfigs.Select(c => new ScrapeJob(c, config.OnConflict, config.Global.ExternalLabels)))
             {
                 var name = job.Config.JobName;
@@ -56,29 +81,43 @@ public sealed class ScrapeManager : IAsyncDisposable
                 pools.Add(name, pool);
                 if (pool.Identity != job.Identity)
                 {
-                    changes.Add(pool.ApplyAsync(job));
+                    changes.Add(await pool.PrepareAsync(job));
                 }
             }
 
-            _pools = pools;
-            await Task.WhenAll(changes);
-            foreach (var (pool, _) in _removed.Where(removed => removed.Ending.IsCompleted))
-            {
-                await pool.DisposeAsync();
-            }
-
-            _removed.RemoveAll(removed => removed.Ending.IsCompleted);
-            foreach (var (name, pool) in old)
-            {
-                if (!pools.ContainsKey(name))
-                {
-                    _removed.Add((pool, await pool.RemoveAsync()));
-                }
-            }
+            return changes;
         }
-        finally
+        catch
         {
-            _gate.Release();
+            foreach (var change in changes)
+            {
+                await change.DiscardAsync();
+            }
+
+            foreach (var (name, pool) in pools)
+            {
+                if (!old.ContainsKey(name))
+                {
+                    await pool.DisposeAsync();
+                }
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Stops pools, and disposes those that were removed before and have written all they had to.</summary>
+    async Task RemoveAsync(IEnumerable<ScrapePool> pools)
+    {
+        foreach (var (pool, _) in _removed.Where(removed => removed.Ending.IsCompleted))
+        {
+            await pool.DisposeAsync();
+        }
+
+        _removed.RemoveAll(removed => removed.Ending.IsCompleted);
+        foreach (var pool in pools)
+        {
+            _removed.Add((pool, await pool.RemoveAsync()));
         }
     }
 

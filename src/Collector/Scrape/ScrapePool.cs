@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Observe.Collector.Config;
 using Observe.Collector.Discovery;
 using Observe.Tsdb.Threading;
 
@@ -21,53 +22,79 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     readonly Dictionary<ulong, ScrapeLoop> _loops = [];
     readonly List<ScrapeLoop> _ending = [];
 
-    ScrapeJob _job = null!;
-    ScrapeClient _client = null!;
+    ScrapeJob? _job;
+    ScrapeClient? _client;
     Following? _following;
+
+    /// <summary>Some loops may still scrape as an older version of the job says.</summary>
+    bool _isRestarting;
     volatile PoolTargets? _targets;
 
-    /// <summary>null before the first <see cref="ApplyAsync"/>.</summary>
+    /// <summary>null before the first change.</summary>
     public PoolTargets? Targets => _targets;
 
     public string? Identity => _targets?.Job.Identity;
 
     /// <summary>
-    /// Takes a job, the first or another version of it. Where how to scrape has changed, all loops restart; targets that stay keep what
-    /// is known of their series if the change allows it. Groups found before stay in force until their discovery finds them anew;
-    /// discoveries that did not change go on.
+    /// Makes a job ready to be taken, the first or another version of it: all that can be refused, and nothing that changes the pool, which
+    /// goes on as it is but takes nothing new. The change is committed or discarded.
     /// </summary>
-    public async Task ApplyAsync(ScrapeJob job)
+    public async Task<Change> PrepareAsync(ScrapeJob job)
     {
-        var following = Follow(job);
-        await StopFollowingAsync();
         await _gate.WaitAsync();
+        ScrapeClient? client = null;
         try
         {
-            var old = _job;
+            client = _job?.LoopIdentity == job.LoopIdentity ? null : new ScrapeClient(job.Config, context.Time);
+            return new Change(this, job, client, _job is null || client is null ? null : Resolve(job.Config), await FollowAsync(job));
+        }
+        catch
+        {
+            client?.Dispose();
+            _gate.Release();
+            throw;
+        }
+    }
+
+    async Task CommitAsync(Change change)
+    {
+        try
+        {
+            await StopFollowingAsync();
+            var (job, old) = (change.Job, _job);
             _job = job;
             context.Metrics.PoolTargetLimit.WithLabels(job.Config.JobName).Set(job.Config.TargetLimit);
             if (old is null)
             {
-                _client = new ScrapeClient(job.Config, context.Time);
+                _client = change.Client!;
                 Publish([], 0);
             }
-            else if (old.LoopIdentity != job.LoopIdentity)
+            else if (change.Resolved is { } resolved)
             {
                 context.Metrics.PoolReloads.Inc();
+                _isRestarting = true;
                 using (_client)
                 {
-                    _client = new ScrapeClient(job.Config, context.Time);
-                    await SyncAsync(restart: true, keepSeries: old.SeriesIdentity == job.SeriesIdentity);
+                    _client = change.Client!;
+                    await SyncAsync(resolved, restart: true, keepSeries: old.SeriesIdentity == job.SeriesIdentity);
+                    _isRestarting = false;
                 }
             }
         }
         finally
         {
+            // Also where the above failed: the loop makes good what is left to do.
+            var following = _following = change.Following;
+            following.Finished = following.Loop.RepeatAsync(token => TakeAsync(following.Discoveries, token), following.Stop.Token);
             _gate.Release();
         }
+    }
 
-        _following = following;
-        following.Finished = following.Loop.RepeatAsync(token => TakeAsync(following.Discoveries, token), following.Stop.Token);
+    async Task DiscardAsync(Change change)
+    {
+        change.Client?.Dispose();
+        await change.Following.StopAsync();
+        _gate.Release();
     }
 
     /// <summary>The job is no more: its loops stop, its series get staleness markers when they are due.</summary>
@@ -79,7 +106,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         try
         {
             _found.Clear();
-            await SyncAsync(restart: false, keepSeries: false);
+            await SyncAsync(Resolve(_job!.Config), restart: false, keepSeries: false);
             context.Metrics.Forget(_job.Config.JobName);
             return Task.WhenAll(_ending.Select(loop => loop.Finished));
         }
@@ -97,48 +124,55 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         var loops = _loops.Values.Concat(_ending).ToList();
         await Task.WhenAll(loops.Select(loop => loop.Finished));
         loops.ForEach(loop => loop.Dispose());
-        _client.Dispose();
+        _client?.Dispose();
         _shutdown.Dispose();
         _gate.Dispose();
     }
 
     async Task StopFollowingAsync()
     {
-        if (_following is not null)
+        if (_following is { } following)
         {
-            await _following.StopAsync();
             _following = null;
+            await following.StopAsync();
         }
     }
 
-    Following Follow(ScrapeJob job)
+    async Task<Following> FollowAsync(ScrapeJob job)
     {
-        var loop = new BackgroundLoop(new LoopOptions
+        var following = new Following(new BackgroundLoop(new LoopOptions
         {
             Name = "scrape pool",
-            Interval =
-                Timeout.InfiniteTimeSpan,
+            Interval = Timeout.InfiniteTimeSpan,
             StartsAtOnce = true,
             Time = context.Time,
             Logger = context.Logger,
             Supervisor = context.Loops,
-        });
-        var discoveries =
-            new Dictionary<string, DiscoverySubscription> { ["static"] = context.Discoveries.Follow(job.Config.StaticConfigs, loop.Wake) };
-        foreach (var file in job.Config.FileDiscoveryConfigs)
+        }));
+        try
         {
-            var name = "file " + string.Join(' ', file.Files);
-            if (!discoveries.ContainsKey(name))
+            var discoveries = following.Discoveries;
+            discoveries["static"] = context.Discoveries.Follow(job.Config.StaticConfigs, following.Loop.Wake);
+            foreach (var file in job.Config.FileDiscoveryConfigs)
             {
-                discoveries[name] = context.Discoveries.Follow(file, loop.Wake);
+                var name = "file " + string.Join(' ', file.Files);
+                if (!discoveries.ContainsKey(name))
+                {
+                    discoveries[name] = context.Discoveries.Follow(file, following.Loop.Wake);
+                }
             }
-        }
 
-        return new Following(loop, discoveries);
+            return following;
+        }
+        catch
+        {
+            await following.StopAsync();
+            throw;
+        }
     }
 
     /// <summary>Takes what discoveries have found, and makes the loops be those of it.</summary>
-    async Task TakeAsync(IReadOnlyDictionary<string, DiscoverySubscription> discoveries, CancellationToken cancellationToken)
+    async Task TakeAsync(Dictionary<string, DiscoverySubscription> discoveries, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
         try
@@ -156,9 +190,10 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
                 }
             }
 
-            context.Metrics.Discovery.DiscoveredTargets.WithLabels("scrape", _job.Config.JobName)
+            context.Metrics.Discovery.DiscoveredTargets.WithLabels("scrape", _job!.Config.JobName)
                 .Set(_found.Values.Sum(groups => groups.Sum(group => group.Targets.Count)));
-            await SyncAsync(restart: false, keepSeries: false);
+            await SyncAsync(Resolve(_job.Config), restart: _isRestarting, keepSeries: false);
+            _isRestarting = false;
         }
         finally
         {
@@ -169,10 +204,10 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     /// <summary>Makes the loops be those of the groups' targets. Returns when every loop that had to stop has stopped.</summary>
     /// <param name="restart">Also loops of targets that stay are replaced: the job has changed.</param>
     /// <param name="keepSeries">A replaced loop hands over what it knows of its series.</param>
-    async Task SyncAsync(bool restart, bool keepSeries)
+    async Task SyncAsync(Resolved resolved, bool restart, bool keepSeries)
     {
         var start = context.Time.GetTimestamp();
-        var (targets, dropped, droppedCount) = Resolve();
+        var (targets, config) = (resolved.Targets, _job!.Config);
         var stopping = new List<Task>();
         var starting = new List<ScrapeLoop>();
         foreach (var (hash, loop) in _loops.ToList())
@@ -190,7 +225,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
             if (stays)
             {
                 target!.State = loop.Target.State;
-                starting.Add(NewLoop(target, keepSeries ? loop.Series.With(_job.Config, NewLabels(target)) : null));
+                starting.Add(NewLoop(target, keepSeries ? loop.Series.With(config, NewLabels(target)) : null));
             }
         }
 
@@ -205,14 +240,14 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         starting.ForEach(loop => _loops.Add(loop.Target.Hash, loop));
         LimitTargets();
         starting.ForEach(loop => loop.Start());
-        Publish(dropped, droppedCount);
-        var job = _job.Config.JobName;
+        Publish(resolved.Dropped, resolved.DroppedCount);
+        var job = config.JobName;
         context.Metrics.PoolTargets.WithLabels(job).Set(_loops.Count);
         context.Metrics.PoolSyncs.WithLabels(job).Inc();
         context.Metrics.SyncLength.WithLabels(job).Observe(context.Time.GetElapsedTime(start).TotalSeconds);
     }
 
-    (Dictionary<ulong, Target> Targets, List<(TargetGroup Group, int Index)> Dropped, int DroppedCount) Resolve()
+    Resolved Resolve(ScrapeConfig config)
     {
         var targets = new Dictionary<ulong, Target>();
         var dropped = new List<(TargetGroup Group, int Index)>();
@@ -222,7 +257,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         {
             for (var i = 0; i < group.Targets.Count; i++)
             {
-                if (Target.Create(_job.Config, group, i, out var error) is { } target)
+                if (Target.Create(config, group, i, out var error) is { } target)
                 {
                     targets.TryAdd(target.Hash, target);
                 }
@@ -234,7 +269,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
                 else
                 {
                     droppedCount++;
-                    if (_job.Config.KeepDroppedTargets == 0 || dropped.Count < _job.Config.KeepDroppedTargets)
+                    if (config.KeepDroppedTargets == 0 || dropped.Count < config.KeepDroppedTargets)
                     {
                         dropped.Add((group, i));
                     }
@@ -244,21 +279,21 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
 
         if (failure is not null)
         {
-            context.Metrics.SyncFailed.WithLabels(_job.Config.JobName).Inc(failures);
-            LogBadTargets(context.Logger, _job.Config.JobName, failures, failure);
+            context.Metrics.SyncFailed.WithLabels(config.JobName).Inc(failures);
+            LogBadTargets(context.Logger, config.JobName, failures, failure);
         }
 
-        return (targets, dropped, droppedCount);
+        return new Resolved(targets, dropped, droppedCount);
     }
 
     ScrapeLoop NewLoop(Target target, TargetSeries? series) =>
-        new(target, series ?? new TargetSeries(_job.Config, NewLabels(target), context.Families), _client, context, _shutdown.Token);
+        new(target, series ?? new TargetSeries(_job!.Config, NewLabels(target), context.Families), _client!, context, _shutdown.Token);
 
-    SampleLabels NewLabels(Target target) => new(_job.Config, _job.Rules, target.Labels);
+    SampleLabels NewLabels(Target target) => new(_job!.Config, _job.Rules, target.Labels);
 
     void LimitTargets()
     {
-        var limit = _job.Config.TargetLimit;
+        var limit = _job!.Config.TargetLimit;
         var error = limit > 0 && _loops.Count > limit ? $"target_limit exceeded (number of targets: {_loops.Count}, limit: {limit})" : null;
         context.Metrics.ExceededTargetLimit.Inc(error is null ? 0 : 1);
         foreach (var loop in _loops.Values)
@@ -268,17 +303,42 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     }
 
     void Publish(IReadOnlyList<(TargetGroup Group, int Index)> dropped, int droppedCount) =>
-        _targets = new PoolTargets(_job, [.. _loops.Values], dropped, droppedCount);
+        _targets = new PoolTargets(_job!, [.. _loops.Values], dropped, droppedCount);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "targets cannot be scraped: job {Job}: {Count} of them, the first is {First}")]
     static partial void LogBadTargets(ILogger logger, string job, int count, string first);
 
+    /// <summary>The targets of the groups that were found.</summary>
+    internal sealed record Resolved(Dictionary<ulong, Target> Targets, List<(TargetGroup Group, int Index)> Dropped, int DroppedCount);
+
+    /// <summary>Another version of a job, ready to be taken. Until it is committed or discarded, the pool takes nothing else.</summary>
+    internal sealed class Change(ScrapePool pool, ScrapeJob job, ScrapeClient? client, Resolved? resolved, Following following)
+    {
+        public ScrapeJob Job => job;
+
+        /// <summary>null where targets are asked as before.</summary>
+        public ScrapeClient? Client => client;
+
+        /// <summary>null where all loops go on.</summary>
+        public Resolved? Resolved => resolved;
+
+        public Following Following => following;
+
+        /// <summary>
+        /// Where how to scrape has changed, all loops restart; targets that stay keep what is known of their series if the change allows
+        /// it. Groups found before stay in force until their discovery finds them anew; discoveries that did not change go on.
+        /// </summary>
+        public Task CommitAsync() => pool.CommitAsync(this);
+
+        public Task DiscardAsync() => pool.DiscardAsync(this);
+    }
+
     /// <summary>What one version of a job follows, and the loop that takes it over.</summary>
-    sealed class Following(BackgroundLoop loop, IReadOnlyDictionary<string, DiscoverySubscription> discoveries)
+    internal sealed class Following(BackgroundLoop loop)
     {
         public BackgroundLoop Loop { get; } = loop;
 
-        public IReadOnlyDictionary<string, DiscoverySubscription> Discoveries { get; } = discoveries;
+        public Dictionary<string, DiscoverySubscription> Discoveries { get; } = [];
 
         public CancellationTokenSource Stop { get; } = new();
 
