@@ -1,10 +1,11 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Observe.Testkit;
 
 /// <summary>A program that a test runs: real, on the loopback interface, killed at the latest when it is disposed.</summary>
-public sealed class ChildProcess : IAsyncDisposable
+public sealed partial class ChildProcess : IAsyncDisposable
 {
     readonly Process _process;
     readonly StringBuilder _output = new();
@@ -108,10 +109,10 @@ public sealed class ChildProcess : IAsyncDisposable
         return _process.ExitCode;
     }
 
-    public async Task SignalAsync(string signal)
+    public Task SignalAsync(string signal)
     {
-        using var kill = Process.Start("kill", ["-" + signal, _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
-        await kill.WaitForExitAsync();
+        _ = Kill(_process.Id, signal switch { "HUP" => 1, "INT" => 2, "KILL" => 9, "TERM" => 15, _ => throw new ArgumentException(signal) });
+        return Task.CompletedTask;
     }
 
     public async ValueTask DisposeAsync()
@@ -124,6 +125,9 @@ public sealed class ChildProcess : IAsyncDisposable
 
         _process.Dispose();
     }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
 
     void OnLine(string? line)
     {

@@ -10,10 +10,11 @@ namespace Observe.Hosting;
 
 /// <summary>Log lines as Prometheus writes them: <c>time=… level=INFO component=… msg="…" key=value</c>, or the same as JSON.</summary>
 /// <remarks>
-/// What a message's template does not mention becomes a field; an exception becomes <c>err</c>, its stack only at debug level. Where a
-/// span is recorded, <c>trace_id</c> and <c>span_id</c> say which.
+/// What a message's template does not mention becomes a field; an exception becomes <c>err</c>, with its kind where nobody foresaw it.
+/// Where a span is recorded, <c>trace_id</c> and <c>span_id</c> say which.
 /// </remarks>
-sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(FormatName)
+/// <param name="stacks">Exceptions also become <c>stack</c>.</param>
+sealed class LogFormatter(TimeProvider time, bool json, bool stacks = false) : ConsoleFormatter(FormatName)
 {
     public const string FormatName = "observe";
 
@@ -47,7 +48,11 @@ sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(Forma
 
         if (entry.Exception is { } exception)
         {
-            fields.Add(new("err", entry.LogLevel <= LogLevel.Debug ? exception.ToString() : exception.Message));
+            fields.Add(new("err", IsForeseen(exception) ? exception.Message : $"{exception.GetType().Name}: {exception.Message}"));
+            if (stacks)
+            {
+                fields.Add(new("stack", exception.ToString()));
+            }
         }
 
         if (Activity.Current is { Recorded: true } span)
@@ -58,6 +63,8 @@ sealed class LogFormatter(TimeProvider time, bool json) : ConsoleFormatter(Forma
 
         writer.WriteLine(json ? Json(fields) : Logfmt(fields));
     }
+
+    static bool IsForeseen(Exception e) => e is IOException or UnauthorizedAccessException or FormatException or FlagException;
 
     static string Component(string category)
     {

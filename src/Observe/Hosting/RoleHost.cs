@@ -29,12 +29,17 @@ sealed partial class RoleHost : IDisposable
     readonly Telemetry _telemetry;
     readonly ILogger _log;
 
+    /// <summary>Held to the end: another signal to stop is not to break off the stop that the first one began.</summary>
+    PosixSignalRegistration[] _signals = [];
+
     /// <summary>What the process is at while it is not up; null when it is.</summary>
     volatile string? _phase = "it is starting";
 
-    public RoleHost(string name, ParseResult flags, ServerFlags server)
+    /// <param name="time">The clock of all roles; null for that of the system.</param>
+    public RoleHost(string name, ParseResult flags, ServerFlags server, TimeProvider? time = null)
     {
         (_name, _flags, _server) = (name, flags, server);
+        Time = time ?? TimeProvider.System;
         Registry = Metrics.NewCustomRegistry();
         Loops = new LoopSupervisor(Registry);
         var factory = Metrics.WithCustomRegistry(Registry);
@@ -64,7 +69,7 @@ sealed partial class RoleHost : IDisposable
 
     public ILoggerFactory Logging { get; }
 
-    public TimeProvider Time { get; } = TimeProvider.System;
+    public TimeProvider Time { get; }
 
     /// <summary>
     /// Where all roles compute what somebody waits for: as many queries and calls as their flags let run at once by default, and more.
@@ -78,14 +83,16 @@ sealed partial class RoleHost : IDisposable
     /// <param name="ready">What is printed behind the URL when everything is up; null for nothing.</param>
     public async Task<int> RunAsync(IReadOnlyList<IRole> roles, Func<string, string>? ready = null)
     {
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStopSignal);
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStopSignal);
-        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
-        {
-            context.Cancel = true;
-            _ = _reloading.RunAsync(roles);
-        });
-
+        _signals =
+        [
+            PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStopSignal),
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStopSignal),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                _ = _reloading.RunAsync(roles);
+            }),
+        ];
         var stop = new StopSequence(_log);
         var started = new Stack<IRole>();
         WebApplication? app = null;
@@ -148,6 +155,11 @@ sealed partial class RoleHost : IDisposable
 
     public void Dispose()
     {
+        foreach (var signal in _signals)
+        {
+            signal.Dispose();
+        }
+
         _reloading.Dispose();
         _stop.Dispose();
         QueryThreads.Dispose();
@@ -256,13 +268,16 @@ sealed partial class RoleHost : IDisposable
         };
         logging.SetMinimumLevel(level);
         logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
+
+        // Not being ready, as at each start and stop, is no error of the process.
+        logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.Critical);
         logging.AddFilter("Microsoft", level == LogLevel.Debug ? LogLevel.Information : LogLevel.Warning);
         logging.AddConsole(options =>
         {
             options.FormatterName = LogFormatter.FormatName;
             options.LogToStandardErrorThreshold = LogLevel.Trace;
         });
-        logging.Services.AddSingleton<ConsoleFormatter>(new LogFormatter(Time, json));
+        logging.Services.AddSingleton<ConsoleFormatter>(new LogFormatter(Time, json, stacks: level == LogLevel.Debug));
         _telemetry.AddLogs(logging);
     }
 

@@ -11,6 +11,7 @@ sealed partial class StopSequence(ILogger logger)
 
     public async Task StepAsync(string step, Func<Task> run)
     {
+        LogStep(logger, step);
         try
         {
             await run();
@@ -21,6 +22,9 @@ sealed partial class StopSequence(ILogger logger)
             LogFailed(logger, step, e);
         }
     }
+
+    [LoggerMessage(LogLevel.Information, "stop: {Step}")]
+    static partial void LogStep(ILogger logger, string step);
 
     [LoggerMessage(LogLevel.Error, "a step of the stop failed, those after it are taken all the same: {Step}")]
     static partial void LogFailed(ILogger logger, string step, Exception e);

@@ -245,18 +245,16 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     {
         _metrics.Syncs.Inc();
         var started = Options.Time.GetTimestamp();
-        MetaView view;
         try
         {
-            view = await _fetcher.FetchAsync(cancellationToken);
+            Swap(await _fetcher.FetchAsync(cancellationToken));
         }
-        catch (IOException)
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
             _metrics.SyncFailures.Inc();
             throw;
         }
 
-        Swap(view);
         var elapsed = Options.Time.GetElapsedTime(started);
         _metrics.SyncDuration.Observe(elapsed.TotalSeconds);
     }

@@ -159,7 +159,7 @@ public sealed partial class Shipper : IDisposable
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             _options.Metrics.SyncFailures.Inc();
-            LogSyncFailed(_options.Logger, e.Message);
+            LogSyncFailed(_options.Logger, e);
             error = e.Message;
         }
 
@@ -218,7 +218,7 @@ public sealed partial class Shipper : IDisposable
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 _options.Metrics.UploadFailures.Inc();
-                LogUploadFailed(_options.Logger, block.Meta.Id, e.Message);
+                LogUploadFailed(_options.Logger, block.Meta.Id, e);
                 error = error.Length == 0 ? e.Message : error;
                 if (e is BucketException)
                 {
@@ -349,11 +349,11 @@ public sealed partial class Shipper : IDisposable
     [LoggerMessage(Level = LogLevel.Information, Message = "block is in the bucket: {Block}, {MinTime} to {MaxTime}, {Bytes} bytes")]
     private static partial void LogUploaded(ILogger logger, BlockId block, long minTime, long maxTime, long bytes);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "upload of block failed, is tried again: {Block}: {Error}")]
-    private static partial void LogUploadFailed(ILogger logger, BlockId block, string error);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "upload of block failed, is tried again: {Block}")]
+    private static partial void LogUploadFailed(ILogger logger, BlockId block, Exception e);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "look at the data folder failed, is tried again: {Error}")]
-    private static partial void LogSyncFailed(ILogger logger, string error);
+    [LoggerMessage(Level = LogLevel.Error, Message = "look at the data folder failed, is tried again")]
+    private static partial void LogSyncFailed(ILogger logger, Exception e);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "block is damaged and stays here: {Folder}: {Fault}")]
     private static partial void LogDamaged(ILogger logger, string folder, string fault);

@@ -24,15 +24,18 @@ sealed class RunningHost : IAsyncDisposable
     /// <summary>Completes when it says that it is ready.</summary>
     public Task Ready => _ready.Task;
 
-    /// <summary>What its log has so far: level, message, exception.</summary>
+    /// <summary>What its log has so far: level, component, message, exception.</summary>
     public IReadOnlyCollection<string> Log => _log.Lines;
 
-    public static async Task<RunningHost> StartAsync(Func<RoleHost, IReadOnlyList<IRole>> roles, params string[] flags)
+    public static Task<RunningHost> StartAsync(Func<RoleHost, IReadOnlyList<IRole>> roles, params string[] flags) =>
+        StartAsync(TimeProvider.System, roles, flags);
+
+    public static async Task<RunningHost> StartAsync(TimeProvider time, Func<RoleHost, IReadOnlyList<IRole>> roles, params string[] flags)
     {
         var server = new ServerFlags(0, 0, loopback: true);
         var command = new Command("test");
         server.AddTo(command);
-        var host = new RoleHost("test", command.Parse(["--web.enable-lifecycle", .. flags]), server);
+        var host = new RoleHost("test", command.Parse(["--web.enable-lifecycle", .. flags]), server, time);
         var running = new RunningHost(host);
         host.Logging.AddProvider(running._log);
         var first = new FirstRole();
@@ -106,22 +109,25 @@ sealed class RunningHost : IAsyncDisposable
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 
-    sealed class CapturedLog : ILoggerProvider, ILogger
+    sealed class CapturedLog : ILoggerProvider
     {
         public ConcurrentQueue<string> Lines { get; } = new();
 
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            Lines.Enqueue($"{logLevel}: {formatter(state, exception)}: {exception?.Message}");
+        public ILogger CreateLogger(string categoryName) => new Component(categoryName, Lines);
 
         public void Dispose()
         {
+        }
+
+        sealed class Component(string name, ConcurrentQueue<string> lines) : ILogger
+        {
+            public IDisposable? BeginScope<TState>(TState state)
+                where TState : notnull => null;
+
+            public bool IsEnabled(LogLevel logLevel) => true;
+
+            public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+                lines.Enqueue($"{logLevel}: {formatter(state, exception)}: {exception?.GetType().Name}: {exception?.Message} ({name})");
         }
     }
 }
