@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql death lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql death kills lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Obs
 death: ## send COUNT hostile queries, of SEED from number FIRST on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
 	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_FIRST=$(FIRST) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~QueriesOfDeathTests --logger 'console;verbosity=detailed'
+
+kills: ## kill each role with each signal in each phase of its start and stop, KILLS times over
+	@KILLS=$(KILLS) dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~KillPhaseTests --logger 'console;verbosity=detailed'
+
+kills: KILLS = 3
 
 death: COUNT = 5000
 
