@@ -1,0 +1,15 @@
+namespace Observe.Tsdb.Model;
+
+/// <summary>A span of time in Unix milliseconds, both ends inclusive.</summary>
+public readonly record struct TimeRange(long MinTime, long MaxTime)
+{
+    public static TimeRange All => new(long.MinValue, long.MaxValue);
+
+    public bool IsEmpty => MinTime > MaxTime;
+
+    public bool Contains(long timestamp) => timestamp >= MinTime && timestamp <= MaxTime;
+
+    public bool Overlaps(TimeRange other) => MinTime <= other.MaxTime && other.MinTime <= MaxTime;
+
+    public TimeRange Intersect(TimeRange other) => new(Math.Max(MinTime, other.MinTime), Math.Min(MaxTime, other.MaxTime));
+}
