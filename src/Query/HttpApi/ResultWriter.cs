@@ -1,4 +1,5 @@
 using Observe.Query.Promql;
+using Observe.Query.Promql.Execution;
 using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.HttpApi;

@@ -117,12 +117,5 @@ public sealed record RangeQuery(string Text, long StartMs, long EndMs, long Step
     public bool Explain { get; init; }
 }
 
-/// <summary>A query that parses but can't be evaluated; the message is Prometheus's (<c>execution</c>, HTTP 422).</summary>
-public sealed class QueryException(string message) : Exception(message)
-{
-    /// <summary>It is wrong before it is evaluated, so that it counts as <c>bad_data</c>.</summary>
-    public bool IsBadData { get; init; }
-}
-
 /// <summary>A query that took longer than it may (<c>timeout</c>, HTTP 503).</summary>
 public sealed class QueryTimeoutException(string message) : Exception(message);

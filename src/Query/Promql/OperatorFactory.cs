@@ -13,7 +13,8 @@ namespace Observe.Query.Promql;
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
 /// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
 /// <param name="expectsNativeWithBound">See <see cref="NativeWithBoundException"/>.</param>
-sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeWithBound, Evaluation evaluation)
+/// <param name="maxSteps">Evaluations of a subquery; 0 is no limit.</param>
+sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeWithBound, long maxSteps, Evaluation evaluation)
 {
     readonly Dictionary<(string Text, Scope Scope), SeriesOperator> _shared = [];
 
@@ -191,10 +192,10 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
     public SeriesOperator Inner(SubqueryNode subquery, Scope scope, int totalWeight)
     {
         var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
-        if (evaluation.Options.MaxSteps > 0 && grid.Count > evaluation.Options.MaxSteps)
+        if (maxSteps > 0 && grid.Count > maxSteps)
         {
             throw new Tsdb.Querying.LimitException(
-                $"a subquery would be evaluated {grid.Count} times, more than {evaluation.Options.MaxSteps} (--query.max-steps)");
+                $"a subquery would be evaluated {grid.Count} times, more than {maxSteps} (--query.max-steps)");
         }
 
         return Build(subquery.Inner, new Scope(grid, totalWeight));
@@ -203,7 +204,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
     SeriesOperator Timestamps(CallNode call, Scope scope)
     {
         var starts = call.Function.Id == FunctionId.StartTimestamp;
-        if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.Options.StartTimestamps))
+        if (call.Arguments[0] is SelectorNode { Smoothed: false } selector && !(starts && !evaluation.StartTimestamps))
         {
             return new Nameless(
                 new InstantSelector(selector with { AtFirstStep = false }, scope, starts ? SampleAspect.StartTime : SampleAspect.Time),

@@ -238,10 +238,13 @@ public sealed class PromqlEngine : IDisposable
         var plan = Plan(run, context.CancellationToken);
         statistics.QueryPreparationTime = Options.Clock.GetElapsedTime(started);
 
-        await using var evaluation = new Evaluation(run.Querier, Options, _buffers, context)
+        await using var evaluation = new Evaluation(run.Querier, _buffers, context)
         {
             LookbackMs = run.LookbackMs,
             MaxResolutionMs = run.MaxResolutionMs,
+            DelayedNameRemoval = Options.DelayedNameRemoval,
+            TypeAndUnitLabels = Options.TypeAndUnitLabels,
+            StartTimestamps = Options.StartTimestamps,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };
         evaluation.ThrowIfOver();
@@ -299,9 +302,9 @@ public sealed class PromqlEngine : IDisposable
         return QueryPlanner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
     }
 
-    static Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
+    Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)
     {
-        var factory = new OperatorFactory(run.IsRange, run.IsExplained, run.ExpectsNativeWithBound, evaluation);
+        var factory = new OperatorFactory(run.IsRange, run.IsExplained, run.ExpectsNativeWithBound, Options.MaxSteps, evaluation);
         var scope = new Scope(run.Grid, 1);
         if (plan is RangeNode or SubqueryNode)
         {

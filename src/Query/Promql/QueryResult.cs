@@ -1,3 +1,4 @@
+using Observe.Query.Promql.Execution;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
@@ -52,16 +53,6 @@ public sealed class QueryResult : IDisposable
 
     public void Dispose() => Memory?.Dispose();
 }
-
-/// <summary>One operator of a query that was explained, with what it did, its inputs included.</summary>
-/// <param name="Operation">What it computes; <c>once</c> is a part that does not depend on the step.</param>
-/// <param name="Steps">How many evaluations of each series.</param>
-/// <param name="Series">How many series it has; some may be empty.</param>
-/// <param name="Samples">Samples that it gave, histograms weighed; what is asked for twice counts twice.</param>
-/// <param name="Time">Opening (selecting series, aggregating) and evaluating; that of several cores added up.</param>
-/// <param name="Bytes">Memory taken when it was opened.</param>
-public sealed record ExplainedOperator(
-    string Operation, int Steps, int Series, long Samples, TimeSpan Time, long Bytes, IReadOnlyList<ExplainedOperator> Inputs);
 
 /// <summary>
 /// One series of a result in columns: floats and histograms apart, each by rising time. <see cref="Timestamps"/> may be shared among

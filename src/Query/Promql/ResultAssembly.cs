@@ -1,6 +1,7 @@
 using Observe.Query.Promql.Execution;
 using Observe.Query.Promql.Execution.Selectors;
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;

@@ -16,15 +16,13 @@ sealed class Evaluation : IAsyncDisposable
     Budget _resultBytes;
     long _peakSamples;
 
-    public Evaluation(IQuerier querier, EngineOptions options, QueryBuffers buffers, QueryContext query)
+    public Evaluation(IQuerier querier, QueryBuffers buffers, QueryContext query)
     {
-        (Querier, Options, Buffers) = (querier, options, buffers);
+        (Querier, Buffers) = (querier, buffers);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(query.CancellationToken);
         Query = query.Derive(_stop.Token);
         (_bytes, _resultBytes) = (new Budget(outer: query.Bytes), new Budget(outer: query.Bytes));
     }
-
-    public EngineOptions Options { get; }
 
     public IQuerier Querier { get; }
 
@@ -46,7 +44,14 @@ sealed class Evaluation : IAsyncDisposable
 
     public long PeakSamples => Volatile.Read(ref _peakSamples);
 
-    public bool DelayedNameRemoval => Options.DelayedNameRemoval;
+    /// <summary>Metric names are dropped at the end of the query instead of in each function.</summary>
+    public bool DelayedNameRemoval { get; init; }
+
+    /// <summary><c>__type__</c> says what a counter is.</summary>
+    public bool TypeAndUnitLabels { get; init; }
+
+    /// <summary>Functions of counters use start timestamps.</summary>
+    public bool StartTimestamps { get; init; }
 
     /// <summary>Steps of the query whose samples are counted one by one; 0 where nobody asked.</summary>
     public int StatisticsSteps { get; init; }

@@ -46,3 +46,13 @@ sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : Series
     static IEnumerable<Measured> Below(SeriesOperator above) =>
         above.Inputs.SelectMany(input => input is Measured measured ? [measured] : Below(input));
 }
+
+/// <summary>One operator of a query that was explained, with what it did, its inputs included.</summary>
+/// <param name="Operation">What it computes; <c>once</c> is a part that does not depend on the step.</param>
+/// <param name="Steps">How many evaluations of each series.</param>
+/// <param name="Series">How many series it has; some may be empty.</param>
+/// <param name="Samples">Samples that it gave, histograms weighed; what is asked for twice counts twice.</param>
+/// <param name="Time">Opening (selecting series, aggregating) and evaluating; that of several cores added up.</param>
+/// <param name="Bytes">Memory taken when it was opened.</param>
+public sealed record ExplainedOperator(
+    string Operation, int Steps, int Series, long Samples, TimeSpan Time, long Bytes, IReadOnlyList<ExplainedOperator> Inputs);

@@ -1,3 +1,4 @@
+using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;

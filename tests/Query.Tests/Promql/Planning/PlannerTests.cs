@@ -1,4 +1,3 @@
-using Observe.Query.Promql;
 using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Xunit;

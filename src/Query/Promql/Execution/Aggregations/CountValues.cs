@@ -1,3 +1,4 @@
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;

@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Observe.Query.Promql.Execution.Selectors;
+using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Model;
 

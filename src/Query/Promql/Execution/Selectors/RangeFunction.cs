@@ -49,8 +49,8 @@ sealed class RangeFunction(
     {
         CheckModifiers();
         _lookback = evaluation.LookbackMs;
-        _tracksStarts = evaluation.Options.StartTimestamps && function.IsOfCounters;
-        _typeLabels = evaluation.Options.TypeAndUnitLabels;
+        _tracksStarts = evaluation.StartTimestamps && function.IsOfCounters;
+        _typeLabels = evaluation.TypeAndUnitLabels;
         await source.OpenAsync(evaluation);
         _arguments = new double[arguments.Length][];
         for (var i = 0; i < arguments.Length; i++)
