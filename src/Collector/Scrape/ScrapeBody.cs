@@ -24,7 +24,7 @@ sealed class ScrapeBody : IDisposable
         var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
         try
         {
-            while (await stream.ReadAsync(body.Room(limit), cancellationToken) is > 0 and var read)
+            while (await stream.ReadAsync(body.Reserve(limit), cancellationToken) is > 0 and var read)
             {
                 if (!body.Take(read, limit))
                 {
@@ -52,7 +52,7 @@ sealed class ScrapeBody : IDisposable
             var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
             try
             {
-                while (stream.Read(body.Room(limit).Span) is > 0 and var read)
+                while (stream.Read(body.Reserve(limit).Span) is > 0 and var read)
                 {
                     if (!body.Take(read, limit))
                     {
@@ -106,8 +106,8 @@ sealed class ScrapeBody : IDisposable
         return limit > 0 ? (int)Math.Min(capacity, limit + 1) : capacity;
     }
 
-    /// <summary>Room for more bytes, never for more than one beyond the limit.</summary>
-    Memory<byte> Room(long limit)
+    /// <summary>Memory for more bytes behind those that were read, never for more than one beyond the limit.</summary>
+    Memory<byte> Reserve(long limit)
     {
         if (Length == _buffer!.Length)
         {

@@ -27,7 +27,7 @@ sealed class ScrapeCache
 
     List<int> _previous = [];
     List<int> _current = [];
-    int _guess;
+    int _expected;
     uint _scrape = 1;
 
     public int Count { get; private set; }
@@ -35,9 +35,9 @@ sealed class ScrapeCache
     /// <summary>Begins a scrape. One that was begun before and not ended counts for nothing.</summary>
     public void Begin()
     {
-        Forget();
+        RemoveNew();
         _scrape++;
-        _guess = 0;
+        _expected = 0;
     }
 
     /// <summary>The entry of a line, -1 when it is new. Marks it as seen.</summary>
@@ -47,9 +47,9 @@ sealed class ScrapeCache
         hash = XxHash128.HashToUInt128(series, s_seed);
         again = false;
         int index;
-        if (_guess < _previous.Count && _entries[_previous[_guess]].Hash == hash)
+        if (_expected < _previous.Count && _entries[_previous[_expected]].Hash == hash)
         {
-            index = _previous[_guess++];
+            index = _previous[_expected++];
         }
         else
         {
@@ -59,14 +59,14 @@ sealed class ScrapeCache
                 return -1;
             }
 
-            _guess = _entries[index].Position + 1;
+            _expected = _entries[index].Position + 1;
         }
 
         ref var entry = ref _entries[index];
         again = entry.Seen == _scrape;
         if (!again)
         {
-            See(index, ref entry);
+            MarkSeen(index, ref entry);
         }
 
         return index;
@@ -94,10 +94,10 @@ sealed class ScrapeCache
         }
 
         ref var bucket = ref Bucket(hash);
-        _entries[index] = new Entry { Hash = hash, Series = series, Born = _scrape, Next = bucket - 1 };
+        _entries[index] = new Entry { Hash = hash, Series = series, CreatedBy = _scrape, Next = bucket - 1 };
         bucket = index + 1;
         Count++;
-        See(index, ref _entries[index]);
+        MarkSeen(index, ref _entries[index]);
         return index;
     }
 
@@ -151,7 +151,7 @@ sealed class ScrapeCache
     /// </summary>
     public void Abandon(List<SeriesRef> stale)
     {
-        Forget();
+        RemoveNew();
         for (var position = 0; position < _previous.Count; position++)
         {
             ref var entry = ref _entries[_previous[position]];
@@ -165,12 +165,12 @@ sealed class ScrapeCache
         }
     }
 
-    /// <summary>Removes what the scrape under way brought, if there is one.</summary>
-    void Forget()
+    /// <summary>Removes the entries that the scrape under way created; none where no scrape is under way.</summary>
+    void RemoveNew()
     {
         foreach (var index in _current)
         {
-            if (_entries[index].Born == _scrape)
+            if (_entries[index].CreatedBy == _scrape)
             {
                 Remove(index);
             }
@@ -179,7 +179,7 @@ sealed class ScrapeCache
         _current.Clear();
     }
 
-    void See(int index, ref Entry entry)
+    void MarkSeen(int index, ref Entry entry)
     {
         entry.Seen = _scrape;
         entry.Position = _current.Count;
@@ -268,7 +268,7 @@ sealed class ScrapeCache
         public bool Live;
 
         /// <summary>The scrape that made the entry.</summary>
-        public uint Born;
+        public uint CreatedBy;
 
         /// <summary>Its place in the order of the scrape that last brought it.</summary>
         public int Position;

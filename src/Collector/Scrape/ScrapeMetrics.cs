@@ -102,8 +102,8 @@ public sealed class ScrapeMetrics
 
     internal Counter BodyBytes { get; }
 
-    /// <summary>Forgets what is counted for a job that is no more.</summary>
-    internal void Forget(string job)
+    /// <summary>Removes the metrics of a job that left the configuration.</summary>
+    internal void Remove(string job)
     {
         PoolTargets.RemoveLabelled(job);
         PoolTargetLimit.RemoveLabelled(job);

@@ -107,7 +107,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         {
             _found.Clear();
             await SyncAsync(Resolve(_job!.Config), restart: false, keepSeries: false);
-            context.Metrics.Forget(_job.Config.JobName);
+            context.Metrics.Remove(_job.Config.JobName);
             return Task.WhenAll(_ending.Select(loop => loop.Finished));
         }
         finally

@@ -27,7 +27,7 @@ static class PromqlCommand
         instant.Options.Add(url);
         instant.Options.Add(time);
         instant.Options.Add(explain);
-        instant.SetAction((flags, cancellationToken) => AskAsync(
+        instant.SetAction((flags, cancellationToken) => QueryAsync(
             flags.GetValue(url)!,
             "query",
             [("query", flags.GetValue(query)!), ("time", flags.GetValue(time)), ("explain", flags.GetValue(explain) ? "true" : null)],
@@ -43,7 +43,7 @@ static class PromqlCommand
             range.Options.Add(option);
         }
 
-        range.SetAction((flags, cancellationToken) => AskAsync(
+        range.SetAction((flags, cancellationToken) => QueryAsync(
             flags.GetValue(url)!,
             "query_range",
             [
@@ -90,7 +90,7 @@ static class PromqlCommand
         return command;
     }
 
-    static async Task<int> AskAsync(
+    static async Task<int> QueryAsync(
         string url, string endpoint, (string Name, string? Value)[] parameters, CancellationToken cancellationToken)
     {
         using var http = new HttpClient { BaseAddress = new Uri(url.TrimEnd('/') + "/") };

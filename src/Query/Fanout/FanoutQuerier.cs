@@ -24,7 +24,7 @@ public sealed record FanoutOptions
 /// <summary>A store gave no answer, or not all of it, and the query wants no partial one. The message says what is missing.</summary>
 public sealed class PartialResponseException(string message) : IOException(message);
 
-/// <summary>All stores that may hold what is asked for, as one: asked in parallel, merged, replicas joined.</summary>
+/// <summary>All stores that may hold what a selection wants, as one querier: stores answer in parallel, replicas are joined.</summary>
 /// <remarks>
 /// What a store does not give, because it is known to be silent or fails on the way, is told by a warning that names the clusters
 /// and the range that are missing; where no partial answer is wanted it is a <see cref="PartialResponseException"/>.
@@ -39,13 +39,14 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<StoreStreams>(
         () =>
         {
-            var asking = Asking(selection);
+            var forStores = ForStores(selection);
 
-            // Series of several stores may be the same one, or replicas: that is told by their replica labels.
-            var asked = Asked(asking);
-            var hints = asking.Hints;
-            var each = options.Deduplicate && asked.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
-            return new StoreStreams(asked, asking.With(each), metrics);
+            // A single store may leave replica labels off. Of several stores they are needed: equal labels are one series that both
+            // stores have, labels that differ in the replica are two replicas.
+            var available = Available(forStores);
+            var hints = forStores.Hints;
+            var each = options.Deduplicate && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
+            return new StoreStreams(available, forStores.With(each), metrics);
         },
         streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
@@ -67,44 +68,44 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     }
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        AllAsync(selection, static (store, asking) => store.LabelNamesAsync(asking));
+        AllAsync(selection, static (store, forStores) => store.LabelNamesAsync(forStores));
 
     public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
-        AllAsync(selection, (store, asking) => store.LabelValuesAsync(name, asking));
+        AllAsync(selection, (store, forStores) => store.LabelValuesAsync(name, forStores));
 
     async ValueTask<IReadOnlyList<string>> AllAsync(Selection selection, Func<IQuerier, Selection, ValueTask<IReadOnlyList<string>>> ask)
     {
-        var asking = Asking(selection);
-        var answers = await Task.WhenAll(Asked(asking).Select(async store =>
+        var forStores = ForStores(selection);
+        var answers = await Task.WhenAll(Available(forStores).Select(async store =>
         {
             try
             {
-                // On the threads of whoever asks.
+                // On the threads that the caller runs on, the query's.
                 return await Task.Factory.StartNew(
-                    async () => await ask(
-                    store.Querier!, asking), asking.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
+                    async () => await ask(store.Querier!, forStores),
+                    forStores.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
             catch (IOException e) when (e is not PartialResponseException)
             {
-                Note(store, asking, e, metrics);
+                AddMissing(store, forStores, e, metrics);
                 return [];
             }
         }));
-        asking.Coverage.ThrowIfRefused();
+        forStores.Coverage.ThrowIfRefused();
         return answers.Length == 1
             ? answers[0]
             : selection.Limited([.. answers.SelectMany(answer => answer).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
     }
 
-    /// <summary>The selection as the stores get it: where no partial answer is wanted, whatever is missing is an error at once.</summary>
-    Selection Asking(Selection selection) => options.PartialResponse
+    /// <summary>The selection that the stores get: where no partial answer is wanted, noting that something is missing throws.</summary>
+    Selection ForStores(Selection selection) => options.PartialResponse
         ? selection
         : selection.With(selection.Query.Refusing(static missing => new PartialResponseException(missing)));
 
-    /// <summary>The stores to ask; those that should take part and can't are noted as missing.</summary>
-    List<StoreState> Asked(Selection selection)
+    /// <summary>The stores that can answer a selection; stores that should take part and can't are noted as missing.</summary>
+    List<StoreState> Available(Selection selection)
     {
-        var asked = new List<StoreState>();
+        var available = new List<StoreState>();
         foreach (var store in stores.Stores.Where(s => IsChosen(s) && s.MayHold(selection)))
         {
             if (store.IsSilent)
@@ -114,17 +115,17 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
             else
             {
-                asked.Add(store);
+                available.Add(store);
             }
         }
 
-        return asked;
+        return available;
     }
 
     bool IsChosen(StoreState store) => options.StoreMatchers.Count == 0
         || options.StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
 
-    static void Note(StoreState store, Selection selection, IOException e, FanoutMetrics? metrics)
+    static void AddMissing(StoreState store, Selection selection, IOException e, FanoutMetrics? metrics)
     {
         metrics?.Missing.Inc();
         var why = e.Message;
@@ -132,26 +133,26 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         selection.Coverage.Add(store.Missing(selection.Range, why));
     }
 
-    /// <summary>All stores of a selection at work; disposing ends them.</summary>
+    /// <summary>The streams of all stores that answer one selection; disposing cancels them and waits for them.</summary>
     sealed class StoreStreams : IAsyncDisposable
     {
         readonly CancellationTokenSource _cancel;
 
-        public StoreStreams(List<StoreState> asked, Selection selection, FanoutMetrics? metrics)
+        public StoreStreams(List<StoreState> available, Selection selection, FanoutMetrics? metrics)
         {
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
             Query = selection.Query.Derive(_cancel.Token);
-            All = asked.ConvertAll(store => new StoreStream(store, selection.With(Query), metrics, isAlone: asked.Count == 1));
+            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), metrics, isAlone: available.Count == 1));
         }
 
-        /// <summary>Ends with the streams.</summary>
+        /// <summary>The query, with a token that is cancelled when the streams are disposed.</summary>
         public QueryContext Query { get; }
 
         public List<StoreStream> All { get; }
 
         public async ValueTask DisposeAsync()
         {
-            // Telling takes a thread of the pool.
+            // CancelAsync takes a thread of the pool, which is spared where no stream would notice.
             if (All.Exists(stream => stream.IsAtWork))
             {
                 await _cancel.CancelAsync();
@@ -167,8 +168,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     }
 
     /// <summary>
-    /// The series of one store. Where there are others they are read ahead of the merge by a task of its own, where the query itself
-    /// computes. The store's enumerator stays open until the end, since series are readable for as long.
+    /// The series of one store. Where several stores answer, a task on the query's threads reads each store's series ahead of the merge.
+    /// The store's enumerator stays open until the stream is disposed, since its series are readable only until then.
     /// </summary>
     sealed class StoreStream : IQuerier
     {
@@ -194,19 +195,19 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         }
 
         public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
-            _ahead is null ? AloneAsync() : AheadAsync(_ahead.Reader, selection.CancellationToken);
+            _ahead is null ? ReadDirectlyAsync() : ReadAheadAsync(_ahead.Reader, selection.CancellationToken);
 
-        async IAsyncEnumerable<Series> AloneAsync()
+        async IAsyncEnumerable<Series> ReadDirectlyAsync()
         {
             using var timer = Timer();
-            while (await MoveAsync())
+            while (await MoveNextAsync())
             {
                 yield return _all.Current;
             }
         }
 
-        /// <summary>To the store's next series. A store that fails is noted as lacking, and what it gave before counts.</summary>
-        ValueTask<bool> MoveAsync()
+        /// <summary>Moves to the store's next series. A store that fails is noted as missing; series sent before stay.</summary>
+        ValueTask<bool> MoveNextAsync()
         {
             try
             {
@@ -215,7 +216,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
             catch (IOException e) when (e is not PartialResponseException)
             {
-                Note(_store, _selection, e, _metrics);
+                AddMissing(_store, _selection, e, _metrics);
                 return ValueTask.FromResult(false);
             }
 
@@ -227,13 +228,13 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 }
                 catch (IOException e) when (e is not PartialResponseException)
                 {
-                    Note(_store, _selection, e, _metrics);
+                    AddMissing(_store, _selection, e, _metrics);
                     return false;
                 }
             }
         }
 
-        static async IAsyncEnumerable<Series> AheadAsync(
+        static async IAsyncEnumerable<Series> ReadAheadAsync(
             ChannelReader<List<Series>> ahead, [EnumeratorCancellation] CancellationToken cancellationToken)
         {
             await foreach (var batch in ahead.ReadAllAsync(cancellationToken))
@@ -267,24 +268,24 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             {
                 using (Timer())
                 {
-                    await PassOnAsync(ahead, cancellationToken);
+                    await WriteBatchesAsync(ahead, cancellationToken);
                 }
 
                 ahead.Complete();
             }
             catch (Exception e)
             {
-                // The reader gets it: a limit, a cancellation, a refused partial answer, a fault of the program.
+                // The merge that reads the channel throws it: a limit, a cancellation, a refused partial answer, a fault of the program.
                 ahead.Complete(e);
             }
         }
 
-        async Task PassOnAsync(ChannelWriter<List<Series>> ahead, CancellationToken cancellationToken)
+        async Task WriteBatchesAsync(ChannelWriter<List<Series>> ahead, CancellationToken cancellationToken)
         {
             var batch = new List<Series>();
             while (true)
             {
-                var next = MoveAsync();
+                var next = MoveNextAsync();
                 bool moved;
                 if (next.IsCompleted && batch.Count < BatchSeries)
                 {
@@ -292,11 +293,12 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 }
                 else
                 {
-                    // What is here does not wait for what is not. An enumerator may not be disposed while it is asked: both are waited for.
-                    var (asked, here) = (next.AsTask(), batch);
+                    // The batch goes to the merge while the store is still busy. Both are awaited even where writing fails: an enumerator
+                    // must not be disposed while MoveNextAsync runs.
+                    var (pending, here) = (next.AsTask(), batch);
                     batch = [];
-                    await Task.WhenAll(asked, ahead.WriteAsync(here, cancellationToken).AsTask());
-                    moved = await asked;
+                    await Task.WhenAll(pending, ahead.WriteAsync(here, cancellationToken).AsTask());
+                    moved = await pending;
                 }
 
                 if (!moved)

@@ -129,7 +129,7 @@ public sealed partial class StoreSet : IAsyncDisposable
             }
 
             await Task.WhenAll(_members.Values.Select(member => PollAsync(member, cancellationToken)));
-            Forget();
+            RemoveUnlisted();
             _states =
             [
                 .. _members.Values.Select(m => m.State).OrderBy(s => s.Name, StringComparer.Ordinal),
@@ -232,7 +232,7 @@ public sealed partial class StoreSet : IAsyncDisposable
     }
 
     /// <summary>Lets go of what left the name service: at once when it is silent and another store has its labels, else in time.</summary>
-    void Forget()
+    void RemoveUnlisted()
     {
         foreach (var (address, member) in _members.Where(m => m.Value.UnlistedSince is not null
             && m.Value.State.LastError is not null).ToList())

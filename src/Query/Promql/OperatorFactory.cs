@@ -23,26 +23,26 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         evaluation.ThrowIfOver();
         if (node is not AggregateNode)
         {
-            return Watched(node, scope, Create(node, scope));
+            return Measure(node, scope, Create(node, scope));
         }
 
         var key = (PlanText.Of(node), scope);
         if (!_shared.TryGetValue(key, out var shared))
         {
-            _shared[key] = shared = Watched(node, scope, Create(node, scope));
+            _shared[key] = shared = Measure(node, scope, Create(node, scope));
         }
 
         return shared;
     }
 
-    SeriesOperator Watched(PlanNode node, Scope scope, SeriesOperator created) =>
+    SeriesOperator Measure(PlanNode node, Scope scope, SeriesOperator created) =>
         isExplained ? new Measured(node, created, scope) : created;
 
     SeriesOperator Create(PlanNode node, Scope scope)
     {
         if (scope.Grid.Count == 0)
         {
-            return new Nothing(scope);
+            return new EmptyOperator(scope);
         }
 
         return node switch
@@ -272,7 +272,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
     static QueryException NotSupported(string what) => new($"{what} is not supported yet");
 
     /// <summary>What there is at no step.</summary>
-    sealed class Nothing(Scope scope) : SeriesOperator(scope)
+    sealed class EmptyOperator(Scope scope) : SeriesOperator(scope)
     {
         public override void Evaluate(int series, Column column, Worker worker)
         {

@@ -137,13 +137,13 @@ public sealed class PromqlEngine : IDisposable
     /// <param name="read">Gets the query with a token that also ends it when its time is up.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read) =>
-        InTurnAsync(context, _searchGate, "reading series", isSmall: false, (_, turn) => read(turn));
+        RunInGateAsync(context, _searchGate, "reading series", isSmall: false, (_, turn) => read(turn));
 
     async Task<QueryResult> EvaluateAsync(Run run, QueryContext context)
     {
         var started = Options.Clock.GetTimestamp();
         var statistics = new QueryStatistics();
-        var result = await InTurnAsync(
+        var result = await RunInGateAsync(
             context,
             _gate,
             "expression evaluation",
@@ -159,7 +159,7 @@ public sealed class PromqlEngine : IDisposable
 
     /// <summary>Runs something when the gate lets it, and answers when its time is up, even if it goes on for a moment.</summary>
     /// <param name="run">Gets how long it waited for the gate, and the query with a token that also ends it when its time is up.</param>
-    async Task<T> InTurnAsync<T>(
+    async Task<T> RunInGateAsync<T>(
         QueryContext context, SemaphoreSlim gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
     {
         var clock = Options.Clock;
@@ -174,7 +174,7 @@ public sealed class PromqlEngine : IDisposable
             where = what;
             var queued = clock.GetElapsedTime(started);
             var turn = context.Derive(either.Token);
-            var running = HeldAsync(gate, () => run(queued, turn), isSmall);
+            var running = RunAndReleaseAsync(gate, () => run(queued, turn), isSmall);
             try
             {
                 return await running.WaitAsync(either.Token);
@@ -199,7 +199,7 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
-    async Task<T> HeldAsync<T>(SemaphoreSlim gate, Func<Task<T>> query, bool isSmall)
+    async Task<T> RunAndReleaseAsync<T>(SemaphoreSlim gate, Func<Task<T>> query, bool isSmall)
     {
         try
         {
@@ -279,7 +279,7 @@ public sealed class PromqlEngine : IDisposable
             Infos = [.. context.Coverage.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
-            Memory = evaluation.KeepResult(),
+            Memory = evaluation.DetachResultBytes(),
         };
     }
 

@@ -75,7 +75,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     /// <exception cref="StoreApiException">It can't be reached, or serves no store API.</exception>
     public async Task<StoreDescription> DescribeAsync(CancellationToken cancellationToken)
     {
-        var response = await AskAsync(options => _info.InfoAsync(new InfoRequest(), options), new QueryContext(cancellationToken));
+        var response = await CallAsync(options => _info.InfoAsync(new InfoRequest(), options), new QueryContext(cancellationToken));
         if (response.Store is not { } store)
         {
             throw new StoreApiException(Endpoint, $"{response.ComponentType} serves no store API");
@@ -95,7 +95,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         var request =
             new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
+        var response = await CallAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
         return Sorted(response.Names, response.Warnings, response.Hints, selection.Coverage);
     }
 
@@ -109,7 +109,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Limit = selection.Hints.Limit
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
-        var response = await AskAsync(options => _store.LabelValuesAsync(request, options), selection.Query);
+        var response = await CallAsync(options => _store.LabelValuesAsync(request, options), selection.Query);
         return Sorted(response.Values, response.Warnings, response.Hints, selection.Coverage);
     }
 
@@ -219,7 +219,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
     /// <summary>The call goes on for no longer than the query may.</summary>
     static CallOptions Options(QueryContext query, CancellationToken cancellationToken) => new(
-        WireCoverage.Asking(),
+        WireCoverage.RequestMetadata(),
         query.Deadline.TimeLeft is { } left ? (TimeProvider.System.GetUtcNow() + left).UtcDateTime : null,
         cancellationToken);
 
@@ -243,10 +243,10 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
     }
 
-    async Task<TResponse> AskAsync<TResponse>(Func<CallOptions, AsyncUnaryCall<TResponse>> ask, QueryContext query)
+    async Task<TResponse> CallAsync<TResponse>(Func<CallOptions, AsyncUnaryCall<TResponse>> start, QueryContext query)
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(query.CancellationToken);
-        using var call = ask(Options(query, cancel.Token));
+        using var call = start(Options(query, cancel.Token));
         try
         {
             return await call.ResponseAsync.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);

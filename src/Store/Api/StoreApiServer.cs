@@ -36,7 +36,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             }
 
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-            await frames.EndAsync(selection.Coverage, WireCoverage.IsAsked(context));
+            await frames.EndAsync(selection.Coverage, WireCoverage.IsWanted(context));
         }));
     }
 
@@ -50,7 +50,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             var names = await querier.LabelNamesAsync(selection);
             response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-            var withHints = WireCoverage.IsAsked(context);
+            var withHints = WireCoverage.IsWanted(context);
             response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
             response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
         }));
@@ -76,7 +76,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             var selection = query.Select(hints, matchers);
             response.Values.AddRange(await querier.LabelValuesAsync(request.Label, selection));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
-            var withHints = WireCoverage.IsAsked(context);
+            var withHints = WireCoverage.IsWanted(context);
             response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
             response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
         }));

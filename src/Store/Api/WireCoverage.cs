@@ -18,13 +18,13 @@ static class WireCoverage
     const string TypeUrl = "type.googleapis.com/observe.CoverageHints";
 
     /// <summary>Metadata of a call whose caller reads the hints.</summary>
-    public static Metadata Asking() => new() { { Accept, "1" } };
+    public static Metadata RequestMetadata() => new() { { Accept, "1" } };
 
-    public static bool IsAsked(ServerCallContext call) => call.RequestHeaders.Get(Accept) is not null;
+    public static bool IsWanted(ServerCallContext call) => call.RequestHeaders.Get(Accept) is not null;
 
     public static IReadOnlyList<string> Warnings(Coverage coverage, bool withHints) => !withHints
         ? coverage.Warnings()
-        : coverage.IsTruncated ? [.. coverage.ToldWarnings, CoverageText.Truncated] : coverage.ToldWarnings;
+        : coverage.IsTruncated ? [.. coverage.TextWarnings, CoverageText.Truncated] : coverage.TextWarnings;
 
     /// <summary>Null when there is nothing to say.</summary>
     public static Any? Hints(Coverage coverage)
@@ -58,7 +58,7 @@ static class WireCoverage
             hints.Served.Add(hint);
         }
 
-        hints.Infos.AddRange(coverage.ToldInfos);
+        hints.Infos.AddRange(coverage.TextInfos);
         return hints.CalculateSize() == 0 ? null : new Any { TypeUrl = TypeUrl, Value = hints.ToByteString() };
     }
 

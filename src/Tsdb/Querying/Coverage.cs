@@ -78,11 +78,11 @@ public sealed class Coverage
 
     public IReadOnlyList<ServedRange> Served => Read(() => _served.ToArray());
 
-    /// <summary>Warnings that came as text, from a peer of another make.</summary>
-    public IReadOnlyList<string> ToldWarnings => Read(() => _warnings.ToArray());
+    /// <summary>Warnings that are known as text only, since a peer of another make sent them.</summary>
+    public IReadOnlyList<string> TextWarnings => Read(() => _warnings.ToArray());
 
-    /// <summary>Infos that came as text.</summary>
-    public IReadOnlyList<string> ToldInfos => Read(() => _infos.ToArray());
+    /// <summary>Infos that are known as text only.</summary>
+    public IReadOnlyList<string> TextInfos => Read(() => _infos.ToArray());
 
     /// <summary>Something is missing, or may be.</summary>
     public bool IsPartial => Read(() => _missing.Count > 0 || _warnings.Count > 0);

@@ -13,13 +13,13 @@ public static class CoverageText
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Warnings(this Coverage coverage) =>
-        Sorted([.. coverage.Missing.Select(Text), .. coverage.ToldWarnings, .. coverage.IsTruncated
+        Sorted([.. coverage.Missing.Select(Text), .. coverage.TextWarnings, .. coverage.IsTruncated
             ? (IEnumerable<string>)[Truncated]
             : []]);
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Infos(this Coverage coverage) =>
-        Sorted([.. coverage.Served.Where(served => served.IsCoarser).Select(Text), .. coverage.ToldInfos]);
+        Sorted([.. coverage.Served.Where(served => served.IsCoarser).Select(Text), .. coverage.TextInfos]);
 
     public static string Text(Missing missing) => missing.Part switch
     {

@@ -216,7 +216,7 @@ public sealed class StoreApiTests
             await ask(query.Select(s_all, s_everything));
             Assert.Equal(missing.ToHashSet(), query.Coverage.Missing.ToHashSet());
             Assert.Equal([range], query.Coverage.Served);
-            Assert.Equal(["something else"], query.Coverage.ToldWarnings);
+            Assert.Equal(["something else"], query.Coverage.TextWarnings);
             Assert.True(query.Coverage.IsTruncated);
             Assert.Equal(there.Warnings(), query.Coverage.Warnings());
             Assert.Equal(there.Infos(), query.Coverage.Infos());

@@ -93,7 +93,7 @@ sealed class Evaluation : IAsyncDisposable
     public void Return(Worker worker)
     {
         // Who is over the limit with this learns of it at the end of the loop.
-        NoteSamples(worker.TakeHeld(), 0);
+        NoteSamples(worker.TakeUnreported(), 0);
         lock (_workers)
         {
             _idle.Push(worker);
@@ -135,7 +135,7 @@ sealed class Evaluation : IAsyncDisposable
     public void AddResultBytes(long bytes) => _resultBytes.Take(bytes);
 
     /// <summary>Makes the result the holder of its bytes: they stay taken until that is disposed.</summary>
-    public IDisposable KeepResult()
+    public IDisposable DetachResultBytes()
     {
         var kept = _resultBytes;
         _resultBytes = new Budget();
@@ -189,7 +189,7 @@ sealed class Evaluation : IAsyncDisposable
             await selection.DisposeAsync();
         }
 
-        _workers.ForEach(worker => worker.GiveBack());
+        _workers.ForEach(worker => worker.ReturnBuffers());
         _bytes.Dispose();
         _resultBytes.Dispose();
         Query.Samples.ReturnAll();

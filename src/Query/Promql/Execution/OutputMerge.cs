@@ -99,7 +99,7 @@ sealed class OutputMerge
         var part = worker.RentColumn(column.Steps);
         foreach (var source in _sources[output])
         {
-            worker.Work(part.Steps);
+            worker.CountWork(part.Steps);
             part.Clear();
             evaluateSource(source, part, worker);
             if (_strict && !part.IsEmpty && !column.IsEmpty)

@@ -9,10 +9,10 @@ namespace Observe.Query.Promql.Execution;
 sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> body)
 {
     /// <summary>Indices that are taken at once; fewer where each core would get few.</summary>
-    const int MostAtOnce = 8;
+    const int MaxAtOnce = 8;
 
     readonly object _lock = new();
-    readonly int _atOnce = Math.Clamp(count / (Environment.ProcessorCount * 8), 1, MostAtOnce);
+    readonly int _atOnce = Math.Clamp(count / (Environment.ProcessorCount * 8), 1, MaxAtOnce);
     int _next;
     int _helpers;
     bool _isOver;
@@ -23,10 +23,10 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
     {
         for (var helpers = Math.Min(Environment.ProcessorCount, count / _atOnce) - 1; helpers > 0; helpers--)
         {
-            Task.Factory.StartNew(Help, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
+            Task.Factory.StartNew(RunHelper, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
         }
 
-        TakePart();
+        RunIndices();
         lock (_lock)
         {
             _isOver = true;
@@ -42,7 +42,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
         }
     }
 
-    void Help()
+    void RunHelper()
     {
         lock (_lock)
         {
@@ -55,7 +55,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
         }
 
         // Throws nothing: whoever runs the loop waits for the count.
-        TakePart();
+        RunIndices();
         lock (_lock)
         {
             if (--_helpers == 0)
@@ -65,7 +65,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
         }
     }
 
-    void TakePart()
+    void RunIndices()
     {
         Worker? worker = null;
         try

@@ -18,7 +18,7 @@ sealed class QueryBuffers
     readonly Stack<SampleBatch> _batches = [];
     long _bytes;
 
-    public Column TakeColumn(int steps)
+    public Column RentColumn(int steps)
     {
         lock (_lock)
         {
@@ -32,7 +32,7 @@ sealed class QueryBuffers
         return new Column(steps);
     }
 
-    public Window TakeWindow()
+    public Window RentWindow()
     {
         lock (_lock)
         {
@@ -46,7 +46,7 @@ sealed class QueryBuffers
         return new Window();
     }
 
-    public SampleBatch TakeBatch()
+    public SampleBatch RentBatch()
     {
         lock (_lock)
         {
@@ -55,13 +55,13 @@ sealed class QueryBuffers
     }
 
     /// <summary>Takes back what a worker had; nobody uses it any more.</summary>
-    public void Keep(IEnumerable<Column> columns, IEnumerable<Window> windows, IEnumerable<SampleBatch> batches)
+    public void Return(IEnumerable<Column> columns, IEnumerable<Window> windows, IEnumerable<SampleBatch> batches)
     {
         lock (_lock)
         {
             foreach (var column in columns)
             {
-                if (!HasRoom(Column.BytesOf(column.Steps)))
+                if (!TryReserve(Column.BytesOf(column.Steps)))
                 {
                     break;
                 }
@@ -77,7 +77,7 @@ sealed class QueryBuffers
 
             foreach (var window in windows)
             {
-                if (window.Bytes <= MaxWindowBytes && HasRoom(window.Bytes))
+                if (window.Bytes <= MaxWindowBytes && TryReserve(window.Bytes))
                 {
                     window.Reset();
                     _windows.Push(window);
@@ -95,7 +95,7 @@ sealed class QueryBuffers
         }
     }
 
-    bool HasRoom(long bytes)
+    bool TryReserve(long bytes)
     {
         if (bytes > MaxBytes)
         {

@@ -11,7 +11,7 @@ static class SeriesPresence
         var column = worker.RentColumn(present.Length);
         for (var series = 0; series < source.Series.Length && missing > 0; series++)
         {
-            worker.Work(present.Length);
+            worker.CountWork(present.Length);
             column.Clear();
             source.Evaluate(series, column, worker);
             for (var step = 0; step < present.Length; step++)

@@ -9,7 +9,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
     const int SeriesBytes = 256;
 
-    const int CountedTogether = 64;
+    const int CountEvery = 64;
 
     /// <summary>
     /// With more series than this a query does not go on on the thread that asked for it, which could not be told that time is up.
@@ -74,7 +74,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
             var one = _enumerator.Current;
             series.Add(one);
             bytes += SeriesBytes + one.Labels.Encoded.Length;
-            if (series.Count - counted == CountedTogether)
+            if (series.Count - counted == CountEvery)
             {
                 Count();
             }

@@ -9,7 +9,7 @@ namespace Observe.Query.Promql.Execution;
 sealed class Worker(Evaluation evaluation)
 {
     const int CheckEvery = 4096;
-    const int HeldTogether = 64;
+    const int ReportEvery = 64;
 
     readonly Dictionary<int, Stack<Column>> _columns = [];
     readonly Stack<Window> _windows = [];
@@ -38,7 +38,7 @@ sealed class Worker(Evaluation evaluation)
         }
 
         Evaluation.AddBytes(Column.BytesOf(steps));
-        return Evaluation.Buffers.TakeColumn(steps);
+        return Evaluation.Buffers.RentColumn(steps);
     }
 
     public void Return(Column column)
@@ -51,7 +51,7 @@ sealed class Worker(Evaluation evaluation)
         free.Push(column);
     }
 
-    public Window RentWindow() => _windows.TryPop(out var window) ? window : Evaluation.Buffers.TakeWindow();
+    public Window RentWindow() => _windows.TryPop(out var window) ? window : Evaluation.Buffers.RentWindow();
 
     public void Return(Window window) => _windows.Push(window);
 
@@ -65,15 +65,15 @@ sealed class Worker(Evaluation evaluation)
         }
     }
 
-    public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : Evaluation.Buffers.TakeBatch();
+    public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : Evaluation.Buffers.RentBatch();
 
     public void Return(SampleBatch batch) => _batches.Push(batch);
 
     /// <summary>Leaves what it has to other queries; it is not used any more.</summary>
-    public void GiveBack() => Evaluation.Buffers.Keep(_columns.Values.SelectMany(free => free), _windows, _batches);
+    public void ReturnBuffers() => Evaluation.Buffers.Return(_columns.Values.SelectMany(free => free), _windows, _batches);
 
     /// <summary>Counts samples of work; throws when the query is to stop. Cheap enough for each step.</summary>
-    public void Work(int samples)
+    public void CountWork(int samples)
     {
         _sinceCheck += samples;
         if (_sinceCheck >= CheckEvery)
@@ -87,14 +87,14 @@ sealed class Worker(Evaluation evaluation)
     public void HoldSamples(long count)
     {
         _held += count;
-        if (_held >= HeldTogether)
+        if (_held >= ReportEvery)
         {
-            Evaluation.HoldSamples(TakeHeld());
+            Evaluation.HoldSamples(TakeUnreported());
         }
     }
 
     /// <summary>What the evaluation was not told yet.</summary>
-    public long TakeHeld()
+    public long TakeUnreported()
     {
         var held = _held;
         _held = 0;

@@ -11,10 +11,10 @@ static class HistogramOverTime
         var sum = histograms[0].Copy();
         Histogram? compensation = null;
         var hints = default(ResetHints);
-        hints.See(sum);
+        hints.Add(sum);
         for (var i = 1; i < histograms.Length; i++)
         {
-            hints.See(histograms[i]);
+            hints.Add(histograms[i]);
             if (!HistogramSteps.TryAdd(sum, histograms[i], ref compensation, window.Site, window.MetricName))
             {
                 return Point.None;
@@ -26,7 +26,7 @@ static class HistogramOverTime
             sum.Add(compensation);
         }
 
-        return Told(window, hints, sum);
+        return WithAnnotation(window, hints, sum);
     }
 
     public static Point Average(Window window)
@@ -35,11 +35,11 @@ static class HistogramOverTime
         var sum = histograms[0].Copy();
         Histogram? mean = null, compensation = null;
         var hints = default(ResetHints);
-        hints.See(sum);
+        hints.Add(sum);
         for (var i = 1; i < histograms.Length; i++)
         {
             double count = i + 1;
-            hints.See(histograms[i]);
+            hints.Add(histograms[i]);
             if (mean is null)
             {
                 var (newSum, newCompensation) = (sum.Copy(), compensation?.Copy());
@@ -78,10 +78,10 @@ static class HistogramOverTime
             mean.Add(compensation);
         }
 
-        return Told(window, hints, mean);
+        return WithAnnotation(window, hints, mean);
     }
 
-    static Point Told(Window window, in ResetHints hints, Histogram result)
+    static Point WithAnnotation(Window window, in ResetHints hints, Histogram result)
     {
         if (hints.Collide)
         {

@@ -7,16 +7,16 @@ static class HistogramSteps
 {
     /// <summary>Adds another to a histogram; false, with a warning, where the two can't be combined.</summary>
     public static bool TryAdd(Histogram histogram, Histogram other, AnnotationSite site, string metricName) =>
-        Tell(histogram.Add(other), AnnotationTexts.Addition, site, metricName);
+        Report(histogram.Add(other), AnnotationTexts.Addition, site, metricName);
 
     public static bool TrySubtract(Histogram histogram, Histogram other, AnnotationSite site, string metricName) =>
-        Tell(histogram.Sub(other), AnnotationTexts.Subtraction, site, metricName);
+        Report(histogram.Sub(other), AnnotationTexts.Subtraction, site, metricName);
 
     /// <summary>Adds with compensation, as part of an aggregation over time.</summary>
     public static bool TryAdd(Histogram sum, Histogram other, ref Histogram? compensation, AnnotationSite site, string metricName) =>
-        Tell(sum.KahanAdd(other, ref compensation), AnnotationTexts.Aggregation, site, metricName);
+        Report(sum.KahanAdd(other, ref compensation), AnnotationTexts.Aggregation, site, metricName);
 
-    static bool Tell(HistogramOutcome outcome, string operation, AnnotationSite site, string metricName)
+    static bool Report(HistogramOutcome outcome, string operation, AnnotationSite site, string metricName)
     {
         if (outcome.HasFlag(HistogramOutcome.IncompatibleSchemas))
         {
@@ -41,7 +41,7 @@ struct ResetHints
 
     public readonly bool Collide => _reset && _noReset;
 
-    public void See(Histogram histogram)
+    public void Add(Histogram histogram)
     {
         _reset |= histogram.CounterResetHint == CounterResetHint.CounterReset;
         _noReset |= histogram.CounterResetHint == CounterResetHint.NotCounterReset;

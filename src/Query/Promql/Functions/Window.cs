@@ -226,10 +226,10 @@ sealed class Window
     }
 
     /// <summary>Lets go of the samples up to a time, inclusive.</summary>
-    public void Forget(long until)
+    public void RemoveThrough(long until)
     {
-        _floats.Forget(until);
-        _histograms.Forget(until);
+        _floats.RemoveThrough(until);
+        _histograms.RemoveThrough(until);
     }
 
     /// <summary>Makes the samples after one time, up to another inclusive, those of the window. Neither ever goes back.</summary>
@@ -237,13 +237,13 @@ sealed class Window
     {
         _floats.Slide(after, to);
         _histograms.Slide(after, to);
-        ForgetDrops(_floats.First);
+        RemoveDrops(_floats.First);
     }
 
     /// <summary>A loaded float from one index to another, exclusive, is below the one before it.</summary>
     public bool HasDropsWithin(int first, int end)
     {
-        ForgetDrops(first);
+        RemoveDrops(first);
         return _dropCount > 0 && _drops[_dropFirst] < end;
     }
 
@@ -254,7 +254,7 @@ sealed class Window
         return exists ? _drops[_dropFirst + index] - _floats.First : 0;
     }
 
-    void ForgetDrops(int until)
+    void RemoveDrops(int until)
     {
         while (_dropCount > 0 && _drops[_dropFirst] <= until)
         {

@@ -78,7 +78,7 @@ sealed class WindowRun<T>
         return shift;
     }
 
-    public void Forget(long until)
+    public void RemoveThrough(long until)
     {
         while (First < Loaded && TimeBuffer[First] <= until)
         {

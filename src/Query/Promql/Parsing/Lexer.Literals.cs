@@ -190,7 +190,7 @@ sealed partial class Lexer
             return false;
         }
 
-        Back();
+        StepBack();
         return true;
     }
 }

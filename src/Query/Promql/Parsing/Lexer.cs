@@ -107,7 +107,7 @@ sealed partial class Lexer(byte[] input)
 
         if (IsDigit(c) || (c == '.' && IsDigit(Peek())))
         {
-            Back();
+            StepBack();
             return NumberOrDuration();
         }
 
@@ -178,7 +178,7 @@ sealed partial class Lexer(byte[] input)
 
         if (IsDigit(c) || (c == '.' && IsDigit(Peek())))
         {
-            Back();
+            StepBack();
             (_duration, _startOfRange) = (true, false);
             return NumberOrDuration();
         }
@@ -323,7 +323,7 @@ sealed partial class Lexer(byte[] input)
         return rune.Value;
     }
 
-    void Back() => _at -= _width;
+    void StepBack() => _at -= _width;
 
     int Peek()
     {
@@ -333,7 +333,7 @@ sealed partial class Lexer(byte[] input)
         }
 
         var c = Read();
-        Back();
+        StepBack();
         return c;
     }
 

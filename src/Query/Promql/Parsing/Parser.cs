@@ -9,7 +9,7 @@ namespace Observe.Query.Promql.Parsing;
 /// </summary>
 sealed partial class Parser(byte[] query, ParserOptions options, CancellationToken cancellationToken)
 {
-    static readonly (string, string) s_nowhere = ("", "");
+    static readonly (string, string) s_noContext = ("", "");
 
     readonly Lexer _lexer = new(query);
     Token? _next;
@@ -21,7 +21,7 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
     /// <summary>
     /// What an unexpected token is said to be in, and what was expected: that of the innermost construct with words of its own.
     /// </summary>
-    (string In, string Expected) _context = s_nowhere;
+    (string In, string Expected) _context = s_noContext;
 
     public List<ParseError> Errors { get; } = [];
 

@@ -35,7 +35,7 @@ public class WindowTests
             {
                 while (loaded < samples.Count && window.LoadedTo <= end)
                 {
-                    window.Forget(end - range);
+                    window.RemoveThrough(end - range);
                     loaded += Fill(batch, samples, loaded);
                     window.Load(batch);
                 }

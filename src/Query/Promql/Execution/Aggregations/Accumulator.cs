@@ -211,7 +211,7 @@ abstract class SumOfSamples(int steps) : Accumulator
 
     protected abstract Histogram HistogramAt(int step);
 
-    protected void See(int step, Histogram histogram) => State[step] |= Seen.Histogram | histogram.CounterResetHint switch
+    protected void MarkSeen(int step, Histogram histogram) => State[step] |= Seen.Histogram | histogram.CounterResetHint switch
     {
         CounterResetHint.CounterReset => Seen.Reset,
         CounterResetHint.NotCounterReset => Seen.NoReset,
@@ -280,7 +280,7 @@ sealed class SumAccumulator(int steps) : SumOfSamples(steps)
             return;
         }
 
-        See(step, histogram);
+        MarkSeen(step, histogram);
         if (HistogramSums[step] is { } sum)
         {
             TryAdd(step, sum, histogram, ref HistogramRests[step], series, site);
@@ -410,7 +410,7 @@ sealed class AverageAccumulator(int steps) : SumOfSamples(steps)
 
     void Add(int step, Histogram histogram, in SeriesIdentity series, AnnotationSite site)
     {
-        See(step, histogram);
+        MarkSeen(step, histogram);
         double count = ++_counts[step];
         if (HistogramSums[step] is not { } sum)
         {

@@ -34,7 +34,7 @@ sealed class CountValues(AggregateNode node, SeriesOperator input, string label,
         SeriesBatches.ForEach(evaluation, Input, Grid, (series, column, worker) =>
         {
             ofValue.Clear();
-            worker.Work(column.Steps);
+            worker.CountWork(column.Steps);
             for (var step = 0; step < column.Steps; step++)
             {
                 if (column.Presence[step] == Presence.Absent)

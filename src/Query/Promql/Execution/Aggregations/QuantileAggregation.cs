@@ -95,7 +95,7 @@ sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, Serie
                 }
             }
 
-            worker.Work(count);
+            worker.CountWork(count);
             if (count > 0)
             {
                 column.Set(step, Quantile.Of(_quantiles[step], values.AsSpan(0, count)));

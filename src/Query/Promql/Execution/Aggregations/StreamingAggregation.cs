@@ -38,7 +38,7 @@ sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func
         long samples = 0;
         for (var i = 0; i < _results.Length; i++)
         {
-            worker.Work(Grid.Count);
+            worker.CountWork(Grid.Count);
             _results[i] = worker.RentColumn(Grid.Count);
             accumulators[order[i]].Finish(_results[i], site);
             samples += _results[i].SampleCount();

@@ -62,7 +62,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
                 order.Add(selection);
             }
 
-            worker.Work(column.Steps);
+            worker.CountWork(column.Steps);
             for (var step = 0; step < column.Steps; step++)
             {
                 if (column.Presence[step] == Presence.Absent || (node.Aggregation != Aggregation.LimitK && ks[step] < 1))
@@ -156,8 +156,8 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             if (count < Math.Min(k, most))
             {
                 _counts[step]++;
-                Put(at + count, series, column, step);
-                Up(at, count);
+                Set(at + count, series, column, step);
+                SiftUp(at, count);
             }
             else if (aggregation != Aggregation.LimitK && count > 0)
             {
@@ -165,8 +165,8 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
                 var better = aggregation == Aggregation.TopK ? worst < value : worst > value;
                 if (better || (double.IsNaN(worst) && !double.IsNaN(value)))
                 {
-                    Put(at, series, column, step);
-                    Down(at, count);
+                    Set(at, series, column, step);
+                    SiftDown(at, count);
                 }
             }
         }
@@ -184,7 +184,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             return order.Select(i => (_series[i], _values[i], _histograms?[i]));
         }
 
-        void Put(int at, int series, Column column, int step)
+        void Set(int at, int series, Column column, int step)
         {
             _series[at] = series;
             if (column.Presence[step] == Presence.Histogram)
@@ -201,7 +201,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
 
         bool Less(double a, double b) => double.IsNaN(a) || (aggregation == Aggregation.BottomK ? a > b : a < b);
 
-        void Up(int at, int child)
+        void SiftUp(int at, int child)
         {
             while (child > 0)
             {
@@ -216,7 +216,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             }
         }
 
-        void Down(int at, int count)
+        void SiftDown(int at, int count)
         {
             var parent = 0;
             while (true)

@@ -206,7 +206,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             Array.Fill(seen, -1);
             foreach (var series in one[signature])
             {
-                worker.Work(seen.Length);
+                worker.CountWork(seen.Length);
                 column.Clear();
                 One.Evaluate(series, column, worker);
                 for (var step = 0; step < seen.Length; step++)
@@ -383,7 +383,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             var inserted = new HashSet<int>();
             for (var step = 0; step < binary.Grid.Count; step++)
             {
-                worker.Work(many.Length + one.Length);
+                worker.CountWork(many.Length + one.Length);
                 inserted.Clear();
                 var oneIndex = OneAt(one, step);
                 var matches = 0;

@@ -9,9 +9,9 @@ namespace Observe.Query.Promql.Execution.Calls;
 /// <summary>What is asked of a histogram, native or classic, at a step.</summary>
 interface IHistogramQuestion
 {
-    double Ask(Histogram histogram, int step, AnnotationSite site, string metricName);
+    double Evaluate(Histogram histogram, int step, AnnotationSite site, string metricName);
 
-    double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName);
+    double Evaluate(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName);
 }
 
 /// <summary>
@@ -132,15 +132,15 @@ sealed class HistogramVectorFunction(
             }
             else if (native is not null)
             {
-                column.Set(step, question.Ask(native, step, site, Name(group.Labels)));
+                column.Set(step, question.Evaluate(native, step, site, Name(group.Labels)));
             }
             else if (count > 0)
             {
-                column.Set(step, question.Ask(buckets.AsSpan(0, count), step, Grid.Time(step), site, Name(group.Labels)));
+                column.Set(step, question.Evaluate(buckets.AsSpan(0, count), step, Grid.Time(step), site, Name(group.Labels)));
             }
         }
 
-        worker.Work(column.Steps * columns.Count);
+        worker.CountWork(column.Steps * columns.Count);
         if (_held is null)
         {
             columns.ForEach(worker.Return);
@@ -216,10 +216,10 @@ sealed record HistogramQuestions(IReadOnlyList<IHistogramQuestion> All, string? 
 /// <summary>A quantile, given for each step.</summary>
 sealed class QuantileQuestion(double[] quantiles) : IHistogramQuestion
 {
-    public double Ask(Histogram histogram, int step, AnnotationSite site, string metricName) =>
+    public double Evaluate(Histogram histogram, int step, AnnotationSite site, string metricName) =>
         HistogramStatistics.Quantile(quantiles[step], histogram, site, metricName);
 
-    public double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName)
+    public double Evaluate(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName)
     {
         var quantile = ClassicHistogram.Quantile(quantiles[step], buckets, out var monotonicity);
         if (monotonicity.Forced)
@@ -234,9 +234,9 @@ sealed class QuantileQuestion(double[] quantiles) : IHistogramQuestion
 /// <summary>The fraction between two values, given for each step.</summary>
 sealed class FractionQuestion(double[] lower, double[] upper) : IHistogramQuestion
 {
-    public double Ask(Histogram histogram, int step, AnnotationSite site, string metricName) =>
+    public double Evaluate(Histogram histogram, int step, AnnotationSite site, string metricName) =>
         HistogramStatistics.Fraction(lower[step], upper[step], histogram, site, metricName);
 
-    public double Ask(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName) =>
+    public double Evaluate(Span<ClassicBucket> buckets, int step, long time, AnnotationSite site, string metricName) =>
         ClassicHistogram.Fraction(lower[step], upper[step], buckets);
 }

@@ -64,7 +64,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
             }
         }
 
-        worker.Work(column.Steps + cursor.Read);
+        worker.CountWork(column.Steps + cursor.Read);
         worker.Return(batch);
         Count(column, worker);
     }
@@ -87,11 +87,11 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
         node.Matchers);
 
     // With @, timestamp() forgets the offset in Prometheus, though only samples that the offset allows are there to be found.
-    bool ForgetsOffset => aspect is SampleAspect.Time or SampleAspect.StartTime;
+    bool IgnoresOffset => aspect is SampleAspect.Time or SampleAspect.StartTime;
 
-    long FixedReference() => ForgetsOffset ? Math.Min(_times.First, node.AtMs!.Value) : _times.First;
+    long FixedReference() => IgnoresOffset ? Math.Min(_times.First, node.AtMs!.Value) : _times.First;
 
-    long EarliestFixed() => (ForgetsOffset ? node.AtMs!.Value : _times.First) - _lookback;
+    long EarliestFixed() => (IgnoresOffset ? node.AtMs!.Value : _times.First) - _lookback;
 
     void Put(int series, Column column, int step, in InstantCursor cursor)
     {

@@ -107,7 +107,7 @@ sealed class RangeFunction(
         worker.HoldSamples(column.SampleCount());
         if (column.Floats > 0 && function.ChecksCounterName)
         {
-            AskWhetherCounter(window);
+            CheckCounterName(window);
         }
     }
 
@@ -126,7 +126,7 @@ sealed class RangeFunction(
             {
                 var done = step;
                 step = steps.Evaluate(window, feed.LoadedTo, times, column, step, ref counts);
-                worker.Work(step - done);
+                worker.CountWork(step - done);
                 if (step == column.Steps)
                 {
                     break;
@@ -156,7 +156,7 @@ sealed class RangeFunction(
             var samples = isFloats ? window.Values.Length : window.SampleCount(s_size);
             counts.Largest = Math.Max(counts.Largest, samples);
             counts.Total += samples;
-            worker.Work(function.TakesConstantTime ? 1 : window.Count);
+            worker.CountWork(function.TakesConstantTime ? 1 : window.Count);
             if (perStep)
             {
                 worker.CountAtStep(Scope, step, samples);
@@ -199,7 +199,7 @@ sealed class RangeFunction(
         return count;
     }
 
-    void AskWhetherCounter(Window window)
+    void CheckCounterName(Window window)
     {
         var name = window.Labels.Value("__name__"u8);
         if (name.IsEmpty)

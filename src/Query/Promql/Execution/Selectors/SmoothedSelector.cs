@@ -36,7 +36,7 @@ sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(s
             }
         }
 
-        worker.Work(column.Steps);
+        worker.CountWork(column.Steps);
         worker.Return(window);
     }
 

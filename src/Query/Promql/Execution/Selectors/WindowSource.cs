@@ -106,13 +106,13 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
                 }
 
                 // Room is made by letting go of what no window needs any more.
-                window.Forget(after);
+                window.RemoveThrough(after);
                 _ended = !samples.Read(_batch);
                 if (!_ended)
                 {
                     window.Load(_batch);
                     worker.Count(window);
-                    worker.Work(_batch.Count);
+                    worker.CountWork(_batch.Count);
                 }
             }
 
@@ -167,7 +167,7 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
     {
         var column = worker.RentColumn(inner.Grid.Count);
         inner.Evaluate(series, column, worker);
-        worker.Work(column.Steps);
+        worker.CountWork(column.Steps);
         window.Reserve(column.Floats);
         worker.Count(window);
         for (var step = 0; step < column.Steps; step++)
