@@ -19,24 +19,24 @@ public sealed record EngineOptions
     /// <summary>Searches for series, names and values that run at once, beside the queries; more wait.</summary>
     public int MaxSearches => Math.Max(2, MaxConcurrency / 4);
 
-    /// <summary>Where queries compute, which stays the caller's; null: the engine has threads of its own.</summary>
+    /// <summary>The threads that queries compute on, which the caller owns; null: the engine has threads of its own.</summary>
     public ComputeThreads? Threads { get; init; }
 
     /// <summary>Samples held at once, counted as Prometheus counts them (<c>--query.max-samples</c>).</summary>
     public long MaxSamples { get; init; } = 50_000_000;
 
-    /// <summary>Series that the selectors of a query may touch together (<c>--query.max-series</c>).</summary>
+    /// <summary>Series that the selectors of a query may select together (<c>--query.max-series</c>).</summary>
     public long MaxSeries { get; init; } = 5_000_000;
 
     /// <summary>
-    /// Bytes that a query may hold for results, those on the way included (<c>--query.max-bytes</c>): a quarter of the process's memory, 2
-    /// GiB at most.
+    /// Bytes that a query may hold for results and on the way to them (<c>--query.max-bytes</c>): a quarter of the process's memory, 2 GiB
+    /// at most.
     /// </summary>
     public long MaxBytes { get; init; } = Math.Min(2L << 30, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
 
     /// <summary>
     /// The same for all queries that run at once (<c>--query.max-total-bytes</c>): a third of the process's memory, which it shares with
-    /// samples in memory, caches, and what is not yet collected.
+    /// samples in memory, caches, and garbage that is not collected yet.
     /// </summary>
     public long MaxTotalBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3;
 
@@ -52,7 +52,7 @@ public sealed record EngineOptions
     /// <summary>Drop metric names at the end of a query instead of in each function (<c>promql-delayed-name-removal</c>).</summary>
     public bool DelayedNameRemoval { get; init; }
 
-    /// <summary>Let <c>__type__</c> say what a counter is (<c>type-and-unit-labels</c>).</summary>
+    /// <summary>Tell counters by <c>__type__</c> (<c>type-and-unit-labels</c>).</summary>
     public bool TypeAndUnitLabels { get; init; }
 
     /// <summary>Use start timestamps in rate, irate, increase and resets (<c>use-start-timestamps</c>).</summary>

@@ -11,7 +11,7 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Query.Promql;
 
 /// <summary>From a plan to operators: the one place that knows which operator computes which node.</summary>
-/// <remarks>Nodes that compute the same at the same steps become one operator, where that holds its results anyway.</remarks>
+/// <remarks>Nodes that compute the same at the same steps become one operator, where the operator holds its results anyway.</remarks>
 /// <param name="expectsNativeWithBound">See <see cref="NativeWithBoundException"/>.</param>
 /// <param name="maxSteps">Evaluations of a subquery; 0 is no limit.</param>
 sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeWithBound, long maxSteps, Evaluation evaluation)
@@ -173,10 +173,10 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         return function.Id == FunctionId.AbsentOverTime ? new Absence(result, Absence.MatchersOf(range), dropsName: true, scope) : result;
     }
 
-    /// <summary>Where annotations about an argument point to: as in Prometheus, a subquery's place is lost by then.</summary>
+    /// <summary>The position for annotations about an argument: as in Prometheus, that of a subquery is not known.</summary>
     static int PositionOf(PlanNode argument) => argument is SubqueryNode ? 0 : argument.Position.Start;
 
-    /// <summary>Where the windows of a range come from.</summary>
+    /// <summary>The source of a range's windows.</summary>
     public WindowSource Source(PlanNode range, Scope scope, Function? function)
     {
         if (range is RangeNode selector)
@@ -188,7 +188,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         return new SubquerySource(subquery, scope.Grid, Inner(subquery, scope, 0));
     }
 
-    /// <summary>What a subquery evaluates, at its own steps.</summary>
+    /// <summary>The operator of the expression in a subquery, at the subquery's own steps.</summary>
     public SeriesOperator Inner(SubqueryNode subquery, Scope scope, int totalWeight)
     {
         var grid = SubquerySource.InnerGrid(subquery, scope.Grid);
@@ -258,7 +258,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
         evaluation.Return(worker);
     }
 
-    /// <summary>As OpenMetrics has floats: with a point where they would look like integers.</summary>
+    /// <summary>A float as OpenMetrics writes it: with a point where it would look like an integer.</summary>
     static string OpenMetricsFloat(double value)
     {
         var text = GoText.FloatG(value);
@@ -271,7 +271,7 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     static QueryException NotSupported(string what) => new($"{what} is not supported yet");
 
-    /// <summary>What there is at no step.</summary>
+    /// <summary>An operator without series, for a grid without steps.</summary>
     sealed class EmptyOperator(Scope scope) : SeriesOperator(scope)
     {
         public override void Evaluate(int series, Column column, Worker worker)

@@ -9,10 +9,12 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Query.Promql;
 
-/// <summary>Evaluates PromQL over any querier. Thread-safe; one for a process, since it holds the gate of concurrent queries.</summary>
+/// <summary>
+/// Evaluates PromQL over any querier. Thread-safe; a process has one engine, since the engine limits how many queries run at once.
+/// </summary>
 public sealed class PromqlEngine : IDisposable
 {
-    /// <summary>Characters of a query that has few operators, so that it stops at once when it is told to.</summary>
+    /// <summary>A query of at most so many characters has few operators, so that it stops soon after it is cancelled.</summary>
     const int SmallText = 300;
 
     readonly SemaphoreSlim _gate;
@@ -45,7 +47,7 @@ public sealed class PromqlEngine : IDisposable
 
     /// <summary>A query that begins now: its time runs from here on, and its budgets are what the options allow.</summary>
     /// <param name="timeoutMs">Shortens <see cref="EngineOptions.TimeoutMs"/>; never lengthens it.</param>
-    /// <param name="enforced">Matchers of every selection, whatever the query says.</param>
+    /// <param name="enforced">Matchers that are added to every selection, whatever the query says.</param>
     public QueryContext Begin(long? timeoutMs, IReadOnlyList<Matcher> enforced, CancellationToken cancellationToken)
     {
         var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
@@ -130,11 +132,11 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>
-    /// Runs what reads series without evaluating them, such as a search for labels, on the threads of queries and within their time and
-    /// budgets. It has places of its own in the gate (<see cref="EngineOptions.MaxSearches"/>): who types a query does not wait for long
-    /// ones.
+    /// Runs a read of series that evaluates nothing, such as a search for labels, on the threads of queries and within their time and
+    /// budgets. Such reads have a gate of their own (<see cref="EngineOptions.MaxSearches"/>): a user who types a query does not wait for
+    /// long queries.
     /// </summary>
-    /// <param name="read">Gets the query with a token that also ends it when its time is up.</param>
+    /// <param name="read">Receives the query with a token that is also cancelled when the query's time is up.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
     public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read) =>
         RunInGateAsync(context, _searchGate, "reading series", isSmall: false, (_, turn) => read(turn));
@@ -157,8 +159,12 @@ public sealed class PromqlEngine : IDisposable
         return result;
     }
 
-    /// <summary>Runs something when the gate lets it, and answers when its time is up, even if it goes on for a moment.</summary>
-    /// <param name="run">Gets how long it waited for the gate, and the query with a token that also ends it when its time is up.</param>
+    /// <summary>
+    /// Runs a function when the gate has a place for it, and throws when the query's time is up, even if the function goes on for a moment.
+    /// </summary>
+    /// <param name="run">
+    /// Receives how long the query waited for the gate, and the query with a token that is also cancelled when its time is up.
+    /// </param>
     async Task<T> RunInGateAsync<T>(
         QueryContext context, SemaphoreSlim gate, string what, bool isSmall, Func<TimeSpan, QueryContext, Task<T>> run)
     {
@@ -181,7 +187,7 @@ public sealed class PromqlEngine : IDisposable
             }
             catch
             {
-                // Who is told that time is up does not wait until all of hundreds of operators have heard it.
+                // The caller gets its error at once, and does not wait until hundreds of operators have seen the cancellation.
                 _ = DisposeResultAsync(running);
                 throw;
             }
@@ -198,7 +204,7 @@ public sealed class PromqlEngine : IDisposable
         }
     }
 
-    /// <summary>Runs a query in its place in the gate, which it has until it is really over.</summary>
+    /// <summary>Runs a query and releases its place in the gate when the query is really over.</summary>
     async Task<T> RunAndReleaseAsync<T>(SemaphoreSlim gate, Func<Task<T>> query, bool isSmall)
     {
         try

@@ -14,7 +14,8 @@ public enum ResultType : byte
 }
 
 /// <summary>
-/// The answer to a query. Immutable once given. Its memory counts as the queries' until it is disposed: when it has been passed on.
+/// The answer to a query. Immutable once given. The result's memory counts against the queries' budget until the result is disposed, which
+/// its reader does once it was written out.
 /// </summary>
 public sealed class QueryResult : IDisposable
 {
@@ -34,19 +35,17 @@ public sealed class QueryResult : IDisposable
     /// <summary>Set for a string.</summary>
     public string Text { get; init; } = "";
 
-    /// <summary>What it lacks and which resolution it was made of, as data.</summary>
+    /// <summary>What the answer lacks and which resolution it was made of, as data.</summary>
     public Coverage Coverage { get; init; } = new();
 
-    /// <summary>
-    /// Both, and PromQL's own remarks: sorted, each once, in Prometheus's words and with positions where PromQL itself warns.
-    /// </summary>
+    /// <summary>The coverage as text, and PromQL's own warnings in Prometheus's words and with positions: sorted, each once.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
     public IReadOnlyList<string> Infos { get; init; } = [];
 
     public required QueryStatistics Statistics { get; init; }
 
-    /// <summary>The operators that computed it, from the top; null unless asked for.</summary>
+    /// <summary>The operators that computed the result, from the top; null unless the query was to be explained.</summary>
     public ExplainedOperator? Explanation { get; init; }
 
     internal IDisposable? Memory { get; init; }
@@ -72,7 +71,7 @@ public sealed class ResultSeries
     public ReadOnlyMemory<Histogram> Histograms { get; init; }
 }
 
-/// <summary>What a query took, as <c>stats=all</c> tells.</summary>
+/// <summary>What a query took, as <c>stats=all</c> shows it.</summary>
 public sealed class QueryStatistics
 {
     /// <summary>Samples that evaluations consumed, each window in full (<c>totalQueryableSamples</c>).</summary>
@@ -84,7 +83,7 @@ public sealed class QueryStatistics
     /// <summary>The most samples held at once, as Prometheus would hold them (<c>peakSamples</c>).</summary>
     public long PeakSamples { get; set; }
 
-    /// <summary>Timestamp and <see cref="TotalSamples"/> of each step; null unless asked for.</summary>
+    /// <summary>Timestamp and <see cref="TotalSamples"/> of each step; null unless the query wanted it.</summary>
     public IReadOnlyList<(long TimeMs, long Samples)>? SamplesPerStep { get; set; }
 
     public TimeSpan ExecQueueTime { get; set; }
@@ -98,6 +97,6 @@ public sealed class QueryStatistics
     /// <summary>Preparation, evaluation and sorting.</summary>
     public TimeSpan EvalTotalTime { get; set; }
 
-    /// <summary>All of it, waiting in the queue included.</summary>
+    /// <summary>The whole execution, waiting in the queue included.</summary>
     public TimeSpan ExecTotalTime { get; set; }
 }

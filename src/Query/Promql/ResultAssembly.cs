@@ -8,7 +8,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql;
 
-/// <summary>From operators to the series of a result.</summary>
+/// <summary>Evaluates operators into the series of a result.</summary>
 static class ResultAssembly
 {
     /// <summary>Evaluates all series, on all cores; series without samples are left out, those with the same labels become one.</summary>

@@ -2,7 +2,7 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>What a series is at a step.</summary>
+/// <summary>The kind of sample that a series has at a step.</summary>
 enum Presence : byte
 {
     Absent,
@@ -11,8 +11,8 @@ enum Presence : byte
 }
 
 /// <summary>
-/// One series over all steps of a grid. Belongs to who rented it from a <see cref="Worker"/>; histograms in it are shared and never
-/// changed.
+/// One series over all steps of a grid. A column belongs to the code that rented it from a <see cref="Worker"/>; its histograms are shared
+/// and never changed.
 /// </summary>
 sealed class Column(int steps)
 {
@@ -31,7 +31,7 @@ sealed class Column(int steps)
 
     public bool IsEmpty => Floats + Histograms == 0;
 
-    /// <summary>A float at each step: kernels need not look at <see cref="Presence"/>.</summary>
+    /// <summary>The series has a float at each step, so that kernels need not look at <see cref="Presence"/>.</summary>
     public bool IsDense => Floats == Steps;
 
     /// <summary>Bytes that a column takes, without histograms.</summary>
@@ -98,7 +98,7 @@ sealed class Column(int steps)
         }
     }
 
-    /// <summary>Becomes a copy of a column of as many steps.</summary>
+    /// <summary>Copies another column of as many steps into this one.</summary>
     public void CopyFrom(Column other)
     {
         Clear();
@@ -116,7 +116,7 @@ sealed class Column(int steps)
         }
     }
 
-    /// <summary>A float at each step; the caller fills <see cref="Values"/>.</summary>
+    /// <summary>Says that there is a float at each step; the caller fills <see cref="Values"/>.</summary>
     public void MarkDense()
     {
         Clear();
@@ -131,7 +131,7 @@ sealed class Column(int steps)
         Floats++;
     }
 
-    /// <summary>Samples that it stands for, counted as Prometheus counts: a histogram weighs as much as it takes.</summary>
+    /// <summary>Samples of the column, counted as Prometheus counts: a histogram counts for as many floats as it takes memory.</summary>
     public long SampleCount()
     {
         long count = Floats;

@@ -1,6 +1,6 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>Series that are read several times, each evaluated once and held until its last reader has it.</summary>
+/// <summary>Series that are read several times, each evaluated once and held until it was read for the last time.</summary>
 sealed class ColumnCache
 {
     readonly SeriesOperator _source;

@@ -3,12 +3,12 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>One query on its way: where it reads from, what it may use and has used, and the workers that compute it.</summary>
+/// <summary>One query while it is evaluated: the source that it reads from, its budgets, and the workers that compute it.</summary>
 sealed class Evaluation : IAsyncDisposable
 {
     readonly CancellationTokenSource _stop;
 
-    // Not a ConcurrentBag: what is left in one stays reachable from the threads that put it there, and workers refer to all of the query.
+    // Not a ConcurrentBag: its items stay reachable from the threads that added them, and each worker keeps the whole query reachable.
     readonly Stack<Worker> _idle = [];
     readonly List<Worker> _workers = [];
     readonly List<SeriesSelection> _selections = [];
@@ -53,7 +53,7 @@ sealed class Evaluation : IAsyncDisposable
     /// <summary>Functions of counters use start timestamps.</summary>
     public bool StartTimestamps { get; init; }
 
-    /// <summary>Steps of the query whose samples are counted one by one; 0 where nobody asked.</summary>
+    /// <summary>Steps of the query whose samples are counted for each step; 0 where such statistics are not wanted.</summary>
     public int StatisticsSteps { get; init; }
 
     public IReadOnlyList<Worker> Workers => _workers;
@@ -92,7 +92,7 @@ sealed class Evaluation : IAsyncDisposable
 
     public void Return(Worker worker)
     {
-        // Who is over the limit with this learns of it at the end of the loop.
+        // Does not throw where this exceeds the limit: the end of the loop does.
         NoteSamples(worker.TakeUnreported(), 0);
         lock (_workers)
         {
@@ -128,13 +128,13 @@ sealed class Evaluation : IAsyncDisposable
         HoldSamples(0);
     }
 
-    /// <summary>To be called before they are allocated; negative for what is let go.</summary>
+    /// <summary>Counts bytes that are going to be allocated; negative for bytes that are released.</summary>
     public void AddBytes(long bytes) => _bytes.Take(bytes);
 
-    /// <summary>As <see cref="AddBytes"/>, for what the result keeps after the evaluation.</summary>
+    /// <summary>As <see cref="AddBytes"/>, for bytes that the result holds beyond the evaluation.</summary>
     public void AddResultBytes(long bytes) => _resultBytes.Take(bytes);
 
-    /// <summary>Makes the result the holder of its bytes: they stay taken until that is disposed.</summary>
+    /// <summary>Takes the result's bytes out of the evaluation: they stay counted until what is returned is disposed.</summary>
     public IDisposable DetachResultBytes()
     {
         var kept = _resultBytes;
@@ -142,7 +142,7 @@ sealed class Evaluation : IAsyncDisposable
         return kept;
     }
 
-    /// <summary>Takes note of samples that Prometheus would hold from now on; negative where it would let them go.</summary>
+    /// <summary>Counts samples that Prometheus would hold from here on; negative for samples that it would release.</summary>
     /// <param name="transient">Samples of the window at hand, which count for the moment only.</param>
     public void HoldSamples(long count, long transient = 0) => Query.Samples.ThrowIfOver(NoteSamples(count, transient));
 
@@ -177,7 +177,7 @@ sealed class Evaluation : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        // Telling takes a thread of the pool.
+        // CancelAsync takes a thread of the pool, which is spared where nothing would notice.
         if (Prefetch.IsAtWork || _selections.Exists(selection => selection.IsAtWork))
         {
             await _stop.CancelAsync();

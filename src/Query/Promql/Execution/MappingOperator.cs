@@ -1,6 +1,6 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>An operator that makes one series of each series it reads, without looking at others.</summary>
+/// <summary>An operator that makes one series of each input series, without looking at other series.</summary>
 abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperator(input, scope)
 {
     OutputMerge? _merge;
@@ -18,7 +18,7 @@ abstract class MappingOperator(SeriesOperator input, Scope scope) : UnaryOperato
         Series = _merge.Outputs;
     }
 
-    /// <summary>Evaluates scalar arguments and the like; they are open.</summary>
+    /// <summary>Evaluates scalar arguments and the like, which are open when this is called.</summary>
     protected virtual void Prepare(Evaluation evaluation)
     {
     }

@@ -3,7 +3,7 @@ using Observe.Query.Promql.Planning;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>An operator that is watched, to explain a query: passes everything on and keeps count.</summary>
+/// <summary>Measures another operator, to explain a query: passes its columns on and counts time, samples and bytes.</summary>
 sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : SeriesOperator(scope)
 {
     long _samples;
@@ -24,7 +24,7 @@ sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : Series
         Interlocked.Add(ref _samples, column.SampleCount());
     }
 
-    /// <summary>What was seen; to be asked for when the query is over.</summary>
+    /// <summary>The measurements; complete when the query is over.</summary>
     public ExplainedOperator Explain() => new(
         PlanText.Head(node),
         Grid.Count,

@@ -4,7 +4,7 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>
-/// Which series become which output, where an operation changes labels: those that end up with the same labels become one.
+/// Which source series make up which output, where an operation changes labels: sources that end up with the same labels become one output.
 /// </summary>
 sealed class OutputMerge
 {
@@ -14,14 +14,16 @@ sealed class OutputMerge
     Column[]? _held;
 
     /// <param name="identities">What each source series becomes.</param>
-    /// <param name="strict">Two sources of one output may not have any samples; otherwise only none at the same step.</param>
+    /// <param name="strict">
+    /// Two sources of one output are an error wherever both have samples; otherwise only where both have one at the same step.
+    /// </param>
     public OutputMerge(SeriesIdentity[] identities, Evaluation evaluation, bool strict = false)
     {
         _identities = identities;
         _strict = strict;
         if (AreAscending(identities))
         {
-            // As a selector's are, with one name taken off: no two are equal.
+            // Strictly ascending labels, as a selector of one metric has them after its name is dropped, hold no two equal ones.
             Outputs = identities;
             return;
         }
@@ -50,11 +52,12 @@ sealed class OutputMerge
 
     public SeriesIdentity[] Outputs { get; private set; }
 
-    /// <summary>Some series do end up with the same labels.</summary>
+    /// <summary>Some sources do end up with the same labels.</summary>
     public bool IsNeeded => _sources is not null;
 
     /// <summary>
-    /// At a single step the outputs come in the order of those sources that have a sample: these are evaluated now, where it matters.
+    /// At a single step the outputs come in the order of the sources that have a sample, which are evaluated here where that order can
+    /// differ.
     /// </summary>
     public void Settle(StepGrid grid, Evaluation evaluation, long cost, Action<int, Column, Worker> evaluateSource)
     {
@@ -148,7 +151,7 @@ sealed class OutputMerge
     }
 }
 
-/// <summary>What becomes of names when a function makes something else of a metric.</summary>
+/// <summary>Drops metric names where a function's result is no longer the metric.</summary>
 static class NameRemoval
 {
     /// <summary>With delayed removal the name stays until the end of the query; otherwise name, type and unit go at once.</summary>
@@ -158,7 +161,7 @@ static class NameRemoval
         return Array.ConvertAll(series, s => new SeriesIdentity(delayed ? s.Labels : projection.Project(s.Labels), true));
     }
 
-    /// <summary>The names that were to go at the end, gone.</summary>
+    /// <summary>The identities without the names whose removal was delayed to the end of the query.</summary>
     public static SeriesIdentity[] Finish(SeriesIdentity[] series)
     {
         var projection = LabelProjection.WithoutMetadata();

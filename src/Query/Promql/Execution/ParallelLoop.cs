@@ -3,12 +3,13 @@ using System.Runtime.ExceptionServices;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>
-/// A loop that all cores take part in: the thread that runs it, and as many others as come before it is over. Each takes the next few
-/// indices, so that none waits long for the last; one that comes late does nothing, and is not waited for.
+/// A loop over indices on all cores: on the thread that runs the loop, and on helper threads that start before it is over. Each thread
+/// takes the next few indices, so that the last thread is not far behind the others. A helper that starts late does nothing, and the loop
+/// does not wait for it.
 /// </summary>
 sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> body)
 {
-    /// <summary>Indices that are taken at once; fewer where each core would get few.</summary>
+    /// <summary>The most indices that a thread takes at once; fewer where each core would get few.</summary>
     const int MaxAtOnce = 8;
 
     readonly object _lock = new();
@@ -54,7 +55,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
             _helpers++;
         }
 
-        // Throws nothing: whoever runs the loop waits for the count.
+        // Throws nothing, since Run waits until the count of helpers is zero.
         RunIndices();
         lock (_lock)
         {
@@ -83,7 +84,7 @@ sealed class ParallelLoop(Evaluation evaluation, int count, Action<int, Worker> 
         }
         catch (Exception e)
         {
-            // Nobody goes on; a cancellation tells less than what may have caused it.
+            // No thread takes further indices. A cancellation gives way to another failure, which may have caused it.
             Volatile.Write(ref _next, count);
             lock (_lock)
             {

@@ -1,11 +1,11 @@
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>
-/// Asks for the series of selectors before they are needed, some at a time: a query of hundreds of selectors is not to ask all its sources
-/// for all of them at once, and one that is stopped is to have little under way. One selector is left to the query itself, which is going
-/// to ask for one next.
+/// Selects the series of a query's selectors before operators need them, a bounded number at a time: a query of hundreds of selectors does
+/// not send all its requests at once, and a query that is stopped has few under way. One selector is left to the query itself, whose
+/// operators select one next.
 /// </summary>
-/// <param name="most">Selectors at a time.</param>
+/// <param name="most">The most selectors at a time.</param>
 sealed class Prefetch(int most) : IAsyncDisposable
 {
     readonly HashSet<SeriesSelection> _known = [];
@@ -48,7 +48,7 @@ sealed class Prefetch(int most) : IAsyncDisposable
         }
     }
 
-    /// <summary>Asks for nothing more, and waits until nothing is under way.</summary>
+    /// <summary>Starts no further selection, and waits until none is under way.</summary>
     public async ValueTask DisposeAsync()
     {
         lock (_waiting)
@@ -63,7 +63,7 @@ sealed class Prefetch(int most) : IAsyncDisposable
     {
         while (Next() is { } selection)
         {
-            // Whoever needs the series sees what is wrong with them.
+            // An exception reaches the operator that needs the series.
             await ((Task)selection.SeriesAsync())
                 .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }

@@ -4,8 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Execution;
 
 /// <summary>
-/// Columns, windows and batches that queries had and others are going to have: a dashboard asks for the same steps again and again, and
-/// what need not be allocated need not be collected. Holds little, and forgets all of it where something else is needed. Thread-safe.
+/// A pool of columns, windows and batches across queries: a dashboard sends queries of the same steps again and again, and what is reused
+/// need not be allocated and collected. The pool is small, and is emptied when it is full and further buffers come back. Thread-safe.
 /// </summary>
 sealed class QueryBuffers
 {
@@ -54,7 +54,7 @@ sealed class QueryBuffers
         }
     }
 
-    /// <summary>Takes back what a worker had; nobody uses it any more.</summary>
+    /// <summary>Takes back a worker's buffers, which the worker does not use again.</summary>
     public void Return(IEnumerable<Column> columns, IEnumerable<Window> windows, IEnumerable<SampleBatch> batches)
     {
         lock (_lock)
@@ -86,7 +86,7 @@ sealed class QueryBuffers
 
             foreach (var batch in batches)
             {
-                // One of histograms would keep them.
+                // A batch of histograms would keep these reachable.
                 if (batch.Kind == SampleKind.Float && _batches.Count < 2 * Environment.ProcessorCount)
                 {
                     _batches.Push(batch);

@@ -97,7 +97,7 @@ sealed class PassThrough(SeriesOperator input, Scope scope) : UnaryOperator(inpu
     protected override void Open(Evaluation evaluation) => Series = Input.Series;
 }
 
-/// <summary>What is the same at each step, evaluated at the first.</summary>
+/// <summary>An expression that is the same at each step, evaluated at the first step.</summary>
 sealed class StepInvariant(SeriesOperator input, Scope scope) : UnaryOperator(input, scope)
 {
     public override void Evaluate(int series, Column column, Worker worker)
@@ -125,7 +125,7 @@ sealed class StepInvariant(SeriesOperator input, Scope scope) : UnaryOperator(in
 
 static class Scalars
 {
-    /// <summary>The values of a scalar operator, which is open.</summary>
+    /// <summary>The values of a scalar operator that is open.</summary>
     public static double[] Values(SeriesOperator scalar, Evaluation evaluation)
     {
         var worker = evaluation.Rent();

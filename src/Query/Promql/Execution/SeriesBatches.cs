@@ -1,11 +1,11 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>Goes through all series of an operator in order, while they are evaluated in batches on all cores.</summary>
+/// <summary>Hands out all series of an operator in order, while batches of them are evaluated on all cores.</summary>
 static class SeriesBatches
 {
     const int BatchSamples = 1 << 16;
 
-    /// <summary>The body runs for one series at a time, in order; the column is good for its duration.</summary>
+    /// <summary>The body runs for one series at a time, in order; its column is valid until the body returns.</summary>
     public static void ForEach(Evaluation evaluation, SeriesOperator source, StepGrid grid, Action<int, Column, Worker> body) =>
         ForEachBatch(evaluation, source, grid, (first, columns, count) =>
         {

@@ -3,8 +3,8 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>Who a series is.</summary>
-/// <param name="DropName">Its name, type and unit are to go at the end of the query (delayed name removal).</param>
+/// <summary>The identity of a series of an operator.</summary>
+/// <param name="DropName">Name, type and unit are dropped at the end of the query (delayed name removal).</param>
 readonly record struct SeriesIdentity(Labels Labels, bool DropName)
 {
     public static SeriesIdentity None { get; } = new(Labels.Empty, false);
@@ -24,12 +24,12 @@ readonly record struct SeriesIdentity(Labels Labels, bool DropName)
 }
 
 /// <summary>
-/// A part of a query in execution. First it is opened: it opens what it reads from, and settles its series. Then each series can be
+/// A part of a query in execution. An operator is opened first: it opens its inputs, and settles its series. Then each series can be
 /// evaluated over all steps, in any order and on several threads at once.
 /// </summary>
 /// <remarks>
-/// A series that is evaluated belongs to nobody: what is read often is held by who reads it. So functions of one series run fused, without
-/// columns between them, and an aggregation needs as many columns as it has groups.
+/// An operator keeps no series that it evaluated: an operator that reads an input's series several times holds them itself. So functions of
+/// one series run fused, without columns between them, and an aggregation needs as many columns as it has groups.
 /// </remarks>
 abstract class SeriesOperator(Scope scope)
 {
@@ -42,15 +42,15 @@ abstract class SeriesOperator(Scope scope)
     /// <summary>Set by opening. A series may turn out to be empty.</summary>
     public SeriesIdentity[] Series { get; protected set; } = [];
 
-    /// <summary>About how many samples are looked at to evaluate one series.</summary>
+    /// <summary>About how many samples are read to evaluate one series.</summary>
     public virtual long Cost => Grid.Count;
 
-    /// <summary>What it reads from.</summary>
+    /// <summary>The operators that this one reads from.</summary>
     public virtual IEnumerable<SeriesOperator> Inputs => [];
 
     /// <summary>
-    /// Known when it is open: evaluating a series may show that the query is in error, so that those too have to be evaluated whose samples
-    /// nobody needs. Warnings alone are not worth that.
+    /// Evaluating a series may show that the query is in error, so that even series whose samples are not needed have to be evaluated.
+    /// Known once the operator is open. Warnings alone do not count.
     /// </summary>
     public virtual bool MayFail
     {
@@ -68,7 +68,9 @@ abstract class SeriesOperator(Scope scope)
         }
     }
 
-    /// <summary>Starts asking for series, so that all selectors of a query wait for their sources at the same time.</summary>
+    /// <summary>
+    /// Adds the selectors below to the prefetch, so that all selectors of a query wait for their sources at the same time.
+    /// </summary>
     public virtual void Prefetch(Evaluation evaluation)
     {
         foreach (var input in Inputs)
@@ -77,7 +79,7 @@ abstract class SeriesOperator(Scope scope)
         }
     }
 
-    /// <summary>Opens it once, however many read from it.</summary>
+    /// <summary>Opens the operator once, however many operators read from it.</summary>
     public Task OpenAsync(Evaluation evaluation) => _opening ??= OpenCoreAsync(evaluation);
 
     /// <summary>Evaluates one of <see cref="Series"/> into an empty column of as many steps as the grid.</summary>
@@ -85,7 +87,7 @@ abstract class SeriesOperator(Scope scope)
 
     protected abstract Task OpenCoreAsync(Evaluation evaluation);
 
-    /// <summary>Evaluates series of an input for their errors, where there may be any.</summary>
+    /// <summary>Evaluates series of an input only to find their errors, where the input may fail.</summary>
     protected static void FindErrors(SeriesOperator input, IEnumerable<int> series, Evaluation evaluation)
     {
         if (!input.MayFail)
@@ -103,7 +105,7 @@ abstract class SeriesOperator(Scope scope)
     }
 }
 
-/// <summary>An operator that reads from one other.</summary>
+/// <summary>An operator with one input.</summary>
 abstract class UnaryOperator(SeriesOperator input, Scope scope) : SeriesOperator(scope)
 {
     protected SeriesOperator Input { get; } = input;

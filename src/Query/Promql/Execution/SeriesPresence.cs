@@ -1,6 +1,6 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>At which steps there is anything of some series.</summary>
+/// <summary>The steps at which any of some series has a sample.</summary>
 static class SeriesPresence
 {
     /// <summary>Whether any series has a sample, for each step.</summary>

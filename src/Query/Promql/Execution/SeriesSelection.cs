@@ -3,16 +3,16 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>The series that a selector matches, asked for once and shared by all selectors that ask for the same.</summary>
+/// <summary>The series that a selector matches, read from the source once and shared by all selectors that select the same.</summary>
 sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnlyList<Matcher> matchers) : IAsyncDisposable
 {
-    /// <summary>About what a series takes beside its labels: objects of its source, of operators and of the result.</summary>
+    /// <summary>Bytes that a series takes, about, beside its labels: objects of its source, of operators and of the result.</summary>
     const int SeriesBytes = 256;
 
     const int CountEvery = 64;
 
     /// <summary>
-    /// With more series than this a query does not go on on the thread that asked for it, which could not be told that time is up.
+    /// A query with more series than this leaves the thread that began it, so that this thread can answer when the query's time is up.
     /// </summary>
     const int SmallSelection = 1000;
 
@@ -44,7 +44,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     public bool IsAtWork => _loading is { IsCompleted: false };
 
-    /// <summary>The series, not to be changed; readable until this is disposed.</summary>
+    /// <summary>The series; callers do not change the list. Readable until the selection is disposed.</summary>
     public Task<List<Series>> SeriesAsync()
     {
         Task<Task<List<Series>>> load;
@@ -59,7 +59,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
             _loading = load.Unwrap();
         }
 
-        // Here and now, for as long as nothing is to be waited for.
+        // On this thread, for as long as the source does not wait for anything.
         load.RunSynchronously(TaskScheduler.Current);
         return _loading;
     }
@@ -106,7 +106,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
             }
             catch (Exception)
             {
-                // Whoever asked for the series has seen it; here it only has to be over.
+                // The operator that needed the series has thrown it already; here the load only has to be over.
             }
         }
 

@@ -1,8 +1,6 @@
 namespace Observe.Query.Promql.Execution;
 
-/// <summary>
-/// All series of an operator at its only step, held: where their order depends on their samples, these have to be seen first.
-/// </summary>
+/// <summary>All series of an operator at its only step, evaluated and held: for results whose order depends on the samples.</summary>
 static class SingleStep
 {
     public static Column[] Evaluate(SeriesOperator source, Evaluation evaluation)

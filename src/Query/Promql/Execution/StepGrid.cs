@@ -12,7 +12,7 @@ readonly record struct StepGrid(long Start, long Step, int Count)
     public long Time(int step) => Start + (step * Step);
 }
 
-/// <summary>For whom something is evaluated.</summary>
+/// <summary>The steps at which an operator is evaluated, and how its samples count.</summary>
 /// <param name="TotalWeight">
 /// How often a sample counts in the statistics' total: 0 within a subquery, the number of steps in a step-invariant part.
 /// </param>

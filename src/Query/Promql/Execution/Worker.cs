@@ -28,7 +28,7 @@ sealed class Worker(Evaluation evaluation)
 
     public long[]? SamplesAtStep => _samplesAtStep;
 
-    /// <summary>An empty column; give it back with <see cref="Return(Column)"/>.</summary>
+    /// <summary>An empty column; it comes back by <see cref="Return(Column)"/>.</summary>
     public Column RentColumn(int steps)
     {
         if (_columns.TryGetValue(steps, out var free) && free.TryPop(out var column))
@@ -55,7 +55,7 @@ sealed class Worker(Evaluation evaluation)
 
     public void Return(Window window) => _windows.Push(window);
 
-    /// <summary>To be called when a window may have grown.</summary>
+    /// <summary>Counts the bytes of a window that may have grown.</summary>
     public void Count(Window window)
     {
         if (window.Bytes > window.CountedBytes)
@@ -69,7 +69,7 @@ sealed class Worker(Evaluation evaluation)
 
     public void Return(SampleBatch batch) => _batches.Push(batch);
 
-    /// <summary>Leaves what it has to other queries; it is not used any more.</summary>
+    /// <summary>Returns the worker's buffers to the pool for other queries; the worker is not used after that.</summary>
     public void ReturnBuffers() => Evaluation.Buffers.Return(_columns.Values.SelectMany(free => free), _windows, _batches);
 
     /// <summary>Counts samples of work; throws when the query is to stop. Cheap enough for each step.</summary>
@@ -83,7 +83,9 @@ sealed class Worker(Evaluation evaluation)
         }
     }
 
-    /// <summary>As that of the evaluation, which is told now and then: all workers count there.</summary>
+    /// <summary>
+    /// As <see cref="Evaluation.HoldSamples"/>, but adds to the evaluation's count, which all workers share, only now and then.
+    /// </summary>
     public void HoldSamples(long count)
     {
         _held += count;
@@ -93,7 +95,7 @@ sealed class Worker(Evaluation evaluation)
         }
     }
 
-    /// <summary>What the evaluation was not told yet.</summary>
+    /// <summary>Samples that were not added to the evaluation's count yet; sets them to zero.</summary>
     public long TakeUnreported()
     {
         var held = _held;
@@ -104,7 +106,7 @@ sealed class Worker(Evaluation evaluation)
     /// <summary>Statistics: samples that all steps together consumed.</summary>
     public void CountTotal(in Scope scope, long samples) => TotalSamples += samples * scope.TotalWeight;
 
-    /// <summary>Statistics: samples of one step, where <see cref="SamplesAtStep"/> is asked for.</summary>
+    /// <summary>Statistics: samples of one step, where <see cref="SamplesAtStep"/> is kept.</summary>
     public void CountAtStep(in Scope scope, int step, long samples)
     {
         if (_samplesAtStep is null || scope.TotalWeight == 0)

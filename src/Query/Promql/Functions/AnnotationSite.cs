@@ -13,9 +13,9 @@ static class AnnotationTexts
     public const string Aggregation = "aggregation";
 }
 
-/// <summary>A place in the query that annotations are about, and where they are collected.</summary>
+/// <summary>The place in the query that annotations point to, and the collection that they are added to.</summary>
 /// <param name="Position">Offset in the query's UTF-8.</param>
-/// <param name="End">Where what is evaluated ends.</param>
+/// <param name="End">Offset at which the evaluated expression ends.</param>
 readonly record struct AnnotationSite(Annotations Annotations, int Position, int End)
 {
     public void InvalidQuantile(double quantile) => Warn($"quantile value should be between 0 and 1, got {GoText.FloatG(quantile)}");

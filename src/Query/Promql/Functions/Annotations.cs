@@ -5,8 +5,8 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>
-/// What an evaluation has to say about its input, each text once, in Prometheus's words. Not thread-safe: one for each worker, merged at
-/// the end.
+/// The warnings and infos of an evaluation, each text once, in Prometheus's words. Not thread-safe: each worker has its own, and they are
+/// merged at the end.
 /// </summary>
 sealed class Annotations
 {
@@ -50,12 +50,15 @@ sealed class Annotations
 
 /// <summary>One warning or info.</summary>
 /// <param name="position">Offset in the query's UTF-8; negative where there is none.</param>
-/// <param name="end">Where what is evaluated ends: of several with the same text the one evaluated last gives the position.</param>
+/// <param name="end">
+/// Offset at which the evaluated expression ends: of several annotations with the same text, the position is that of the expression
+/// evaluated last.
+/// </param>
 class Annotation(bool isWarning, string text, int position, int end)
 {
     public bool IsWarning { get; } = isWarning;
 
-    /// <summary>What tells it from others: all but its position and counts.</summary>
+    /// <summary>The text by which annotations are told apart: all but position and counts.</summary>
     public string Text { get; } = text;
 
     protected int Position { get; private set; } = position;
@@ -89,7 +92,7 @@ class Annotation(bool isWarning, string text, int position, int end)
     }
 }
 
-/// <summary>A classic histogram whose buckets fell where they must rise.</summary>
+/// <summary>The info about a classic histogram whose cumulative bucket counts fell.</summary>
 sealed class ForcedMonotonicity(
     string text, int position, int end, long timestamp, double minBucket, double maxBucket, double maxDifference)
     : Annotation(false, text, position, end)
@@ -135,7 +138,7 @@ sealed class ForcedMonotonicity(
     }
 }
 
-/// <summary>Samples whose start lies before the sample before them.</summary>
+/// <summary>The warning about samples whose start timestamp lies before the sample before them.</summary>
 sealed class StartTimeOverlap(string metricName, int position, int end)
     : Annotation(true, $"{AnnotationTexts.StartTimeOverlap} for metric {GoText.Quote(metricName)}", position, end)
 {

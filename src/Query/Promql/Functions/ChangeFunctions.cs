@@ -4,8 +4,8 @@ using Observe.Tsdb.Histograms;
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>
-/// resets and changes: how often neighbours in a range differ. Floats and histograms count as one row; to go from one to the other is a
-/// difference.
+/// resets and changes: how often neighbours in a range differ. Floats and histograms are compared in order of time as one sequence; a float
+/// beside a histogram is a difference.
 /// </summary>
 static class ChangeFunctions
 {
@@ -31,7 +31,9 @@ static class ChangeFunctions
 
     public static Point Changes(Window window) => IsPlain(window) ? ChangesOf(window.Values) : Count(window, IsChange);
 
-    /// <summary>Floats and nothing else to look at.</summary>
+    /// <summary>
+    /// Whether only the values of floats matter: there are no histograms and no start timestamps, and the range is not anchored.
+    /// </summary>
     static bool IsPlain(Window window) => !window.Anchored && window.Histograms.IsEmpty && window.Starts.IsEmpty;
 
     static double ChangesOf(ReadOnlySpan<double> values)
@@ -44,7 +46,7 @@ static class ChangeFunctions
             var (previous, current) = (new Vector<double>(values[(at - 1)..]), new Vector<double>(values[at..]));
             var same = Vector.Equals(previous, current) | ~(Vector.Equals(previous, previous) | Vector.Equals(current, current));
 
-            // A lane that is the same is -1.
+            // In a lane whose two values are equal the comparison gives -1.
             lanes += Vector<long>.One + same;
         }
 
@@ -102,7 +104,9 @@ static class ChangeFunctions
         return (double)count;
     }
 
-    /// <summary>The newest sample at or before the window's start is the first to compare with; false where none comes after it.</summary>
+    /// <summary>
+    /// Makes the newest sample at or before the window's start the first one to compare with; false where no sample follows it.
+    /// </summary>
     static bool TryAnchor(Window window, out int firstFloat, out int firstHistogram)
     {
         var times = window.Times;

@@ -7,13 +7,13 @@ struct ClassicBucket(double upperBound, double count)
     public double Count = count;
 }
 
-/// <summary>What had to be mended in a histogram whose counts fall.</summary>
+/// <summary>How the counts of a histogram were corrected because they fell.</summary>
 readonly record struct Monotonicity(bool Forced, double MinBucket, double MaxBucket, double MaxDifference);
 
 /// <summary>Quantiles and fractions of classic histograms. Both sort and change the buckets that they are given.</summary>
 static class ClassicHistogram
 {
-    // Counts that differ by less are equal but for rounding.
+    // Counts whose relative difference is less are taken as equal: rounding explains it.
     const double Tolerance = 1e-12;
 
     /// <summary>Interpolated on a line within a bucket; NaN without observations or without a bucket for +Inf.</summary>
@@ -184,7 +184,9 @@ static class ClassicHistogram
         return buckets[..(last + 1)];
     }
 
-    /// <summary>Makes counts rise: what is next to nothing is evened out, what falls is lifted.</summary>
+    /// <summary>
+    /// Makes counts rise: a count that differs from the one before by rounding only is set to it, a count that falls is raised to it.
+    /// </summary>
     static Monotonicity ForceMonotonic(Span<ClassicBucket> buckets)
     {
         var forced = false;

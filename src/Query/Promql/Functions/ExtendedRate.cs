@@ -22,7 +22,7 @@ static class ExtendedRate
         var increase = right - left;
         if (isCounter)
         {
-            // Resets at the bounds are in the values there already.
+            // The values at the bounds account for resets there already.
             first += times[first] <= window.RangeStart ? 1 : 0;
             last -= times[last] >= window.RangeEnd ? 1 : 0;
             var (correction, previous) = (0.0, left);
@@ -115,7 +115,7 @@ static class ExtendedRate
         return ([rangeStart, .. times.Slice(first, count), rangeEnd], [left, .. values.Slice(first, count), right]);
     }
 
-    /// <summary>On the line between a sample and the next; a counter that fell in between is taken to start from 0.</summary>
+    /// <summary>The value on the line between a sample and the next; a counter that fell in between is taken to start from 0.</summary>
     public static double Interpolate(ReadOnlySpan<long> times, ReadOnlySpan<double> values, int index, long time, bool isCounter)
     {
         var (from, to) = (values[index], values[index + 1]);
@@ -127,7 +127,9 @@ static class ExtendedRate
         return from + ((to - from) * (time - times[index]) / (times[index + 1] - times[index]));
     }
 
-    /// <summary>Between a histogram and the next, likewise; null, with a warning, where the two can't be combined.</summary>
+    /// <summary>
+    /// The histogram on the line between a histogram and the next; null, with a warning, where the two can't be combined.
+    /// </summary>
     public static Histogram? Interpolate(
         Histogram from, long fromTime, Histogram to, long toTime, long time, bool isCounter, AnnotationSite site, string metricName)
     {
@@ -152,7 +154,7 @@ static class ExtendedRate
         return HistogramSteps.TryAdd(result, from, site, metricName) ? result : null;
     }
 
-    /// <summary>Indices of the samples that stand for the bounds; false when nothing lies in the window.</summary>
+    /// <summary>Indices of the samples that stand for the bounds; false when the window has no samples.</summary>
     static bool Bounds(ReadOnlySpan<long> times, Window window, out int first, out int last)
     {
         last = times.Length - 1;
@@ -205,7 +207,7 @@ static class ExtendedRate
         return true;
     }
 
-    /// <summary>Adds what was lost by resets between the bounds' values.</summary>
+    /// <summary>Adds the values that the counter lost by resets between the bounds.</summary>
     static bool TryAddResets(Window window, Histogram increase, int firstIndex, int lastIndex, Histogram left, Histogram right)
     {
         var times = window.HistogramTimes;
@@ -213,12 +215,12 @@ static class ExtendedRate
         var (next, previous) = (firstIndex + 1, left);
         if (window.Smoothed && times[firstIndex] < window.RangeStart && histograms[firstIndex + 1].DetectReset(histograms[firstIndex]))
         {
-            // The value at the left bound lies beyond this reset already.
+            // The value at the left bound is from after this reset.
             previous = histograms[firstIndex + 1];
             next++;
         }
 
-        // The last sample is the right bound's value, or has lent it its hint: it is not compared with itself.
+        // The last sample is the right bound's value, or that value has the sample's hint: it is not compared with itself.
         if (next > lastIndex)
         {
             return true;

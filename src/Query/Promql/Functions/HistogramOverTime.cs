@@ -2,7 +2,7 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>Sum and mean of the native histograms of a window that has nothing else.</summary>
+/// <summary>Sum and mean of the native histograms of a window that has no floats.</summary>
 static class HistogramOverTime
 {
     public static Point Sum(Window window)

@@ -20,7 +20,7 @@ static class HistogramRate
 
         if (isCounter && IsReset(window, 1, first))
         {
-            // What was before a reset plays no part, its layout included.
+            // A histogram from before a reset does not count, nor does its layout.
             first = new Histogram { Schema = histograms[1].Schema, CustomValues = histograms[1].CustomValues };
         }
 

@@ -2,7 +2,7 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>What a native histogram's buckets tell: variance, quantiles, fractions.</summary>
+/// <summary>Variance, quantiles and fractions of a native histogram.</summary>
 static class HistogramStatistics
 {
     public static double Variance(Histogram histogram)
@@ -44,7 +44,7 @@ static class HistogramStatistics
             return double.NaN;
         }
 
-        // NaN observations are in the count and in no bucket: then ranks count from below.
+        // NaN observations are part of the count but in no bucket; where there are any, ranks are counted from the lowest bucket up.
         var maybeNaN = double.IsNaN(histogram.Sum);
         var upwards = maybeNaN || quantile < 0.5;
         var rank = (upwards ? quantile : 1 - quantile) * histogram.Count;
@@ -102,7 +102,7 @@ static class HistogramStatistics
         rank = upwards ? rank - (count - bucket.Count) : count - rank;
         if (maybeNaN)
         {
-            // As in Prometheus the last of the buckets that are counted here is also the one that the rank is looked up in.
+            // As in Prometheus, the rank is interpolated in the bucket that this loop ends with.
             var all = count;
             while (buckets.MoveNext())
             {
@@ -186,7 +186,8 @@ static class HistogramStatistics
     }
 
     /// <summary>
-    /// How many observations lie below a value that is at the bucket's lower bound or within it; null where it lies beyond.
+    /// How many observations lie below a value at the bucket's lower bound or within the bucket; null where the value lies above the
+    /// bucket.
     /// </summary>
     static double? RankWithin(double value, HistogramBucket bucket, double rank, bool linear)
     {
@@ -202,7 +203,7 @@ static class HistogramStatistics
 
         if (linear)
         {
-            // No part of a bucket without lower bound can be told from the rest.
+            // A bucket without a lower bound can't be interpolated.
             return double.IsNegativeInfinity(bucket.Lower)
                 ? bucket.Count
                 : rank + (bucket.Count * FractionBelow(bucket, value, linear: true));
@@ -241,7 +242,7 @@ static class HistogramStatistics
         return bucket.Upper < 0 ? -middle : middle;
     }
 
-    /// <summary>The zero bucket of a histogram that has buckets on one side only reaches to zero only.</summary>
+    /// <summary>The zero bucket reaches to zero only where the histogram has no buckets on the other side of it.</summary>
     static HistogramBucket OneSided(Histogram histogram, HistogramBucket bucket) =>
         histogram.NegativeBuckets.Length == 0 && histogram.PositiveBuckets.Length > 0 ? bucket with { Lower = 0 }
         : histogram.PositiveBuckets.Length == 0 && histogram.NegativeBuckets.Length > 0 ? bucket with { Upper = 0 }

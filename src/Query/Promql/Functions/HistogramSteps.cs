@@ -2,10 +2,10 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>Arithmetic of histograms that tells what it met as annotations.</summary>
+/// <summary>Arithmetic of histograms that reports incompatible histograms as annotations.</summary>
 static class HistogramSteps
 {
-    /// <summary>Adds another to a histogram; false, with a warning, where the two can't be combined.</summary>
+    /// <summary>Adds another histogram to one; false, with a warning, where the two can't be combined.</summary>
     public static bool TryAdd(Histogram histogram, Histogram other, AnnotationSite site, string metricName) =>
         Report(histogram.Add(other), AnnotationTexts.Addition, site, metricName);
 

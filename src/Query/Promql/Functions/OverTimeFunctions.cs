@@ -75,7 +75,7 @@ static class OverTimeFunctions
 
     public static Point Maximum(Window window) => HasFloats(window) ? LargestOf(window.Values, 1) : Point.None;
 
-    /// <summary>The largest of the values times a sign; NaN only where there is nothing else.</summary>
+    /// <summary>The largest of the values times a sign; NaN only where all values are NaN.</summary>
     static double LargestOf(ReadOnlySpan<double> values, double sign)
     {
         var largest = values[0] * sign;
@@ -95,7 +95,8 @@ static class OverTimeFunctions
                 largest = lanes[lane] > largest ? lanes[lane] : largest;
             }
 
-            // Of zeros the first counts, and lanes have no order.
+            // Of zeros with different signs the first in the window is the result; lanes don't know which that is, so the values are
+            // compared one by one.
             (largest, at) = largest == 0 ? (values[0] * sign, 1) : (largest, at);
         }
 
@@ -111,7 +112,7 @@ static class OverTimeFunctions
         return largest;
     }
 
-    /// <summary>When the maximum was last seen, in seconds.</summary>
+    /// <summary>The time of the last sample that has the maximum, in seconds.</summary>
     public static Point TimeOfMaximum(Window window) => TimeOf(window, static (value, best) => value >= best || double.IsNaN(best));
 
     public static Point TimeOfMinimum(Window window) => TimeOf(window, static (value, best) => value <= best || double.IsNaN(best));
@@ -224,7 +225,7 @@ static class OverTimeFunctions
         return true;
     }
 
-    /// <summary>Whether there are floats to work on; histograms beside them are ignored, with an info.</summary>
+    /// <summary>Whether the window has floats; histograms beside them are ignored, with an info.</summary>
     static bool HasFloats(Window window)
     {
         if (window.Values.IsEmpty)

@@ -4,7 +4,8 @@ namespace Observe.Query.Promql.Functions;
 static class Quantile
 {
     /// <summary>
-    /// Between the two nearest ranks by weight; changes the values' order. NaN for none of them; infinite for a quantile outside 0..1.
+    /// The quantile interpolated between the two nearest ranks; changes the order of the values. NaN where there are no values; infinite
+    /// for a quantile outside 0..1.
     /// </summary>
     public static double Of(double quantile, Span<double> values)
     {
@@ -32,7 +33,7 @@ static class Quantile
         return (low * (1 - weight)) + (high * weight);
     }
 
-    /// <summary>Two neighbouring ranks, or twice the same; NaNs come first.</summary>
+    /// <summary>The values of two neighbouring ranks, or of one rank twice; NaNs rank first.</summary>
     static (double Low, double High) Ranks(Span<double> values, int lower, int upper)
     {
         var nans = 0;
@@ -66,7 +67,7 @@ static class Quantile
         return (low, high);
     }
 
-    /// <summary>Brings what has a rank to its place, what is less before it and what is more behind; there is no NaN.</summary>
+    /// <summary>Moves the value of a rank to its index, lesser values before it and greater values behind it; there are no NaNs.</summary>
     static void Select(Span<double> values, int rank)
     {
         var (first, last) = (0, values.Length - 1);
@@ -74,7 +75,7 @@ static class Quantile
         {
             if (patience < 0)
             {
-                // Pivots were bad again and again.
+                // Too many pivots were bad.
                 values[first..(last + 1)].Sort();
                 return;
             }

@@ -3,7 +3,7 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Functions;
 
-/// <summary>What a function makes of its input at one step: nothing, a float, or a histogram that is the caller's own.</summary>
+/// <summary>A function's result at one step: none, a float, or a histogram that the caller may change.</summary>
 readonly record struct Point(bool Exists, double Value, Histogram? Histogram)
 {
     public static Point None => default;

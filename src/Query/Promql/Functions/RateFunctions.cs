@@ -98,14 +98,17 @@ static class RateFunctions
     }
 
     /// <summary>
-    /// The first sample's counter started within the window: there was a zero at that time, so nothing need be extrapolated there.
+    /// Whether the first sample's counter started within the window: the counter was zero at that time, so that nothing is extrapolated
+    /// before it.
     /// </summary>
     static bool StartsWithin(ReadOnlySpan<long> starts, long rangeStart, long firstTime) =>
         !starts.IsEmpty && starts[0] != 0 && starts[0] > rangeStart && starts[0] < firstTime;
 
-    /// <summary>By how much the increase between the samples is to be multiplied so that it stands for the whole window.</summary>
-    /// <param name="start">When the counter started within the window, else 0.</param>
-    /// <param name="toZero">How many sampled intervals before the first sample a counter was zero; NaN where that does not matter.</param>
+    /// <summary>The factor that turns the increase between the samples into that of the whole window.</summary>
+    /// <param name="start">The time at which the counter started within the window, else 0.</param>
+    /// <param name="toZero">
+    /// How many sampled intervals before the first sample a counter was zero; NaN where the samples are no counter's.
+    /// </param>
     static double Factor(Window window, ReadOnlySpan<long> times, long start, double toZero, bool isRate)
     {
         var (first, last) = (times[0], times[^1]);

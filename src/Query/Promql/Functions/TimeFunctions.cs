@@ -39,10 +39,10 @@ static class TimeFunctions
 
     public static double Year(double seconds) => Date(seconds).Year;
 
-    // As Go converts on amd64: what does not fit, and NaN, is the smallest integer.
+    // As Go converts on amd64: NaN and values that do not fit become the smallest integer.
     static long Whole(double seconds) => seconds is >= -9223372036854775808.0 and < 9223372036854775808.0 ? (long)seconds : long.MinValue;
 
-    // Unsigned, and around its end: so NaN and what is too large have the date that Go gives them.
+    // The sum is unsigned and wraps around, which gives NaN and values that are too large the date that Go gives them.
     static ulong Absolute(double seconds) => unchecked((ulong)(Whole(seconds) + FromAbsoluteZero));
 
     static long Days(double seconds) => (long)(Absolute(seconds) / SecondsPerDay) - (FromAbsoluteZero / SecondsPerDay);

@@ -14,7 +14,7 @@ static class TrendFunctions
             return Point.None;
         }
 
-        // A time near the samples' keeps the arithmetic exact.
+        // Times are taken relative to the first sample, which keeps the arithmetic exact.
         var (slope, _) = Regression(window.Times, window.Values, window.Times[0]);
         return slope;
     }

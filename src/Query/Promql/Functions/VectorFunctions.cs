@@ -63,7 +63,7 @@ static class VectorFunctions
 
     public static Func<Histogram, double>? OfHistograms(FunctionId id) => s_ofHistograms.GetValueOrDefault(id);
 
-    // Ties go up; by the inverse, as fewer values go wrong that way.
+    // Ties are rounded up. Multiplying by the inverse rounds fewer values wrong than dividing does.
     static double Round(double value, double to)
     {
         var inverse = 1.0 / to;

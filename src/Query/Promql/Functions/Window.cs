@@ -7,8 +7,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>
-/// The samples of one series that a range function looks at, at one step: floats and histograms apart, by rising time. It slides: samples
-/// are loaded once, in order of time, and fall out at the front.
+/// The samples of one series that a range function gets at one step: floats and histograms apart, by rising time. The window slides:
+/// samples are loaded once, in order of time, and removed at the front.
 /// </summary>
 /// <remarks>Staleness markers are left out when samples are loaded.</remarks>
 sealed class Window
@@ -22,10 +22,10 @@ sealed class Window
     int _dropCount;
     double[] _copy = [];
 
-    /// <summary>The floats, for a loop of its own over several steps.</summary>
+    /// <summary>The floats, for code that evaluates several steps in a loop of its own.</summary>
     public WindowRun<double> Floats => _floats;
 
-    /// <summary>No histogram was loaded so far.</summary>
+    /// <summary>Whether no histogram was loaded.</summary>
     public bool IsFloatsOnly => _histograms.Loaded == 0;
 
     /// <summary>Times of the floats.</summary>
@@ -33,7 +33,7 @@ sealed class Window
 
     public ReadOnlySpan<double> Values => _floats.Visible;
 
-    /// <summary>The values, to be changed; good until the next call.</summary>
+    /// <summary>A copy of the values, which the caller may change; valid until the next call.</summary>
     public Span<double> CopyOfValues()
     {
         var values = Values;
@@ -57,7 +57,7 @@ sealed class Window
 
     public bool TracksStarts { get; set; }
 
-    /// <summary>Whether <see cref="Drop"/> is going to be asked.</summary>
+    /// <summary>Whether drops are tracked, so that <see cref="Drop"/> can be called.</summary>
     public bool TracksDrops { get; set; }
 
     /// <summary>The window's bounds, Unix milliseconds; the start exclusive, the end inclusive.</summary>
@@ -65,13 +65,13 @@ sealed class Window
 
     public long RangeEnd { get; set; }
 
-    /// <summary>The length as written, in milliseconds.</summary>
+    /// <summary>The range's length as the query has it, in milliseconds.</summary>
     public long RangeMs { get; set; }
 
     /// <summary>The time of the step.</summary>
     public long Time { get; set; }
 
-    /// <summary>Of the step before, for <see cref="RateFunctions"/>.</summary>
+    /// <summary>The geometry of the step before, which <see cref="RateFunctions"/> uses again where it fits.</summary>
     public WindowGeometry Geometry { get; set; }
 
     public bool Anchored { get; set; }
@@ -88,7 +88,7 @@ sealed class Window
     /// <summary>For annotations about the range.</summary>
     public AnnotationSite Site { get; set; }
 
-    /// <summary>Samples within the window; histograms not weighed.</summary>
+    /// <summary>Samples within the window; a histogram counts as one.</summary>
     public int Count => _floats.Count + _histograms.Count;
 
     /// <summary>How many of <see cref="Count"/> were not in the window before it was last moved.</summary>
@@ -101,10 +101,10 @@ sealed class Window
     /// <summary>The newest loaded sample's time; long.MinValue where none was.</summary>
     public long LoadedTo { get; private set; }
 
-    /// <summary>What its buffers take; they grow, and never shrink.</summary>
+    /// <summary>Bytes that the window's buffers take; they grow, and never shrink.</summary>
     public long Bytes => _floats.Bytes + _histograms.Bytes + (8L * _copy.Length);
 
-    /// <summary>For who counts the memory: what was counted of <see cref="Bytes"/>.</summary>
+    /// <summary>How much of <see cref="Bytes"/> the worker has counted as the query's memory.</summary>
     public long CountedBytes { get; set; }
 
     /// <summary>Sizes of the histograms within the window plus its floats, as Prometheus counts samples.</summary>
@@ -127,7 +127,7 @@ sealed class Window
         LoadedTo = long.MinValue;
     }
 
-    /// <summary>Forgets all of a query.</summary>
+    /// <summary>Removes everything that belongs to a query, so that another can use the window.</summary>
     public void Reset()
     {
         Clear();
@@ -203,7 +203,7 @@ sealed class Window
         _floats.Loaded = at;
     }
 
-    /// <summary>Makes room for floats that are about to be loaded one by one.</summary>
+    /// <summary>Reserves place for floats that are about to be loaded one by one.</summary>
     public void Reserve(int floats) => Shift(_floats.Reserve(floats, TracksStarts));
 
     public void Load(long time, double value)
@@ -225,14 +225,16 @@ sealed class Window
         _histograms.Add(time, histogram, 0, TracksStarts);
     }
 
-    /// <summary>Lets go of the samples up to a time, inclusive.</summary>
+    /// <summary>Removes the samples up to a time, inclusive.</summary>
     public void RemoveThrough(long until)
     {
         _floats.RemoveThrough(until);
         _histograms.RemoveThrough(until);
     }
 
-    /// <summary>Makes the samples after one time, up to another inclusive, those of the window. Neither ever goes back.</summary>
+    /// <summary>
+    /// Moves the window to the samples after one time, up to another inclusive. Neither time may be earlier than in the call before.
+    /// </summary>
     public void Slide(long after, long to)
     {
         _floats.Slide(after, to);
@@ -240,7 +242,7 @@ sealed class Window
         RemoveDrops(_floats.First);
     }
 
-    /// <summary>A loaded float from one index to another, exclusive, is below the one before it.</summary>
+    /// <summary>Whether a loaded float from one index to another, exclusive, is below the float before it.</summary>
     public bool HasDropsWithin(int first, int end)
     {
         RemoveDrops(first);

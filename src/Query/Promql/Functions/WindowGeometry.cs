@@ -1,8 +1,8 @@
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>
-/// How samples lie in a window, and by how much the increase between them is to be multiplied so that it stands for the whole window. A
-/// target that is scraped in step has the same geometry at most steps, so that it is computed once.
+/// The distances of samples to a window's bounds, and the factors that turn the increase between the samples into that of the whole window.
+/// A target that is scraped at even intervals has the same geometry at most steps, so that it is computed once.
 /// </summary>
 readonly struct WindowGeometry
 {
@@ -14,10 +14,10 @@ readonly struct WindowGeometry
     readonly long _rangeMs;
 
     /// <param name="count">Samples, at least one.</param>
-    /// <param name="before">From the range's start to the first; milliseconds, as all that follows.</param>
-    /// <param name="after">From the last to the range's end.</param>
-    /// <param name="span">From the first to the last.</param>
-    /// <param name="started">From the counter's start within the window to the last; 0 where it did not start there.</param>
+    /// <param name="before">From the range's start to the first sample; milliseconds, as the parameters that follow.</param>
+    /// <param name="after">From the last sample to the range's end.</param>
+    /// <param name="span">From the first sample to the last.</param>
+    /// <param name="started">From the counter's start to the last sample; 0 where the counter did not start within the window.</param>
     public WindowGeometry(int count, long before, long after, long span, long started, long rangeMs)
     {
         (_count, _before, _after, _span, _started, _rangeMs) = (count, before, after, span, started, rangeMs);
@@ -26,8 +26,8 @@ readonly struct WindowGeometry
         Sampled = span / 1000.0;
         var average = count > 1 ? Sampled / (count - 1) : 0;
 
-        // A bound is near when another sample could have been expected before it; a series that begins or ends further away
-        // is taken to do so half an interval beyond its samples.
+        // A bound is near when no further sample was to be expected before it. A series whose samples begin or end further away is taken to
+        // begin or end half an interval beyond them.
         var threshold = average * 1.1;
         if (started != 0)
         {
@@ -57,18 +57,20 @@ readonly struct WindowGeometry
     /// <summary>Seconds to extrapolate after the last.</summary>
     public double ToEnd { get; }
 
-    /// <summary>For an increase over the window.</summary>
+    /// <summary>The factor for an increase over the window.</summary>
     public double Factor { get; }
 
-    /// <summary>For an increase a second.</summary>
+    /// <summary>The factor for an increase a second.</summary>
     public double RateFactor { get; }
 
-    /// <summary>Whether it is that of other samples too.</summary>
+    /// <summary>Whether other samples have the same geometry.</summary>
     public bool Fits(int count, long before, long after, long span, long started, long rangeMs) =>
         count == _count && before == _before && after == _after && span == _span && started == _started && rangeMs == _rangeMs;
 
-    /// <summary>By how much an increase is to be multiplied, of a counter that cannot have been below zero.</summary>
-    /// <param name="toZero">How many sampled intervals before the first sample a counter was zero; NaN where that does not matter.</param>
+    /// <summary>The factor for the increase of a counter, which cannot have been below zero before its first sample.</summary>
+    /// <param name="toZero">
+    /// How many sampled intervals before the first sample a counter was zero; NaN where the samples are no counter's.
+    /// </param>
     public double FactorFrom(double toZero, bool isRate)
     {
         var durationToZero = Sampled * toZero;

@@ -52,7 +52,7 @@ sealed class WindowRun<T>
         Loaded++;
     }
 
-    /// <summary>Makes room at the end; how far what is there moved to the front.</summary>
+    /// <summary>Reserves place at the end; returns by how many places the loaded points moved to the front.</summary>
     public int Reserve(int count, bool tracksStarts)
     {
         if (tracksStarts && StartBuffer.Length < Buffer.Length)
@@ -88,7 +88,7 @@ sealed class WindowRun<T>
         End = Math.Max(End, First);
     }
 
-    /// <summary>Makes another part visible, where a loop of its own has found it.</summary>
+    /// <summary>Makes another part visible, which a loop outside this class has found.</summary>
     public void MoveTo(int first, int end) => (First, End, Entered) = (first, end, 0);
 
     public void Slide(long after, long to)
@@ -98,7 +98,9 @@ sealed class WindowRun<T>
         (First, End) = (first, end);
     }
 
-    /// <summary>From the part that is visible to the one after one time, up to another; returns how many were not visible before.</summary>
+    /// <summary>
+    /// Moves a visible part to the points after one time, up to another; returns how many of them were not visible before.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Advance(ReadOnlySpan<long> times, long after, long to, ref int first, ref int end)
     {

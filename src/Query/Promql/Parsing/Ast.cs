@@ -70,7 +70,7 @@ public abstract record Expr
     public sealed override string ToString() => Printer.Print(this);
 }
 
-/// <param name="IsDuration">It was written as a duration (<c>5m</c>), in seconds here.</param>
+/// <param name="IsDuration">The literal was written as a duration (<c>5m</c>); the value is in seconds.</param>
 public sealed record NumberLiteral(double Value, bool IsDuration = false) : Expr
 {
     public override ExprType Type => ExprType.Scalar;
@@ -92,7 +92,7 @@ public sealed record UnaryExpr(Operator Operator, Expr Inner) : Expr
     public override ExprType Type => Inner.Type;
 }
 
-/// <summary>How the sides of a binary operation between vectors find each other.</summary>
+/// <summary>How the series of the two sides of a binary operation between vectors match.</summary>
 /// <param name="On">True: match on <paramref name="Labels"/> only; false: on all but these.</param>
 /// <param name="Include">Labels that group_left or group_right take from the one side.</param>
 public sealed record VectorMatching(MatchCardinality Cardinality, bool On, IReadOnlyList<string> Labels, IReadOnlyList<string> Include)
@@ -109,7 +109,7 @@ public sealed record BinaryExpr(Operator Operator, Expr Left, Expr Right, Vector
     public override ExprType Type => Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
 }
 
-/// <param name="Parameter">The k, quantile, ratio or label name of those that take one.</param>
+/// <param name="Parameter">The k, quantile, ratio or label name of aggregations that take one.</param>
 public sealed record AggregateExpr(
     Aggregation Aggregation, Expr Inner, Expr? Parameter, IReadOnlyList<string> Grouping, bool Without) : Expr
 {
@@ -165,7 +165,7 @@ public enum DurationOperator : byte
 /// <summary>Arithmetic in the place of a duration (<c>[5m * 2]</c>, <c>offset step()</c>); its value is in seconds.</summary>
 /// <param name="Left">Null for Step, Range, Negate, and for Add where that only keeps the parentheses of <c>(5m)</c>.</param>
 /// <param name="Right">Null for Step and Range; the operand of Negate.</param>
-/// <param name="Wrapped">It stood in parentheses.</param>
+/// <param name="Wrapped">The expression stood in parentheses.</param>
 public sealed record DurationExpr(DurationOperator Operator, Expr? Left, Expr? Right, bool Wrapped) : Expr
 {
     public override ExprType Type => ExprType.Scalar;

@@ -2,7 +2,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Parsing;
 
-/// <summary>Which function it is; how it is spelled and everything else about it stands in <see cref="FunctionTable"/>.</summary>
+/// <summary>A function of the language. Its name and all its traits stand in <see cref="FunctionTable"/>.</summary>
 public enum FunctionId : byte
 {
     Abs, Absent, AbsentOverTime, Acos, Acosh, Asin, Asinh, Atan, Atanh, AvgOverTime, Ceil, Changes, Clamp, ClampMax,
@@ -16,47 +16,47 @@ public enum FunctionId : byte
     TsOfMinOverTime, Vector, Year,
 }
 
-/// <summary>What a function must see of native histograms within its argument.</summary>
+/// <summary>What a function needs of native histograms within its argument.</summary>
 public enum HistogramNeed : byte
 {
-    /// <summary>As much as whatever uses its result.</summary>
+    /// <summary>As much as the expression that uses the function's result needs.</summary>
     AsItsUser,
 
-    /// <summary>Count and sum, unless its user needs buckets.</summary>
+    /// <summary>Count and sum, unless the expression that uses the result needs buckets.</summary>
     Statistics,
 
     Buckets,
 }
 
 /// <summary>
-/// A function of the language: its name, what it takes and gives, and what the planner, the operators and the sources need to know.
+/// A function of the language: its name, its arguments and result, and the traits that planner, operators and sources go by.
 /// </summary>
 /// <param name="Variadic">0: exactly these arguments; n &gt; 0: the last n may be left out; -1: the last may be repeated.</param>
 public sealed record Function(
     FunctionId Id, string Name, IReadOnlyList<ExprType> ArgumentTypes, int Variadic, ExprType ReturnType, bool Experimental = false)
 {
-    /// <summary>Its result depends on the time of evaluation even where its arguments do not.</summary>
+    /// <summary>The result depends on the time of evaluation even where the arguments do not.</summary>
     public bool DependsOnTime { get; init; }
 
-    /// <summary>What must be left of histograms by whoever reads them.</summary>
+    /// <summary>What the argument's selectors must keep of native histograms.</summary>
     public HistogramNeed Histograms { get; init; }
 
-    /// <summary>It can be answered from this value of downsampled windows; Raw: from their averages at best.</summary>
+    /// <summary>The value of downsampled windows that the function is computed from; Raw: their averages.</summary>
     public Aggregate Aggregate { get; init; }
 
-    /// <summary>It reads its samples as those of a counter, so that a fall is a reset.</summary>
+    /// <summary>The function takes its samples as a counter's: a fall is a reset.</summary>
     public bool IsOfCounters => Aggregate == Aggregate.Counter;
 
-    /// <summary>It asks the window where counters fell.</summary>
+    /// <summary>The window has to track where values fell.</summary>
     public bool FindsDrops { get; init; }
 
-    /// <summary>It tells the user when a metric's name is not that of a counter.</summary>
+    /// <summary>An info is given where a metric's name is not that of a counter.</summary>
     public bool ChecksCounterName { get; init; }
 
-    /// <summary>A selector with <c>anchored</c> may stand in it.</summary>
+    /// <summary>The argument may be a selector with <c>anchored</c>.</summary>
     public bool TakesAnchored { get; init; }
 
-    /// <summary>A selector with <c>smoothed</c> may stand in it.</summary>
+    /// <summary>The argument may be a selector with <c>smoothed</c>.</summary>
     public bool TakesSmoothed { get; init; }
 
     /// <summary>A step costs the same whatever the number of samples in its window.</summary>
@@ -65,9 +65,9 @@ public sealed record Function(
     /// <summary>Series keep their metric name, so that no two of them can become equal.</summary>
     public bool KeepsName { get; init; }
 
-    /// <summary>It can fail for the value of an argument.</summary>
+    /// <summary>The function can fail for the value of an argument.</summary>
     public bool MayFail { get; init; }
 
-    /// <summary>It is computed over the samples of a range, while they are read.</summary>
+    /// <summary>The function is computed over the samples of a range, while they are read.</summary>
     public bool IsOfRange => ArgumentTypes.Contains(ExprType.Matrix);
 }

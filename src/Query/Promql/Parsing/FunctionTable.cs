@@ -131,7 +131,7 @@ public static class FunctionTable
     /// <summary>Names of the functions with a trait, in order, for a message.</summary>
     internal static string NamesWhere(Predicate<Function> trait) => string.Join(", ", s_all.Where(f => trait(f)).Select(f => f.Name));
 
-    /// <param name="arguments">A letter each: v for an instant vector, m for a range, s for a scalar, t for a text.</param>
+    /// <param name="arguments">One letter an argument: v for an instant vector, m for a range, s for a scalar, t for a text.</param>
     static Function Of(FunctionId id, string name, string arguments, char returns = 'v', int variadic = 0, bool experimental = false) =>
         new(id, name, [.. arguments.Select(TypeOf)], variadic, TypeOf(returns), experimental);
 

@@ -30,7 +30,7 @@ sealed partial class Lexer
         }
     }
 
-    /// <summary>Reads what follows a backslash; what is wrong with it, or null.</summary>
+    /// <summary>Reads the escape after a backslash; returns its error, or null.</summary>
     string? Escape(int quote)
     {
         var c = Read();
@@ -104,7 +104,7 @@ sealed partial class Lexer
         return ReadRestOfDuration() ? Emit(TokenKind.Duration) : Fail("bad number or duration syntax: " + GoText.Quote(Text()));
     }
 
-    /// <summary>Digits, dots, exponents and underscores; whether it really is a number shows when it is parsed.</summary>
+    /// <summary>Digits, dots, exponents and underscores; whether the text is a number is found when it is parsed.</summary>
     bool ReadNumber()
     {
         var digits = DecimalDigits;
@@ -160,7 +160,7 @@ sealed partial class Lexer
         }
     }
 
-    /// <summary>Units and further numbers, after the first number; wrong orders and units show when it is parsed.</summary>
+    /// <summary>Units and further numbers, after the first number; wrong orders and units are found when the duration is parsed.</summary>
     bool ReadRestOfDuration()
     {
         if (!AcceptAny("smhdwy"))
@@ -183,7 +183,7 @@ sealed partial class Lexer
             Accept('s');
         }
 
-        // What stands behind is named with the faulty duration.
+        // The character behind the duration stays part of it, so that the error quotes both.
         var after = Read();
         if (IsLetter(after) || IsDigit(after))
         {

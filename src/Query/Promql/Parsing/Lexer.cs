@@ -4,8 +4,8 @@ using Observe.Tsdb.Bytes;
 namespace Observe.Query.Promql.Parsing;
 
 /// <summary>
-/// Cuts a query into tokens, one for each call, since what a character means depends on the brackets around it.
-/// After an Error token there are only EndOfInput tokens.
+/// Cuts a query into tokens, one for each call, since the meaning of a character depends on the brackets around it. After an Error token
+/// there are only EndOfInput tokens.
 /// </summary>
 sealed partial class Lexer(byte[] input)
 {

@@ -9,7 +9,9 @@ namespace Observe.Query.Promql.Parsing;
 /// <summary>The values of numbers and strings as Go's strconv reads them, whose syntax PromQL took.</summary>
 static class Literals
 {
-    /// <summary>An integer (decimal, 0x…, octal after a leading 0) or, where it is none, a float; underscores between digits.</summary>
+    /// <summary>
+    /// An integer (decimal, 0x…, octal after a leading 0) or, where the text is no integer, a float; underscores between digits.
+    /// </summary>
     public static double ParseNumber(string text, out string? error)
     {
         error = null;
@@ -99,8 +101,8 @@ static class Literals
     }
 
     /// <summary>
-    /// The text of such bytes. A byte that is not UTF-8 (<c>\xff</c>) becomes the lone surrogate U+DC00 + byte, as it is no text and must
-    /// still be told from U+FFFD: <see cref="LabelName.IsValid"/> refuses it, <see cref="GoText.Quote"/> prints it as it was.
+    /// The text of such bytes. A byte that is not UTF-8 (<c>\xff</c>) becomes the lone surrogate U+DC00 + byte, so that it is not taken for
+    /// U+FFFD: <see cref="LabelName.IsValid"/> refuses it, <see cref="GoText.Quote"/> prints it as it was.
     /// </summary>
     public static string Text(ReadOnlySpan<byte> utf8)
     {

@@ -4,7 +4,7 @@ using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Query.Promql.Parsing;
 
-/// <summary>What stands between operators: selectors, calls, aggregations, literals, parentheses, and what follows them.</summary>
+/// <summary>Operands: selectors, calls, aggregations, literals, parentheses, and the brackets and modifiers behind them.</summary>
 sealed partial class Parser
 {
     static bool IsMetricName(TokenKind kind) =>
@@ -195,7 +195,7 @@ sealed partial class Parser
     static bool TakesParameter(Aggregation aggregation) => aggregation is Aggregation.TopK or Aggregation.BottomK or Aggregation.CountValues
         or Aggregation.Quantile or Aggregation.LimitK or Aggregation.LimitRatio;
 
-    /// <param name="name">What stood before the braces, already taken; null where there is only a brace.</param>
+    /// <param name="name">The token before the braces, already taken; null where the selector begins with a brace.</param>
     VectorSelector ParseSelector(Token? name)
     {
         var matchers = new List<Matcher>();
@@ -213,7 +213,7 @@ sealed partial class Parser
         return new VectorSelector(name?.Text ?? "", matchers, TimeModifiers.None) { Position = new Position(start, end) };
     }
 
-    /// <summary>Where the closing brace ends.</summary>
+    /// <summary>Offset at which the closing brace ends.</summary>
     int ParseMatchers(List<Matcher> matchers)
     {
         Expect(TokenKind.LeftBrace);

@@ -90,8 +90,8 @@ sealed partial class Parser
     }
 
     /// <summary>
-    /// A signed literal or call ends the offset, so that <c>a offset 5m + b</c> is a sum; after parentheses a
-    /// binary operator still belongs to it.
+    /// A signed literal or call ends the offset, so that <c>a offset 5m + b</c> is a sum; behind parentheses a binary operator still
+    /// belongs to the offset.
     /// </summary>
     Expr ParseOffsetDuration()
     {
@@ -260,7 +260,7 @@ sealed partial class Parser
         }
     }
 
-    /// <summary>Beyond what an int64 of nanoseconds holds.</summary>
+    /// <summary>Whether an int64 of nanoseconds can't hold the duration.</summary>
     static bool OutOfRange(double seconds) => seconds is > 9223372036.854775807 or < -9223372036.854775807;
 
     static long LiteralMs(Expr? duration) =>

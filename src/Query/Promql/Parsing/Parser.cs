@@ -4,8 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Parsing;
 
 /// <summary>
-/// Recursive descent with precedence climbing. It reads the next token only when it has to decide by it, as Prometheus's parser does,
-/// so that the first of several errors is the same.
+/// Recursive descent with precedence climbing. The parser reads the next token only when a decision depends on it, as Prometheus's parser
+/// does, so that the first of several errors is the same.
 /// </summary>
 sealed partial class Parser(byte[] query, ParserOptions options, CancellationToken cancellationToken)
 {
@@ -14,18 +14,19 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
     readonly Lexer _lexer = new(query);
     Token? _next;
 
-    /// <summary>Where the last token ended that can close an expression.</summary>
+    /// <summary>Offset at which the last token ended that can close an expression.</summary>
     int _lastClosing;
     int _nesting;
 
     /// <summary>
-    /// What an unexpected token is said to be in, and what was expected: that of the innermost construct with words of its own.
+    /// The construct that an error names as the place of an unexpected token, and the tokens that were expected: those of the innermost
+    /// construct that has such words.
     /// </summary>
     (string In, string Expected) _context = s_noContext;
 
     public List<ParseError> Errors { get; } = [];
 
-    /// <summary>Null where a syntax error ended it.</summary>
+    /// <summary>Null where a syntax error ended the parse.</summary>
     public Expr? ParseQuery() => ToTheEnd(() =>
     {
         if (Peek().Kind == TokenKind.EndOfInput)
@@ -96,7 +97,7 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
 
     const int MulPrecedence = 5;
 
-    /// <summary>0 for what is no binary operator.</summary>
+    /// <summary>0 for a token that is no binary operator.</summary>
     static int Precedence(TokenKind kind) => kind switch
     {
         TokenKind.Or => 1,

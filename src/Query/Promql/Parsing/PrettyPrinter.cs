@@ -18,7 +18,10 @@ sealed class PrettyPrinter(Expr root)
         return _text.ToString();
     }
 
-    /// <summary>Finds what does not fit in a line. What holds something long is so too, and need not be printed to see that.</summary>
+    /// <summary>
+    /// Finds the expressions that do not fit in a line. An expression with a long part is long itself, and need not be printed to know
+    /// that.
+    /// </summary>
     bool FindLong(Expr expr)
     {
         var holdsLong = false;
@@ -47,7 +50,7 @@ sealed class PrettyPrinter(Expr root)
         _ => [],
     };
 
-    /// <param name="isIndented">Whether the first line is.</param>
+    /// <param name="isIndented">Whether the first line is indented.</param>
     void Write(Expr expr, int level, bool isIndented = true)
     {
         var isLong = _long.Contains(expr);
@@ -64,7 +67,7 @@ sealed class PrettyPrinter(Expr root)
                 Printer.WriteBrackets(_text, subquery);
                 return;
             case SubqueryExpr:
-                // Prometheus does not indent those that fit in a line.
+                // Prometheus does not indent expressions that fit in a line.
                 Printer.Write(_text, expr);
                 return;
         }

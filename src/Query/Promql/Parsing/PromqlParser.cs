@@ -11,7 +11,7 @@ public sealed record ParserOptions
     public static ParserOptions Everything { get; } =
         new() { ExperimentalFunctions = true, DurationExpressions = true, ExtendedRangeSelectors = true, FillModifiers = true };
 
-    /// <summary><c>promql-experimental-functions</c>: those, <c>limitk</c> and <c>limit_ratio</c>.</summary>
+    /// <summary><c>promql-experimental-functions</c>: experimental functions, <c>limitk</c> and <c>limit_ratio</c>.</summary>
     public bool ExperimentalFunctions { get; init; }
 
     /// <summary><c>promql-duration-expr</c>.</summary>
@@ -37,7 +37,7 @@ public static class PromqlParser
 
     /// <summary>A whole query, its types checked.</summary>
     /// <exception cref="ParseException">
-    /// All that is wrong up to the first error of syntax, or of types where the syntax is right.
+    /// All errors up to the first error of syntax, or all errors of types where the syntax is right.
     /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled: hundreds of large patterns take their time.</exception>
     public static Expr Parse(string text, ParserOptions options, CancellationToken cancellationToken = default)

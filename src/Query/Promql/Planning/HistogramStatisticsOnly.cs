@@ -2,8 +2,11 @@ using Observe.Query.Promql.Parsing;
 
 namespace Observe.Query.Promql.Planning;
 
-/// <summary>Marks selectors whose native histograms are asked for count and sum only, so that their buckets need not be kept.</summary>
-/// <remarks>Not within a subquery, whose resets are found by buckets; not where anything around the selector needs buckets.</remarks>
+/// <summary>Marks selectors of whose native histograms only count and sum are used, so that their buckets need not be kept.</summary>
+/// <remarks>
+/// A selector within a subquery is not marked, since resets between evaluations are found by buckets; nor is one where anything around it
+/// needs buckets.
+/// </remarks>
 static class HistogramStatisticsOnly
 {
     public static PlanNode Apply(PlanNode root) => Mark(root, HistogramNeed.AsItsUser);

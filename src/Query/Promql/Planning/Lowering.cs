@@ -8,7 +8,8 @@ namespace Observe.Query.Promql.Planning;
 readonly record struct QueryTimes(long StartMs, long EndMs, long StepMs);
 
 /// <summary>
-/// Makes plan nodes of an expression: parentheses go, durations and <c>@</c> become numbers, query-wide functions constants.
+/// Makes plan nodes of an expression: parentheses are dropped, durations and <c>@</c> become numbers, <c>start()</c> and the like
+/// constants.
 /// </summary>
 sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
 {

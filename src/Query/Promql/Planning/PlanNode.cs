@@ -5,12 +5,12 @@ using Observe.Tsdb.Querying;
 namespace Observe.Query.Promql.Planning;
 
 /// <summary>
-/// A node of the logical plan: what is to be computed, with durations, <c>@</c> and names of functions resolved and parentheses gone.
+/// A node of the logical plan: what is to be computed, with durations, <c>@</c> and names of functions resolved and without parentheses.
 /// Immutable; a rewrite makes new nodes.
 /// </summary>
 abstract record PlanNode
 {
-    /// <summary>Where it stands in the query's text; for warnings only.</summary>
+    /// <summary>Where the node's expression stands in the query's text; for warnings only.</summary>
     public Position Position { get; init; }
 
     public abstract ExprType Type { get; }
@@ -29,10 +29,12 @@ sealed record TextNode(string Value) : PlanNode
 /// <param name="AtMs">The fixed time of <c>@</c>, before the offset is taken off; null: the time of the step.</param>
 sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long? AtMs, bool Anchored, bool Smoothed) : PlanNode
 {
-    /// <summary>The time of <c>@</c> is that of the first step only: later steps look as much later as they are.</summary>
+    /// <summary>
+    /// The time of <c>@</c> is that of the first step only: at each later step the selector is evaluated as much later as the step is.
+    /// </summary>
     public bool AtFirstStep { get; init; }
 
-    /// <summary>Of native histograms only count and sum are wanted.</summary>
+    /// <summary>Only count and sum of native histograms are used.</summary>
     public bool StatisticsOnly { get; init; }
 
     /// <summary>The aggregation whose operand it is, a hint for sources; null where it is none's.</summary>
@@ -74,13 +76,15 @@ sealed record NegateNode(PlanNode Inner) : PlanNode
     public override ExprType Type => Inner.Type;
 }
 
-/// <summary>A plus before a vector: it changes nothing, but what stands behind it is no selector any more.</summary>
+/// <summary>
+/// A plus before a vector. The value stays the same, but the operand is no selector for the functions that treat selectors differently.
+/// </summary>
 sealed record PlusNode(PlanNode Inner) : PlanNode
 {
     public override ExprType Type => Inner.Type;
 }
 
-/// <summary>Something whose value is the same at every step: it is evaluated at the first step and repeated.</summary>
+/// <summary>An expression whose value is the same at every step: it is evaluated at the first step and repeated.</summary>
 sealed record StepInvariantNode(PlanNode Inner) : PlanNode
 {
     public override ExprType Type => Inner.Type;

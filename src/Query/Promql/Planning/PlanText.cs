@@ -15,7 +15,7 @@ static class PlanText
         return text.ToString();
     }
 
-    /// <summary>A node without what it reads from, but with its selector where it reads one.</summary>
+    /// <summary>A node's own operation without its inputs, but with its selector where the input is one.</summary>
     public static string Head(PlanNode node) => node switch
     {
         CallNode call when call.Arguments.FirstOrDefault(a => a is RangeNode) is { } range => $"{call.Function.Name}({Of(range)})",

@@ -4,7 +4,7 @@ namespace Observe.Query.Promql.Planning;
 
 /// <summary>Wraps the highest parts of a plan that are the same at every step, so that they are evaluated once.</summary>
 /// <remarks>
-/// What counts as invariant is Prometheus's rule, which is a part of the language: an aggregation's parameter does not count.
+/// Which parts are invariant is Prometheus's rule, which is part of the language: an aggregation's parameter is not looked at.
 /// </remarks>
 static class StepInvariance
 {

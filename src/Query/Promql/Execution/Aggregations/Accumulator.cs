@@ -7,20 +7,20 @@ using Observe.Tsdb.Histograms;
 namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>
-/// One group of an aggregation, over all steps. Series are added in order; disjoint ranges of steps may be added to by several threads.
+/// One group of an aggregation, over all steps. Series are added in order; several threads may add to disjoint ranges of steps.
 /// </summary>
 abstract class Accumulator
 {
-    /// <summary>Bytes that it takes, without histograms.</summary>
+    /// <summary>Bytes that the accumulator takes, without histograms.</summary>
     public abstract long Bytes { get; }
 
-    /// <summary>Adds the steps from one to before another of a series.</summary>
+    /// <summary>Adds a series' samples at the steps from a first to before an end.</summary>
     public abstract void Add(Column column, int from, int to, in SeriesIdentity series, AnnotationSite site);
 
     /// <summary>Writes the group's values to an empty column. Once only: histograms are finished in place.</summary>
     public abstract void Finish(Column column, AnnotationSite site);
 
-    /// <summary>A new one for an aggregation that is computed step by step; null for others.</summary>
+    /// <summary>Makes accumulators for an aggregation whose values can be added up step by step; null for other aggregations.</summary>
     public static Func<int, Accumulator>? Factory(Aggregation aggregation) => aggregation switch
     {
         Aggregation.Sum => static steps => new SumAccumulator(steps),
@@ -62,7 +62,7 @@ sealed class CountAccumulator(int steps, bool group) : Accumulator
     }
 }
 
-/// <summary><c>min</c> and <c>max</c>: NaN only where there is nothing else.</summary>
+/// <summary><c>min</c> and <c>max</c>: NaN only where all samples are NaN.</summary>
 sealed class ExtremumAccumulator(int steps, string name, Func<double, double, bool> isBetter) : Accumulator
 {
     readonly double[] _best = new double[steps];
@@ -148,7 +148,7 @@ sealed class DeviationAccumulator(int steps, string name, Func<double, double> o
     }
 }
 
-/// <summary>What sum and average share: what was seen at each step, and sums of histograms.</summary>
+/// <summary>What sum and average share: which kinds of samples each step had, and sums of histograms.</summary>
 abstract class SumOfSamples(int steps) : Accumulator
 {
     Histogram?[]? _histograms;
@@ -218,7 +218,7 @@ abstract class SumOfSamples(int steps) : Accumulator
         _ => Seen.Nothing,
     };
 
-    /// <summary>Adds to a sum; where they can't be combined the step is lost.</summary>
+    /// <summary>Adds a histogram to a sum; where the two can't be combined the step has no result.</summary>
     protected bool TryAdd(int step, Histogram sum, Histogram histogram, ref Histogram? rest, in SeriesIdentity series, AnnotationSite site)
     {
         if (HistogramSteps.TryAdd(sum, histogram, ref rest, site, series.MetricName))

@@ -4,7 +4,7 @@ using Observe.Query.Promql.Planning;
 namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>
-/// <c>quantile</c>: over the floats of a group at each step. All series of a group are needed at once, when the group is asked for.
+/// <c>quantile</c>: over the floats of a group at each step. All series of a group are evaluated together, when the group is evaluated.
 /// </summary>
 sealed class QuantileAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope)
     : UnaryOperator(input, scope)

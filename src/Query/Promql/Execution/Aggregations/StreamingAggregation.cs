@@ -4,7 +4,7 @@ using Observe.Query.Promql.Planning;
 namespace Observe.Query.Promql.Execution.Aggregations;
 
 /// <summary>
-/// An aggregation that needs no more than its groups' values so far: series are evaluated in batches on all cores, then added to their
+/// An aggregation that needs only the values that its groups have so far: series are evaluated in batches on all cores, then added to their
 /// groups in the order of the series, the steps divided among the cores. So sums come out the same however many cores there are.
 /// </summary>
 sealed class StreamingAggregation(AggregateNode node, SeriesOperator input, Func<int, Accumulator> newAccumulator, Scope scope)

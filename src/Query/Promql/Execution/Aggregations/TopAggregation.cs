@@ -9,7 +9,7 @@ namespace Observe.Query.Promql.Execution.Aggregations;
 /// <summary><c>topk</c>, <c>bottomk</c> and <c>limitk</c>: a few series of each group at each step, with their own labels.</summary>
 sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOperator parameter, Scope scope) : UnaryOperator(input, scope)
 {
-    // Prometheus refuses what has no exact place in an int64.
+    // Prometheus refuses parameters that an int64 can't hold exactly.
     const double TooLarge = 9223372036854774784.0;
 
     Column[] _outputs = [];
@@ -139,7 +139,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
         (_outputs, Series) = ([.. outputs], [.. identities]);
     }
 
-    /// <summary>The chosen of one group: for each step a heap with the least of them on top.</summary>
+    /// <summary>The series chosen in one group: for each step a heap whose top is the chosen sample that would go first.</summary>
     sealed class Selection(Aggregation aggregation, int steps, int most)
     {
         readonly double[] _values = new double[steps * most];
@@ -171,7 +171,7 @@ sealed class TopAggregation(AggregateNode node, SeriesOperator input, SeriesOper
             }
         }
 
-        /// <summary>Best first; of <c>limitk</c> as they lie in the heap.</summary>
+        /// <summary>The chosen samples of a step, best first; those of <c>limitk</c> in the order of the heap.</summary>
         public IEnumerable<(int Series, double Value, Histogram? Histogram)> Ordered(int step)
         {
             var at = step * most;

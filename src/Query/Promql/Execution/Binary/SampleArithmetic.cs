@@ -24,7 +24,7 @@ static class SampleArithmetic
 
     public static bool IsSet(Operator op) => op is Operator.And or Operator.Or or Operator.Unless;
 
-    /// <summary>The result is something else than the metric was, so that its name goes.</summary>
+    /// <summary>The operation's result is no longer the metric, so that the metric's name is dropped.</summary>
     public static bool ChangesMeaning(Operator op) =>
         op is Operator.Add or Operator.Sub or Operator.Mul or Operator.Div or Operator.Mod or Operator.Pow or Operator.Atan2;
 
@@ -128,7 +128,7 @@ static class SampleArithmetic
 
         if (outcome.HasFlag(HistogramOutcome.CounterResetCollision))
         {
-            // As in Prometheus, which warns and gives nothing here.
+            // As in Prometheus, which warns here and gives no result.
             site.CounterResetCollision(operation);
             return default;
         }

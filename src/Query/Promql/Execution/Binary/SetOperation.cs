@@ -3,7 +3,10 @@ using Observe.Query.Promql.Planning;
 
 namespace Observe.Query.Promql.Execution.Binary;
 
-/// <summary><c>and</c> and <c>unless</c>: the left side where the right side has, or has not, something of the same signature.</summary>
+/// <summary>
+/// <c>and</c> and <c>unless</c>: samples of the left side where the right side has, or has not, a sample with the same signature at the
+/// same step.
+/// </summary>
 sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
 {
     readonly bool _keepsMatched = node.Operator == Operator.And;
@@ -54,7 +57,9 @@ sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator righ
     }
 }
 
-/// <summary><c>or</c>: the left side, and of the right side what has no signature of the left's at the same step.</summary>
+/// <summary>
+/// <c>or</c>: all samples of the left side, and those of the right side whose signature the left side lacks at the same step.
+/// </summary>
 sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
 {
     SignaturePresence? _presence;
@@ -77,7 +82,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
         _signatures = new SignatureMap(left.Series, right.Series, node.Matching!);
         _merge = new OutputMerge([.. left.Series, .. right.Series], evaluation);
 
-        // The left side is looked at twice: where it hides what is on the right, and as output.
+        // The left side's series are read twice: to know which samples of the right side they hide, and as output.
         var hiding = SignatureMap.Members(_signatures.Right, _signatures.Count);
         evaluation.AddBytes((long)_signatures.Count * Grid.Count);
         _presence = new SignaturePresence(_signatures.Count, Grid.Count);
@@ -124,7 +129,7 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
     }
 }
 
-/// <summary>At which steps there is anything of each signature. Adding is thread-safe.</summary>
+/// <summary>At which steps each signature has a sample. Adding is thread-safe.</summary>
 sealed class SignaturePresence(int signatures, int steps)
 {
     readonly bool[]?[] _present = new bool[]?[signatures];

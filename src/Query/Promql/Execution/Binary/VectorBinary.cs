@@ -9,12 +9,12 @@ namespace Observe.Query.Promql.Execution.Binary;
 /// <summary>A binary operation between two vectors, set operations excepted.</summary>
 /// <remarks>
 /// Series match by signature. Where a signature has one series on each side, as almost all have, an output is computed of these two alone,
-/// when it is asked for. All others (several series of one signature, which may alternate over time, fill values, and outputs that several
-/// signatures share) are computed together, step by step.
+/// when the output is evaluated. All others (several series of one signature, which may alternate over time, fill values, and outputs that
+/// several signatures share) are computed together, step by step.
 /// </remarks>
 sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
 {
-    /// <summary>What a pair of series takes until it is known which output it gives: its place in two lists.</summary>
+    /// <summary>Bytes that a pair of series takes in two lists until its output is known.</summary>
     const long PairBytes = 2 * sizeof(int);
 
     readonly BinaryNode _node = node;
@@ -30,7 +30,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     public override IEnumerable<SeriesOperator> Inputs => [left, right];
 
-    /// <summary>The left side, or the side of which several may match one.</summary>
+    /// <summary>The side of which several series may match one of the other side; the left side where matching is one to one.</summary>
     SeriesOperator Many => _swapped ? right : left;
 
     SeriesOperator One => _swapped ? left : right;
@@ -86,7 +86,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
     }
 
-    /// <summary>The series whose signature has none on the other side.</summary>
+    /// <summary>The series whose signature no series of the other side has.</summary>
     static IEnumerable<int> Unmatched(int[] signatures, int[][] others) =>
         Enumerable.Range(0, signatures.Length).Where(i => others[signatures[i]].Length == 0);
 
@@ -188,7 +188,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
 
     /// <summary>
     /// The one side may have several series of a signature, but never two at the same step, unless the other side has nothing at all there.
-    /// Looked for before anything is made of them, since pairs of many with many may be very many.
+    /// This is checked before pairs are made, since pairs of many series with many may be too many to hold.
     /// </summary>
     void CheckDuplicates(SignatureMap signatures, int[][] one, Evaluation evaluation)
     {
@@ -242,7 +242,9 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             + ";many-to-many matching not allowed: matching labels must be unique on one side");
     }
 
-    /// <summary>What a series of the many side may become: with each of the one side, then with what stands in for them.</summary>
+    /// <summary>
+    /// The outputs of a series of the many side: with each series of the one side, then with the value that fills in for them.
+    /// </summary>
     IEnumerable<Labels> ResultsOfMany(Labels signature, int many, int[] one, MatchedLabels labels)
     {
         foreach (var o in one)
@@ -259,7 +261,8 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
     Labels ResultOfOne(Labels signature, int one, MatchedLabels labels) => labels.Of(signature, One.Series[one].Labels);
 
     /// <summary>
-    /// What stands in for a missing series of the many side: as in Prometheus the left value, even where the right side has many.
+    /// The value that fills in for a missing series of the many side: as in Prometheus the value of <c>fill_left</c>, even where the many
+    /// side is the right one.
     /// </summary>
     double? FillOfMany => _matching.FillLeft;
 
@@ -298,9 +301,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
     }
 
-    /// <summary>
-    /// Combines two samples into a step that is absent so far; false where they have nothing in common, not even a match.
-    /// </summary>
+    /// <summary>Combines two samples into a step that has no sample yet; false where the two samples can't be combined.</summary>
     bool Put(Column? column, int step, in Operand many, in Operand one, AnnotationSite site)
     {
         var result = _swapped
@@ -339,7 +340,7 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         readonly Lock _lock = new();
         Column[]? _columns;
 
-        /// <summary>The number within the group of one of the operation's outputs.</summary>
+        /// <summary>The number that one of the operation's outputs has within the group.</summary>
         public int Output(int output)
         {
             ref var number = ref CollectionsMarshal.GetValueRefOrAddDefault(_outputs, output, out var known);

@@ -3,7 +3,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution.Binary;
 
-/// <summary>How the series of two vectors find each other: signatures are what is left of labels by <c>on</c> or <c>ignoring</c>.</summary>
+/// <summary>The signatures by which the series of two vectors match: the labels that <c>on</c> or <c>ignoring</c> leaves of them.</summary>
 sealed class SignatureMap
 {
     readonly LabelNumbering _numbering = new();
@@ -52,7 +52,7 @@ sealed class MatchedLabels(Operator op, VectorMatching matching, bool dropsName)
         ? new LabelProjection(matching.Labels, keep: true)
         : new LabelProjection(matching.Labels, keep: false);
 
-    /// <param name="many">The labels of the left side, or of the side that may have many.</param>
+    /// <param name="many">The labels of the series of the many side; of the left side where matching is one to one.</param>
     public Labels Of(Labels many, Labels one)
     {
         _builder.Reset(many);

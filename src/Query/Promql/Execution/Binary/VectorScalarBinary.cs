@@ -56,7 +56,7 @@ sealed class VectorScalarBinary(BinaryNode node, SeriesOperator vector, SeriesOp
             }
             else if (result.Keep)
             {
-                // A comparison keeps the vector's element, wherever it stands.
+                // A comparison keeps the vector's element, whether the vector is the left side or the right.
                 var (value, histogram) = _comparison ? (element.Value, element.Histogram) : (result.Value, result.Histogram);
                 if (histogram is null)
                 {

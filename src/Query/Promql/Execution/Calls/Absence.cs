@@ -3,12 +3,12 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution.Calls;
 
-/// <summary><c>absent</c> and <c>absent_over_time</c>: 1 at the steps at which the input has nothing.</summary>
+/// <summary><c>absent</c> and <c>absent_over_time</c>: 1 at the steps at which no series of the input has a sample.</summary>
 sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool dropsName, Scope scope) : UnaryOperator(input, scope)
 {
     bool[] _present = [];
 
-    /// <summary>The matchers whose labels the answer can tell: those of a selector.</summary>
+    /// <summary>The matchers from which the result takes its labels: those of a selector.</summary>
     public static IReadOnlyList<Matcher> MatchersOf(PlanNode argument) => argument switch
     {
         SelectorNode selector => selector.Matchers,
@@ -40,7 +40,7 @@ sealed class Absence(SeriesOperator input, IReadOnlyList<Matcher> matchers, bool
         Series = Array.TrueForAll(_present, p => p) ? [] : [new SeriesIdentity(LabelsOf(matchers), dropsName)];
     }
 
-    /// <summary>The labels that are matched for equality; one that is matched twice is not known.</summary>
+    /// <summary>The labels that are matched for equality; a label that is matched twice is left out.</summary>
     static Labels LabelsOf(IReadOnlyList<Matcher> matchers)
     {
         var builder = new LabelsBuilder();

@@ -3,7 +3,7 @@ using Observe.Tsdb.Histograms;
 
 namespace Observe.Query.Promql.Execution.Calls;
 
-/// <summary>A function of each float of a vector; histograms go.</summary>
+/// <summary>A function of each float of a vector; histograms are dropped.</summary>
 sealed class FloatFunction(
     SeriesOperator input, FloatKernel kernel, SeriesOperator[] arguments, Scope scope, Func<double[], bool>? isEmpty = null)
     : MappingOperator(input, scope)
@@ -48,7 +48,7 @@ sealed class FloatFunction(
     }
 }
 
-/// <summary>A function of each histogram of a vector; floats go.</summary>
+/// <summary>A function of each histogram of a vector; floats are dropped.</summary>
 sealed class HistogramFunction(SeriesOperator input, Func<Histogram, double> kernel, Scope scope) : MappingOperator(input, scope)
 {
     protected override void Transform(int source, Column column, Worker worker)
@@ -70,7 +70,8 @@ sealed class HistogramFunction(SeriesOperator input, Func<Histogram, double> ker
 }
 
 /// <summary>
-/// <c>timestamp()</c> of anything but a selector: the time of the step. And <c>start_timestamp()</c>, which has nothing to say there.
+/// <c>timestamp()</c> of anything but a selector: the time of the step. And <c>start_timestamp()</c> of anything but a selector, which has
+/// no samples.
 /// </summary>
 sealed class StepTimes(SeriesOperator input, bool starts, Scope scope) : MappingOperator(input, scope)
 {

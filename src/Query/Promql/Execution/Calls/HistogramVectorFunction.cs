@@ -6,7 +6,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution.Calls;
 
-/// <summary>What is asked of a histogram, native or classic, at a step.</summary>
+/// <summary>A number that a function reads off a histogram, native or classic, at a step.</summary>
 interface IHistogramQuestion
 {
     double Evaluate(Histogram histogram, int step, AnnotationSite site, string metricName);
@@ -19,7 +19,8 @@ interface IHistogramQuestion
 /// together of the series that differ in <c>le</c> only.
 /// </summary>
 /// <param name="expectsNative">
-/// Series with a label <c>le</c> may be native histograms; if they are while this is false, <see cref="NativeWithBoundException"/> says so.
+/// Series with a label <c>le</c> may be native histograms; where this is false and one is, evaluation throws <see
+/// cref="NativeWithBoundException"/>.
 /// </param>
 sealed class HistogramVectorFunction(
     SeriesOperator input,
@@ -79,7 +80,7 @@ sealed class HistogramVectorFunction(
         Series = _merge.Outputs;
     }
 
-    /// <summary>At a single step native histograms come first, and what has no sample has no place.</summary>
+    /// <summary>At a single step native histograms come first, and groups without a sample are left out.</summary>
     void GroupPresent(Evaluation evaluation)
     {
         var held = SingleStep.Evaluate(Input, evaluation);
@@ -89,7 +90,7 @@ sealed class HistogramVectorFunction(
         Group(all.Where(i => held[i].Floats > 0), isNative: false);
     }
 
-    /// <param name="isNative">As native histograms, to which <c>le</c> is a label like others.</param>
+    /// <param name="isNative">The groups are of native histograms, to which <c>le</c> is a label like others.</param>
     void Group(IEnumerable<int> series, bool isNative)
     {
         var projection = new LabelProjection(["le"], keep: false);
@@ -190,7 +191,7 @@ sealed class HistogramVectorFunction(
     {
         public Labels Labels { get; } = labels;
 
-        /// <summary>The label <c>le</c> is one of the histogram's.</summary>
+        /// <summary>The label <c>le</c> is one of the native histogram's own labels, not a bucket's bound.</summary>
         public bool IsNative { get; } = labels.Has("le");
 
         public List<(int Series, Labels Labels, double? Bound)> Members { get; } = [];
@@ -202,12 +203,12 @@ sealed class HistogramVectorFunction(
 }
 
 /// <summary>
-/// A native histogram was found that has a label <c>le</c>, as if it were a bucket: outputs for such are missing. The query is to be
-/// executed again with them.
+/// A native histogram has a label <c>le</c>, as buckets have, and no output was made for it. The query is executed once more with outputs
+/// for such histograms.
 /// </summary>
 sealed class NativeWithBoundException() : Exception("a native histogram has a label le");
 
-/// <summary>The questions of one call.</summary>
+/// <summary>The numbers that one call reads off each histogram.</summary>
 /// <param name="All">One for each output of a histogram.</param>
 /// <param name="Label">The label that tells the outputs apart; null where there is one output.</param>
 /// <param name="Values">Its value for each question; one empty text where there is no label.</param>

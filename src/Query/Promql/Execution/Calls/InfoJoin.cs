@@ -61,7 +61,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
     {
     }
 
-    /// <summary>What the names of info series match; without anything positive said, all that end in _info.</summary>
+    /// <summary>The matchers on the names of info series; where none says which names are wanted, all names that end in _info.</summary>
     static Matcher[] NameMatchers(SelectorNode? selector)
     {
         var matchers = selector?.Matchers.Where(m => m.Name == Labels.MetricName).ToArray() ?? [];
@@ -75,7 +75,7 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
             : [new Matcher(Tsdb.Model.MatchType.Regex, Labels.MetricName, ".+_info"), .. matchers];
     }
 
-    /// <summary>When the info series are looked at: at the time of the first selector of the argument.</summary>
+    /// <summary>Offset and <c>@</c> of the info series' selector: those of the first selector in the argument.</summary>
     static (long? AtMs, long OffsetMs)? TimeOf(PlanNode node) => node switch
     {
         SelectorNode selector => (selector.AtMs, selector.OffsetMs),
@@ -198,7 +198,8 @@ sealed partial class InfoJoin(SeriesOperator input, PlanNode argument, SelectorN
     }
 
     /// <summary>
-    /// The labels of a series joined with info series (-1: none of that name); null where it has to match one and does not.
+    /// The labels of a series joined with info series (-1: none of that name); null where the series has to match an info series and does
+    /// not.
     /// </summary>
     Labels? Joined(SeriesIdentity identity, int[] info)
     {

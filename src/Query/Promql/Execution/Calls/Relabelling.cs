@@ -9,7 +9,7 @@ namespace Observe.Query.Promql.Execution.Calls;
 sealed class Relabelling(SeriesOperator input, string target, Func<Labels, CancellationToken, string?> value, Scope scope)
     : MappingOperator(input, scope)
 {
-    /// <summary>Characters of a label value that a query may make: calls within calls would double it each time.</summary>
+    /// <summary>The most characters of a label value that a query may make: calls within calls could double the length each time.</summary>
     const int MaxValueLength = 16 * 1024;
 
     public static Relabelling Replace(

@@ -15,11 +15,11 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
 {
     Column[] _held = [];
 
-    /// <summary>By value, NaN last: before which anything comes, another NaN too.</summary>
+    /// <summary>By value, NaN last: any element comes before a NaN, another NaN too.</summary>
     public static ElementOrder ByValue(bool descending) => (_, left, _, right) =>
         double.IsNaN(right) || (descending ? right < left : right > left);
 
-    /// <summary>By some labels in natural order, then by all.</summary>
+    /// <summary>By some labels in natural order, then by all labels.</summary>
     public static ElementOrder ByLabels(string[] labels, bool descending) => (left, _, right, _) =>
     {
         foreach (var label in labels)
@@ -82,11 +82,11 @@ sealed class Sorting(SeriesOperator input, ElementOrder order, bool dropsHistogr
 /// <summary>Texts in which numbers count as numbers: <c>a2</c> before <c>a10</c>.</summary>
 static class NaturalOrder
 {
-    /// <summary>Whether one text comes before another: runs of digits and of anything else take turns, and are compared as such.</summary>
+    /// <summary>Whether one text comes before another: runs of digits are compared as numbers, the text between them as text.</summary>
     public static bool IsLess(string left, string right)
     {
-        // A series without the label is before none, and none is before it: where both kinds stand is up to the algorithm, as in
-        // Prometheus.
+        // A series without the label comes before no other, and no other before it: where such series end up is up to the sorting
+        // algorithm, which is Prometheus's.
         if (left.Length == 0 || right.Length == 0)
         {
             return false;

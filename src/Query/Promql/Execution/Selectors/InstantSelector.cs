@@ -7,7 +7,7 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution.Selectors;
 
-/// <summary>What is wanted of the sample that an instant selector finds.</summary>
+/// <summary>Which property of the sample that an instant selector finds becomes the value.</summary>
 enum SampleAspect : byte
 {
     Value,
@@ -27,7 +27,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
 {
     readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
 
-    // Where @ holds for the first step only, later steps find no samples that the first could not have found.
+    // Where @ holds for the first step only, later steps find no samples that are newer than the first step's time.
     readonly long _latest = node is { AtFirstStep: true, AtMs: { } at } ? at - node.OffsetMs : long.MaxValue;
     SeriesSelection? _selection;
     List<Series> _series = [];
@@ -86,7 +86,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
         },
         node.Matchers);
 
-    // With @, timestamp() forgets the offset in Prometheus, though only samples that the offset allows are there to be found.
+    // With @, Prometheus's timestamp() ignores the offset when it looks for a sample, but has loaded samples only up to the offset.
     bool IgnoresOffset => aspect is SampleAspect.Time or SampleAspect.StartTime;
 
     long FixedReference() => IgnoresOffset ? Math.Min(_times.First, node.AtMs!.Value) : _times.First;
@@ -131,7 +131,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
     }
 }
 
-/// <summary>Walks through the samples of a series to the newest at or before rising times.</summary>
+/// <summary>Finds the newest sample of a series at or before each of several rising times.</summary>
 struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
 {
     int _next;

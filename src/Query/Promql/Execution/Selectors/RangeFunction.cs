@@ -144,7 +144,8 @@ sealed class RangeFunction(
                 continue;
             }
 
-            // The samples are fixed, the range they are extrapolated to is not; it shows in an aggregation's parameter only.
+            // The samples are those of a fixed time, but the range that they are extrapolated to moves with the step. Only the parameter of
+            // an aggregation is evaluated so.
             var moved = isFixed ? Grid.Time(step) - Grid.Start : 0;
             (window.RangeStart, window.RangeEnd, window.Time) = (end - source.RangeMs + moved, end + moved, Grid.Time(step));
             for (var i = 0; i < _arguments.Length; i++)

@@ -3,12 +3,14 @@ using Observe.Query.Promql.Parsing;
 
 namespace Observe.Query.Promql.Execution.Selectors;
 
-/// <summary>What windows of several steps held: samples of the largest, of all, and those that had not been in the window before.</summary>
+/// <summary>
+/// Samples in the windows of several steps: in the largest window, in all windows together, and those that no earlier window had.
+/// </summary>
 record struct WindowCounts(long Largest, long Total, long Entered);
 
 /// <summary>
-/// rate, increase and delta at many steps in one loop: the same as <see cref="RateFunctions"/> gives step by step, for as long as there
-/// are floats only and what a step needs is loaded.
+/// rate, increase and delta at many steps in one loop: the same results as <see cref="RateFunctions"/> step by step, for as long as the
+/// window has floats only and all samples that a step needs are loaded.
 /// </summary>
 sealed class RateSteps
 {
@@ -17,7 +19,7 @@ sealed class RateSteps
 
     RateSteps(bool isCounter, bool isRate) => (_isCounter, _isRate) = (isCounter, isRate);
 
-    /// <summary>Null for other functions.</summary>
+    /// <summary>Null for functions that are none of these.</summary>
     public static RateSteps? Of(FunctionId function) => function switch
     {
         FunctionId.Rate => new RateSteps(isCounter: true, isRate: true),
@@ -26,7 +28,7 @@ sealed class RateSteps
         _ => null,
     };
 
-    /// <summary>Evaluates from a step on; returns the first step that it did not reach.</summary>
+    /// <summary>Evaluates steps from a first one on; returns the first step that was not evaluated.</summary>
     /// <param name="loadedTo">All samples before this time are loaded.</param>
     public int Evaluate(Window window, long loadedTo, in SelectorTimes times, Column column, int step, ref WindowCounts counts)
     {

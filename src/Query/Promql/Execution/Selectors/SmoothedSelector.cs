@@ -110,7 +110,7 @@ sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(s
             return null;
         }
 
-        // A counter, unless both say that they are gauges.
+        // The histograms are a counter's, unless both say that they are a gauge's.
         var isCounter = previous.CounterResetHint != CounterResetHint.Gauge || following.CounterResetHint != CounterResetHint.Gauge;
         return ExtendedRate.Interpolate(
             previous, times[next - 1], following, times[next], time, isCounter, window.Site, window.MetricName);

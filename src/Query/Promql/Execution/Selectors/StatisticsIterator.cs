@@ -4,8 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Query.Promql.Execution.Selectors;
 
 /// <summary>
-/// Histograms reduced to count and sum. Whether one is a counter reset can't be seen any more afterwards, so it is found out here, where
-/// the sample before has been read too, and said by the hint.
+/// Histograms reduced to count and sum. Without buckets a counter reset can't be found, so it is found here, by comparing with the sample
+/// before, and written into the hint.
 /// </summary>
 sealed class StatisticsIterator(ISampleIterator samples) : ISampleIterator
 {

@@ -10,7 +10,7 @@ namespace Observe.Query.Promql.Execution.Selectors;
 /// <summary>The samples that a function over a range works on: those of a selector, or the evaluations of a subquery.</summary>
 abstract class WindowSource
 {
-    /// <summary>What the function sees of a series' identity.</summary>
+    /// <summary>The identities of the series, as the function sees them.</summary>
     public SeriesIdentity[] Series { get; protected set; } = [];
 
     public abstract SelectorTimes Times { get; }
@@ -21,7 +21,9 @@ abstract class WindowSource
 
     public virtual bool Smoothed => false;
 
-    /// <summary>Reading counts as reading from the source; a subquery's parts have counted already.</summary>
+    /// <summary>
+    /// Samples of the windows count as read from the source; those of a subquery do not, since its inner selectors have counted them.
+    /// </summary>
     public virtual bool CountsReads => true;
 
     public abstract long Cost { get; }
@@ -105,7 +107,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
                     samples.Seek(after + 1);
                 }
 
-                // Room is made by letting go of what no window needs any more.
+                // Samples that no further window needs are removed, which makes place for the next.
                 window.RemoveThrough(after);
                 _ended = !samples.Read(_batch);
                 if (!_ended)
@@ -186,7 +188,7 @@ sealed class SubquerySource(SubqueryNode node, StepGrid grid, SeriesOperator inn
         return new LoadedFeed(window);
     }
 
-    /// <summary>A hint speaks of the sample before, which the subquery may have left out or repeated.</summary>
+    /// <summary>The hint compares with the sample before in the series, which the subquery may have left out or repeated.</summary>
     static Histogram WithoutResets(Histogram histogram) =>
         histogram.CounterResetHint is CounterResetHint.CounterReset or CounterResetHint.NotCounterReset
             ? histogram.WithHint(CounterResetHint.Unknown)
