@@ -64,13 +64,13 @@ public sealed record CollectorConfig
 
     public IReadOnlyList<ScrapeConfig> ScrapeConfigs { get; init; } = [];
 
-    /// <summary>What was understood but is not acted on, each with file and line.</summary>
+    /// <summary>Settings that are valid but have no effect in Observe, each with file and line.</summary>
     public IReadOnlyList<ConfigError> Warnings { get; init; } = [];
 
     /// <summary>The value of the external label <c>cluster</c>, "" when there is none.</summary>
     public string Cluster => Global.ExternalLabels.Get(ClusterLabel);
 
-    /// <summary>Identifies what is configured: the same for two collectors that differ only in external labels and in secrets.</summary>
+    /// <summary>A hash of the configuration: the same for two collectors that differ only in external labels and in secrets.</summary>
     public string Hash() =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ConfigPrinter.Print(this, externalLabels: false))));
 
@@ -79,8 +79,8 @@ public sealed record CollectorConfig
 
     /// <summary>Reads a file; relative paths in it are relative to its folder.</summary>
     /// <param name="clusterRequired">External labels must name the cluster, as they must for a collector.</param>
-    /// <param name="expand">What becomes of the file's text before it is read as a configuration; null leaves it as it is.</param>
-    /// <exception cref="ConfigException">All that is wrong with the file; also when it cannot be read.</exception>
+    /// <param name="expand">Changes the file's text before it is read as a configuration; null leaves the text as it is.</param>
+    /// <exception cref="ConfigException">All faults of the file; also when the file cannot be read.</exception>
     public static CollectorConfig Load(string path, bool clusterRequired = true, Func<string, string>? expand = null)
     {
         string text;
@@ -103,8 +103,8 @@ public sealed record CollectorConfig
 
     /// <summary>Reads text.</summary>
     /// <param name="name">Stands for the file in errors.</param>
-    /// <param name="directory">What relative paths are relative to; null leaves them as they are.</param>
-    /// <exception cref="ConfigException">All that is wrong with the text.</exception>
+    /// <param name="directory">The folder that relative paths are relative to; null leaves the paths as they are.</param>
+    /// <exception cref="ConfigException">All faults of the text.</exception>
     public static CollectorConfig Parse(string text, string name, bool clusterRequired = true, string? directory = null) =>
         Read(text, name, directory, clusterRequired, Environment.GetEnvironmentVariable);
 

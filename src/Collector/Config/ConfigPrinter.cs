@@ -22,7 +22,9 @@ sealed class ConfigPrinter(bool reveal)
         return printer._text.ToString();
     }
 
-    /// <summary>All that a job is, secrets too: two jobs are the same when these texts are. Never to be shown.</summary>
+    /// <summary>
+    /// A job with all its settings, secrets too: two jobs are the same when these texts are. Must not be shown to anyone.
+    /// </summary>
     public static string Identity(ScrapeConfig job)
     {
         var printer = new ConfigPrinter(reveal: true);

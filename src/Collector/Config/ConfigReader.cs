@@ -213,7 +213,7 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
         }
     }
 
-    // The single signs that a shell takes for variables are names of one character.
+    // The special characters that a shell takes for variables ($1, $?) are names of one character.
     [GeneratedRegex(@"\G(?:\{(?<name>[^{}]*)\}|(?<name>[A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))", RegexOptions.CultureInvariant)]
     private static partial Regex Variable();
 }
@@ -250,7 +250,7 @@ static class FileGlob
         return pattern.Length > 0 && (star < 0 || !pattern.AsSpan(star).Contains('/'));
     }
 
-    /// <summary>The files that a pattern stands for, sorted; none where nothing is there.</summary>
+    /// <summary>The files that match a pattern, sorted; empty where there are none.</summary>
     public static IReadOnlyList<string> Find(string pattern)
     {
         var name = Path.GetFileName(pattern);

@@ -9,7 +9,7 @@ public sealed record HttpClientConfig
 {
     public BasicAuthConfig? BasicAuth { get; init; }
 
-    /// <summary>Also what <c>bearer_token</c> and <c>bearer_token_file</c> were read into.</summary>
+    /// <summary>The settings of <c>authorization</c>, or of <c>bearer_token</c> and <c>bearer_token_file</c>.</summary>
     public AuthorizationConfig? Authorization { get; init; }
 
     public TlsConfig Tls { get; init; } = new();
@@ -53,7 +53,7 @@ public sealed record TlsConfig
 
     public bool InsecureSkipVerify { get; init; }
 
-    /// <summary>TLS10 to TLS13; versions before TLS12 are never spoken.</summary>
+    /// <summary>TLS10 to TLS13; TLS12 is the lowest version that is ever used.</summary>
     public string? MinVersion { get; init; }
 
     /// <summary>TLS12 or TLS13.</summary>

@@ -7,7 +7,7 @@ namespace Observe.Collector.Config;
 /// <summary>Reads the keys of <c>http_config</c>, which stand in a job itself.</summary>
 sealed class HttpClientReader(string? directory)
 {
-    // What the scraper sets itself, and what would break the request or leak where it should not.
+    // Headers that the scraper sets itself, and headers that would break the request or leak credentials.
     static readonly HashSet<string> s_reservedHeaders = new(StringComparer.OrdinalIgnoreCase)
     {
         "Authorization", "Host", "Content-Encoding", "Content-Length", "Content-Type", "User-Agent", "Connection", "Keep-Alive",
@@ -217,7 +217,7 @@ sealed class HttpClientReader(string? directory)
         return headers;
     }
 
-    /// <summary>A path; that nothing is there yet is no error, since it is read when it is needed.</summary>
+    /// <summary>A path. A file that does not exist yet is no error, since the file is read when it is needed.</summary>
     string? File(ConfigSection section, string key)
     {
         if (section.Text(key) is not { Length: > 0 } path)

@@ -6,7 +6,7 @@ using Observe.Tsdb.Regex;
 
 namespace Observe.Collector.Config;
 
-/// <summary>Reads one item of <c>scrape_configs</c>, filling what it leaves open from the global section.</summary>
+/// <summary>Reads one item of <c>scrape_configs</c>, with settings that the item leaves out taken from the global section.</summary>
 sealed partial class JobReader(GlobalConfig global, string? directory)
 {
     public static readonly string[] EscapingSchemes = ["allow-utf-8", "underscores", "dots", "values"];
@@ -242,7 +242,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
     {
         var group = ReadGroup(Item(job, node, "static_configs"));
 
-        // What is no address may yet become one by relabelling.
+        // A text that is no address may become one by relabelling.
         if (!relabelled && group.Targets.FirstOrDefault(target => target.Contains('/', StringComparison.Ordinal)) is { } bad)
         {
             job.Errors.Add(node, $"{GoText.Quote(bad)} is not a valid hostname");

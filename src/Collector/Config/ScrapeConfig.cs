@@ -2,7 +2,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Config;
 
-/// <summary>One job: what is scraped, how, and what becomes of its labels. Defaults and global values are already applied.</summary>
+/// <summary>
+/// One job: its targets, how they are scraped, and the relabelling of their series. Defaults and global values are already applied.
+/// </summary>
 public sealed record ScrapeConfig
 {
     /// <summary>The default of <see cref="BodySizeLimit"/>: 32 MiB. Prometheus has none.</summary>
@@ -84,12 +86,12 @@ public sealed record StaticConfig(IReadOnlyList<string> Targets, Labels Labels);
 /// <param name="Files">Paths; the last part may have one <c>*</c>.</param>
 public sealed record FileDiscoveryConfig(IReadOnlyList<string> Files, TimeSpan RefreshInterval);
 
-/// <summary>The names that <c>scrape_protocols</c> knows and the media types they ask for.</summary>
+/// <summary>The names that <c>scrape_protocols</c> knows and the media types they stand for.</summary>
 public static class ScrapeProtocols
 {
     public const string PrometheusProto = "PrometheusProto";
 
-    /// <summary>What is asked for unless configured, most wanted first.</summary>
+    /// <summary>The protocols that the scraper accepts unless configured otherwise, most wanted first.</summary>
     public static IReadOnlyList<string> Default { get; } =
         ["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"];
 

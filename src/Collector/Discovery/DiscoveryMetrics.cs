@@ -2,7 +2,7 @@ using Prometheus;
 
 namespace Observe.Collector.Discovery;
 
-/// <summary>What discovery tells of itself, under Prometheus's names.</summary>
+/// <summary>Metrics of target discovery, under Prometheus's names.</summary>
 public sealed class DiscoveryMetrics
 {
     public DiscoveryMetrics(CollectorRegistry registry)

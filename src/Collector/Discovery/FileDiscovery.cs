@@ -6,18 +6,18 @@ using Observe.Collector.Config;
 namespace Observe.Collector.Discovery;
 
 /// <summary>
-/// Targets from files, read again when a file in their folders changes and at each refresh interval. A file that cannot be read keeps
-/// the groups it had; a file that is gone takes its groups with it.
+/// Targets from files, read again when a file in their folders changes and at each refresh interval. The groups of a file that cannot be
+/// read stay as they were; those of a file that was deleted are dropped.
 /// </summary>
 sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time, DiscoveryMetrics metrics, ILogger logger) : IDiscovery
 {
-    // Editors and kubelets write in several steps: what follows within this time is one change.
+    // Editors and kubelets write in several steps: events within this time of one another are one change.
     static readonly TimeSpan s_settle = TimeSpan.FromMilliseconds(100);
 
     // No timer waits longer than 49 days.
     static readonly TimeSpan s_longestRefresh = TimeSpan.FromDays(1);
 
-    /// <summary>By file, the groups it had when it was last read well.</summary>
+    /// <summary>For each file, the groups that it had when it was last read without an error.</summary>
     readonly Dictionary<string, IReadOnlyList<TargetGroup>> _known = [];
 
     IReadOnlyList<TargetGroup>? _all;
@@ -45,7 +45,7 @@ sealed partial class FileDiscovery(FileDiscoveryConfig config, TimeProvider time
     /// <summary>All groups as of the last refresh.</summary>
     internal IReadOnlyList<TargetGroup> Groups => _all ?? [];
 
-    /// <summary>Reads all files; false when they say what they said before.</summary>
+    /// <summary>Reads all files; false when the groups are those of the last read.</summary>
     [MemberNotNull(nameof(_all))]
     internal bool Refresh()
     {

@@ -3,17 +3,17 @@ using Observe.Tsdb.Model;
 namespace Observe.Collector.Discovery;
 
 /// <summary>Targets that were found together and share labels.</summary>
-/// <param name="Source">Tells the group from others of the same discovery.</param>
+/// <param name="Source">Identifies the group among those of the same discovery.</param>
 /// <param name="Targets">Each with its <c>__address__</c>; labels of a target win over those of the group.</param>
 public sealed record TargetGroup(string Source, IReadOnlyList<Labels> Targets, Labels Labels);
 
-/// <summary>Finds targets, for whatever job wants them.</summary>
+/// <summary>Finds the targets of one discovery configuration.</summary>
 public interface IDiscovery
 {
     /// <summary>
-    /// Hands over all groups at once, and all of them again whenever one has changed: a snapshot that stays as it is. Runs until it is
-    /// cancelled, or returns once nothing will ever change. What goes wrong on the way is logged and tried again: what was found before
-    /// stays.
+    /// Publishes all groups at once as an immutable snapshot, and a new snapshot of all groups whenever one has changed. Runs until it is
+    /// cancelled, or returns once the groups can't change any more. Errors on the way are logged and the discovery goes on; the last
+    /// snapshot stays in force.
     /// </summary>
     Task RunAsync(Action<IReadOnlyList<TargetGroup>> found, CancellationToken cancellationToken);
 }

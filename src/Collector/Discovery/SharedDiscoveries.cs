@@ -6,15 +6,16 @@ using Observe.Tsdb.Threading;
 namespace Observe.Collector.Discovery;
 
 /// <summary>
-/// The discoveries of all jobs: one for equal configurations, which runs for as long as a job follows it. Who follows the next version of a
-/// configuration before it leaves the old one goes on with the discoveries that both have, undisturbed. Thread-safe.
+/// The discoveries of all jobs: one for equal configurations, which runs for as long as a job follows it. A job that follows the
+/// discoveries of its next configuration before it leaves those of the old one does not restart the discoveries that both have.
+/// Thread-safe.
 /// </summary>
 sealed class SharedDiscoveries(TimeProvider time, DiscoveryMetrics metrics, LoopSupervisor loops, ILogger logger)
 {
     readonly Lock _lock = new();
     readonly Dictionary<string, Running> _running = [];
 
-    /// <summary>How many are running.</summary>
+    /// <summary>How many discoveries are running.</summary>
     public int Count
     {
         get
@@ -38,7 +39,7 @@ sealed class SharedDiscoveries(TimeProvider time, DiscoveryMetrics metrics, Loop
         () => new FileDiscovery(config, time, metrics, logger),
         changed);
 
-    /// <param name="identity">Equal for equal configurations, and only for these.</param>
+    /// <param name="identity">Equal for equal configurations, and for no others.</param>
     /// <param name="create">Makes the discovery when none with this identity is running.</param>
     /// <param name="changed">Called after each new snapshot, and for the first one also when it is there already.</param>
     internal DiscoverySubscription Follow(string identity, Func<IDiscovery> create, Action changed)
@@ -129,10 +130,10 @@ sealed class SharedDiscoveries(TimeProvider time, DiscoveryMetrics metrics, Loop
     }
 }
 
-/// <summary>What a job has of a discovery that others may follow too. Disposed when the job does not follow it any more.</summary>
+/// <summary>A job's subscription to a discovery that other jobs may follow too. Disposing it ends the subscription.</summary>
 sealed class DiscoverySubscription(SharedDiscoveries.Running running, Func<ValueTask> leave) : IAsyncDisposable
 {
-    /// <summary>The newest snapshot; null before the first.</summary>
+    /// <summary>The newest snapshot; null before there is one.</summary>
     public IReadOnlyList<TargetGroup>? Groups => running.Groups;
 
     public ValueTask DisposeAsync() => leave();

@@ -11,7 +11,7 @@ namespace Observe.Collector.Discovery;
 static class TargetFile
 {
     /// <summary>The groups of a file; each target group knows the file as <c>__meta_filepath</c>.</summary>
-    /// <exception cref="ConfigException">The file is not what it should be; names each fault and its line.</exception>
+    /// <exception cref="ConfigException">The file is malformed; the message names each fault and its line.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static IReadOnlyList<TargetGroup> Read(string path)
     {

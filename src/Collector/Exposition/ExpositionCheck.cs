@@ -18,7 +18,7 @@ public enum ExpositionFormat
     OpenMetrics,
 }
 
-/// <summary>Judges an exposition that its author wants to be right, and so is stricter than a scrape.</summary>
+/// <summary>Checks an exposition for its author, more strictly than a scrape does.</summary>
 public static class ExpositionCheck
 {
     /// <summary>Every fault of an exposition, in order of lines; none when it is right.</summary>

@@ -22,8 +22,8 @@ public enum ExpositionEntry : byte
 }
 
 /// <summary>
-/// Walks an exposition without allocating: Prometheus text 0.0.4, OpenMetrics or protobuf. What Series, MetricName and Text return
-/// points into the body and lives until the next call of <see cref="Next"/>. Iterative: no body makes it recurse.
+/// Walks an exposition without allocating: Prometheus text 0.0.4, OpenMetrics or protobuf. The bytes that Series, MetricName and Text
+/// return lie in the body and are valid until the next call of <see cref="Next"/>. The parser never recurses, whatever the body.
 /// </summary>
 public abstract class ExpositionParser
 {
@@ -31,7 +31,9 @@ public abstract class ExpositionParser
     /// <exception cref="ExpositionException">The body is malformed; names the line.</exception>
     public abstract ExpositionEntry Next();
 
-    /// <summary>The bytes that name the series, as they came: equal bytes are the same series. A key for caches, not yet labels.</summary>
+    /// <summary>
+    /// The bytes that name the series, as the target sent them: equal bytes are the same series. A key for caches, not labels.
+    /// </summary>
     public abstract ReadOnlySpan<byte> Series { get; }
 
     /// <summary>Parses <see cref="Series"/>: the metric's name as __name__, then its labels; the builder is reset first.</summary>
@@ -47,12 +49,12 @@ public abstract class ExpositionParser
 
     public Histogram? Histogram { get; protected set; }
 
-    /// <summary>Of Type, Help and Unit: the metric family.</summary>
+    /// <summary>The metric family of a Type, Help or Unit entry.</summary>
     public abstract ReadOnlySpan<byte> MetricName { get; }
 
     public MetricType Type { get; protected set; }
 
-    /// <summary>Of Help and Unit: the text, unescaped.</summary>
+    /// <summary>The unescaped text of a Help or Unit entry.</summary>
     public abstract ReadOnlySpan<byte> Text { get; }
 
     /// <summary>
@@ -61,7 +63,7 @@ public abstract class ExpositionParser
     /// <param name="contentType">The header as it came, null when it was missing.</param>
     /// <param name="fallback">A name of <c>scrape_protocols</c> for a missing or unknown type; null for none.</param>
     /// <param name="body">Read in place: it must not change while the parser is in use.</param>
-    /// <param name="error">Why there is no parser, or why the fallback had to be taken; else null.</param>
+    /// <param name="error">The reason why there is no parser, or why the fallback was taken; else null.</param>
     public static bool TryCreate(
         string? contentType,
         string? fallback, ReadOnlyMemory<byte> body, [NotNullWhen(true)] out ExpositionParser? parser, out string? error)
@@ -95,7 +97,7 @@ public abstract class ExpositionParser
     }
 }
 
-/// <summary>An exposition that is not what its format says.</summary>
+/// <summary>An exposition that breaks its format.</summary>
 /// <param name="line">From 1.</param>
 public sealed class ExpositionException(int line, string what) : FormatException($"line {line}: {what}")
 {
@@ -103,6 +105,6 @@ public sealed class ExpositionException(int line, string what) : FormatException
 
     public string What { get; } = what;
 
-    /// <summary>In the body, bytes.</summary>
+    /// <summary>The position in the body, in bytes.</summary>
     internal int Offset { get; init; }
 }

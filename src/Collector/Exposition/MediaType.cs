@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Observe.Collector.Exposition;
 
-/// <summary>Content types as Go's mime.ParseMediaType reads them: a malformed parameter spoils the type.</summary>
+/// <summary>Content types as Go's mime.ParseMediaType reads them: a malformed parameter makes the whole type malformed.</summary>
 static class MediaType
 {
     static readonly SearchValues<char> s_token =

@@ -3,8 +3,8 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 
-/// <summary>A metric family of OpenMetrics 1.0 as its lines come in, held against the rules of its type.</summary>
-/// <param name="name">Without the suffixes of its samples.</param>
+/// <summary>Checks a metric family of OpenMetrics 1.0 against the rules of its type, line by line.</summary>
+/// <param name="name">The family's name, without the suffixes of its samples.</param>
 sealed class OpenMetricsFamily(string name)
 {
     readonly List<OpenMetricsLine> _samples = [];
@@ -38,7 +38,7 @@ sealed class OpenMetricsFamily(string name)
 
     public bool Holds(string sample) => sample.StartsWith(Name, StringComparison.Ordinal) && Suffixes.Contains(sample[Name.Length..]);
 
-    /// <exception cref="FormatException">Says which rule the sample breaks.</exception>
+    /// <exception cref="FormatException">The message says which rule the sample breaks.</exception>
     public void Add(OpenMetricsLine sample)
     {
         HasSamples = true;
@@ -53,8 +53,8 @@ sealed class OpenMetricsFamily(string name)
         CheckOrder(sample);
     }
 
-    /// <summary>What can be judged only when all samples are there.</summary>
-    /// <exception cref="FormatException">Says which rule the family breaks.</exception>
+    /// <summary>Checks the rules that need all samples of the family.</summary>
+    /// <exception cref="FormatException">The message says which rule the family breaks.</exception>
     public void Close()
     {
         if (!string.IsNullOrEmpty(Unit))
@@ -150,7 +150,8 @@ sealed class OpenMetricsFamily(string name)
             _seriesAtTime.Clear();
         }
 
-        // Times are finer than a reader may keep, so that a series may come twice at one time; the first counts.
+        // Times are finer than the milliseconds that a reader may keep, so that two samples of a series may have the same time; the first
+        // one counts.
         if (_seriesAtTime.Add(Key(sample.Name, sample.Labels)))
         {
             _samples.Add(sample);
@@ -220,7 +221,9 @@ sealed class OpenMetricsFamily(string name)
         }
     }
 
-    /// <summary>Which metric of the family a sample belongs to: its labels but the one that tells its samples apart.</summary>
+    /// <summary>
+    /// The metric of the family that a sample belongs to: the sample's labels without <c>le</c> or <c>quantile</c> and the like.
+    /// </summary>
     string Group(OpenMetricsLine sample)
     {
         var without = Type switch

@@ -3,13 +3,13 @@ using Observe.Tsdb.Bytes;
 
 namespace Observe.Collector.Exposition;
 
-/// <summary>A sample line of OpenMetrics 1.0, taken strictly by the grammar.</summary>
+/// <summary>A sample line of OpenMetrics 1.0, parsed strictly by the grammar.</summary>
 /// <param name="Time">Nanoseconds; null where the line has none.</param>
 sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labels, double Value, Int128? Time, bool HasExemplar)
 {
     const int MaxExemplarLength = 128;
 
-    /// <exception cref="FormatException">Says what the grammar does not allow.</exception>
+    /// <exception cref="FormatException">The message says what the grammar does not allow.</exception>
     public static OpenMetricsLine Parse(string line)
     {
         var at = MetricNameLength(line);
@@ -36,7 +36,7 @@ sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labe
         return new OpenMetricsLine(name, labels, value, time, exemplar);
     }
 
-    /// <summary>The length of the metric name that a text starts with, 0 where none does.</summary>
+    /// <summary>The length of the metric name at the start of a text, 0 where there is none.</summary>
     public static int MetricNameLength(ReadOnlySpan<char> text)
     {
         var at = 0;
@@ -156,7 +156,7 @@ sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labe
         at++;
     }
 
-    /// <summary>One space and what follows it up to the next.</summary>
+    /// <summary>Reads one space and the word behind it, up to the next space.</summary>
     static string NextWord(string line, ref int at, string what)
     {
         if (at + 1 >= line.Length || line[at] != ' ' || line[at + 1] == ' ')
@@ -170,7 +170,7 @@ sealed record OpenMetricsLine(string Name, SortedDictionary<string, string> Labe
         return line[start..at];
     }
 
-    /// <summary>Seconds, kept to the nanosecond as far as they are written plainly.</summary>
+    /// <summary>A time in seconds as nanoseconds, exact where it is written without an exponent.</summary>
     static Int128 ParseTime(string text)
     {
         var seconds = Number(text, "timestamp");

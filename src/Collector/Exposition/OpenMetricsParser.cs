@@ -6,8 +6,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Collector.Exposition;
 
 /// <summary>
-/// OpenMetrics text 0.0.1 and 1.0.0, taking what Prometheus 3 takes in a scrape, which is more than the specification allows (that is
-/// <see cref="OpenMetricsValidator"/>'s to judge). Exemplars are checked and passed over; _created lines are samples like others.
+/// OpenMetrics text 0.0.1 and 1.0.0, accepting what Prometheus 3 accepts in a scrape, which is more than the specification allows (<see
+/// cref="OpenMetricsValidator"/> is strict). Exemplars are checked and skipped; _created lines are samples like others.
 /// </summary>
 /// <remarks>Format: prometheus.io/docs/specs/om/open_metrics_spec.</remarks>
 sealed class OpenMetricsParser(ReadOnlyMemory<byte> body) : TextScanner(body)
@@ -152,7 +152,7 @@ sealed class OpenMetricsParser(ReadOnlyMemory<byte> body) : TextScanner(body)
             throw Fault(start, $"invalid timestamp {GoText.Float(seconds)}");
         }
 
-        // Out of range is what the conversion of an x86 makes of it, as in Prometheus.
+        // A time out of range becomes what x86's conversion makes of it, as in Prometheus.
         var milliseconds = seconds * 1000;
         timestamp = milliseconds is >= -9223372036854775808.0 and < 9223372036854775808.0 ? (long)milliseconds : long.MinValue;
         return at;

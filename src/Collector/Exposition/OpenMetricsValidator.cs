@@ -4,7 +4,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
 
-/// <summary>Holds an exposition against the OpenMetrics 1.0 specification, strictly, and goes on after a fault.</summary>
+/// <summary>Checks an exposition strictly against the OpenMetrics 1.0 specification, and goes on after a fault.</summary>
 /// <remarks>Format: prometheus.io/docs/specs/om/open_metrics_spec.</remarks>
 sealed class OpenMetricsValidator
 {

@@ -7,7 +7,7 @@ using Observe.Tsdb.Model;
 namespace Observe.Collector.Exposition;
 
 /// <summary>
-/// Prometheus's text format 0.0.4 and 1.0.0, taking what Prometheus 3 takes in a scrape: quoted UTF-8 names, blanks anywhere, labels
+/// Prometheus's text format 0.0.4 and 1.0.0, accepting what Prometheus 3 accepts in a scrape: quoted UTF-8 names, blanks anywhere, labels
 /// without commas between them, lines without a newline at the end. A name after leading blanks is the name without them.
 /// </summary>
 /// <remarks>Format: prometheus.io/docs/instrumenting/exposition_formats, "Text-based format".</remarks>

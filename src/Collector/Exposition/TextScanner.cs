@@ -7,7 +7,7 @@ using Observe.Tsdb.Model;
 namespace Observe.Collector.Exposition;
 
 /// <summary>
-/// What the two text formats have in common: names, label sets, escapes, and the labels of a series that was scanned before.
+/// The base of the parsers of both text formats: names, label sets, escapes, and the labels of a series that was scanned.
 /// </summary>
 abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
 {
@@ -32,7 +32,7 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
     public sealed override ReadOnlySpan<byte> Text =>
         _unescapedLength >= 0 ? _unescaped.AsSpan(0, _unescapedLength) : _body.Span[_text.Start.._text.End];
 
-    /// <summary>Where the next entry starts.</summary>
+    /// <summary>The position at which the next entry starts.</summary>
     protected int At { get; set; }
 
     protected ReadOnlySpan<byte> Body => _body.Span;
@@ -63,12 +63,12 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
     /// <summary>A fault in the line of the entry that was read last.</summary>
     internal ExpositionException FaultHere(string what) => Fault(At - 1, what);
 
-    /// <summary>Goes on behind the line of a fault.</summary>
+    /// <summary>Skips the rest of a line that has a fault.</summary>
     internal void SkipLine(ExpositionException fault) => At = Math.Min(LineEnd(fault.Offset) + 1, Body.Length);
 
     protected void SetSeries(int start, int end) => _series = (start, end);
 
-    /// <summary>What Text gives: a part of the body with its escapes replaced.</summary>
+    /// <summary>Sets <see cref="ExpositionParser.Text"/> to a part of the body with its escapes replaced.</summary>
     /// <param name="quotes">Whether <c>\"</c> is an escape, beside <c>\\</c> and <c>\n</c>.</param>
     protected void SetText(int start, int end, bool quotes)
     {
@@ -87,7 +87,8 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
     }
 
     /// <summary>
-    /// Reads the metric family's name of a metadata line, quoted or not; the position after it, or where none stands the same.
+    /// Reads the metric family's name of a metadata line, quoted or not; returns the position behind it, or the same position where there
+    /// is no name.
     /// </summary>
     protected int ScanMetadataName(int at)
     {
@@ -97,12 +98,12 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         return end;
     }
 
-    /// <summary>Bytes of an unquoted metric name, 0 where none stands.</summary>
+    /// <summary>The length of an unquoted metric name in bytes, 0 where there is none.</summary>
     protected static int MetricNameLength(ReadOnlySpan<byte> text) => NameLength(text, s_metricName);
 
     /// <summary>Scans a label set from behind its brace to behind the closing one.</summary>
     /// <param name="lenient">Prometheus text: blanks anywhere, commas optional, newlines in values.</param>
-    /// <param name="named">Whether the metric's name stands before the brace; set where it stands within.</param>
+    /// <param name="named">Whether the metric's name was found before the brace; set to true where it is found within.</param>
     protected int ScanLabels(int at, bool lenient, ref bool named, bool exemplar = false)
     {
         var body = Body;
@@ -201,7 +202,7 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         return new ExpositionException(_counted.Line, what) { Offset = at };
     }
 
-    /// <summary>The text at a position as an error shows it: what is left of the line, at most 40 bytes of it.</summary>
+    /// <summary>The text at a position as an error shows it: the rest of the line, at most 40 bytes.</summary>
     protected string Shown(int at)
     {
         if (at >= Body.Length)
@@ -226,7 +227,7 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         return length < 0 ? text.Length : length;
     }
 
-    /// <summary>From an opening quote to behind the closing one.</summary>
+    /// <summary>Scans from an opening quote to behind the closing quote.</summary>
     int ScanQuoted(int at, bool newlines, bool nulls)
     {
         var body = Body;
@@ -305,7 +306,7 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
             throw Fault(_series.Start, "invalid metric name or label names: a label name is empty");
         }
 
-        // Instrumentation libraries disagree on "1" and "1.0": one form, so that it is one series.
+        // Some instrumentation libraries write "1", others "1.0": the value gets one form, so that both are one series.
         if (((Type == MetricType.Histogram && name.SequenceEqual("le"u8))
             || (Type == MetricType.Summary && name.SequenceEqual("quantile"u8)))
             && GoFloat.TryParse(value, out var number))

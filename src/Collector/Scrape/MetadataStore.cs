@@ -5,7 +5,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What one target said of a metric family. Immutable; targets that say the same share it.</summary>
+/// <summary>One target's metadata of a metric family. Immutable; targets with equal metadata share one object.</summary>
 sealed class MetricFamily(byte[] name, MetricType type, byte[] help, byte[] unit)
 {
     public byte[] Name { get; } = name;
@@ -17,15 +17,15 @@ sealed class MetricFamily(byte[] name, MetricType type, byte[] help, byte[] unit
     public byte[] Unit { get; } = unit;
 }
 
-/// <summary>The families that targets of one pool share. Thread-safe.</summary>
+/// <summary>The metadata objects that targets of one pool share. Thread-safe.</summary>
 sealed class MetricFamilyTable
 {
-    // Beyond this, what is shared is forgotten: later targets then hold copies of their own.
+    // Beyond this count the pool of shared objects is emptied, and targets scraped later hold copies of their own.
     const int MaxFamilies = 100_000;
 
     readonly ConcurrentDictionary<UInt128, MetricFamily> _families = [];
 
-    // The dictionary's own count takes all its locks.
+    // Counted here, since the dictionary's Count property takes all its locks.
     int _count;
 
     public MetricFamily Share(MetricFamily family)
@@ -56,12 +56,12 @@ sealed class MetricFamilyTable
 }
 
 /// <summary>
-/// The metadata of one target, kept in the order of its exposition: while it says what it said last time, nothing is allocated.
-/// Written by the target's scrape loop, read by anyone through <see cref="Families"/>.
+/// The metadata of one target, kept in the order of its exposition: while the exposition repeats the metadata of the scrape before, nothing
+/// is allocated. Written by the target's scrape loop only; <see cref="Families"/> is thread-safe.
 /// </summary>
 sealed class MetadataStore(MetricFamilyTable table)
 {
-    // A family that is not seen any more is dropped with the scrape that lacks it; a scrape without any families keeps them all.
+    // A family is dropped by the first scrape that lacks it; a scrape without any families keeps them all.
     const int MaxFamilies = 50_000;
 
     volatile MetricFamily[] _families = [];

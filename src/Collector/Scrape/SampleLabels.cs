@@ -5,8 +5,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Collector.Scrape;
 
 /// <summary>
-/// Turns the labels that a target exposes into those of a series: target labels and metric relabelling. What holds for every way in
-/// comes after it, by <see cref="Rules"/>. Immutable.
+/// Turns the labels that a target exposes into those of a series: target labels and metric relabelling. The rules that scrapes share with
+/// other ways of ingestion follow after it (<see cref="Rules"/>). Immutable.
 /// </summary>
 sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
 {
@@ -15,7 +15,7 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
     public AppendSource Source { get; } = new(AppendOrigin.Scrape, config.JobName);
 
     /// <summary>Makes the labels of a scraped series of those that were exposed; false when relabelling drops it.</summary>
-    /// <param name="series">The series as it was exposed: there, and only there, labels with an empty value can be seen.</param>
+    /// <param name="series">The series' bytes as they were exposed: the parsed labels no longer show labels with an empty value.</param>
     /// <param name="labels">The exposed labels.</param>
     public bool Apply(ReadOnlySpan<byte> series, LabelsBuilder labels)
     {
@@ -70,8 +70,9 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
     }
 
     /// <summary>
-    /// Whether the series was exposed with <c>name=""</c>, which under honor_labels says that it has no such label: federation
-    /// does so for series without an instance. Quotes inside values are escaped, so these bytes stand for nothing else.
+    /// Whether the series was exposed with <c>name=""</c>, which under honor_labels means that the series does not get the target's label
+    /// of that name: federation exposes series without an instance so. Quotes inside values are escaped, so that these bytes can't be part
+    /// of a value.
     /// </summary>
     static bool IsExposedEmpty(ReadOnlySpan<byte> series, ReadOnlySpan<byte> name)
     {

@@ -8,7 +8,10 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What the scraper knows of one target's series from scrape to scrape; outlives a loop when a reload lets it.</summary>
+/// <summary>
+/// One target's series from scrape to scrape: cache, metadata, automatic series. A loop that replaces another after a reload takes it over
+/// where the series keep their labels.
+/// </summary>
 sealed class TargetSeries
 {
     TargetSeries(ScrapeConfig config, SampleLabels labels, ScrapeCache cache, MetadataStore metadata, SeriesRef[] reports) =>
@@ -27,14 +30,14 @@ sealed class TargetSeries
 
     public MetadataStore Metadata { get; }
 
-    /// <summary>By <see cref="ScrapeReport"/>, the series that the scraper makes itself.</summary>
+    /// <summary>The automatic series, which the scraper makes itself, indexed by <see cref="ScrapeReport"/>.</summary>
     public SeriesRef[] Reports { get; }
 
-    /// <summary>The same series under a configuration that gives them the same labels.</summary>
+    /// <summary>The same series under another version of the configuration, which gives them the same labels.</summary>
     public TargetSeries With(ScrapeConfig config, SampleLabels labels) => new(config, labels, Cache, Metadata, Reports);
 }
 
-/// <summary>What one scrape brought.</summary>
+/// <summary>Counts of one scrape.</summary>
 struct ScrapeCounts
 {
     /// <summary>Samples in the body.</summary>
@@ -43,7 +46,7 @@ struct ScrapeCounts
     /// <summary>Samples left after metric relabelling, those that the head refused included.</summary>
     public int Added;
 
-    /// <summary>Series that were not there in the scrape before.</summary>
+    /// <summary>Series that the scrape before did not have.</summary>
     public int SeriesAdded;
 
     public int OutOfOrder;
@@ -71,7 +74,7 @@ static class ScrapeReport
     public const int SampleLimit = 6;
     public const int BodySize = 7;
 
-    /// <summary>How many of them there are without extra_scrape_metrics.</summary>
+    /// <summary>How many automatic series there are without extra_scrape_metrics.</summary>
     public const int Standard = 5;
 
     public static readonly string[] Names =
@@ -82,8 +85,8 @@ static class ScrapeReport
 }
 
 /// <summary>
-/// Writes one scrape into the head as one append: samples, staleness markers, report. The scratch space of a thread, reused from scrape
-/// to scrape. Not thread-safe.
+/// Writes one scrape into the head as one append: samples, staleness markers, report. Reused from scrape to scrape, of any target. Not
+/// thread-safe.
 /// </summary>
 sealed class ScrapeAppender : IDisposable
 {
@@ -206,8 +209,8 @@ sealed class ScrapeAppender : IDisposable
     }
 
     /// <summary>
-    /// Ends what <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that went get their
-    /// markers.
+    /// Ends a scrape that <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that it lacks
+    /// get staleness markers.
     /// </summary>
     public void Complete(TargetSeries target, long time)
     {
@@ -217,7 +220,7 @@ sealed class ScrapeAppender : IDisposable
         AppendStale(time);
     }
 
-    /// <summary>Ends a scrape that failed: nothing of it is kept, and all series of the target get staleness markers.</summary>
+    /// <summary>Ends a scrape that failed: none of its samples are kept, and all series of the target get staleness markers.</summary>
     public void Abandon(TargetSeries target, long time)
     {
         _appender.Rollback();
@@ -227,7 +230,7 @@ sealed class ScrapeAppender : IDisposable
     }
 
     /// <summary>
-    /// Adds a sample of an automatic series. A target that went and came back may have it already: then it is left as it is.
+    /// Adds a sample of an automatic series. A target that was lost and found again may have a sample at that time already, which is kept.
     /// </summary>
     public void Report(TargetSeries target, int report, long time, double value)
     {
@@ -259,7 +262,7 @@ sealed class ScrapeAppender : IDisposable
         return target.Labels.Apply(parser.Series, _labels) ? target.Labels.Rules.Admit(_labels, out fault) : default;
     }
 
-    // A marker may come too late: the target was found again and another loop has written newer samples.
+    // A marker may be out of order: where the target was found again, another loop has written newer samples.
     void AppendStale(long time)
     {
         foreach (var series in _stale)

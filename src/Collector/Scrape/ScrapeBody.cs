@@ -17,7 +17,7 @@ sealed class ScrapeBody : IDisposable
     public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
 
     /// <summary>Reads a stream to its end; null when it is longer than the limit.</summary>
-    /// <param name="expected">Bytes to make room for at first.</param>
+    /// <param name="expected">The buffer's size at first, in bytes.</param>
     /// <param name="limit">Bytes; 0 for as much as an array holds.</param>
     public static async ValueTask<ScrapeBody?> ReadAsync(Stream stream, int expected, long limit, CancellationToken cancellationToken)
     {
@@ -42,8 +42,8 @@ sealed class ScrapeBody : IDisposable
         }
     }
 
-    /// <summary>Undoes gzip; null when what comes out is longer than the limit. Disposes the compressed body.</summary>
-    /// <exception cref="InvalidDataException">It is no gzip, or damaged.</exception>
+    /// <summary>Decompresses gzip; null when the uncompressed body is longer than the limit. Disposes the compressed body.</summary>
+    /// <exception cref="InvalidDataException">The body is no gzip, or is damaged.</exception>
     public static ScrapeBody? Decompress(ScrapeBody compressed, int expected, long limit)
     {
         using (compressed)
@@ -73,8 +73,8 @@ sealed class ScrapeBody : IDisposable
     }
 
     /// <summary>
-    /// A gzip ends with the CRC and the length of its last member: only so is it known to be whole, GZipStream takes a stream that breaks
-    /// off for one that ends.
+    /// A gzip ends with the CRC and the length of its last member: these show that the body is whole, since GZipStream does not tell a
+    /// stream that breaks off from one that ends.
     /// </summary>
     void CheckTrailer(ReadOnlySpan<byte> compressed)
     {

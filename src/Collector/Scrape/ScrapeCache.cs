@@ -7,9 +7,9 @@ using Observe.Tsdb.Ingest;
 namespace Observe.Collector.Scrape;
 
 /// <summary>
-/// What a target exposed last time: from the bytes of a line to its series, without parsing labels. The first guess is the line that
-/// followed last time; otherwise a table of 128-bit hashes. It also knows which series went, for their staleness markers.
-/// Belongs to one scrape loop; not thread-safe.
+/// Finds the series of an exposition's lines by the lines' bytes, without parsing labels. A line is first compared with the line that stood
+/// at its place in the scrape before, then looked up in a table of 128-bit hashes. The cache also finds the series that a scrape lacks, for
+/// their staleness markers. Belongs to one scrape loop; not thread-safe.
 /// </summary>
 /// <remarks>
 /// A scrape is <see cref="Begin"/>, <see cref="Find"/> or <see cref="Add"/> for each sample, then <see cref="Complete"/> or <see
@@ -17,7 +17,7 @@ namespace Observe.Collector.Scrape;
 /// </remarks>
 sealed class ScrapeCache
 {
-    // A target that knows the seed could make two of its own series collide; it does not.
+    // A target that knew the seed could make two of its own series collide. The seed is random, so that it does not.
     static readonly long s_seed = BinaryPrimitives.ReadInt64LittleEndian(RandomNumberGenerator.GetBytes(8));
 
     Entry[] _entries = new Entry[16];
@@ -32,7 +32,7 @@ sealed class ScrapeCache
 
     public int Count { get; private set; }
 
-    /// <summary>Begins a scrape. One that was begun before and not ended counts for nothing.</summary>
+    /// <summary>Begins a scrape. A scrape that was begun before and not ended is undone.</summary>
     public void Begin()
     {
         RemoveNew();
@@ -40,7 +40,7 @@ sealed class ScrapeCache
         _expected = 0;
     }
 
-    /// <summary>The entry of a line, -1 when it is new. Marks it as seen.</summary>
+    /// <summary>Finds the entry of a line and marks it as seen; -1 when the line is new.</summary>
     /// <param name="again">The line was seen before in this scrape.</param>
     public int Find(ReadOnlySpan<byte> series, out UInt128 hash, out bool again)
     {
@@ -73,7 +73,7 @@ sealed class ScrapeCache
     }
 
     /// <summary>
-    /// Makes the entry of a line that <see cref="Find"/> did not know; a series of none stands for a line that relabelling drops.
+    /// Adds the entry of a line that <see cref="Find"/> did not find; a line that relabelling drops has an entry without a series.
     /// </summary>
     public int Add(UInt128 hash, SeriesRef series)
     {
@@ -101,16 +101,16 @@ sealed class ScrapeCache
         return index;
     }
 
-    /// <summary>The series of an entry; none for a line that is dropped.</summary>
+    /// <summary>The series of an entry; the default for a line that relabelling drops.</summary>
     public SeriesRef Series(int index) => _entries[index].Series;
 
     public void SetSeries(int index, SeriesRef series) => _entries[index].Series = series;
 
-    /// <summary>The series is to get a staleness marker when it is not tracked again in the next scrape.</summary>
+    /// <summary>Tracks an entry's series: it gets a staleness marker unless the next scrape tracks it again.</summary>
     public void Track(int index) => _entries[index].Tracked = _scrape;
 
     /// <summary>
-    /// Ends a scrape that went well: adds to <paramref name="stale"/> the series that went, and forgets lines that did not come.
+    /// Ends a successful scrape: adds the series that it lacks to <paramref name="stale"/>, and removes the entries of lines that it lacks.
     /// </summary>
     public void Complete(List<SeriesRef> stale)
     {
@@ -147,7 +147,7 @@ sealed class ScrapeCache
     }
 
     /// <summary>
-    /// Ends a scrape that failed, or that did not take place: all series went. Lines that the failed scrape brought are forgotten.
+    /// Ends a scrape that failed or did not take place: all tracked series are stale. Entries that the failed scrape added are removed.
     /// </summary>
     public void Abandon(List<SeriesRef> stale)
     {
@@ -186,7 +186,7 @@ sealed class ScrapeCache
         _current.Add(index);
     }
 
-    /// <summary>Two lines may be one series after relabelling: it is stale only when neither came.</summary>
+    /// <summary>Two lines may be one series after relabelling: the series is stale only when the scrape has neither line.</summary>
     void DropStillTracked(List<SeriesRef> stale)
     {
         var tracked = new HashSet<SeriesRef>();
@@ -258,19 +258,19 @@ sealed class ScrapeCache
         public UInt128 Hash;
         public SeriesRef Series;
 
-        /// <summary>The scrape that last brought the line.</summary>
+        /// <summary>The number of the last scrape that had the line.</summary>
         public uint Seen;
 
-        /// <summary>The scrape that last asked for a staleness marker, should the line not come again.</summary>
+        /// <summary>The number of the last scrape that tracked the series.</summary>
         public uint Tracked;
 
-        /// <summary>The last scrape that went well asked for it.</summary>
+        /// <summary>Whether the last successful scrape tracked the series.</summary>
         public bool Live;
 
-        /// <summary>The scrape that made the entry.</summary>
+        /// <summary>The number of the scrape that added the entry.</summary>
         public uint CreatedBy;
 
-        /// <summary>Its place in the order of the scrape that last brought it.</summary>
+        /// <summary>The line's place in the last scrape that had it.</summary>
         public int Position;
 
         public int Next;

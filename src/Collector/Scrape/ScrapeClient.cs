@@ -13,7 +13,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What a target answered, or why there is no answer.</summary>
+/// <summary>A target's answer, or the reason why there is none.</summary>
 /// <param name="Body">null when there is an error; the receiver disposes it.</param>
 /// <param name="TooLarge">The error is that the body is over the limit.</param>
 readonly record struct ScrapeAnswer(ScrapeBody? Body, string? ContentType, string? Error, bool TooLarge = false);
@@ -23,10 +23,10 @@ sealed class ScrapeClient : IDisposable
 {
     const int MaxRedirects = 10;
 
-    /// <summary>On a request: its connection has to do the TLS itself.</summary>
+    /// <summary>An option of a request: ConnectAsync does the TLS handshake, not the handler.</summary>
     static readonly HttpRequestOptionsKey<bool> s_secured = new("secured");
 
-    // How often files with certificates are looked at; connections made before a change live on until they are idle.
+    // How often files with certificates are checked; connections made before a change stay open until they are idle.
     static readonly TimeSpan s_fileCheck = TimeSpan.FromSeconds(5);
 
     static readonly string s_userAgent = "observe/"
@@ -48,8 +48,8 @@ sealed class ScrapeClient : IDisposable
     }
 
     /// <summary>
-    /// The Accept header: protocols in the order wanted, each weighing less than the one before. Those that nobody here reads are not asked
-    /// for.
+    /// The Accept header: protocols in the order wanted, each weighing less than the one before. Protocols that no parser reads are left
+    /// out.
     /// </summary>
     public static string Accept(ScrapeConfig config)
     {
@@ -70,12 +70,12 @@ sealed class ScrapeClient : IDisposable
     }
 
     /// <summary>
-    /// Fetches a target's exposition. Connecting, TLS, redirects, headers and body all share the target's timeout; what goes wrong is
-    /// an answer too.
+    /// Fetches a target's exposition. Connecting, TLS, redirects, headers and body all share the target's timeout; errors are returned, not
+    /// thrown.
     /// </summary>
-    /// <param name="expected">Bytes of the last body.</param>
+    /// <param name="expected">The length of the target's last body in bytes.</param>
     /// <param name="budget">Cancelled when the target's timeout is over, or the process ends.</param>
-    /// <exception cref="OperationCanceledException">The token, not the budget, ended it.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled, not the budget.</exception>
     public async ValueTask<ScrapeAnswer> FetchAsync(
         Target target, int expected, CancellationToken budget, CancellationToken cancellationToken)
     {
@@ -191,7 +191,7 @@ sealed class ScrapeClient : IDisposable
 
         if (url.Scheme == "https" && _config.Http.Tls.ServerName is not null)
         {
-            // The connection does its own TLS then, see ConnectAsync; the request must not ask for a second one.
+            // ConnectAsync does the TLS handshake, so that the request's URL must not make the handler do a second one.
             request.Options.Set(s_secured, true);
             request.RequestUri = new UriBuilder(url) { Scheme = "http", Port = url.Port }.Uri;
             request.Headers.Host = url.Authority;
@@ -244,7 +244,7 @@ sealed class ScrapeClient : IDisposable
         }
     }
 
-    /// <summary>The handler in force: made at first use, made anew when a certificate file has changed.</summary>
+    /// <summary>The current handler, which is created at first use and again when a certificate file has changed.</summary>
     HttpMessageInvoker Handler()
     {
         var tls = _config.Http.Tls;
@@ -260,7 +260,7 @@ sealed class ScrapeClient : IDisposable
             var material = TlsMaterial.Read(tls);
             if (_handler is null || material.Hash != _handlerHash)
             {
-                // The old handler is left to its last requests and to the collector of garbage: disposing it would cut them.
+                // The old handler is not disposed, since that would abort requests that still use it; the garbage collector takes it.
                 (_handler, _handlerHash) = (new HttpMessageInvoker(NewHandler(material)), material.Hash);
             }
 
@@ -304,7 +304,7 @@ sealed class ScrapeClient : IDisposable
         return handler;
     }
 
-    /// <summary>Connects with a name in the TLS handshake that is not the URL's, which the handler itself cannot do.</summary>
+    /// <summary>Connects with another name in the TLS handshake than the URL's, which the handler itself cannot do.</summary>
     static async ValueTask<Stream> ConnectAsync(
         DnsEndPoint endpoint, SslClientAuthenticationOptions? tls, CancellationToken cancellationToken)
     {

@@ -10,7 +10,7 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What all pools of a collector share.</summary>
+/// <summary>The objects that all pools of a collector share.</summary>
 sealed class ScrapeContext : IDisposable
 {
     readonly ulong _offsetSeed = XxHash64.HashToUInt64(Encoding.UTF8.GetBytes(Environment.MachineName));
@@ -41,8 +41,8 @@ sealed class ScrapeContext : IDisposable
 
     /// <summary>
     /// The next moment of a target's own place in its interval: the same at each start, spread evenly over targets, and different on
-    /// another machine, so that the replicas of a pair do not scrape at once. An interval has a hundred places at least: targets that
-    /// share one wake the same timer.
+    /// another machine, so that the replicas of a pair do not scrape at the same moment. An interval has at least a hundred places; targets
+    /// at the same place share a timer.
     /// </summary>
     public DateTimeOffset FirstScrape(Target target)
     {
@@ -57,17 +57,21 @@ sealed class ScrapeContext : IDisposable
     public void Dispose() => Appenders.Dispose();
 }
 
-/// <summary>A job with all that decides what its series look like.</summary>
+/// <summary>A job with the other settings that determine the labels of its series.</summary>
 sealed record ScrapeJob(ScrapeConfig Config, LabelConflict OnConflict, Labels External)
 {
-    /// <summary>Two versions of a job are the same when this is.</summary>
+    /// <summary>Equal for two versions of a job that are the same.</summary>
     public string Identity { get; } = IdentityOf(Config, OnConflict, External);
 
-    /// <summary>While it stays the same, loops go on undisturbed: only which targets there are may have changed.</summary>
+    /// <summary>
+    /// Equal for two versions of a job that differ in their targets only, so that loops of targets that stay need no restart.
+    /// </summary>
     public string LoopIdentity { get; } = IdentityOf(
         Config with { StaticConfigs = [], FileDiscoveryConfigs = [], TargetLimit = 0, KeepDroppedTargets = 0 }, OnConflict, External);
 
-    /// <summary>While it stays the same, series keep their labels, and what is known of them remains good.</summary>
+    /// <summary>
+    /// Equal for two versions of a job that give series the same labels, so that a restarted loop can take over a target's series.
+    /// </summary>
     public string SeriesIdentity { get; } = IdentityOf(
         new ScrapeConfig
         {

@@ -6,18 +6,17 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>
-/// Scrapes one target at its own place in the interval until it is stopped. A scrape that has begun is brought to its end.
-/// </summary>
+/// <summary>Scrapes one target at its own place in the interval until it is stopped. Stopping waits for a scrape under way.</summary>
 sealed partial class ScrapeLoop : IDisposable
 {
-    // Timers come a little late; samples that are exactly an interval apart take half the space.
+    // Timers fire a little late. A scrape within this tolerance is stamped with its due time, since samples that are exactly an interval
+    // apart take half the space.
     static readonly TimeSpan s_tolerance = TimeSpan.FromMilliseconds(20);
 
     // No timer waits longer than 49 days.
     static readonly TimeSpan s_longestWait = TimeSpan.FromDays(1);
 
-    // Errors quote what the target said, which may be as long as its body.
+    // Errors quote the exposition, so that they may be as long as a body.
     const int MaxErrorLength = 1024;
 
     readonly Target _target;
@@ -29,7 +28,7 @@ sealed partial class ScrapeLoop : IDisposable
     readonly CancellationTokenRegistration _ending;
     readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // The time that a scrape may take; used again and again, until it is exceeded.
+    // Cancelled when a scrape exceeds its timeout; reused for the next scrape until that happens.
     CancellationTokenSource _budget;
 
     DateTimeOffset? _last;
@@ -37,7 +36,7 @@ sealed partial class ScrapeLoop : IDisposable
     volatile bool _keepAlive;
     volatile string? _forcedError;
 
-    /// <param name="shutdown">Ends everything at once: also a scrape under way, and without staleness markers.</param>
+    /// <param name="shutdown">Ends the loop at once, a scrape under way too, and without staleness markers.</param>
     public ScrapeLoop(Target target, TargetSeries series, ScrapeClient client, ScrapeContext context, CancellationToken shutdown)
     {
         (_target, _series, _client, _context, _shutdown) = (target, series, client, context, shutdown);
@@ -49,23 +48,23 @@ sealed partial class ScrapeLoop : IDisposable
 
     public TargetSeries Series => _series;
 
-    /// <summary>Fails each scrape with this reason instead of asking the target; null to scrape it.</summary>
+    /// <summary>The reason with which each scrape fails without a request to the target; null to scrape the target.</summary>
     public string? ForcedError
     {
         get => _forcedError;
         set => _forcedError = value;
     }
 
-    /// <summary>Completes when the loop has written all it will ever write.</summary>
+    /// <summary>Completes when the loop has written its last sample.</summary>
     public Task Finished { get; private set; } = Task.CompletedTask;
 
     public void Start() => Finished = RunAsync();
 
     /// <summary>
-    /// Stops scraping; completes when no scrape is under way any more. Staleness markers follow two intervals later, should nobody
-    /// else scrape the series by then.
+    /// Stops scraping; completes when no scrape is under way any more. Staleness markers follow two intervals later, unless another loop
+    /// scrapes the series by then.
     /// </summary>
-    /// <param name="keepAlive">Another loop goes on with the same series: no markers.</param>
+    /// <param name="keepAlive">Another loop continues the series, so that there are no markers.</param>
     public async Task StopAsync(bool keepAlive)
     {
         _keepAlive = keepAlive;
@@ -99,7 +98,7 @@ sealed partial class ScrapeLoop : IDisposable
                 }
                 catch (OperationCanceledException) when (_shutdown.IsCancellationRequested)
                 {
-                    return; // A shutdown reaches the scrape under way a moment before it reaches the loop.
+                    return; // A shutdown cancels the scrape under way a moment before the loop.
                 }
 
                 next += interval;
@@ -141,8 +140,8 @@ sealed partial class ScrapeLoop : IDisposable
         while (wait > s_longestWait);
     }
 
-    /// <summary>One scrape: fetch, append, report. Whatever goes wrong on the way, foreseen or not, makes it a failed one.</summary>
-    /// <param name="time">Of samples that bring none of their own.</param>
+    /// <summary>One scrape: fetch, append, report. Any exception on the way, foreseen or not, makes the scrape a failed one.</summary>
+    /// <param name="time">The timestamp of samples that have none of their own.</param>
     internal async Task ScrapeAsync(DateTimeOffset time, CancellationToken cancellationToken)
     {
         var start = _context.Time.GetTimestamp();
@@ -210,7 +209,7 @@ sealed partial class ScrapeLoop : IDisposable
         Count(answer, counts, duration, Math.Max(bytes, 0), error);
     }
 
-    /// <summary>Ends a scrape, well or not, with its report. Returns why it failed.</summary>
+    /// <summary>Ends a scrape, successful or not, with its automatic series. Returns the reason of a failure, else null.</summary>
     string? Commit(ScrapeAppender appender, long timestamp, long start, in ScrapeCounts counts, int bytes, string? error)
     {
         try
@@ -232,12 +231,16 @@ sealed partial class ScrapeLoop : IDisposable
         }
         catch (Exception e)
         {
-            // The scrape of a moment ago went well: then what it brought is the cause, and the report that it failed may still go through.
+            // Where the scrape itself succeeded, its samples are the cause of the failed commit, and the report of a failed scrape may
+            // still be written.
             return error is null ? Commit(appender, timestamp, start, counts, bytes, Unforeseen(e)) : $"{error}; {Unforeseen(e)}";
         }
     }
 
-    /// <summary>Why the scrape fails; null when all of it is appended, and the markers of series that went.</summary>
+    /// <summary>
+    /// Appends a fetched body and the markers of series that it lacks. Returns the reason why the scrape fails; null when all samples are
+    /// appended.
+    /// </summary>
     string? Append(ScrapeAppender appender, ScrapeBody body, string? contentType, long timestamp, ref ScrapeCounts counts)
     {
         try
@@ -267,7 +270,7 @@ sealed partial class ScrapeLoop : IDisposable
     }
 
     /// <summary>
-    /// Marks all series stale. Where even that fails, what is known of them is given up: the next scrape looks them up anew.
+    /// Marks all series stale. Where even that fails, the cache is dropped, and the next scrape looks its series up anew.
     /// </summary>
     void Abandon(ScrapeAppender appender, long timestamp)
     {
@@ -283,7 +286,7 @@ sealed partial class ScrapeLoop : IDisposable
         }
     }
 
-    /// <summary>Counts and logs an error that nothing on its way knew; returns what the target says of it.</summary>
+    /// <summary>Counts and logs an exception of a kind that a scrape does not expect; returns the target's error text.</summary>
     string Unforeseen(Exception e)
     {
         _context.Metrics.Broken.Inc();
@@ -330,7 +333,7 @@ sealed partial class ScrapeLoop : IDisposable
     }
 
     /// <summary>
-    /// The target is gone: marks its series at the time of the scrape that did not come, once a loop that took them over would have
+    /// Marks the series of a target that was dropped, at the time of its next scrape, once a loop that took the series over would have
     /// scraped them.
     /// </summary>
     async Task EndAsync(DateTimeOffset next)

@@ -32,9 +32,9 @@ public sealed class ScrapeManager : IAsyncDisposable
         _context = new ScrapeContext(head, options, metrics, loggers.CreateLogger("Observe.Collector.Scrape"));
 
     /// <summary>
-    /// Makes a configuration the one in force, or throws, whatever it meets, and leaves the old one in force. Pools whose job did not
-    /// change go on undisturbed; a changed one restarts its loops and keeps what it knows of its series where the change allows it.
-    /// Completes once every loop that had to stop has stopped.
+    /// Applies a configuration, or throws and leaves the old one in force. Pools whose job did not change go on undisturbed; a pool whose
+    /// job changed restarts its loops, which take over the targets' series where the change allows it. Completes once every loop that had
+    /// to stop has stopped.
     /// </summary>
     public async Task ApplyAsync(CollectorConfig config, CancellationToken cancellationToken)
     {
@@ -141,14 +141,14 @@ public sealed class ScrapeManager : IAsyncDisposable
         return new TargetsSnapshot(active, dropped, counts);
     }
 
-    /// <summary>What active targets said of their metrics, in no order.</summary>
+    /// <summary>The metadata that active targets exposed, in no order.</summary>
     public IReadOnlyList<MetricMetadata> Metadata() =>
         [.. Loops().SelectMany(loop => loop.Series.Metadata.Families.Select(family => MetadataStore.Describe(loop.Target.Labels, family)))];
 
     /// <summary>The names of the jobs, sorted.</summary>
     public IReadOnlyList<string> Pools() => [.. _pools.Keys.Order(StringComparer.Ordinal)];
 
-    /// <summary>Stops all loops. Writes no staleness markers: the process may well come back before they would be missed.</summary>
+    /// <summary>Stops all loops. Writes no staleness markers, since the process may be back before its series would be stale.</summary>
     public async ValueTask DisposeAsync()
     {
         await _gate.WaitAsync();

@@ -3,7 +3,7 @@ using Prometheus;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What the scraper tells of itself, under the names that dashboards for Prometheus ask for.</summary>
+/// <summary>Metrics of the scraper, under the names that dashboards for Prometheus use.</summary>
 public sealed class ScrapeMetrics
 {
     static readonly QuantileEpsilonPair[] s_quantiles =

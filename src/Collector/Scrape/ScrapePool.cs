@@ -5,7 +5,7 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>What a pool scrapes and what it dropped, at one moment.</summary>
+/// <summary>The targets that a pool scrapes and those that relabelling dropped, at one moment.</summary>
 sealed record PoolTargets(
     ScrapeJob Job, IReadOnlyList<ScrapeLoop> Loops, IReadOnlyList<(TargetGroup Group, int Index)> Dropped, int DroppedCount);
 
@@ -17,7 +17,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
 
     readonly CancellationTokenSource _shutdown = new();
 
-    /// <summary>By what tells the discoveries of a job apart, the newest snapshot of each.</summary>
+    /// <summary>The newest snapshot of each discovery of the job, by the discovery's identity within the job.</summary>
     readonly Dictionary<string, IReadOnlyList<TargetGroup>> _found = [];
     readonly Dictionary<ulong, ScrapeLoop> _loops = [];
     readonly List<ScrapeLoop> _ending = [];
@@ -36,8 +36,8 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
     public string? Identity => _targets?.Job.Identity;
 
     /// <summary>
-    /// Makes a job ready to be taken, the first or another version of it: all that can be refused, and nothing that changes the pool, which
-    /// goes on as it is but takes nothing new. The change is committed or discarded.
+    /// Prepares the first or another version of the job: does everything that can fail, and changes nothing. The pool goes on as it is, but
+    /// takes no new snapshots until the change is committed or discarded.
     /// </summary>
     public async Task<Change> PrepareAsync(ScrapeJob job)
     {
@@ -97,8 +97,10 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         _gate.Release();
     }
 
-    /// <summary>The job is no more: its loops stop, its series get staleness markers when they are due.</summary>
-    /// <returns>What is still to be written; ends when it is, or when <see cref="DisposeAsync"/> cuts it short.</returns>
+    /// <summary>
+    /// Ends the pool of a job that left the configuration: its loops stop, its series get staleness markers when they are due.
+    /// </summary>
+    /// <returns>A task that completes when the markers are written, or when <see cref="DisposeAsync"/> ends the pool before that.</returns>
     public async Task<Task> RemoveAsync()
     {
         await StopFollowingAsync();
@@ -116,7 +118,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops everything at once and without markers.</summary>
+    /// <summary>Stops all loops at once and without markers.</summary>
     public async ValueTask DisposeAsync()
     {
         await _shutdown.CancelAsync();
@@ -171,7 +173,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes what discoveries have found, and makes the loops be those of it.</summary>
+    /// <summary>Takes the newest snapshots of the discoveries, and starts and stops loops accordingly.</summary>
     async Task TakeAsync(Dictionary<string, DiscoverySubscription> discoveries, CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
@@ -201,9 +203,11 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         }
     }
 
-    /// <summary>Makes the loops be those of the groups' targets. Returns when every loop that had to stop has stopped.</summary>
-    /// <param name="restart">Also loops of targets that stay are replaced: the job has changed.</param>
-    /// <param name="keepSeries">A replaced loop hands over what it knows of its series.</param>
+    /// <summary>
+    /// Starts and stops loops so that each target of the groups has one. Returns when every loop that had to stop has stopped.
+    /// </summary>
+    /// <param name="restart">Replaces the loops of targets that stay too, since the job has changed.</param>
+    /// <param name="keepSeries">A loop takes over the series of the loop that it replaces.</param>
     async Task SyncAsync(Resolved resolved, bool restart, bool keepSeries)
     {
         var start = context.Time.GetTimestamp();
@@ -325,8 +329,9 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         public Following Following => following;
 
         /// <summary>
-        /// Where how to scrape has changed, all loops restart; targets that stay keep what is known of their series if the change allows
-        /// it. Groups found before stay in force until their discovery finds them anew; discoveries that did not change go on.
+        /// Where the settings of scrapes have changed, all loops restart, and those of targets that stay take over the targets' series if
+        /// the change allows it. Groups found before stay in force until their discovery publishes again; discoveries that did not change
+        /// go on.
         /// </summary>
         public Task CommitAsync() => pool.CommitAsync(this);
 

@@ -7,13 +7,13 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>How the last scrape of a target went. Replaced whole after each scrape.</summary>
+/// <summary>The result of a target's last scrape. Replaced whole after each scrape.</summary>
 sealed record TargetState(TargetHealth Health, string LastError, DateTimeOffset? LastScrape, TimeSpan LastScrapeDuration)
 {
     public static TargetState NotScraped { get; } = new(TargetHealth.Unknown, "", null, TimeSpan.Zero);
 }
 
-/// <summary>One endpoint to scrape, made from what was discovered by relabelling.</summary>
+/// <summary>One endpoint to scrape, made of discovered labels by relabelling.</summary>
 sealed class Target
 {
     const string Address = "__address__";
@@ -46,7 +46,7 @@ sealed class Target
         Hash = hash.GetCurrentHashAsUInt64();
     }
 
-    /// <summary>What its series carry.</summary>
+    /// <summary>The labels that the target's series get.</summary>
     public Labels Labels { get; }
 
     public Uri Url { get; }
@@ -55,10 +55,10 @@ sealed class Target
 
     public TimeSpan ScrapeTimeout { get; }
 
-    /// <summary>The same for the same labels and URL, in every process.</summary>
+    /// <summary>A hash of labels and URL, the same in every process.</summary>
     public ulong Hash { get; }
 
-    /// <summary>Where it was found: the group, and its place among the targets.</summary>
+    /// <summary>The group that the target was discovered in, and its index there.</summary>
     public required (TargetGroup Group, int Index) Source { get; set; }
 
     public TargetState State
@@ -68,7 +68,8 @@ sealed class Target
     }
 
     /// <summary>
-    /// The target of a discovered one; null when relabelling drops it, or when it cannot be scraped and <paramref name="error"/> says why.
+    /// Makes a target of discovered labels; null when relabelling drops it, or when it cannot be scraped and <paramref name="error"/> says
+    /// why.
     /// </summary>
     public static Target? Create(ScrapeConfig config, TargetGroup group, int index, out string? error)
     {
@@ -128,7 +129,7 @@ sealed class Target
         return new Target(labels.Build(), uri, interval, timeout) { Source = (group, index) };
     }
 
-    /// <summary>What is known of a target before relabelling: its own labels, its group's, the job's settings.</summary>
+    /// <summary>The labels of a target before relabelling: its own, its group's, and those of the job's settings.</summary>
     public static Labels Discovered(ScrapeConfig config, TargetGroup group, int index)
     {
         var labels = new LabelsBuilder(group.Targets[index]);

@@ -23,7 +23,7 @@ sealed class TlsMaterial
         Hash = XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{ca}\0{cert}\0{key}"));
     }
 
-    /// <summary>Changes when the content of a file does.</summary>
+    /// <summary>A hash of the content of all files.</summary>
     public ulong Hash { get; }
 
     /// <exception cref="IOException">A file cannot be read.</exception>

@@ -10,7 +10,8 @@ using Prometheus;
 namespace Observe.Commands;
 
 /// <summary>
-/// <c>observe all</c>: every role in one process, on one folder. Without a configuration it watches itself and this machine.
+/// <c>observe all</c>: every role in one process, on one folder. Without a configuration the process scrapes itself and a node_exporter on
+/// this machine.
 /// </summary>
 static class AllCommand
 {

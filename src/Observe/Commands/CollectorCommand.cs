@@ -10,7 +10,9 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Commands;
 
-/// <summary><c>observe collector</c>: scrape, federate, keep, cut, ship. It also answers PromQL over what it still holds.</summary>
+/// <summary>
+/// <c>observe collector</c>: scrape, federate, store, ship. A collector also answers PromQL over the samples that it still holds.
+/// </summary>
 static class CollectorCommand
 {
     public static Command Build()

@@ -47,15 +47,15 @@ sealed partial class CollectorFlags(string defaultFolder)
             ? name
             : throw new FlagException($"--collector.name: {GoText.Quote(name)} can't name a collector: {FleetName.Rule}");
 
-    /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
+    /// <exception cref="ConfigException">All faults of the file.</exception>
     public CollectorConfig Load(ParseResult flags)
     {
         var path = flags.GetValue(ConfigFile) ?? throw new FlagException("--config.file is missing");
         return Load(Flags.ReadableFile(ConfigFile.Name, path), flags.GetValue(ExpandEnvironment));
     }
 
-    /// <exception cref="ConfigException">Everything that is wrong with the file.</exception>
-    /// <exception cref="FlagException">An environment variable that it names is not set.</exception>
+    /// <exception cref="ConfigException">All faults of the file.</exception>
+    /// <exception cref="FlagException">An environment variable that the file names is not set.</exception>
     public static CollectorConfig Load(string path, bool expandEnvironment) =>
         CollectorConfig.Load(path, expand: expandEnvironment ? text => Expand(text, path) : null);
 

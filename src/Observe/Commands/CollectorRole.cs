@@ -27,7 +27,7 @@ sealed record CollectorOptions
     /// <summary>The flag that names the folder, for messages.</summary>
     public string FolderFlag { get; init; } = "--data-dir";
 
-    /// <summary>Tells the collectors of a cluster apart.</summary>
+    /// <summary>The collector's name, unique in its cluster.</summary>
     public required string Name { get; init; }
 
     public TimeSpan BlockRange { get; init; } = TimeSpan.FromHours(2);
@@ -40,12 +40,12 @@ sealed record CollectorOptions
     /// <summary>Bytes that blocks may take here; 0 for no limit.</summary>
     public long SizeLimit { get; init; }
 
-    /// <summary>How often the collector tells the bucket how it is.</summary>
+    /// <summary>How often the collector writes its status to the bucket.</summary>
     public TimeSpan StatusInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     public required CollectorRegistry Registry { get; init; }
 
-    /// <summary>How head and local blocks are served over the store API; null: they are not.</summary>
+    /// <summary>How head and local blocks are served over the store API; null: they are not served.</summary>
     public StoreApiOptions? Serve { get; init; }
 }
 
@@ -63,7 +63,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     StatusReporter? _status;
     Task[] _loops = [];
 
-    /// <summary>Head and local blocks together, external labels added; refuses until the role has started.</summary>
+    /// <summary>Head and local blocks as one querier, with external labels; throws until the role has started.</summary>
     public IQuerier Querier => _querier;
 
     public string Name => options.Name;
@@ -87,7 +87,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         var (head, blocks) = (_head?.Range ?? new TimeRange(0, -1), _blocks?.Range ?? new TimeRange(0, -1));
         var from = blocks.IsEmpty ? head.MinTime : head.IsEmpty ? blocks.MinTime : Math.Min(head.MinTime, blocks.MinTime);
 
-        // The head grows while it is asked: it answers for whatever is newest.
+        // The head grows while a query runs, so that its range has no end.
         return new StoreDescription("sidecar", [_config.Global.ExternalLabels], head.IsEmpty
             && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue));
     }
@@ -133,7 +133,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             cancellationToken);
         _blocks = new LocalBlocks(options.Folder, host.Logging.CreateLogger<LocalBlocks>());
 
-        // The head first: what it has let go since is in the blocks that are looked at after it.
+        // The head is read first: samples that leave it after that are in the blocks, which are read next.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
         _scrape = new ScrapeManager(
             _head, new ScrapeOptions { Time = host.Time, Loops = host.Loops }, new ScrapeMetrics(options.Registry), host.Logging);
@@ -211,7 +211,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         await stop.StepAsync("stop scraping", () => _scrape?.DisposeAsync().AsTask().WaitAsync(grace) ?? Task.CompletedTask);
         if (_loops.Length == 0)
         {
-            return; // It never came to start: what it has is in the log.
+            return; // The role never started scraping: the samples of its head are in the WAL.
         }
 
         await stop.StepAsync("cut the head", () => _head!.CutAsync(force: true, grace));
@@ -269,9 +269,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         };
     }
 
-    /// <summary>
-    /// A quarter of a block's span, and never more than so many seconds: short blocks are cut and shipped in their own time.
-    /// </summary>
+    /// <summary>A quarter of a block's span, but no longer than some seconds: short blocks need short intervals.</summary>
     static TimeSpan Part(TimeSpan blockRange, double mostSeconds) =>
         TimeSpan.FromMilliseconds(Math.Clamp(blockRange.TotalMilliseconds / 4, 100, mostSeconds * 1000));
 

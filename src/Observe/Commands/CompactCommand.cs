@@ -44,7 +44,7 @@ static class CompactCommand
         return command;
     }
 
-    /// <summary>Rounds until one finds nothing left to do; 1 when something failed on the way.</summary>
+    /// <summary>Runs rounds until one finds nothing left to do; returns 1 when something failed on the way.</summary>
     static async Task<int> OnceAsync(CompactLoop loop, CancellationToken cancellationToken)
     {
         for (var round = 1; ; round++)

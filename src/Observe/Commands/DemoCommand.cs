@@ -10,7 +10,7 @@ using Prometheus;
 namespace Observe.Commands;
 
 /// <summary>
-/// <c>observe demo</c>: all roles, fed by simulated clusters, with blocks so short that everything can be watched at work.
+/// <c>observe demo</c>: all roles, fed by simulated clusters, with blocks so short that shipping and compaction can be seen within minutes.
 /// </summary>
 static class DemoCommand
 {
@@ -49,7 +49,7 @@ static class DemoCommand
                     Retention = 2 * span,
                     StatusInterval = TimeSpan.FromSeconds(5),
 
-                    // Their metrics have the same names: only the first collector's are shown.
+                    // The collectors' metrics have the same names, so that only those of the first are shown.
                     Registry = i == 0 ? host.Registry : Metrics.NewCustomRegistry(),
                 });
             }).ToList();
@@ -84,7 +84,7 @@ static class DemoCommand
         return command;
     }
 
-    /// <summary>The simulated exporters: up before the first collector, down after the last.</summary>
+    /// <summary>The simulated exporters, which start before the first collector and stop after the last.</summary>
     sealed class ExportersRole(SimulatedExporters exporters) : IRole
     {
         public string Address => exporters.Address;

@@ -4,7 +4,7 @@ using Observe.Query.Promql;
 
 namespace Observe.Commands;
 
-/// <summary>What a query may cost and how it is evaluated: the flags of every role that answers PromQL.</summary>
+/// <summary>The flags of every role that answers PromQL: limits of queries, and how they are evaluated.</summary>
 sealed class EngineFlags
 {
     readonly Option<TimeSpan> _timeout = Flags.Span("--query.timeout", "how long a query may take", "2m");

@@ -5,7 +5,7 @@ using Spectre.Console;
 namespace Observe.Commands;
 
 /// <summary>
-/// The plan of an explained query as the API gives it, for people: a line an operator, indented under the one that reads from it.
+/// Prints the plan of an explained query from the API's JSON: one line for each operator, indented under the operator that reads from it.
 /// </summary>
 static class ExplainedPlan
 {
@@ -29,8 +29,8 @@ static class ExplainedPlan
         console.Write(table);
     }
 
-    /// <param name="indent">What stands before the operator.</param>
-    /// <param name="below">What stands before its inputs.</param>
+    /// <param name="indent">The text before the operator.</param>
+    /// <param name="below">The text before the operator's inputs.</param>
     static void AddRows(Table table, JsonNode operation, string indent, string below)
     {
         table.AddRow(

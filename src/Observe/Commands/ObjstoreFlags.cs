@@ -16,7 +16,7 @@ sealed class ObjstoreFlags
         command.Options.Add(ConfigFile);
     }
 
-    /// <summary>The YAML and where it stands; null when neither flag is set.</summary>
+    /// <summary>The YAML and its source for messages; null when neither flag is set.</summary>
     public (string Content, string Source)? Content(ParseResult flags) => Flags.Content(flags, Config, ConfigFile);
 
     /// <exception cref="FlagException">Neither flag is set.</exception>

@@ -11,8 +11,8 @@ using Prometheus;
 
 namespace Observe.Commands;
 
-/// <summary>PromQL over a set of stores: endpoints elsewhere, and what this process itself holds.</summary>
-/// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked; null: do not.</param>
+/// <summary>PromQL over a set of stores: endpoints of other processes, and sources within this process.</summary>
+/// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked; null: it is not served.</param>
 sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, StoreApiOptions? serve) : IRole
 {
     readonly CancellationTokenSource _stop = new();

@@ -12,7 +12,8 @@ using Prometheus;
 namespace Observe.Commands;
 
 /// <summary>
-/// Where a script's series are kept while it runs: in memory, in a head, or in blocks of a bucket that are read back as a store reads them.
+/// The storages that a script's series can be kept in while it runs: in memory, in a head, or in blocks of a bucket that are read back as a
+/// store reads them.
 /// </summary>
 static class ScriptStorages
 {
@@ -73,7 +74,7 @@ static class ScriptStorages
             bool? histograms = null;
             foreach (var sample in one.Samples)
             {
-                // Within one append a series has samples of one kind, as in a scrape.
+                // A series has samples of one kind within one append, as within a scrape.
                 if (histograms != (sample.Histogram is not null) && histograms is not null)
                 {
                     appender.Commit();
@@ -97,7 +98,7 @@ static class ScriptStorages
 
     static string NewFolder() => Directory.CreateTempSubdirectory("observe-script-").FullName;
 
-    /// <summary>A querier with what it stands on; all of it goes when it is disposed.</summary>
+    /// <summary>A querier with the objects that it reads from, which are disposed with it.</summary>
     sealed class Opened(IQuerier querier, string folder, params IAsyncDisposable[] owned) : IQuerier, IAsyncDisposable
     {
         public IAsyncEnumerable<Series> SelectAsync(Selection selection) => querier.SelectAsync(selection);

@@ -4,7 +4,7 @@ using Observe.Store.Api;
 
 namespace Observe.Commands;
 
-/// <summary>What calls of the store API may cost: the flags of every role that serves it.</summary>
+/// <summary>The flags of every role that serves the store API: limits of its calls.</summary>
 sealed class StoreApiFlags
 {
     readonly Option<int> _concurrency = Flags.Number(

@@ -14,7 +14,7 @@ using Prometheus;
 
 namespace Observe.Commands;
 
-/// <summary>The flags of whoever reads a bucket's blocks.</summary>
+/// <summary>The flags of every role that reads a bucket's blocks.</summary>
 sealed class StoreFlags
 {
     public Option<string> DataFolder { get; } = Flags.Text(
@@ -52,7 +52,7 @@ sealed class StoreFlags
 }
 
 /// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
-/// <param name="serve">Over the store API; null: to nobody else.</param>
+/// <param name="serve">How blocks are served over the store API; null: to this process only.</param>
 sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve) : IRole
 {
     static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
@@ -85,7 +85,7 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
 
     public IReadOnlyList<StoredBlock> Blocks => _store.Blocks();
 
-    /// <summary>Who writes to the bucket; read again once what is known is five seconds old, for all who ask.</summary>
+    /// <summary>The collectors that write to the bucket; read at most every five seconds, for all callers together.</summary>
     public async Task<FleetStatus> FleetAsync(CancellationToken cancellationToken)
     {
         await _readingFleet.WaitAsync(cancellationToken);
@@ -104,8 +104,8 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
         }
     }
 
-    /// <summary>From flags; the role owns the bucket that it opens.</summary>
-    /// <param name="folder">Where it keeps what it has read.</param>
+    /// <summary>Makes the role of its flags; the role owns the bucket that it opens.</summary>
+    /// <param name="folder">The folder for index headers and other files read from the bucket.</param>
     public static StoreRole Create(
         RoleHost host,
         ParseResult flags, StoreFlags store, DataFolder folder, (string Content, string Source) bucket, StoreApiOptions? serve) => new(

@@ -4,11 +4,11 @@ using System.Text;
 namespace Observe.Demo;
 
 /// <summary>
-/// The exporters of one made-up cluster: nodes, kube-state-metrics and a web application. What they show is a function of the time
-/// alone, so that both replicas of a pair see the same and counters never fall.
+/// The exporters of one made-up cluster: nodes, kube-state-metrics and a web application. Their values are a function of the time alone, so
+/// that both replicas of a pair scrape the same values and counters never fall.
 /// </summary>
 /// <param name="nodes">How many nodes.</param>
-/// <param name="load">How busy it is; 1 is an average cluster.</param>
+/// <param name="load">How busy the cluster is; 1 is average.</param>
 sealed class SimulatedCluster(string name, int nodes, double load)
 {
     static readonly string[] s_modes = ["idle", "user", "system", "iowait", "softirq", "steal", "nice", "irq"];
@@ -23,7 +23,7 @@ sealed class SimulatedCluster(string name, int nodes, double load)
 
     public int Nodes => nodes;
 
-    /// <summary>The paths behind which an exporter answers, and the instance and job they stand for.</summary>
+    /// <summary>The path of each exporter, with the instance and job it stands for.</summary>
     public IEnumerable<(string Job, string Instance, string Path)> Exporters()
     {
         for (var node = 1; node <= nodes; node++)
@@ -41,7 +41,7 @@ sealed class SimulatedCluster(string name, int nodes, double load)
         }
     }
 
-    /// <summary>What an exporter answers at a time (seconds since the epoch); null for a path that is none.</summary>
+    /// <summary>An exporter's exposition at a time (seconds since the epoch); null for a path that is no exporter's.</summary>
     public string? Scrape(string path, double now)
     {
         var parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);

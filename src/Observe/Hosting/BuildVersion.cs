@@ -2,7 +2,7 @@ using System.Reflection;
 
 namespace Observe.Hosting;
 
-/// <summary>What this build is: for <c>--version</c>, <c>/api/v1/status/buildinfo</c> and <c>observe_build_info</c>.</summary>
+/// <summary>The version of this build, for <c>--version</c>, <c>/api/v1/status/buildinfo</c> and <c>observe_build_info</c>.</summary>
 static class BuildVersion
 {
     static readonly string[] s_informational =

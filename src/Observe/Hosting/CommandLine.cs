@@ -7,7 +7,10 @@ using Observe.Store.Yaml;
 
 namespace Observe.Hosting;
 
-/// <summary>Runs what a command line says. Whatever is wrong, with it or later on, is told in one line and makes the exit code 1.</summary>
+/// <summary>
+/// Runs the command that a command line names. Any error, of the command line or of the run, is printed as one line and makes the exit code
+/// 1.
+/// </summary>
 static partial class CommandLine
 {
     public static async Task<int> RunAsync(RootCommand root, string[] arguments)
@@ -38,7 +41,7 @@ static partial class CommandLine
         }
     }
 
-    /// <summary>What is wrong with a command line. A command that lacks its subcommand is no fault: it gets the page of help.</summary>
+    /// <summary>The faults of a command line. A command without its subcommand is no fault: it prints its help.</summary>
     static List<string> Faults(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
@@ -61,7 +64,8 @@ static partial class CommandLine
     }
 
     /// <summary>
-    /// What was taken for the value of an argument or flag, up to a <c>--</c>. PromQL may begin with a minus, and is not meant.
+    /// The words that the parser took for values of arguments or flags, up to a <c>--</c>. PromQL is left out, since it may begin with a
+    /// minus.
     /// </summary>
     static IEnumerable<string> Values(ParseResult parsed)
     {

@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace Observe.Hosting;
 
-/// <summary>The folder that a flag names, or one in it, created where it is missing and kept to this process.</summary>
+/// <summary>The folder that a flag names, or one in it, created where it is missing and locked by this process.</summary>
 sealed class DataFolder : IDisposable
 {
     readonly FileStream? _lock;
@@ -11,9 +11,9 @@ sealed class DataFolder : IDisposable
 
     public string Path { get; }
 
-    /// <param name="part">A folder in the one that the flag names; "" for that one itself.</param>
-    /// <param name="locked">False where the owner of its files takes the lock.</param>
-    /// <exception cref="FlagException">It cannot be used.</exception>
+    /// <param name="part">The name of a folder within the flag's folder; "" for the flag's folder itself.</param>
+    /// <param name="locked">False where another object takes the lock, the owner of the folder's files.</param>
+    /// <exception cref="FlagException">The folder cannot be used.</exception>
     public static DataFolder Open(ParseResult flags, Option<string> option, string part = "", bool locked = true)
     {
         var path = System.IO.Path.Combine(flags.GetValue(option)!, part);

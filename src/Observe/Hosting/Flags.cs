@@ -67,7 +67,7 @@ static class Flags
         return option;
     }
 
-    /// <exception cref="FlagException">It is no address.</exception>
+    /// <exception cref="FlagException">The value is no address.</exception>
     public static IPEndPoint Address(string flag, string text)
     {
         var colon = text.LastIndexOf(':');
@@ -93,12 +93,12 @@ static class Flags
         throw new FlagException($"{flag}: {GoText.Quote(text)} is not an address (write 127.0.0.1:9090 or :9090)");
     }
 
-    /// <summary>A flag by the name that it was given by, where it has several.</summary>
+    /// <summary>The name by which a flag was given on the command line, where it has several names.</summary>
     public static string NameOf(ParseResult flags, Option option) => flags.GetResult(option)?.IdentifierToken?.Value ?? option.Name;
 
     /// <summary>The path of a file that can be read.</summary>
-    /// <param name="flag">What led to it, for the message; null when the path stood there alone.</param>
-    /// <exception cref="FlagException">It cannot.</exception>
+    /// <param name="flag">The flag that names the file, for the message; null when the path is an argument.</param>
+    /// <exception cref="FlagException">The file cannot be read.</exception>
     public static string ReadableFile(string? flag, string path)
     {
         try
@@ -120,8 +120,8 @@ static class Flags
     }
 
     /// <summary>
-    /// What a flag that comes as a pair <c>--x</c> (content) and <c>--x-file</c> (path) gives, and where it came from; null when neither is
-    /// set.
+    /// The content that a pair of flags <c>--x</c> (content) and <c>--x-file</c> (path) gives, and its source for messages; null when
+    /// neither is set.
     /// </summary>
     public static (string Content, string Source)? Content(ParseResult flags, Option<string> inline, Option<string> file)
     {
@@ -140,7 +140,7 @@ static class Flags
     }
 
     /// <summary>
-    /// Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; what may hold a secret is not shown.
+    /// Every flag of a command and its value, as <c>/api/v1/status/flags</c> lists them; values that may hold a secret are hidden.
     /// </summary>
     public static IReadOnlyDictionary<string, string> All(ParseResult flags)
     {
@@ -192,5 +192,5 @@ static class Flags
         new(name, aliases) { Description = description, DefaultValueFactory = fallback };
 }
 
-/// <summary>A flag whose value will not do; the message names the flag.</summary>
+/// <summary>A flag has an invalid value; the message names the flag.</summary>
 sealed class FlagException(string message, Exception? inner = null) : Exception(message, inner);

@@ -4,14 +4,14 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Observe.Hosting;
 
-/// <summary>One of Observe's roles, as the process that hosts it sees it. Several may live in one process.</summary>
+/// <summary>One of Observe's roles within a process. A process may host several.</summary>
 /// <remarks>
-/// Called in this order: Configure, Map, StartAsync, then ReloadAsync any number of times, StopAsync, DisposeAsync. A start may break off
-/// anywhere: StopAsync and DisposeAsync find what there is by then.
+/// Called in this order: Configure, Map, StartAsync, then ReloadAsync any number of times, StopAsync, DisposeAsync. StartAsync may fail at
+/// any point, so that StopAsync and DisposeAsync have to cope with a half-started role.
 /// </remarks>
 interface IRole : IAsyncDisposable
 {
-    /// <summary>What it is called when it is not ready.</summary>
+    /// <summary>The role's name in messages.</summary>
     string Name { get; }
 
     bool ServesStoreApi => false;
@@ -19,7 +19,7 @@ interface IRole : IAsyncDisposable
     /// <summary>Completes when the role does its work for the first time, after StartAsync.</summary>
     Task Working => Task.CompletedTask;
 
-    /// <summary>Why it cannot do its work at present, beyond what its loops say; null when it can.</summary>
+    /// <summary>The reason why the role cannot do its work at present, beyond failures of its loops; null when it can.</summary>
     string? Fault => null;
 
     void Configure(IServiceCollection services)
@@ -30,21 +30,21 @@ interface IRole : IAsyncDisposable
     {
     }
 
-    /// <summary>Opens what the role works on and starts its loops.</summary>
+    /// <summary>Opens the role's data and starts its loops.</summary>
     Task StartAsync(CancellationToken cancellationToken);
 
     /// <summary>Reads the configuration again. Keeps the old one and throws when the new one is bad.</summary>
     Task ReloadAsync() => Task.CompletedTask;
 
-    /// <summary>Finishes what was begun and ships what must not be lost, step by step.</summary>
-    /// <param name="grace">Ends the grace period.</param>
+    /// <summary>Finishes work under way and ships data that must not be lost, step by step.</summary>
+    /// <param name="grace">Cancelled when the grace period is over.</param>
     Task StopAsync(StopSequence stop, CancellationToken grace);
 }
 
-/// <summary>The flags that every role has, and where they put the process.</summary>
+/// <summary>The flags that every role has: addresses, logging, lifecycle.</summary>
 sealed class ServerFlags
 {
-    /// <param name="grpcPort">Null for a role without a store API: it takes the flag as all do, and does not listen.</param>
+    /// <param name="grpcPort">Null for a role without a store API, which accepts the flag as all roles do, but does not listen.</param>
     public ServerFlags(int httpPort, int? grpcPort, bool loopback = false, string[]? httpAliases = null)
     {
         var host = loopback ? "127.0.0.1" : "0.0.0.0";

@@ -3,7 +3,7 @@ using Observe.Tsdb.Querying;
 namespace Observe.Hosting;
 
 /// <summary>
-/// A querier that is served before it is opened: until <see cref="Open"/> it refuses, as a process does that is not ready.
+/// A querier that is served before it is opened: until <see cref="Open"/> is called its reads throw, since the process is not ready.
 /// </summary>
 sealed class LateQuerier(string what) : IQuerier
 {

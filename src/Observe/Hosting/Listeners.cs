@@ -9,10 +9,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Observe.Hosting;
 
-/// <summary>Where a process listens: HTTP always, gRPC where a role serves the store API.</summary>
+/// <summary>The addresses that a process listens on: HTTP always, gRPC where a role serves the store API.</summary>
 static class Listeners
 {
-    /// <exception cref="FlagException">An address is not one.</exception>
+    /// <exception cref="FlagException">A flag's value is no address.</exception>
     public static void Add(WebApplicationBuilder builder, ParseResult flags, ServerFlags server, bool serveStoreApi)
     {
         var addresses =
@@ -35,7 +35,7 @@ static class Listeners
             }
         });
 
-        // Kestrel binds them one after another, in this order: what goes wrong is told with the name of the flag.
+        // Kestrel binds them one after another, in this order: a failure is reported with the name of the flag.
         var next = 0;
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint =>
         {

@@ -3,7 +3,9 @@ using Prometheus;
 
 namespace Observe.Hosting;
 
-/// <summary>Reloads the configuration of a process, one reload after the other. Whatever goes wrong, the old one stays in force.</summary>
+/// <summary>
+/// Reloads the configuration of a process, one reload after the other. Where a reload fails, the old configuration stays in force.
+/// </summary>
 sealed partial class Reloading : IDisposable
 {
     readonly SemaphoreSlim _turn = new(1, 1);
@@ -22,7 +24,7 @@ sealed partial class Reloading : IDisposable
             "prometheus_config_last_reload_success_timestamp_seconds", "Timestamp of the last successful configuration reload.");
     }
 
-    /// <summary>The roles have started with the configuration that they found: from here on it can be another one.</summary>
+    /// <summary>Called when the roles have started: from here on reloads are possible.</summary>
     public async Task BeginAsync(CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
@@ -32,7 +34,7 @@ sealed partial class Reloading : IDisposable
         _turn.Release();
     }
 
-    /// <returns>Why it failed; null when the new configuration is in force.</returns>
+    /// <returns>The reason of a failure; null when the new configuration is in force.</returns>
     public async Task<string?> RunAsync(IReadOnlyList<IRole> roles)
     {
         await _turn.WaitAsync();

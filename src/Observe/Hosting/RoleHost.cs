@@ -55,7 +55,7 @@ sealed partial class RoleHost : IDisposable
         _reloading = new Reloading(factory, _log);
     }
 
-    // A small query computes on a thread of the pool (PromqlEngine): there are as many as ever beside it.
+    // PromqlEngine computes small queries on a thread of the pool. One thread more leaves as many to everything else as before.
     static void ReserveThreadForSmallQuery()
     {
         ThreadPool.GetMinThreads(out var workers, out var ports);
@@ -64,7 +64,7 @@ sealed partial class RoleHost : IDisposable
 
     public CollectorRegistry Registry { get; }
 
-    /// <summary>Watches the background loops of all roles.</summary>
+    /// <summary>Supervises the background loops of all roles.</summary>
     public LoopSupervisor Loops { get; }
 
     public ILoggerFactory Logging { get; }
@@ -72,15 +72,15 @@ sealed partial class RoleHost : IDisposable
     public TimeProvider Time { get; }
 
     /// <summary>
-    /// Where all roles compute what somebody waits for: as many queries and calls as their flags let run at once by default, and more.
+    /// The threads on which all roles compute queries and calls: enough for as many as may run at once by default, and more.
     /// </summary>
     public ComputeThreads QueryThreads { get; } = ComputeThreads.ForQueries(64 + Environment.ProcessorCount);
 
-    /// <summary>Where all roles make, verify and hash blocks.</summary>
+    /// <summary>The threads on which all roles make, verify and hash blocks.</summary>
     public ComputeThreads BackgroundThreads { get; } = ComputeThreads.ForBackground();
 
     /// <summary>Runs until SIGTERM, SIGINT or /-/quit, or until a loop ends that nobody stopped; returns the exit code.</summary>
-    /// <param name="ready">What is printed behind the URL when everything is up; null for nothing.</param>
+    /// <param name="ready">A text to print behind the URL when all roles are ready; null for none.</param>
     public async Task<int> RunAsync(IReadOnlyList<IRole> roles, Func<string, string>? ready = null)
     {
         _signals =
@@ -169,8 +169,7 @@ sealed partial class RoleHost : IDisposable
 
     WebApplication Build(IReadOnlyList<IRole> roles)
     {
-        // The flags say everything but OTEL_*: no appsettings.json is looked for in the folder that this happens to run in, nothing is
-        // watched there.
+        // All settings are flags, OTEL_* excepted: no appsettings.json is read from the working directory, and no file there is watched.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Configuration.AddEnvironmentVariables();
         builder.Services.AddSingleton(Logging);
@@ -237,7 +236,7 @@ sealed partial class RoleHost : IDisposable
         });
     }
 
-    /// <summary>Why the process cannot do its work at present; null when it can.</summary>
+    /// <summary>The reason why the process cannot do its work at present; null when it can.</summary>
     string? Fault(IReadOnlyList<IRole> roles)
     {
         var faults = new[] { _phase }.Concat(roles.Select(role => role.Fault)).Concat(Loops.Faults()).OfType<string>().ToList();
@@ -285,11 +284,11 @@ sealed partial class RoleHost : IDisposable
     static string Url(WebApplication app) =>
         Addresses(app).First().Replace("0.0.0.0", IPAddress.Loopback.ToString(), StringComparison.Ordinal);
 
-    /// <summary>Of HTTP, and behind it that of gRPC where there is one.</summary>
+    /// <summary>The address of HTTP, and behind it that of gRPC where there is one.</summary>
     static ICollection<string> Addresses(WebApplication app) =>
         app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
 
-    /// <summary>Says where it listens, with the ports that the system chose.</summary>
+    /// <summary>Prints the addresses that the process listens on, with the ports that the system chose.</summary>
     static void LogListening(ILogger log, WebApplication app)
     {
         var addresses = Addresses(app).Select(a => new Uri(a).Authority).ToList();

@@ -2,9 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Observe.Hosting;
 
-/// <summary>
-/// Takes the steps of a stop to the end, whatever any of them throws; what was thrown is logged, and makes the exit code 1.
-/// </summary>
+/// <summary>Runs all steps of a stop, even where some of them throw; exceptions are logged, and make the exit code 1.</summary>
 sealed partial class StopSequence(ILogger logger)
 {
     public bool HasFailed { get; private set; }

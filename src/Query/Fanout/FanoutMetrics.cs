@@ -2,7 +2,7 @@ using Prometheus;
 
 namespace Observe.Query.Fanout;
 
-/// <summary>What the fan-out counts, under Thanos's names.</summary>
+/// <summary>Metrics of the fan-out, under Thanos's names.</summary>
 public sealed class FanoutMetrics(IMetricFactory metrics)
 {
     readonly Gauge _connections = metrics.CreateGauge(

@@ -5,7 +5,7 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Fanout;
 
-/// <summary>What a query wants of the stores.</summary>
+/// <summary>How a query uses the stores.</summary>
 public sealed record FanoutOptions
 {
     /// <summary>Join the series of replicas.</summary>
@@ -17,7 +17,7 @@ public sealed record FanoutOptions
     /// <summary>Answer with a warning where a store gives no answer; otherwise that is an error.</summary>
     public bool PartialResponse { get; init; } = true;
 
-    /// <summary>Ask only stores that one of these matches, by the label <c>__address__</c>; empty: all.</summary>
+    /// <summary>Query only stores whose <c>__address__</c> one of these sets matches; empty: all stores.</summary>
     public IReadOnlyList<IReadOnlyList<Matcher>> StoreMatchers { get; init; } = [];
 }
 
@@ -26,13 +26,12 @@ public sealed class PartialResponseException(string message) : IOException(messa
 
 /// <summary>All stores that may hold what a selection wants, as one querier: stores answer in parallel, replicas are joined.</summary>
 /// <remarks>
-/// What a store does not give, because it is known to be silent or fails on the way, is told by a warning that names the clusters
-/// and the range that are missing; where no partial answer is wanted it is a <see cref="PartialResponseException"/>.
-/// A limit of a store is a <see cref="LimitException"/> in any case.
+/// A store that is known to be silent or fails on the way is noted as missing, with its clusters and the range; where no partial answer is
+/// wanted it throws a <see cref="PartialResponseException"/>. A limit of a store is a <see cref="LimitException"/> in any case.
 /// </remarks>
 public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, FanoutMetrics? metrics = null) : IQuerier
 {
-    /// <summary>Series that go from a store to the merge at once, and how many times so many a store may be ahead.</summary>
+    /// <summary>Series that go from a store to the merge at once, and how many such batches a store may be ahead of the merge.</summary>
     const int BatchSeries = 256;
     const int BatchesAhead = 4;
 
@@ -50,7 +49,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         },
         streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
-    // The streams hold what series are read from, whatever becomes of the enumerators here.
+    // The streams, not the enumerators in here, hold the memory that series are read from.
     async IAsyncEnumerable<Series> JoinAsync(List<StoreStream> streams, Selection selection)
     {
         IQuerier joined = new MergeQuerier(streams);

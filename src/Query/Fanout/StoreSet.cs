@@ -15,15 +15,15 @@ public sealed record StoreSetOptions
     /// <summary>How often names are looked up again (<c>--store.sd-dns-interval</c>).</summary>
     public TimeSpan LookupInterval { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How often each store is asked what it holds.</summary>
+    /// <summary>How often each store is asked for its description.</summary>
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long it may take to say so.</summary>
+    /// <summary>How long a store may take to describe itself.</summary>
     public TimeSpan PollTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// How long a store that left the name service and answers no more is reported as missing, unless another one with its labels has
-    /// come (<c>--store.unhealthy-timeout</c>). One that is named by its address is reported for ever.
+    /// How long a store that left the name service and no longer answers is reported as missing, unless another store with its labels takes
+    /// its place (<c>--store.unhealthy-timeout</c>). A store whose endpoint is an address is reported for ever.
     /// </summary>
     public TimeSpan UnhealthyTimeout { get; init; } = TimeSpan.FromHours(2);
 
@@ -36,25 +36,25 @@ public sealed record StoreSetOptions
     public LoopSupervisor Loops { get; init; } = new();
 }
 
-/// <summary>One source of series as it was last seen. Immutable.</summary>
+/// <summary>The state of one source of series as of its last check. Immutable.</summary>
 /// <param name="Name">HOST:PORT, the endpoint that could not be looked up, or the name of a local source.</param>
-/// <param name="Querier">What answers for it; null where there is only a name without addresses.</param>
-/// <param name="Description">What it holds, by its own word; null when it never gave any.</param>
-/// <param name="LastCheck">When it was last asked, Unix milliseconds; 0: never.</param>
-/// <param name="LastSeen">When it last answered, Unix milliseconds; 0: never.</param>
-/// <param name="LastError">Why it gave no answer; null when it did.</param>
-/// <param name="Failures">Checks without an answer since the last one with.</param>
+/// <param name="Querier">Reads from the store; null where the endpoint is a name without addresses.</param>
+/// <param name="Description">The store's description of itself; null when it never gave one.</param>
+/// <param name="LastCheck">The time of the last check, Unix milliseconds; 0: never.</param>
+/// <param name="LastSeen">The time of the last answer, Unix milliseconds; 0: never.</param>
+/// <param name="LastError">The reason why the last check had no answer; null when it had one.</param>
+/// <param name="Failures">Checks without an answer since the last answer.</param>
 public sealed record StoreState(
     string Name, IQuerier? Querier, StoreDescription? Description, long LastCheck, long LastSeen, string? LastError, int Failures)
 {
-    /// <summary>It is known to be silent: two checks in a row, or all there were, gave no answer.</summary>
+    /// <summary>Whether the store is known to be silent: the last two checks, or all so far, had no answer.</summary>
     public bool IsSilent => Querier is null || Failures >= 2 || (Failures > 0 && Description is null);
 }
 
 /// <summary>The stores that take part in queries: endpoints, looked up and polled, and sources within this process.</summary>
 /// <remarks>
-/// A store that was known, or is named by the configuration, and gives no answer stays in the set as silent, so that each answer it
-/// should have taken part in can say what it lacks. One loop owns the state; readers see snapshots.
+/// A store that was known, or is named by the configuration, stays in the set as silent when it does not answer, so that an answer that
+/// lacks its series can say so. One loop owns the state; readers see snapshots.
 /// </remarks>
 public sealed partial class StoreSet : IAsyncDisposable
 {
@@ -70,7 +70,7 @@ public sealed partial class StoreSet : IAsyncDisposable
     volatile StoreState[] _states = [];
     long _lookedUp = long.MinValue;
 
-    /// <exception cref="FormatException">An endpoint is not written as it should be.</exception>
+    /// <exception cref="FormatException">An endpoint is malformed.</exception>
     public StoreSet(StoreSetOptions options, ILogger<StoreSet>? logger = null, FanoutMetrics? metrics = null)
     {
         (_options, _logger, _metrics) = (options, logger ?? NullLogger<StoreSet>.Instance, metrics);
@@ -92,7 +92,7 @@ public sealed partial class StoreSet : IAsyncDisposable
         });
     }
 
-    /// <summary>Completes when all stores have been asked once.</summary>
+    /// <summary>Completes when all stores have been checked once.</summary>
     public Task Refreshed => _loop.Succeeded;
 
     /// <summary>The stores as of the last check, local ones first.</summary>
@@ -109,14 +109,14 @@ public sealed partial class StoreSet : IAsyncDisposable
 
     long Now => _options.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    /// <summary>Adds a source within this process: before the set is used. Not disposed by the set.</summary>
+    /// <summary>Adds a source within this process, before the set is used. The set does not dispose it.</summary>
     /// <param name="describe">Called for each query: cheap.</param>
     public void AddLocal(string name, IQuerier querier, Func<StoreDescription> describe) => _local.Add((name, querier, describe));
 
-    /// <summary>Looks up and polls until it is cancelled.</summary>
+    /// <summary>Looks names up and polls stores until it is cancelled.</summary>
     public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(RefreshAsync, cancellationToken);
 
-    /// <summary>Looks names up where it is time to, and asks each store what it holds.</summary>
+    /// <summary>Looks names up where that is due, and asks each store for its description.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)
     {
         await _refreshing.WaitAsync(cancellationToken);
@@ -231,7 +231,9 @@ public sealed partial class StoreSet : IAsyncDisposable
         }
     }
 
-    /// <summary>Lets go of what left the name service: at once when it is silent and another store has its labels, else in time.</summary>
+    /// <summary>
+    /// Removes silent stores that left the name service: at once where another store has the same labels, else after the unhealthy timeout.
+    /// </summary>
     void RemoveUnlisted()
     {
         foreach (var (address, member) in _members.Where(m => m.Value.UnlistedSince is not null
@@ -274,18 +276,20 @@ public sealed partial class StoreSet : IAsyncDisposable
     }
 }
 
-/// <summary>Which stores a query is for, and what those lack that don't answer.</summary>
+/// <summary>Which stores a selection is for, and what the answer lacks where one of them is silent.</summary>
 static class StoreSelection
 {
-    /// <summary>A store that ended so shortly before it was last seen goes on as it writes.</summary>
+    /// <summary>
+    /// A store whose data ended no longer than this before it was last seen is still written to, so that its range has no end.
+    /// </summary>
     const long LiveMs = 60_000;
 
-    /// <summary>Whether a store may hold series that match, within the range; one that never said what it holds may.</summary>
+    /// <summary>Whether a store may hold matching series within the range; a store that never described itself may.</summary>
     public static bool MayHold(this StoreState store, Selection selection) => store.Description is not { } held
         || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(selection.Range)
             && (held.LabelSets.Count == 0 || held.LabelSets.Any(labels => selection.Answer(labels) is not null)));
 
-    /// <summary>What the store should have given.</summary>
+    /// <summary>What an answer lacks without the store.</summary>
     public static Missing Missing(this StoreState store, TimeRange range, string why) => store.Description is { } held
         ? new Missing(MissingPart.Source, store.Name, held.LabelSets, range.Intersect(held.Range with { MaxTime = store.MaxTime() }), why)
         : new Missing(MissingPart.Source, store.Name, [], range, why);

@@ -5,7 +5,7 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 
-/// <summary>One request and its answer, which is streamed: at most a part of it is in memory as text.</summary>
+/// <summary>One request and its answer, which is streamed: only a part of the text is in memory at a time.</summary>
 sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestParameters parameters) : IAsyncDisposable
 {
     const int FlushBytes = 64 << 10;
@@ -26,17 +26,17 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
 
     public long Now => Options.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
-    /// <summary>Begins a good answer: the data is to be written next.</summary>
+    /// <summary>Begins a successful answer; the caller writes the data next.</summary>
     public JsonText Begin() => Json.Raw("{\"status\":\"success\",\"data\":"u8);
 
-    /// <summary>Begins a good answer whose data is written with this writer.</summary>
+    /// <summary>Begins a successful answer whose data is written with this writer.</summary>
     public Utf8JsonWriter BeginData()
     {
         Begin();
         return _data = new Utf8JsonWriter(Json, ApiJson.Options);
     }
 
-    /// <summary>Ends a good answer.</summary>
+    /// <summary>Ends a successful answer.</summary>
     public ValueTask EndAsync() => EndAsync([], []);
 
     public ValueTask EndAsync(Coverage coverage) => EndAsync(coverage.Warnings(), coverage.Infos());
@@ -56,7 +56,8 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     }
 
     /// <summary>
-    /// Answers with an error instead of what was begun. Once a part is on its way the connection is cut, so that nobody takes it for whole.
+    /// Answers with an error instead of the answer that was begun. Where a part of that was sent already the connection is aborted, so that
+    /// no client takes the answer for complete.
     /// </summary>
     public async ValueTask FailAsync(ApiException error)
     {
@@ -72,8 +73,8 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
         await FinishAsync();
     }
 
-    /// <summary>Sends what has gathered, once it is worth it.</summary>
-    /// <param name="noStore">Warnings are going to follow.</param>
+    /// <summary>Sends the text that was written so far, once it is long enough.</summary>
+    /// <param name="noStore">The answer will have warnings, so that it must not be cached.</param>
     public async ValueTask FlushAsync(bool noStore = false)
     {
         _data?.Flush();
@@ -89,7 +90,7 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
 
         await SendAsync();
 
-        // Where a reader is fast, a long answer is written in one go: let others have the thread in between.
+        // A long answer to a fast client would be written without ever waiting, so that other requests get the thread in between.
         await Task.Yield();
     }
 
@@ -142,7 +143,9 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
         Http.Response.Headers.Append("Vary", "Accept-Encoding");
     }
 
-    /// <summary>Of PromQL's own remarks the first ten are given, as Prometheus does; what a source lacks is always said.</summary>
+    /// <summary>
+    /// Of PromQL's own warnings and infos the first ten are given, as in Prometheus; those about missing data are always given.
+    /// </summary>
     void Annotations(ReadOnlySpan<byte> name, IReadOnlyList<string> texts, string own, string kind)
     {
         if (texts.Count == 0)

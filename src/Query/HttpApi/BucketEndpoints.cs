@@ -3,13 +3,15 @@ using Observe.Store.Fleet;
 namespace Observe.Query.HttpApi;
 
 /// <summary>A block that stands in a bucket.</summary>
-/// <param name="Meta">Its <c>meta.json</c> as it is; empty when it can't be read.</param>
+/// <param name="Meta">The content of its <c>meta.json</c>; empty when it can't be read.</param>
 /// <param name="Excluded">Why it is not served; null when it is.</param>
 /// <param name="Fault">What is wrong with its <c>meta.json</c>; null when nothing is.</param>
 /// <param name="DeletionTime">Since when it is marked for deletion, Unix milliseconds; null when it is not.</param>
 public sealed record BlockState(string Id, ReadOnlyMemory<byte> Meta, string? Excluded, string? Fault, long? DeletionTime);
 
-/// <summary>What stands in the bucket: <c>blocks</c>, as Thanos has it and with what is not served, and <c>status/fleet</c>.</summary>
+/// <summary>
+/// The contents of the bucket: <c>blocks</c>, as in Thanos but with blocks that are not served too, and <c>status/fleet</c>.
+/// </summary>
 static class BucketEndpoints
 {
     public static void Map(ApiRoutes api)

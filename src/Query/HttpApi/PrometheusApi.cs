@@ -13,7 +13,7 @@ namespace Observe.Query.HttpApi;
 /// <summary>Prometheus's HTTP API with Thanos's parameters, under <c>api/v1</c>.</summary>
 public static class PrometheusApi
 {
-    /// <summary>Maps all of it; map a group with the route prefix to have it elsewhere than at the root.</summary>
+    /// <summary>Maps all endpoints; call it on a group with a route prefix to have them elsewhere than at the root.</summary>
     /// <exception cref="FormatException">The origin's pattern is not valid.</exception>
     public static IEndpointRouteBuilder MapPrometheusApi(this IEndpointRouteBuilder endpoints, PrometheusApiOptions options)
     {
@@ -27,7 +27,7 @@ public static class PrometheusApi
     }
 }
 
-/// <summary>What all endpoints share: methods, CORS, errors, metrics.</summary>
+/// <summary>The parts that all endpoints share: methods, CORS, errors, metrics.</summary>
 sealed partial class ApiRoutes
 {
     const string Get = "GET, OPTIONS";
@@ -48,7 +48,7 @@ sealed partial class ApiRoutes
     public void Map(string path, string name, Func<ApiCall, Task> answer, bool post = false) =>
         _endpoints.Map("/api/v1/" + path, http => HandleAsync(http, name, post ? GetOrPost : Get, answer));
 
-    /// <summary>Whatever else stands under <c>api/v1</c>.</summary>
+    /// <summary>Answers all other paths under <c>api/v1</c>.</summary>
     public void MapRest() => _endpoints.Map("/api/v1/{**rest}", async http =>
     {
         Cors(http);
@@ -135,7 +135,7 @@ sealed partial class ApiRoutes
         }
     }
 
-    /// <summary>Which of Prometheus's errors an exception is.</summary>
+    /// <summary>The error of Prometheus's API that an exception stands for.</summary>
     static ApiException Error(Exception e, HttpContext http) => e switch
     {
         ApiException api => api,

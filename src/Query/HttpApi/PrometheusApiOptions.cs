@@ -8,15 +8,18 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 
-/// <summary>What the HTTP API answers from. What a role has not, it leaves out: the API then answers as if there were none of it.</summary>
+/// <summary>
+/// The sources of the HTTP API's answers. A role leaves out those that it lacks, such as targets; the API then answers as if there were
+/// none.
+/// </summary>
 public sealed record PrometheusApiOptions
 {
     public required PromqlEngine Engine { get; init; }
 
-    /// <summary>The querier for a request that asked for it so; called for each request.</summary>
+    /// <summary>Makes the querier of a request by the request's options; called for each request.</summary>
     public required Func<FanoutOptions, IQuerier> Querier { get; init; }
 
-    /// <summary>What a request gets that asks for nothing else: replica labels, deduplication, partial response.</summary>
+    /// <summary>The options of a request that sets none: replica labels, deduplication, partial response.</summary>
     public FanoutOptions Defaults { get; init; } = new();
 
     /// <summary>For <c>/stores</c>.</summary>
@@ -27,7 +30,7 @@ public sealed record PrometheusApiOptions
     /// <summary>For <c>/blocks</c>: all blocks of the bucket.</summary>
     public Func<IReadOnlyList<BlockState>>? Blocks { get; init; }
 
-    /// <summary>For <c>/status/fleet</c>: who writes to the bucket.</summary>
+    /// <summary>For <c>/status/fleet</c>: the collectors that write to the bucket.</summary>
     public Func<CancellationToken, Task<FleetStatus>>? Fleet { get; init; }
 
     /// <summary>The configuration as YAML, secrets hidden.</summary>
@@ -42,22 +45,22 @@ public sealed record PrometheusApiOptions
     /// <summary>For <c>/status/tsdb</c>, with that many entries in each list.</summary>
     public Func<int, TsdbStatus>? Tsdb { get; init; }
 
-    /// <summary>RE2 of origins that a browser may ask from (<c>--web.cors.origin</c>); null: no CORS headers at all.</summary>
+    /// <summary>RE2 of origins whose pages may read the API (<c>--web.cors.origin</c>); null: no CORS headers at all.</summary>
     public string? CorsOrigin { get; init; }
 
-    /// <summary>Bytes of a form.</summary>
+    /// <summary>The most bytes of a form.</summary>
     public long MaxBodyBytes { get; init; } = 1 << 20;
 
-    /// <summary>Step of a range query that gives none and is short (<c>--query.default-step</c>).</summary>
+    /// <summary>The least step of a range query that gives none (<c>--query.default-step</c>).</summary>
     public TimeSpan DefaultStep { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Choose downsampled data by the step even where it is not asked for (<c>--query.auto-downsampling</c>).</summary>
+    /// <summary>Choose downsampled data by the step where a request does not say otherwise (<c>--query.auto-downsampling</c>).</summary>
     public bool AutoDownsampling { get; init; }
 
     /// <summary>Statistics of each step with <c>stats=all</c> (<c>promql-per-step-stats</c>).</summary>
     public bool PerStepStatistics { get; init; }
 
-    /// <summary>Queries that take longer are logged (<c>--query.slow-query-threshold</c>); zero: none.</summary>
+    /// <summary>Queries that take longer than this are logged (<c>--query.slow-query-threshold</c>); zero: none are.</summary>
     public TimeSpan SlowQuery { get; init; } = TimeSpan.FromSeconds(10);
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
@@ -69,14 +72,14 @@ public sealed record PrometheusApiOptions
 
 /// <summary>For <c>/status/buildinfo</c>: all texts, since Grafana reads no others.</summary>
 /// <param name="Version">Semantic.</param>
-/// <param name="Runtime">What stands in Go's place.</param>
+/// <param name="Runtime">The version of the runtime, where Prometheus has Go's.</param>
 public sealed record BuildDescription(
     string Version = "0.0.0", string Revision = "", string Branch = "", string BuildUser = "", string BuildDate = "", string Runtime = "");
 
-/// <summary>For <c>/status/runtimeinfo</c>; what the process knows of itself is added.</summary>
+/// <summary>For <c>/status/runtimeinfo</c>; the API adds memory, threads and the like.</summary>
 /// <param name="StartTime">Unix milliseconds.</param>
 /// <param name="ReloadSuccess">Whether the last load of the configuration went well.</param>
-/// <param name="LastConfigTime">When it was, Unix milliseconds.</param>
+/// <param name="LastConfigTime">The time of that load, Unix milliseconds.</param>
 public sealed record RuntimeDescription(
     long StartTime, bool ReloadSuccess = true, long LastConfigTime = 0, long CorruptionCount = 0, string StorageRetention = "");
 
@@ -95,7 +98,7 @@ public sealed record ApiTarget(
 {
     public string GlobalUrl { get; init; } = Url;
 
-    /// <summary>Of the collector that scrapes it; "" when it has none, and then not shown.</summary>
+    /// <summary>The cluster of the collector that scrapes the target; "" when the collector has none, and then not shown.</summary>
     public string Cluster { get; init; } = "";
 
     /// <summary>The collector's own name; "" is not shown.</summary>

@@ -130,7 +130,7 @@ static partial class QueryEndpoints
         await call.EndAsync(warnings, result.Infos);
     }
 
-    /// <summary>No exemplars are kept; what is asked for is checked all the same.</summary>
+    /// <summary>No exemplars are stored; the request's parameters are checked all the same.</summary>
     static async Task ExemplarsAsync(ApiCall call)
     {
         var start = call.Parameters.Time("start", RequestParameters.MinTime);
@@ -184,10 +184,10 @@ static partial class QueryEndpoints
         });
     }
 
-    /// <summary>The query that a request is.</summary>
+    /// <summary>Begins the query of a request.</summary>
     internal static QueryContext Begin(ApiCall call, long? timeoutMs = null) => call.Options.Engine.Begin(timeoutMs, [], call.Cancelled);
 
-    /// <summary>What the request wants of the fan-out: Thanos's parameters.</summary>
+    /// <summary>The options of the fan-out from the request's parameters, which are Thanos's.</summary>
     internal static FanoutOptions Fanout(ApiCall call)
     {
         var (parameters, defaults) = (call.Parameters, call.Options.Defaults);
@@ -214,7 +214,7 @@ static partial class QueryEndpoints
         };
     }
 
-    /// <summary>Milliseconds; at least one, since a query has to be given the chance to say that it took too long.</summary>
+    /// <summary>The request's timeout in milliseconds; at least one, so that a shorter timeout gives the same error as others.</summary>
     static long? Timeout(RequestParameters parameters) =>
         parameters.Duration("timeout") is { } nanoseconds ? Math.Max(1, nanoseconds / 1_000_000) : null;
 
@@ -231,7 +231,7 @@ static partial class QueryEndpoints
             : throw ApiException.BadData($"error parsing lookback delta duration: {error}");
     }
 
-    /// <summary>Data of one sample an hour is not to vanish between its samples.</summary>
+    /// <summary>The lookback for downsampled data, so that series with one sample an hour do not vanish between samples.</summary>
     static long? DownsampledLookback(ApiCall call, long resolution) =>
         resolution >= 3_600_000 ? Math.Max(call.Options.Engine.Options.LookbackMs, 3_600_000) : null;
 

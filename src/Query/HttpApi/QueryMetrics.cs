@@ -4,7 +4,7 @@ using Prometheus;
 
 namespace Observe.Query.HttpApi;
 
-/// <summary>What the HTTP API counts, under the names that Thanos's and Prometheus's dashboards know.</summary>
+/// <summary>Metrics of the HTTP API, under the names that Thanos's and Prometheus's dashboards use.</summary>
 public sealed class QueryMetrics(IMetricFactory metrics)
 {
     readonly Counter _requests = metrics.CreateCounter("http_requests_total", "HTTP requests.", ["code", "handler", "method"]);
@@ -31,7 +31,7 @@ public sealed class QueryMetrics(IMetricFactory metrics)
     readonly Counter _samples = metrics.CreateCounter(
         "prometheus_engine_query_samples_total", "Samples that queries loaded, each window in full.");
 
-    /// <summary>To be disposed when the query is done.</summary>
+    /// <summary>Counts a query as running until the result is disposed.</summary>
     internal IDisposable Track(int maxConcurrency)
     {
         _max.Set(maxConcurrency);

@@ -32,7 +32,8 @@ sealed class RequestParameters
             return new RequestParameters(null, request.Query);
         }
 
-        // Refused at once, and the rest read and dropped by the server: a client that is cut off while it sends never sees the answer.
+        // The form is refused at once, but the server reads the rest and drops it: a client whose connection is closed while it sends never
+        // sees the answer.
         if (request.ContentLength > maxBodyBytes)
         {
             throw ApiException.BadData($"error parsing form values: the body has {request.ContentLength} bytes, more than {maxBodyBytes}");
@@ -86,7 +87,7 @@ sealed class RequestParameters
             : throw ApiException.Parameter(name, $"invalid time value for '{name}': {error}");
     }
 
-    /// <summary>Nanoseconds, null where it is not given.</summary>
+    /// <summary>A duration in nanoseconds, null where it is not given.</summary>
     public long? Duration(string name)
     {
         var text = this[name];
@@ -94,7 +95,7 @@ sealed class RequestParameters
             ? null : TryDuration(text, out var nanoseconds, out var error) ? nanoseconds : throw ApiException.Parameter(name, error);
     }
 
-    /// <summary>0 is none.</summary>
+    /// <summary>A limit; 0 is none.</summary>
     public int Limit()
     {
         var text = this["limit"];
@@ -115,7 +116,7 @@ sealed class RequestParameters
         var text => throw ApiException.BadData($"'{name}' parameter: strconv.ParseBool: parsing {GoText.Quote(text)}: invalid syntax"),
     };
 
-    /// <summary>Each <c>match[]</c>; none may match everything.</summary>
+    /// <summary>The selectors of all <c>match[]</c>; a selector must not match all series.</summary>
     /// <param name="wrap">Whether errors name the parameter.</param>
     public IReadOnlyList<IReadOnlyList<Matcher>> Matchers(bool wrap)
     {
@@ -141,7 +142,7 @@ sealed class RequestParameters
         return sets;
     }
 
-    /// <summary>A float as Unix seconds, or RFC 3339; milliseconds out, saturating where int64 ends.</summary>
+    /// <summary>Parses a float as Unix seconds, or RFC 3339, into milliseconds; values beyond int64 become its ends.</summary>
     internal static bool TryTime(string text, out long milliseconds, out string error)
     {
         error = "";
@@ -174,7 +175,7 @@ sealed class RequestParameters
         }
     }
 
-    /// <summary>A float as seconds, or a duration of Prometheus; nanoseconds out.</summary>
+    /// <summary>Parses a float as seconds, or a duration of Prometheus, into nanoseconds.</summary>
     internal static bool TryDuration(string text, out long nanoseconds, out string error)
     {
         error = "";
@@ -215,7 +216,7 @@ sealed class RequestParameters
         throw ApiException.Parameter(name, $"strconv.Atoi: parsing {GoText.Quote(text)}: {reason}");
     }
 
-    /// <summary>What strconv.ParseFloat takes, hexadecimal left out.</summary>
+    /// <summary>Parses a float as strconv.ParseFloat does, but no hexadecimal one.</summary>
     static bool TryFloat(string text, out double value)
     {
         value = text.TrimStart('+', '-').ToUpperInvariant() switch

@@ -7,8 +7,8 @@ namespace Observe.Query.HttpApi;
 /// <summary>The result of a query as Prometheus's JSON, resultType before result.</summary>
 static class ResultWriter
 {
-    /// <summary>Writes the data; parts of it are sent on the way.</summary>
-    /// <param name="limit">At most so many series; 0: all.</param>
+    /// <summary>Writes the data, of which parts are sent on the way.</summary>
+    /// <param name="limit">The most series to write; 0: all.</param>
     public static async ValueTask WriteAsync(ApiCall call, QueryResult result, int limit, QueryStatistics? statistics, bool noStore)
     {
         var json = call.Json;

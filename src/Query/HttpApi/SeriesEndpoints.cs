@@ -130,7 +130,7 @@ static class SeriesEndpoints
 
     /// <summary>
     /// A name in the escaping of values: <c>U__</c>, then <c>__</c> for an underscore and <c>_HEX_</c> for any other character that a
-    /// legacy name can't have. What is not in this form is the name itself.
+    /// legacy name can't have. A text that is not in this form is the name itself.
     /// </summary>
     internal static string Unescape(string escaped)
     {
@@ -166,10 +166,10 @@ static class SeriesEndpoints
         return name.ToString();
     }
 
-    /// <summary>What a search found, counted as bytes of its query until it is disposed: when it has been passed on.</summary>
+    /// <summary>The results of a search, counted as bytes of its query until they are disposed, once they were written out.</summary>
     sealed class Found<T>(QueryContext query) : IDisposable
     {
-        /// <summary>About what one takes beside its text.</summary>
+        /// <summary>Bytes that a result takes, about, beside its text.</summary>
         const int ItemBytes = 64;
 
         readonly Budget _held = new(outer: query.Bytes);

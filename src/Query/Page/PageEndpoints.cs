@@ -7,7 +7,7 @@ namespace Observe.Query.Page;
 /// <summary>The page for people at <c>/</c>: one document for all its views, and the files that it loads.</summary>
 public static class PageEndpoints
 {
-    /// <summary>Only files of this server, no inline script or style; what asks otherwise is refused by the browser.</summary>
+    /// <summary>The browser loads files of this server only, and no inline script or style.</summary>
     internal const string ContentSecurityPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";

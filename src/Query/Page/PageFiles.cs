@@ -4,12 +4,12 @@ using System.Security.Cryptography;
 
 namespace Observe.Query.Page;
 
-/// <summary>A file of the page, as it is sent.</summary>
+/// <summary>A file of the page, as the server sends it.</summary>
 /// <param name="Gzip">Null where it would not be shorter.</param>
 /// <param name="Tag">Strong ETag, quotes included.</param>
 sealed record PageFile(string ContentType, byte[] Content, byte[]? Gzip, string Tag)
 {
-    /// <summary>Its name has a hash of its content, so that it never changes.</summary>
+    /// <summary>Whether the file's name has a hash of its content, so that the file never changes.</summary>
     public bool IsHashed { get; init; }
 }
 
@@ -30,7 +30,7 @@ sealed class PageFiles
         where name.StartsWith(Prefix, StringComparison.Ordinal)
         select (name[Prefix.Length..].Replace('\\', '/'), (Func<byte[]>)(() => Read(assembly, name))));
 
-    /// <summary>Null when the assembly was built without it.</summary>
+    /// <summary>The file at a path; null when the assembly was built without it.</summary>
     public PageFile? Index => Find("index.html");
 
     public PageFile? Find(string path) => _files.TryGetValue(path, out var file) ? file.Value : null;

@@ -4,14 +4,14 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Store.Api;
 
-/// <summary>A series as a store sent it, decoded as it is read.</summary>
+/// <summary>A series that a store sent, whose chunks are decoded when its samples are read.</summary>
 sealed class RemoteSeries(Labels labels, SelectHints hints, string endpoint) : Series(labels)
 {
     readonly List<Chunk> _chunks = [];
     bool _sorted;
 
     /// <summary>
-    /// Adds a frame to the series that is being read, or begins the next one; then the series that is whole now is returned.
+    /// Adds a frame to the series under way, or begins the next series with it and returns the one before, which is whole then.
     /// </summary>
     public static RemoteSeries? Join(ref RemoteSeries? series, Wire.Series frame, SelectHints hints, string endpoint)
     {

@@ -10,7 +10,9 @@ namespace Observe.Store.Api;
 
 public sealed record StoreApiClientOptions
 {
-    /// <summary>How long the store may be silent: to the first frame, and between two. Waiting for the reader does not count.</summary>
+    /// <summary>
+    /// How long the store may take to send the first frame, and each further one. Time that the reader takes does not count.
+    /// </summary>
     public TimeSpan ResponseTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The largest message taken, in bytes.</summary>
@@ -19,7 +21,8 @@ public sealed record StoreApiClientOptions
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>
-    /// Connects, with TLS and client certificates where they are wanted; null is HTTP/2 in the clear. Not disposed by the client.
+    /// The handler that connects, with TLS and client certificates where they are wanted; null is HTTP/2 in the clear. The client does not
+    /// dispose it.
     /// </summary>
     public HttpMessageHandler? Handler { get; init; }
 }
@@ -61,7 +64,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             DisposeHttpClient = options.Handler is null,
             MaxReceiveMessageSize = options.MaxMessageBytes,
             MaxSendMessageSize = null,
-            // The default waits up to two minutes before it looks again at a store that was down.
+            // By default the channel waits up to two minutes before it tries a store again that was down.
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(500),
             MaxReconnectBackoff = TimeSpan.FromSeconds(5),
         });
@@ -71,7 +74,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
     public string Endpoint { get; }
 
-    /// <summary>Asks what the store holds.</summary>
+    /// <summary>Asks the store for its description.</summary>
     /// <exception cref="StoreApiException">It can't be reached, or serves no store API.</exception>
     public async Task<StoreDescription> DescribeAsync(CancellationToken cancellationToken)
     {
@@ -170,7 +173,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         return sorted;
     }
 
-    /// <param name="held">Takes the bytes of chunks as they come.</param>
+    /// <param name="held">Counts the bytes of frames as they arrive.</param>
     async IAsyncEnumerable<Series> ReadAsync(Selection selection, Budget held)
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
@@ -217,7 +220,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
     }
 
-    /// <summary>The call goes on for no longer than the query may.</summary>
+    /// <summary>The call's deadline is the query's.</summary>
     static CallOptions Options(QueryContext query, CancellationToken cancellationToken) => new(
         WireCoverage.RequestMetadata(),
         query.Deadline.TimeLeft is { } left ? (TimeProvider.System.GetUtcNow() + left).UtcDateTime : null,
@@ -269,7 +272,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         query.CancellationToken.ThrowIfCancellationRequested();
         return e.StatusCode switch
         {
-            // The peer's clock may run ahead of ours for a moment. Where the query has time left it is the store that gave up.
+            // The peer's clock may run ahead of ours for a moment. Where the query has time left, the store's own limit ended the call.
             StatusCode.DeadlineExceeded when query.Deadline.TimeLeft < s_early => new DeadlineException(),
             StatusCode.ResourceExhausted => new LimitException($"{Endpoint}: {e.Status.Detail}"),
             _ => new StoreApiException(Endpoint, e.Status.DebugException is HttpRequestException http ? http.Message : e.Status.Detail, e),

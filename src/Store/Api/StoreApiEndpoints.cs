@@ -11,8 +11,8 @@ namespace Observe.Store.Api;
 public static class StoreApiEndpoints
 {
     /// <param name="querier">Series carry their external labels already.</param>
-    /// <param name="describe">Called for each poll of a querier: cheap, and what it says is current.</param>
-    /// <param name="metrics">Counts the calls; null: nobody does.</param>
+    /// <param name="describe">Describes what is served at the moment; called for each poll of a querier, and cheap.</param>
+    /// <param name="metrics">Counts the calls; null: calls are not counted.</param>
     /// <param name="options">Null: <see cref="StoreApiOptions"/>' defaults.</param>
     public static IServiceCollection AddStoreApi(
         this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe,
@@ -33,7 +33,7 @@ public static class StoreApiEndpoints
         }
 
 
-        // Healthy as far as the store API goes; a host adds checks of its own, and the worst of all is told.
+        // Healthy as far as the store API goes; a host adds checks of its own, and the worst result is reported.
         services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(new StoreApiServer(querier, new StoreApiGate(options ?? new StoreApiOptions(), metrics)));

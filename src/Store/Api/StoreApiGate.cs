@@ -8,7 +8,7 @@ namespace Observe.Store.Api;
 /// <summary>How calls of the store API are served.</summary>
 public sealed record StoreApiOptions
 {
-    /// <summary>Where calls compute, which stays the caller's; null: on the thread pool.</summary>
+    /// <summary>The threads that calls compute on, which the caller owns; null: the thread pool.</summary>
     public ComputeThreads? Threads { get; init; }
 
     /// <summary>
@@ -24,7 +24,7 @@ public sealed record StoreApiOptions
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
-/// <summary>Gives each call its turn, its threads and its time.</summary>
+/// <summary>Limits how many calls run at once and how long each takes, and runs calls on the threads of queries.</summary>
 sealed class StoreApiGate(StoreApiOptions options, StoreApiMetrics? metrics)
 {
     readonly SemaphoreSlim? _series = options.MaxConcurrentSeries > 0 ? new SemaphoreSlim(options.MaxConcurrentSeries) : null;

@@ -6,7 +6,7 @@ using Prometheus;
 namespace Observe.Store.Api;
 
 /// <summary>
-/// What the store API's server counts, under the names of gRPC's middleware for Go and of Thanos, whose dashboards use them.
+/// Metrics of the store API's server, under the names that gRPC's middleware for Go and Thanos have, since dashboards use these.
 /// </summary>
 public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
 {
@@ -51,14 +51,14 @@ public sealed class StoreApiMetrics(IMetricFactory metrics) : Interceptor
         ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
         ObserveAsync(context, ServerStream, () => continuation(request, responseStream, context));
 
-    /// <summary>Disposed when a call of Series has its turn, or gave up.</summary>
+    /// <summary>Measures how long a call of Series waits for its turn: until the result is disposed.</summary>
     internal IDisposable WaitForTurn(int most)
     {
         _gateMax.Set(most);
         return _gateSeconds.NewTimer();
     }
 
-    /// <summary>Disposed when a call of Series has been served.</summary>
+    /// <summary>Counts a call of Series as running until the result is disposed.</summary>
     internal IDisposable CountSeries() => _gateInFlight.TrackInProgress();
 
     async Task ObserveAsync(ServerCallContext context, string kind, Func<Task> handle)

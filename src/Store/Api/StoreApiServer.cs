@@ -7,7 +7,7 @@ using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Api;
 
-/// <summary>Any querier as thanos.Store. Chunks that the querier has are passed on as they are; what has none is encoded here.</summary>
+/// <summary>Serves a querier as thanos.Store. Chunks are passed on as they are; series without chunks are encoded here.</summary>
 sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.StoreBase
 {
     const int FrameBytes = 1 << 20;
@@ -21,7 +21,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             var selection = query.Select(hints, matchers);
             var frames = new SeriesFrames(request, responses, query.CancellationToken);
 
-            // Frames share the memory of labels: it is held until the last of them is sent.
+            // Frames share the memory of the series' labels, which the enumerator holds until the last frame is sent.
             await using var all = querier.SelectAsync(selection).GetAsyncEnumerator();
             if (request.WithoutReplicaLabels.Count == 0)
             {
@@ -123,7 +123,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         };
     }
 
-    /// <summary>What the samples of a series are, where it is read by samples.</summary>
+    /// <summary>The aggregate of the samples that are encoded of series without chunks.</summary>
     static Aggregate SampleAggregate(SeriesRequest request) =>
         request.MaxResolutionWindow > 0 && request.Aggregates is [var only] ? (Aggregate)only : Aggregate.Raw;
 

@@ -2,10 +2,10 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Store.Api;
 
-/// <summary>What a process serves over the store API, as it says of itself.</summary>
-/// <param name="Component">Thanos's word for its role: sidecar, store, query, rule, receive.</param>
+/// <summary>A process's description of what it serves over the store API.</summary>
+/// <param name="Component">Thanos's word for the process's role: sidecar, store, query, rule, receive.</param>
 /// <param name="LabelSets">
-/// External labels of what it holds: a series there has all labels of one of them. Empty: it may hold anything.
+/// Sets of external labels: each series of the process has all labels of one of the sets. Empty: the process may hold any series.
 /// </param>
-/// <param name="Range">What time it can answer for.</param>
+/// <param name="Range">The range of time that the process has samples of.</param>
 public sealed record StoreDescription(string Component, IReadOnlyList<Labels> LabelSets, TimeRange Range);

@@ -14,8 +14,8 @@ static class WireChunks
     static readonly Aggregate[] s_aggregates = [Aggregate.Count, Aggregate.Sum, Aggregate.Min, Aggregate.Max, Aggregate.Counter];
 
     /// <summary>
-    /// What to send of a series: its chunks where it has them, and samples encoded as raw chunks where it has none or in an encoding
-    /// that the wire lacks. The fields share the chunks' memory.
+    /// The fields to send of a series: its chunks where it has them, and its samples encoded as raw chunks where it has no chunks or has
+    /// them in an encoding that the wire lacks. The fields share the chunks' memory.
     /// </summary>
     /// <param name="samplesAreCounts">The series' samples are counts: a reader would take each raw sample for a count of one.</param>
     public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates, bool samplesAreCounts)
@@ -55,7 +55,7 @@ static class WireChunks
     public static int Size(AggrChunk field) =>
         Length(field.Raw) + Length(field.Count) + Length(field.Sum) + Length(field.Min) + Length(field.Max) + Length(field.Counter);
 
-    /// <summary>The chunk as a field that shares its memory; null when the wire has no word for its encoding.</summary>
+    /// <summary>The chunk as a field that shares its memory; null when the protocol lacks the chunk's encoding.</summary>
     public static AggrChunk? ToWire(Chunk chunk, IReadOnlyCollection<Aggr> aggregates)
     {
         var field = new AggrChunk { MinTime = chunk.MinTime, MaxTime = chunk.MaxTime };

@@ -9,15 +9,15 @@ using Observe.Tsdb.Querying;
 namespace Observe.Store.Api;
 
 /// <summary>
-/// What an answer lacks, on the wire: as warnings for everybody, and as data in the response's hints for peers that asked for them, who
-/// get as warnings only what is known as text.
+/// Coverage on the wire. Peers that ask for it get it as data in the response's hints, and as warnings only those that are known as text;
+/// all other peers get the whole coverage as warnings.
 /// </summary>
 static class WireCoverage
 {
     const string Accept = "observe-coverage";
     const string TypeUrl = "type.googleapis.com/observe.CoverageHints";
 
-    /// <summary>Metadata of a call whose caller reads the hints.</summary>
+    /// <summary>The metadata of a request by which a client asks for coverage in the response's hints.</summary>
     public static Metadata RequestMetadata() => new() { { Accept, "1" } };
 
     public static bool IsWanted(ServerCallContext call) => call.RequestHeaders.Get(Accept) is not null;
@@ -26,7 +26,7 @@ static class WireCoverage
         ? coverage.Warnings()
         : coverage.IsTruncated ? [.. coverage.TextWarnings, CoverageText.Truncated] : coverage.TextWarnings;
 
-    /// <summary>Null when there is nothing to say.</summary>
+    /// <summary>The coverage as hints of a response; null when it is empty.</summary>
     public static Any? Hints(Coverage coverage)
     {
         var hints = new CoverageHints();
@@ -62,7 +62,7 @@ static class WireCoverage
         return hints.CalculateSize() == 0 ? null : new Any { TypeUrl = TypeUrl, Value = hints.ToByteString() };
     }
 
-    /// <summary>Adds what a peer says to what is known of the answer.</summary>
+    /// <summary>Adds a warning of a peer to the answer's coverage.</summary>
     public static void AddTo(Coverage coverage, string warning)
     {
         if (warning == CoverageText.Truncated)
@@ -75,8 +75,8 @@ static class WireCoverage
         }
     }
 
-    /// <summary>As <see cref="AddTo(Coverage, string)"/>; hints of another kind say nothing.</summary>
-    /// <exception cref="IOException">They are damaged.</exception>
+    /// <summary>As <see cref="AddTo(Coverage, string)"/>; hints of another kind are ignored.</summary>
+    /// <exception cref="IOException">The hints are damaged.</exception>
     public static void AddTo(Coverage coverage, Any? any)
     {
         if (any?.TypeUrl != TypeUrl)

@@ -6,7 +6,7 @@ using MatchType = Observe.Tsdb.Model.MatchType;
 
 namespace Observe.Store.Api;
 
-/// <summary>Labels and matchers between the model and the wire.</summary>
+/// <summary>Converts labels and matchers between the model and the wire.</summary>
 static class WireLabels
 {
     /// <summary>The wire's fields share the labels' memory.</summary>
@@ -29,7 +29,7 @@ static class WireLabels
         return set;
     }
 
-    /// <summary>Labels that come sorted, as the protocol demands, are taken over as they are; others are sorted.</summary>
+    /// <summary>Labels that are sorted, as the protocol demands, are copied as they are; others are sorted first.</summary>
     public static Labels FromWire(Google.Protobuf.Collections.RepeatedField<Label> fields)
     {
         var size = 0;

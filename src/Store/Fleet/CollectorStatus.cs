@@ -6,13 +6,13 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Store.Fleet;
 
-/// <summary>What a collector says of itself: the object <c>observe/fleet/CLUSTER/COLLECTOR.json</c>.</summary>
+/// <summary>A collector's status, which it writes to the bucket as <c>observe/fleet/CLUSTER/COLLECTOR.json</c>.</summary>
 /// <remarks>Format: docs/format/fleet.md.</remarks>
 public sealed record CollectorStatus
 {
     public const string Folder = "observe/fleet/";
 
-    /// <summary>Bytes that an object may have.</summary>
+    /// <summary>The most bytes that a status object may have.</summary>
     public const int MaxSize = 1 << 20;
 
     const long LongestIntervalMs = 30L * 24 * 3_600_000;
@@ -22,10 +22,10 @@ public sealed record CollectorStatus
     /// <summary>The external label <c>cluster</c>.</summary>
     public required string Cluster { get; init; }
 
-    /// <summary>Unique in its cluster: the host or pod.</summary>
+    /// <summary>The collector's name, unique in its cluster: the host or pod.</summary>
     public required string Collector { get; init; }
 
-    /// <summary>Of this run of the program; two that live at once under one name are a mistake.</summary>
+    /// <summary>Identifies this run of the program; two runs at once under one name are a mistake.</summary>
     public required string Instance { get; init; }
 
     /// <summary>External labels, <c>cluster</c> among them.</summary>
@@ -40,16 +40,16 @@ public sealed record CollectorStatus
 
     public required DateTimeOffset WrittenAt { get; init; }
 
-    /// <summary>How often it is written; silence is measured in it. Milliseconds.</summary>
+    /// <summary>How often the status is written, in milliseconds; silence is measured in such intervals.</summary>
     public required long IntervalMs { get; init; }
 
     /// <summary>Unix milliseconds; null before the first sample.</summary>
     public long? NewestSample { get; init; }
 
-    /// <summary>What is in the bucket of what the collector still holds.</summary>
+    /// <summary>Spans of time that the collector holds and has shipped to the bucket.</summary>
     public IReadOnlyList<TimeRange> Shipped { get; init => field = value ?? field; } = [];
 
-    /// <summary>What the collector holds and the bucket lacks, the head's span among it.</summary>
+    /// <summary>Spans of time that the collector holds and the bucket lacks, the head's span among them.</summary>
     public IReadOnlyList<TimeRange> Unshipped { get; init => field = value ?? field; } = [];
 
     public int TargetsUp { get; init; }
@@ -61,10 +61,10 @@ public sealed record CollectorStatus
     /// <summary>Blocks lost to the size limit since the start.</summary>
     public long ShedBlocks { get; init; }
 
-    /// <summary>Why the bucket lacks what it lacks; "" when nothing stands in the way.</summary>
+    /// <summary>The error that keeps the collector from shipping; "" when there is none.</summary>
     public string LastError { get; init => field = value ?? field; } = "";
 
-    /// <summary>Written by a graceful stop: its silence is no alarm.</summary>
+    /// <summary>Whether a graceful stop wrote the status, so that the collector's silence is no alarm.</summary>
     public bool Stopped { get; init; }
 
     /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
@@ -76,9 +76,9 @@ public sealed record CollectorStatus
         : !FleetName.IsValid(collector) ? throw new ArgumentException($"{GoText.Quote(collector)} can't name a collector: {FleetName.Rule}")
         : $"{Folder}{cluster}/{collector}.json";
 
-    /// <summary>Reads it and checks all of it: what is returned can be used as it is.</summary>
+    /// <summary>Reads a status and checks all of it, so that the result needs no further checks.</summary>
     /// <exception cref="CorruptionException">
-    /// It is no status, of a version that is not known, or says what no collector can say.
+    /// The object is no status, has an unknown version, or has values that no collector can have.
     /// </exception>
     public static CollectorStatus Parse(ReadOnlySpan<byte> json, string source)
     {

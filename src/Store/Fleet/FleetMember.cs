@@ -3,9 +3,7 @@ using Observe.Tsdb.Bytes;
 
 namespace Observe.Store.Fleet;
 
-/// <summary>
-/// A collector's place in the fleet: writes its status, and finds out whether another run writes under the same name. One caller at a time.
-/// </summary>
+/// <summary>Writes a collector's status, and finds out whether another run writes under the same name. One caller at a time.</summary>
 public sealed class FleetMember
 {
     readonly IBucket _bucket;
@@ -18,8 +16,8 @@ public sealed class FleetMember
 
     /// <summary>Replaces the status in the bucket.</summary>
     /// <returns>
-    /// The status of another run that wrote after this one did, and so lives; null when there is none. What a run before this one left is
-    /// none.
+    /// The status of another run that has written since this run wrote last, and so is alive; null when there is none. A status that an
+    /// earlier run left does not count.
     /// </returns>
     /// <exception cref="BucketException">The bucket fails.</exception>
     public async Task<CollectorStatus?> WriteAsync(CollectorStatus status, CancellationToken cancellationToken)
@@ -44,7 +42,7 @@ public sealed class FleetMember
         }
         catch (Exception e) when (e is CorruptionException or BucketException { Failure: BucketFailure.TooLarge })
         {
-            return null; // What is no status is written over.
+            return null; // An object that is no status is overwritten.
         }
     }
 }

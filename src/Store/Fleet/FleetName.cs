@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Observe.Store.Fleet;
 
-/// <summary>What a cluster or a collector may be called: its name is a part of keys in the bucket.</summary>
+/// <summary>The rule for names of clusters and collectors, which are parts of keys in the bucket.</summary>
 /// <remarks>100 characters is the longest name that a managed Kubernetes cluster has; a host's has at most 64.</remarks>
 public static partial class FleetName
 {

@@ -9,18 +9,18 @@ namespace Observe.Store.Fleet;
 /// <param name="Collectors">In order of name.</param>
 public sealed record ClusterStatus(string Cluster, IReadOnlyList<CollectorStatus> Collectors)
 {
-    /// <summary>Of any of its collectors, Unix milliseconds; null before the first sample.</summary>
+    /// <summary>The newest sample of any of the cluster's collectors, Unix milliseconds; null before the first sample.</summary>
     public long? NewestSample => Collectors.Max(c => c.NewestSample);
 
-    /// <summary>Collectors that have not written for three of their intervals and did not stop.</summary>
+    /// <summary>Collectors that have not written their status for three intervals and were not stopped.</summary>
     public IReadOnlyList<CollectorStatus> Silent(DateTimeOffset now) => [.. Collectors.Where(c => FleetStatus.IsSilent(c, now))];
 }
 
-/// <summary>A span of time that the bucket lacks of a collector.</summary>
+/// <summary>A span of time of a collector that the bucket lacks.</summary>
 /// <param name="Why">For people.</param>
 public sealed record FleetGap(string Cluster, string Collector, TimeRange Range, string Why);
 
-/// <summary>Who is here, as it stands in a bucket.</summary>
+/// <summary>All clusters and collectors that have a status in a bucket.</summary>
 /// <param name="Clusters">In order of name.</param>
 /// <param name="Faults">Objects that could not be read, each with its reason.</param>
 public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnlyList<string> Faults)
@@ -28,7 +28,7 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
     const int Parallel = 16;
     const int SilentIntervals = 3;
 
-    /// <summary>Reads all that is there; an object that can't be read is a fault and does not hide the others.</summary>
+    /// <summary>Reads all status objects; an object that can't be read is a fault and does not hide the others.</summary>
     /// <exception cref="BucketException">The bucket can't be listed.</exception>
     public static async Task<FleetStatus> ReadAsync(IBucket bucket, CancellationToken cancellationToken)
     {
@@ -59,7 +59,7 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
             }
             catch (ObjectNotFoundException)
             {
-                // Gone between list and read.
+                // The object was deleted between list and read.
             }
             catch (Exception e) when (e is BucketException or CorruptionException)
             {
@@ -76,8 +76,8 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
         !collector.Stopped && (now - collector.WrittenAt).TotalMilliseconds > SilentIntervals * (double)collector.IntervalMs;
 
     /// <summary>
-    /// What the bucket lacks of a range: spans that collectors hold and have not shipped, and since when silent ones are silent. Spans
-    /// of one collector that touch come as one.
+    /// What the bucket lacks of a range: spans that collectors hold and have not shipped, and of silent collectors the time since their
+    /// newest known sample. Adjacent spans of one collector are joined.
     /// </summary>
     public IReadOnlyList<FleetGap> Gaps(TimeRange range, DateTimeOffset now)
     {

@@ -10,20 +10,20 @@ namespace Observe.Store.Shipping;
 /// <param name="Bytes">Of all its files.</param>
 sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes)
 {
-    /// <summary>Whose block it is stands in its meta once the shipper has seen it.</summary>
+    /// <summary>Whether the block's meta has external labels, which the shipper writes into it.</summary>
     public bool IsStamped => Meta.Thanos is { Labels.Count: > 0 };
 
-    /// <summary>When it was found whole in the bucket; null before.</summary>
+    /// <summary>When the block was found whole in the bucket; null before that.</summary>
     public DateTimeOffset? Shipped => Meta.Thanos?.UploadTime;
 }
 
 /// <summary>
-/// The blocks of a data folder. What has become of a block stands in its own meta.json and nowhere else: external labels from when it was
-/// found, the upload's time from when it was in the bucket.
+/// The blocks of a data folder. The state of a block stands in its own meta.json and nowhere else: external labels once the shipper has
+/// found it, the upload's time once it is in the bucket.
 /// </summary>
 sealed class Outbox(string directory)
 {
-    /// <summary>Of a folder that is being deleted: Prometheus's suffix, so that it clears up too.</summary>
+    /// <summary>The suffix of a folder that is being deleted: Prometheus's own, so that Prometheus would delete the folder too.</summary>
     const string DeletionSuffix = ".tmp-for-deletion";
 
     /// <summary>All blocks, oldest first.</summary>
@@ -55,7 +55,7 @@ sealed class Outbox(string directory)
         return blocks;
     }
 
-    /// <summary>Writes into a block's meta.json whose it is.</summary>
+    /// <summary>Writes external labels and the collector into a block's meta.json.</summary>
     public static OutboxBlock Stamp(OutboxBlock block, Labels external, BlockOrigin origin)
     {
         var extensions = block.Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
@@ -74,7 +74,7 @@ sealed class Outbox(string directory)
         });
     }
 
-    /// <summary>Keeps the meta that is in the bucket, upload's time and hashes in it.</summary>
+    /// <summary>Replaces a block's meta.json with that in the bucket, which has the upload's time and hashes.</summary>
     public static OutboxBlock Shipped(OutboxBlock block, BlockMeta uploaded) => Write(block, uploaded);
 
     /// <summary>Deletes a block so that a crash leaves it whole or gone.</summary>

@@ -15,17 +15,17 @@ public sealed record ShipperOptions
 
     public required IBucket Bucket { get; init; }
 
-    /// <summary>Asked for each new block: the labels that name its stream. Blocks without any are never shipped.</summary>
+    /// <summary>Called for each new block: the external labels of its stream. Blocks without any are never shipped.</summary>
     public required Func<Labels> ExternalLabels { get; init; }
 
-    /// <summary>Asked for each new block: who writes it.</summary>
+    /// <summary>Called for each new block: the collector that writes it.</summary>
     public required Func<BlockOrigin> Origin { get; init; }
 
     public required TimeProvider Time { get; init; }
 
     public required Random Random { get; init; }
 
-    /// <summary>Where blocks are verified and hashed.</summary>
+    /// <summary>The threads that verify and hash blocks.</summary>
     public TaskScheduler Background { get; init; } = TaskScheduler.Default;
 
     public required ShipperMetrics Metrics { get; init; }
@@ -34,10 +34,10 @@ public sealed record ShipperOptions
 
     public LoopSupervisor Loops { get; init; } = new();
 
-    /// <summary>Between looks at the data folder.</summary>
+    /// <summary>The time between two passes over the data folder.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>A new block waits a random part of it, since all collectors cut at the same hour.</summary>
+    /// <summary>A new block waits a random part of this time, since all collectors cut blocks at the same hour.</summary>
     public TimeSpan Spread { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The longest pause after failures; it starts at the interval and doubles.</summary>
@@ -57,16 +57,16 @@ public sealed record ShipperOptions
     /// </summary>
     public long UploadBytesPerSecond { get; init; }
 
-    /// <summary>Called before a block's folder is deleted, for whoever has the block open.</summary>
+    /// <summary>Called before a block's folder is deleted, so that a reader can close the block.</summary>
     public Func<string, CancellationToken, ValueTask>? Deleting { get; init; }
 }
 
-/// <summary>Where the outbox stands.</summary>
+/// <summary>The state of the outbox.</summary>
 /// <param name="Shipped">Spans of local blocks that are in the bucket.</param>
-/// <param name="Unshipped">Spans of local blocks that are not, damaged ones among them.</param>
+/// <param name="Unshipped">Spans of local blocks that are not in the bucket, damaged blocks among them.</param>
 /// <param name="ShedBlocks">Since the start.</param>
 /// <param name="Damaged">Folders of blocks that can't be shipped, and why.</param>
-/// <param name="LastError">Of the newest attempt; "" when it went well.</param>
+/// <param name="LastError">The error of the newest attempt; "" when there was none.</param>
 public sealed record ShipperStatus(
     IReadOnlyList<TimeRange> Shipped,
     IReadOnlyList<TimeRange> Unshipped,
@@ -76,8 +76,9 @@ public sealed record ShipperStatus(
     string LastError);
 
 /// <summary>
-/// A verified outbox: each block is held against its checksums, uploaded, read back, and only then may be deleted here. Oldest first. While
-/// the bucket is away blocks pile up within the size limit; then the oldest go, shipped ones first, and each that is lost is named.
+/// A verified outbox: each block, oldest first, is verified by its checksums, uploaded, and checked in the bucket, and only then may be
+/// deleted here. While the bucket can't be reached blocks pile up within the size limit; beyond it the oldest are deleted, shipped ones
+/// first, and each block that is lost is named in the log.
 /// </summary>
 public sealed partial class Shipper : IDisposable
 {
@@ -109,28 +110,26 @@ public sealed partial class Shipper : IDisposable
         });
     }
 
-    /// <summary>As of the last look at the data folder.</summary>
+    /// <summary>The state as of the last pass over the data folder.</summary>
     public ShipperStatus Status { get; private set; } = new([], [], 0, [], null, "");
 
-    /// <summary>Looks soon: a block was cut.</summary>
+    /// <summary>Starts a pass soon, since a block was cut.</summary>
     public void Wake() => _loop.Wake();
 
     /// <summary>Ships until cancelled; failures are logged and tried again, ever less often.</summary>
     public Task RunAsync(CancellationToken cancellationToken) =>
         _loop.RepeatAsync(token => SyncAsync(paced: true, token), cancellationToken);
 
-    /// <summary>Ships all there is, once, without jitter: what a graceful stop does after the head was cut.</summary>
+    /// <summary>Ships all blocks once, without jitter, as a graceful stop does after the head was cut.</summary>
     /// <returns>False when blocks are left, which the next start ships.</returns>
     public async Task<bool> ShipAllAsync(CancellationToken cancellationToken) => await SyncAsync(paced: false, cancellationToken) is null;
 
-    /// <summary>
-    /// One look at the data folder: stamp, ship, shed, delete. False when something failed that a later look may make good.
-    /// </summary>
+    /// <summary>One pass over the data folder: stamp, ship, shed, delete. False when something failed that a later pass may do.</summary>
     public async Task<bool> SyncAsync(CancellationToken cancellationToken) => await SyncAsync(paced: true, cancellationToken) is null;
 
     public void Dispose() => _turn.Dispose();
 
-    /// <returns>Why it failed; null when it did not.</returns>
+    /// <returns>The reason of a failure; null when there was none.</returns>
     async Task<string?> SyncAsync(bool paced, CancellationToken cancellationToken)
     {
         await _turn.WaitAsync(cancellationToken);
@@ -190,7 +189,8 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>
-    /// The first error; "" when all are there. What is wrong with the bucket makes the rest wait, what is wrong with a block does not.
+    /// The first error; "" when all blocks are in the bucket. An error of the bucket makes the other blocks wait, an error of one block
+    /// does not.
     /// </summary>
     async Task<string> UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
@@ -238,7 +238,7 @@ public sealed partial class Shipper : IDisposable
         return error;
     }
 
-    /// <summary>Decodes every sample once; an outage does not make it do so again.</summary>
+    /// <summary>Verifies a block by decoding every sample, once for each block, however often its upload is tried.</summary>
     bool IsWhole(OutboxBlock block, CancellationToken cancellationToken)
     {
         if (_damaged.ContainsKey(block.Folder))

@@ -2,7 +2,7 @@ using Prometheus;
 
 namespace Observe.Store.Shipping;
 
-/// <summary>What the shipper tells of itself: Thanos's names where it has them.</summary>
+/// <summary>Metrics of the shipper, under Thanos's names where Thanos has them.</summary>
 public sealed class ShipperMetrics
 {
     public ShipperMetrics(CollectorRegistry registry)

@@ -5,16 +5,16 @@ using Observe.Tsdb.Threading;
 
 namespace Observe.Store.Shipping;
 
-/// <summary>Keeps the collector's status in the bucket up to date, and tells when another collector uses the same name.</summary>
-/// <remarks>A bucket that is away costs nothing but the status's age.</remarks>
-/// <param name="status">Asked for each write; who and when is filled in here.</param>
+/// <summary>Keeps the collector's status in the bucket up to date, and logs when another collector uses the same name.</summary>
+/// <remarks>A bucket that can't be reached only makes the status old.</remarks>
+/// <param name="status">Called for each write; instance and time are filled in here.</param>
 public sealed partial class StatusReporter(
     IBucket bucket, string cluster, string collector, Func<CollectorStatus> status, TimeSpan interval, TimeProvider time, ILogger logger)
 {
     readonly FleetMember _member = new(bucket, cluster, collector);
     readonly DateTimeOffset _started = time.GetUtcNow();
 
-    /// <summary>Of this run; a restart is another instance.</summary>
+    /// <summary>Identifies this run; a restart is another instance.</summary>
     public string Instance { get; } = Guid.NewGuid().ToString("N");
 
     /// <summary>The collector that writes under the same name; null when there is none.</summary>
@@ -35,8 +35,8 @@ public sealed partial class StatusReporter(
         return loop.RepeatAsync(token => WriteAsync(stopped: false, token), cancellationToken);
     }
 
-    /// <summary>The last word of a graceful stop, once RunAsync has ended.</summary>
-    /// <exception cref="BucketException">It could not be written.</exception>
+    /// <summary>Writes the last status of a graceful stop, once RunAsync has ended.</summary>
+    /// <exception cref="BucketException">The status could not be written.</exception>
     public Task StopAsync(CancellationToken cancellationToken) => WriteAsync(stopped: true, cancellationToken);
 
     async Task WriteAsync(bool stopped, CancellationToken cancellationToken)

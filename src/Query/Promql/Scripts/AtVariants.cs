@@ -6,7 +6,8 @@ namespace Observe.Query.Promql.Scripts;
 static class AtVariants
 {
     /// <summary>
-    /// Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where that can't be said.
+    /// Queries with the times, in milliseconds, at which they must give what the query gives at its time; none where the query's result
+    /// depends on its time otherwise.
     /// </summary>
     public static IEnumerable<(string Query, long TimeMs)> Of(Expr expr, long time)
     {
@@ -20,7 +21,7 @@ static class AtVariants
         return times.Select(t => (query, t));
     }
 
-    /// <summary>What stands in a subquery keeps its own times, and does not count.</summary>
+    /// <summary>Selectors in a subquery keep their own times, and are not looked at.</summary>
     static bool DependsOnTime(Expr expr) => expr switch
     {
         Call call => call.Function.DependsOnTime || call.Arguments.Any(DependsOnTime),

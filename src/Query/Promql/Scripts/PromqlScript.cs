@@ -7,19 +7,19 @@ using Observe.Tsdb.Querying;
 namespace Observe.Query.Promql.Scripts;
 
 /// <summary>
-/// Where a script's series go, to be queried: called with all that is loaded before the first evaluation after a change. A querier that
-/// is disposable is disposed before the next one is opened.
+/// Opens a querier over a script's series: called with all series that are loaded, before the first evaluation after a change. A querier
+/// that is disposable is disposed before the next one is opened.
 /// </summary>
 public delegate Task<IQuerier> OpenScriptStorage(IReadOnlyList<ScriptSeries> series, CancellationToken cancellationToken);
 
 /// <param name="Line">Of the <c>eval</c> command, from 1.</param>
-/// <param name="Failure">What is wrong; null when all is as expected.</param>
+/// <param name="Failure">The reason why the evaluation failed; null when it passed.</param>
 public sealed record EvaluationResult(int Line, string Query, string? Failure)
 {
     public bool Passed => Failure is null;
 }
 
-/// <summary>A script in the promqltest language: it loads series, evaluates queries and says what must come out.</summary>
+/// <summary>A script in the promqltest language: it loads series, evaluates queries and states their results.</summary>
 /// <remarks>The language is specified upstream in promql/promqltest/README.md. Each instant evaluation is also run as a range query, and
 /// with
 /// its time as <c>@</c> in all selectors at other times, as upstream's runner does.</remarks>
@@ -29,7 +29,7 @@ public sealed partial class PromqlScript
 
     PromqlScript(List<ScriptCommand> commands) => _commands = commands;
 
-    /// <summary>What scripts assume: Prometheus's features and its test engine's limits.</summary>
+    /// <summary>The options that scripts assume: Prometheus's features and its test engine's limits.</summary>
     public static EngineOptions EngineOptions { get; } =
         new EngineOptions().WithAllFeatures() with { StartTimestamps = true, MaxSamples = 10_000, TimeoutMs = 100_000 };
 
@@ -129,7 +129,7 @@ public sealed partial class PromqlScript
         }
         catch (ParseException)
         {
-            // The query itself is run: it fails, as it may be expected to.
+            // A query that can't be parsed is run as it is, since the script may expect it to fail.
         }
 
         foreach (var (query, time) in variants)
@@ -228,7 +228,9 @@ public sealed partial class PromqlScript
         }
     }
 
-    /// <summary>Decided: the query failed, or should have.</summary>
+    /// <summary>
+    /// Whether the evaluation is decided because its query failed or was expected to fail, and its fault then; null when it passed.
+    /// </summary>
     static (bool Decided, string? Fault) CheckFailure(EvalCommand command, string? failure)
     {
         var expected = command.Expectations.Find(e => e.Kind == ExpectationKind.Fail);

@@ -6,7 +6,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 
-/// <summary>Holds a result against what a script expects, with upstream's tolerance; says what is wrong, or null.</summary>
+/// <summary>Compares a result with the one that a script expects, within upstream's tolerance; returns the difference, or null.</summary>
 static class ResultComparison
 {
     const double RelativeError = 0.000001;

@@ -4,7 +4,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Scripts;
 
-/// <summary>What a script does, step by step.</summary>
+/// <summary>One command of a script.</summary>
 abstract record ScriptCommand(int Line);
 
 sealed record ClearCommand(int Line) : ScriptCommand(Line);
@@ -16,7 +16,7 @@ enum ExpectationKind : byte
     Ordered, Fail, Warn, NoWarn, Info, NoInfo,
 }
 
-/// <summary>An <c>expect</c> line. Without a message or pattern any text will do.</summary>
+/// <summary>An <c>expect</c> line. Without a message or pattern it accepts any text.</summary>
 sealed record Expectation(ExpectationKind Kind, string? Message, Regex? Pattern)
 {
     public bool Accepts(string text) => Message is not null ? Message == text : Pattern is null || Pattern.IsMatch(text);

@@ -14,8 +14,8 @@ public readonly record struct ScriptSample(long Timestamp, double Value, Histogr
 public sealed record ScriptSeries(Labels Labels, IReadOnlyList<ScriptSample> Samples);
 
 /// <summary>
-/// The series of a script in memory, as a head would give them back: a staleness marker after a histogram is a stale histogram, and
-/// a counter histogram that continues its predecessor's chunk says that it is no reset.
+/// The series of a script in memory, with their samples as a head would return them: a staleness marker after a histogram is a stale
+/// histogram, and a counter histogram that continues its predecessor's chunk says that it is no reset.
 /// </summary>
 public sealed class ScriptStorage : IQuerier
 {
