@@ -92,12 +92,8 @@ sealed class OpenMetricsParser(ReadOnlyMemory<byte> body) : TextScanner(body)
     ExpositionEntry NextSample(int start)
     {
         var body = Body;
-        var at = start + MetricNameLength(body[start..]);
+        var at = ScanMetricName(start);
         var named = at > start;
-        if (!named && body[at] != '{')
-        {
-            throw Fault(at, $"expected a valid start token, got {Shown(at)}");
-        }
 
         if (at < body.Length && body[at] == '{')
         {

@@ -91,12 +91,8 @@ sealed class PrometheusTextParser(ReadOnlyMemory<byte> body) : TextScanner(body)
     ExpositionEntry NextSample(int start)
     {
         var body = Body;
-        var at = start + MetricNameLength(body[start..]);
+        var at = ScanMetricName(start);
         var named = at > start;
-        if (!named && body[at] != '{')
-        {
-            throw Fault(at, $"expected a valid start token, got {Shown(at)}");
-        }
 
         var end = at;
         at = SkipBlanks(body, at);

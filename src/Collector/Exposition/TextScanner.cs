@@ -98,6 +98,16 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         return end;
     }
 
+    /// <summary>
+    /// Reads the metric's name at the start of a sample's line; returns the position behind it, or the same position where the line begins
+    /// with a brace.
+    /// </summary>
+    protected int ScanMetricName(int start)
+    {
+        var at = start + MetricNameLength(Body[start..]);
+        return at > start || Body[at] == '{' ? at : throw Fault(at, $"expected a valid start token, got {Shown(at)}");
+    }
+
     /// <summary>The length of an unquoted metric name in bytes, 0 where there is none.</summary>
     protected static int MetricNameLength(ReadOnlySpan<byte> text) => NameLength(text, s_metricName);
 

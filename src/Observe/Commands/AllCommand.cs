@@ -44,17 +44,11 @@ static class AllCommand
                 : BucketConfig.OfFolder(Path.Combine(folder, "bucket"));
             var self = Flags.Address("--http-address", flags.GetValue(server.HttpAddress)!).Port;
             var metrics = new BucketMetrics(host.Registry, host.Time);
-            var role = new CollectorRole(host, config.Open(host.Time, metrics), new CollectorOptions
-            {
-                Load = () => flags.GetValue(collector.ConfigFile) is null ? Default(self) : collector.Load(flags),
-                Folder = Path.Combine(folder, "collector"),
-                Name = collector.NameOf(flags),
-                BlockRange = flags.GetValue(collector.BlockRange),
-                WalSync = flags.GetValue(collector.WalSync),
-                Retention = flags.GetValue(collector.Retention),
-                SizeLimit = flags.GetValue(collector.SizeLimit),
-                Registry = host.Registry,
-            });
+            var options = collector.Options(flags, host, Path.Combine(folder, "collector"));
+            var role = new CollectorRole(
+                host,
+                config.Open(host.Time, metrics),
+                flags.GetValue(collector.ConfigFile) is null ? options with { Load = () => Default(self) } : options);
             return await RunAsync(
                 host, [role], config, metrics,
                 new Store.Gateway.BucketStoreOptions { Directory = Path.Combine(folder, "store"), Time = host.Time },

@@ -35,17 +35,11 @@ static class CollectorCommand
             var (yaml, source) = objstore.Required(flags);
             using var folder = DataFolder.Open(flags, collector.DataFolder, locked: false);
             var role = new CollectorRole(
-                host, BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)), new CollectorOptions
+                host,
+                BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
+                collector.Options(flags, host, folder.Path) with
                 {
-                    Load = () => collector.Load(flags),
-                    Folder = folder.Path,
                     FolderFlag = Flags.NameOf(flags, collector.DataFolder),
-                    Name = collector.NameOf(flags),
-                    BlockRange = flags.GetValue(collector.BlockRange),
-                    WalSync = flags.GetValue(collector.WalSync),
-                    Retention = flags.GetValue(collector.Retention),
-                    SizeLimit = flags.GetValue(collector.SizeLimit),
-                    Registry = host.Registry,
                     Serve = storeApi.Options(flags, host),
                 });
             var stores = new StoreSet(new StoreSetOptions { Time = host.Time, Loops = host.Loops });

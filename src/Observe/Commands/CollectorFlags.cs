@@ -47,6 +47,19 @@ sealed partial class CollectorFlags(string defaultFolder)
             ? name
             : throw new FlagException($"--collector.name: {GoText.Quote(name)} can't name a collector: {FleetName.Rule}");
 
+    /// <summary>The options of a collector on a folder, whose store API is not served.</summary>
+    public CollectorOptions Options(ParseResult flags, RoleHost host, string folder) => new()
+    {
+        Load = () => Load(flags),
+        Folder = folder,
+        Name = NameOf(flags),
+        BlockRange = flags.GetValue(BlockRange),
+        WalSync = flags.GetValue(WalSync),
+        Retention = flags.GetValue(Retention),
+        SizeLimit = flags.GetValue(SizeLimit),
+        Registry = host.Registry,
+    };
+
     /// <exception cref="ConfigException">All faults of the file.</exception>
     public CollectorConfig Load(ParseResult flags)
     {

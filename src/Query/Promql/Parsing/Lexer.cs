@@ -46,20 +46,8 @@ sealed partial class Lexer(byte[] input)
                 return Fail("unclosed left bracket");
             case EndOfText:
                 return Emit(TokenKind.EndOfInput);
-            case ',':
-                return Emit(TokenKind.Comma);
-            case '*':
-                return Emit(TokenKind.Mul);
-            case '/':
-                return Emit(TokenKind.Div);
-            case '%':
-                return Emit(TokenKind.Mod);
-            case '+':
-                return Emit(TokenKind.Add);
-            case '-':
-                return Emit(TokenKind.Sub);
-            case '^':
-                return Emit(TokenKind.Pow);
+            case ',' or '+' or '-' or '*' or '/' or '%' or '^':
+                return Emit(Sign(c));
             case '@':
                 return Emit(TokenKind.At);
             case '=' when Peek() == '=':
@@ -124,6 +112,17 @@ sealed partial class Lexer(byte[] input)
         return DurationWord(c) ?? Fail($"unexpected character: {Quote(c)}, expected ':'");
     }
 
+    static TokenKind Sign(int c) => c switch
+    {
+        ',' => TokenKind.Comma,
+        '+' => TokenKind.Add,
+        '-' => TokenKind.Sub,
+        '*' => TokenKind.Mul,
+        '/' => TokenKind.Div,
+        '%' => TokenKind.Mod,
+        _ => TokenKind.Pow,
+    };
+
     /// <summary>From a left bracket to the first number: only durations and their arithmetic.</summary>
     Token NextInRange()
     {
@@ -160,20 +159,8 @@ sealed partial class Lexer(byte[] input)
                 return Emit(TokenKind.LeftParen);
             case ')':
                 return CloseParen();
-            case '+':
-                return Emit(TokenKind.Add);
-            case '-':
-                return Emit(TokenKind.Sub);
-            case '*':
-                return Emit(TokenKind.Mul);
-            case '/':
-                return Emit(TokenKind.Div);
-            case '%':
-                return Emit(TokenKind.Mod);
-            case '^':
-                return Emit(TokenKind.Pow);
-            case ',':
-                return Emit(TokenKind.Comma);
+            case ',' or '+' or '-' or '*' or '/' or '%' or '^':
+                return Emit(Sign(c));
         }
 
         if (IsDigit(c) || (c == '.' && IsDigit(Peek())))
