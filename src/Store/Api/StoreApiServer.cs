@@ -101,8 +101,8 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
     }
 
     /// <summary>
-    /// As in Thanos, one aggregate alone says what the samples are for even where only raw ones are wanted; it is applied where downsampled
-    /// ones may come.
+    /// A Thanos querier names the aggregate of a function even where it wants raw samples. The aggregate is applied only where downsampled
+    /// samples may come.
     /// </summary>
     static SelectHints Hints(SeriesRequest request)
     {

@@ -11,10 +11,16 @@ public sealed record SelectHints
     /// <summary>Milliseconds between evaluations; 0 for an instant query.</summary>
     public long StepMs { get; init; }
 
-    /// <summary>The function around a range selector, as in PromQL; null for an instant selector, and where there are several.</summary>
+    /// <summary>
+    /// The function around a range selector, as in PromQL; null for an instant selector, and where selectors in several functions read the
+    /// series.
+    /// </summary>
     public string? Function { get; init; }
 
-    /// <summary>The aggregation around an instant selector; null where there is none, and where there are several.</summary>
+    /// <summary>
+    /// The aggregation around an instant selector; null where there is none, and where several selectors with different ones read the
+    /// series.
+    /// </summary>
     public AggregationHint? Aggregation { get; init; }
 
     /// <summary>Samples are read as those of counters: a fall is a reset.</summary>
@@ -43,15 +49,13 @@ public sealed record SelectHints
     /// <summary>At most so many series or names; 0 is no limit. What is cut off is noted in <see cref="Coverage.IsTruncated"/>.</summary>
     public int Limit { get; init; }
 
-    /// <summary>
-    /// These hints without what says only for whom the series are: two selectors with equal hints of this kind can read the same series.
-    /// </summary>
+    /// <summary>These hints without function and aggregation: selectors whose other hints are equal can read the same series.</summary>
     public SelectHints WithoutUser() => Function is null && Aggregation is null ? this : this with { Function = null, Aggregation = null };
 }
 
 /// <summary>An aggregation whose operand is a selector: <c>sum by (pod) (up)</c>.</summary>
 /// <param name="Name">As in PromQL.</param>
-/// <param name="Without">The labels are those that go; otherwise those that stay.</param>
+/// <param name="Without">The labels are those that are dropped; otherwise those that are kept.</param>
 public sealed record AggregationHint(string Name, IReadOnlyList<string> Labels, bool Without)
 {
     public bool Equals(AggregationHint? other) =>

@@ -34,7 +34,7 @@ sealed class Prefetch(int most) : IAsyncDisposable
         }
     }
 
-    /// <summary>Begins to ask, once all selectors have said what they want.</summary>
+    /// <summary>Starts the selections, once all selectors of the query were added.</summary>
     public void Start()
     {
         lock (_waiting)

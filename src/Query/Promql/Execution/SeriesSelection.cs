@@ -21,8 +21,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     IAsyncEnumerator<Series>? _enumerator;
 
     /// <summary>
-    /// Whether another selector can read these series. Before the source is asked, its hints lose what is not said of both selectors;
-    /// afterwards it was told what it was told, and no hint changes an answer.
+    /// Whether another selector can read these series. Until the source is asked, function and aggregation are dropped from its hints where
+    /// the selectors differ in them. After that the hints stay as they were, which is right too, since no hint changes an answer.
     /// </summary>
     public bool TryShare(SelectHints others, IReadOnlyList<Matcher> theirs)
     {
