@@ -4,12 +4,12 @@ namespace Observe.Tsdb.Querying;
 public sealed class LimitException(string message) : Exception(message);
 
 /// <summary>
-/// How much of one thing (bytes, samples, series) may be taken, and how much is. A budget that stands within another one, as a query's
-/// within that of all queries, takes from both. Thread-safe.
+/// A limit of one quantity (bytes, samples, series), and how much of it is taken. A budget within an outer one, as a query's within that of
+/// all queries, takes from both. Thread-safe.
 /// </summary>
 /// <param name="limit">0: no limit of its own.</param>
-/// <param name="refusal">What to say where the limit would be exceeded: names the limit and its flag.</param>
-/// <param name="outer">What it takes from as well.</param>
+/// <param name="refusal">Makes the message where the limit would be exceeded, which names the limit and its flag.</param>
+/// <param name="outer">The budget that everything is taken from as well.</param>
 public sealed class Budget(long limit = 0, Func<Budget, string>? refusal = null, Budget? outer = null) : IDisposable
 {
     long _taken;
@@ -18,8 +18,8 @@ public sealed class Budget(long limit = 0, Func<Budget, string>? refusal = null,
 
     public long Taken => Volatile.Read(ref _taken);
 
-    /// <summary>To be called before what is taken is allocated or fetched.</summary>
-    /// <exception cref="LimitException">It is more than may be taken; nothing is.</exception>
+    /// <summary>Takes an amount, before it is allocated or fetched.</summary>
+    /// <exception cref="LimitException">The amount exceeds the limit, and nothing was taken.</exception>
     public void Take(long amount)
     {
         outer?.Take(amount);
@@ -36,15 +36,17 @@ public sealed class Budget(long limit = 0, Func<Budget, string>? refusal = null,
         outer?.Return(amount);
     }
 
-    /// <summary>Counts without a look at the limit, for who looks later; negative for what is returned.</summary>
-    /// <returns>What is taken then.</returns>
+    /// <summary>
+    /// Counts an amount without checking the limit, which the caller does later; negative for an amount that is returned.
+    /// </summary>
+    /// <returns>The amount that is taken in all.</returns>
     public long Count(long amount)
     {
         outer?.Count(amount);
         return amount == 0 ? Taken : Interlocked.Add(ref _taken, amount);
     }
 
-    /// <exception cref="LimitException">So much is more than may be taken.</exception>
+    /// <exception cref="LimitException">The amount exceeds the limit.</exception>
     public void ThrowIfOver(long taken)
     {
         if (taken > limit && limit > 0)
@@ -53,7 +55,7 @@ public sealed class Budget(long limit = 0, Func<Budget, string>? refusal = null,
         }
     }
 
-    /// <returns>What had been taken.</returns>
+    /// <returns>The amount that had been taken.</returns>
     public long ReturnAll()
     {
         var taken = Interlocked.Exchange(ref _taken, 0);

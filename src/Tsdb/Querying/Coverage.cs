@@ -2,7 +2,7 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Querying;
 
-/// <summary>What kind of thing gave nothing.</summary>
+/// <summary>The kind of a source that an answer lacks.</summary>
 public enum MissingPart
 {
     /// <summary>A store, or another source as a whole.</summary>
@@ -19,9 +19,9 @@ public enum MissingPart
 }
 
 /// <summary>Something that an answer lacks.</summary>
-/// <param name="Name">Of the source or the block.</param>
+/// <param name="Name">The name of the source or the block.</param>
 /// <param name="LabelSets">External labels of what is missing; empty where they are not known, and then it may be anything.</param>
-/// <param name="Range">What of the range that was asked for is missing; both ends may be infinite.</param>
+/// <param name="Range">The part of the selection's range that is missing; both ends may be infinite.</param>
 /// <param name="Reason">Why.</param>
 public sealed record Missing(MissingPart Part, string Name, IReadOnlyList<Labels> LabelSets, TimeRange Range, string Reason)
 {
@@ -32,15 +32,15 @@ public sealed record Missing(MissingPart Part, string Name, IReadOnlyList<Labels
 }
 
 /// <summary>
-/// A range of a selection that was answered from downsampled data. What no such entry is about was answered from raw samples.
+/// A range of a selection that was answered from downsampled data. Ranges without such an entry were answered from raw samples.
 /// </summary>
-/// <param name="Matchers">The selection's.</param>
-/// <param name="ExternalLabels">Of the blocks.</param>
-/// <param name="MaxResolutionMs">The coarsest that the selection wanted.</param>
+/// <param name="Matchers">The matchers of the selection.</param>
+/// <param name="ExternalLabels">The external labels of the blocks.</param>
+/// <param name="MaxResolutionMs">The coarsest resolution that the selection wanted.</param>
 public sealed record ServedRange(
     IReadOnlyList<Matcher> Matchers, Labels ExternalLabels, TimeRange Range, long ResolutionMs, long MaxResolutionMs)
 {
-    /// <summary>There was nothing as fine as it was wanted.</summary>
+    /// <summary>Whether the data is coarser than the selection wanted.</summary>
     public bool IsCoarser => ResolutionMs > MaxResolutionMs;
 
     public bool Equals(ServedRange? other) => other is not null
@@ -52,8 +52,8 @@ public sealed record ServedRange(
 }
 
 /// <summary>
-/// What an answer lacks, and what it was made of: collected from all sources of a query, each thing once. <see cref="CoverageText"/> makes
-/// words of it. Thread-safe.
+/// What an answer lacks, and which ranges were answered from downsampled data: collected from all sources of a query, each entry once. <see
+/// cref="CoverageText"/> makes text of it. Thread-safe.
 /// </summary>
 public sealed class Coverage
 {
@@ -84,17 +84,17 @@ public sealed class Coverage
     /// <summary>Infos that are known as text only.</summary>
     public IReadOnlyList<string> TextInfos => Read(() => _infos.ToArray());
 
-    /// <summary>Something is missing, or may be.</summary>
+    /// <summary>Whether something is missing, or may be.</summary>
     public bool IsPartial => Read(() => _missing.Count > 0 || _warnings.Count > 0);
 
-    /// <summary>There is nothing to be said of the answer.</summary>
+    /// <summary>Whether the answer lacks nothing and has no infos.</summary>
     public bool IsEmpty =>
         Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
 
     /// <summary>
-    /// For a part of a query that wants all or nothing: whoever notes there that something is missing gets this exception.
+    /// A coverage for a part of a query that wants no partial answer: adding something missing to it throws this exception.
     /// </summary>
-    /// <param name="refusal">Gets what is missing as a text.</param>
+    /// <param name="refusal">Makes the exception of a text that says what is missing.</param>
     public Coverage Refusing(Func<string, Exception> refusal) => new(this, refusal);
 
     public void Add(Missing missing)
@@ -107,7 +107,7 @@ public sealed class Coverage
         ThrowIfRefused();
     }
 
-    /// <summary>Something is missing that is only known as text.</summary>
+    /// <summary>Adds a warning that is known as text only: something is missing.</summary>
     public void AddWarning(string text)
     {
         lock (_lock)
@@ -126,7 +126,8 @@ public sealed class Coverage
     public void Truncate() => Note(static coverage => coverage._isTruncated = true);
 
     /// <summary>
-    /// Throws where something is missing and nothing may be. For the end of an answer, since a source may have gone on regardless.
+    /// Throws where something is missing and no partial answer is wanted. Called at the end of an answer, since a source may have caught
+    /// the exception and gone on.
     /// </summary>
     public void ThrowIfRefused()
     {
@@ -136,7 +137,7 @@ public sealed class Coverage
         }
     }
 
-    // What is no lack is not refused, so that it goes to the whole query at once.
+    // Entries that are nothing missing are never refused, and are added to the whole query's coverage at once.
     void Note(Action<Coverage> note)
     {
         var coverage = this;

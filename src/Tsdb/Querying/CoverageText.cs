@@ -3,10 +3,10 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Querying;
 
-/// <summary>What an answer lacks, in words: the only place that makes them.</summary>
+/// <summary>Makes text of a coverage; no other place does.</summary>
 public static class CoverageText
 {
-    /// <summary>For a source that stopped at a limit of series or names: Prometheus's words.</summary>
+    /// <summary>The warning of a source that stopped at a limit of series or names, in Prometheus's words.</summary>
     public const string Truncated = "results truncated due to limit";
 
     const int NamedClusters = 10;

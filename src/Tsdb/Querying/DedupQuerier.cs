@@ -4,8 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// Takes the replica labels off all series and makes one series of those that are equal then (<see cref="DedupIterator"/>). Without
-/// replica labels it passes everything through.
+/// Removes the replica labels of all series and joins the series that are equal then (<see cref="DedupIterator"/>). Without replica labels
+/// it passes everything through.
 /// </summary>
 public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> replicaLabels) : IQuerier
 {
@@ -18,7 +18,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
 
     async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
-        // Without a label series may sort elsewhere, so that all are gathered.
+        // The order of series can change with a label removed, so that all series are gathered first.
         var gathered = new List<Series>();
         var projection = new LabelProjection(replicaLabels, keep: false);
         var isChanged = false;
@@ -35,7 +35,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
             gathered.Add(series);
         }
 
-        // Replicas stay in the order of their labels, whichever source was quicker.
+        // Replicas of a series stay in the order of their full labels, which does not depend on how fast sources answer.
         var ordered = !isChanged || IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
         var (hints, count) = (selection.Hints, 0);
         for (var i = 0; i < ordered.Count; count++)

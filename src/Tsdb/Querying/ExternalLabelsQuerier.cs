@@ -4,10 +4,10 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// A source whose series lack the external labels, as a head's do, with them: matchers on them are answered here, and they take the
-/// place of labels of the same name, as in Thanos.
+/// Adds external labels to the series of a source that lack them, such as a head. Matchers on external labels are answered here; external
+/// labels replace labels of the same name, as in Thanos.
 /// </summary>
-/// <param name="external">Asked for each call, since a reload may change them.</param>
+/// <param name="external">Called for each selection, since a reload may change the labels.</param>
 public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external) : IQuerier
 {
     public IAsyncEnumerable<Series> SelectAsync(Selection selection)
@@ -24,7 +24,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
 
     static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, LabelsWriter merged, Selection selection)
     {
-        // With labels put between its own a series may sort elsewhere, so that all are gathered.
+        // The order of series can change with labels added, so that all series are gathered first.
         var gathered = new List<Series>();
         while (await all.MoveNextAsync())
         {
@@ -42,7 +42,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
                 yield break;
             }
 
-            // Series that differed only in a label whose place was taken are one now.
+            // Series that differed only in a label that was replaced are the same series now.
             var first = i++;
             while (i < gathered.Count && gathered[i].Labels == gathered[first].Labels)
             {
@@ -78,7 +78,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
             return await inner.LabelValuesAsync(name, rest);
         }
 
-        // Whether there is any is a question of its own, whose limit says nothing about the answer.
+        // This selection only finds out whether any series matches, so that its limit does not truncate the answer.
         var any = await inner.LabelNamesAsync(rest.With(rest.Query.Derive(new Coverage())).With(rest.Hints with { Limit = 1 }));
         return any.Count == 0 ? [] : [labels.Get(name)];
     }

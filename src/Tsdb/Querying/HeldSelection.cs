@@ -1,11 +1,13 @@
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// A selection whose series read from something that has to be held: it is opened with the first series that is asked for and disposed with
-/// the enumerator. An iterator's own <c>using</c> would dispose it after the last series, before anybody has read them.
+/// A selection whose series read from a resource: the resource is opened when the first series is requested, and disposed with the
+/// enumerator. An iterator's own <c>using</c> would dispose it after the last series, before the caller reads their samples.
 /// </summary>
-/// <param name="open">What is held: an <see cref="IDisposable"/> or <see cref="IAsyncDisposable"/>; where it throws, nothing is.</param>
-/// <param name="select">The series, out of what is held.</param>
+/// <param name="open">
+/// Opens the resource, an <see cref="IDisposable"/> or <see cref="IAsyncDisposable"/>; where this throws, there is nothing to dispose.
+/// </param>
+/// <param name="select">Reads the series from the resource.</param>
 public sealed class HeldSelection<T>(Func<T> open, Func<T, IAsyncEnumerable<Series>> select) : IAsyncEnumerable<Series>
     where T : class
 {

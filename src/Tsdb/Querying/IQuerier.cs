@@ -11,9 +11,9 @@ namespace Observe.Tsdb.Querying;
 public interface IQuerier
 {
     /// <summary>
-    /// Series that match, sorted by labels, each once. Series that were returned stay readable, their labels too, until the enumerator is
-    /// disposed: it holds what they lie in (blocks, buffers), so collect first, read then, dispose last, and copy what is to outlive it.
-    /// It is cancelled by the query's token; the enumerator's own is not looked at.
+    /// Series that match, sorted by labels, each once. Returned series and their labels stay readable until the enumerator is disposed,
+    /// since it holds the blocks and buffers that they lie in: callers collect the series, read their samples, then dispose the enumerator,
+    /// and copy anything that outlives it. The query's token cancels the enumeration; the enumerator's own token is ignored.
     /// </summary>
     IAsyncEnumerable<Series> SelectAsync(Selection selection);
 
@@ -27,11 +27,11 @@ public interface IQuerier
 /// <summary>One series of an answer. Thread-safe: iterators are independent of one another.</summary>
 public abstract class Series(Labels labels)
 {
-    /// <summary>Valid as long as the series; <see cref="Labels.Copy"/> is for those who keep it longer.</summary>
+    /// <summary>Valid as long as the series; <see cref="Labels.Copy"/> makes labels that stay valid longer.</summary>
     public Labels Labels { get; } = labels;
 
     /// <summary>
-    /// A new iterator over the samples within the range that was asked for; synchronous, since what it reads is local or already here.
+    /// A new iterator over the samples within the selection's range; synchronous, since the samples are on this machine already.
     /// </summary>
     public abstract ISampleIterator Samples();
 

@@ -4,17 +4,19 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// Several queriers as one: all are asked at once, their sorted series are merged, and equal series become one, sample by sample; at a
-/// timestamp that several have, the first querier's sample is taken.
+/// Several queriers as one: all select in parallel, their sorted series are merged, and equal series become one, sample by sample; where
+/// several have a sample at the same time, that of the first querier is taken.
 /// </summary>
-/// <remarks>An error of one querier is an error of the merge: who can do without one wraps it.</remarks>
+/// <remarks>
+/// An error of one querier is an error of the merge: a caller that can do without a querier wraps it to catch its errors.
+/// </remarks>
 public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 {
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         queriers.Count == 1 ? queriers[0].SelectAsync(selection) : new HeldSelection<SeriesSources>(
             () =>
             {
-                // A series may be in several of them, so that each has to be whole.
+                // A series may be in several sources, so that none of them may stop at the limit.
                 var whole = selection.With(selection.Hints with { ReplicaLabels = [] });
                 return new SeriesSources([.. queriers.Select(querier => querier.SelectAsync(whole).GetAsyncEnumerator())]);
             },
@@ -47,7 +49,8 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 }
 
 /// <summary>
-/// Sorted series of several sources, taken in order. Sources stay open until this is disposed, so that all series stay readable.
+/// Merges the sorted series of several sources. The sources' enumerators stay open until this is disposed, so that all series stay
+/// readable.
 /// </summary>
 sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposable
 {
@@ -57,10 +60,10 @@ sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposabl
 
     readonly List<int> _taken = [];
 
-    /// <summary>Asks all sources for their first series at once.</summary>
+    /// <summary>Requests the first series of all sources in parallel.</summary>
     public Task StartAsync() => AdvanceAsync([.. Enumerable.Range(0, sources.Length)]);
 
-    /// <summary>The next series of all sources that have it, in the sources' order; false at the end.</summary>
+    /// <summary>Moves to the next series, and collects it from all sources that have it, in the sources' order; false at the end.</summary>
     public async ValueTask<bool> NextAsync(List<Series> equal)
     {
         if (_taken.Count > 0)
@@ -96,7 +99,7 @@ sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposabl
             return;
         }
 
-        // No source may be disposed while it is asked, hence all are awaited even when one fails.
+        // An enumerator must not be disposed while MoveNextAsync runs, hence all are awaited even when one fails.
         var moves = await Task.WhenAll(which.Select(s => sources[s].MoveNextAsync().AsTask()));
         for (var i = 0; i < which.Count; i++)
         {
@@ -134,7 +137,7 @@ sealed class MergedSeries(Series[] parts) : Series(parts[0].Labels)
         return InOrder(all);
     }
 
-    /// <summary>By time, the same chunk from two sources once.</summary>
+    /// <summary>The chunks of all sources by time, without duplicates.</summary>
     static List<Chunk> InOrder(List<Chunk> chunks)
     {
         var kept = new List<Chunk>(chunks.Count);

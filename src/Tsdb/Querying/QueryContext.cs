@@ -3,8 +3,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// One query, from where it begins (a request, a call, a tool, a script) down to every source that is asked for it: until when it may go
-/// on, what it may use over all its selections and sources together, which series it may see, and what its answer lacks. Thread-safe.
+/// One query, passed from where it begins (a request, a call, a tool, a script) down to every source: its deadline, its budgets over all
+/// selections and sources together, the matchers that are enforced on it, and the coverage of its answer. Thread-safe.
 /// </summary>
 public sealed class QueryContext
 {
@@ -23,7 +23,7 @@ public sealed class QueryContext
 
     public Deadline Deadline { get; init; } = Deadline.None;
 
-    /// <summary>Bytes held in memory: by who evaluates the query, and by the sources for it.</summary>
+    /// <summary>Bytes held in memory by the evaluation of the query and by its sources.</summary>
     public Budget Bytes { get; init; } = new();
 
     /// <summary>Samples held at once, counted as Prometheus counts them.</summary>
@@ -37,39 +37,36 @@ public sealed class QueryContext
     /// </summary>
     public Budget Fetched { get; } = new();
 
-    /// <summary>Matchers of every selection, whatever else it asks for.</summary>
+    /// <summary>Matchers that are added to every selection.</summary>
     public IReadOnlyList<Matcher> EnforcedMatchers { get; init; } = [];
 
     /// <summary>What the answer lacks.</summary>
     public Coverage Coverage { get; } = new();
 
-    /// <summary>The only way to a <see cref="Selection"/>, so that the enforced matchers are in each.</summary>
+    /// <summary>Makes a selection, with the enforced matchers added. There is no other way to make one.</summary>
     public Selection Select(SelectHints hints, IReadOnlyList<Matcher> matchers) =>
         new(this, hints, EnforcedMatchers.Count == 0 ? matchers : [.. matchers, .. EnforcedMatchers]);
 
-    /// <summary>
-    /// The same query for a part of it that may be stopped before the rest, or whose lacks are somebody's own: all else is shared.
-    /// </summary>
+    /// <summary>A context for a part of the query that has a token or a coverage of its own, and shares the rest.</summary>
     public QueryContext Derive(CancellationToken cancellationToken) => new(this, Coverage, cancellationToken);
 
     /// <summary>As <see cref="Derive(CancellationToken)"/>.</summary>
     public QueryContext Derive(Coverage coverage) => new(this, coverage, CancellationToken);
 
-    /// <summary>The same query for a part of it that wants all or nothing; see <see cref="Coverage.Refusing"/>.</summary>
+    /// <summary>A context for a part of the query that wants no partial answer; see <see cref="Coverage.Refusing"/>.</summary>
     public QueryContext Refusing(Func<string, Exception> refusal) => Derive(Coverage.Refusing(refusal));
 
     /// <summary>
-    /// Throws when the query is to stop. The timer that cancels it may come late while all cores compute, so the clock is asked too, now
-    /// and
-    /// then. Cheap enough for a loop over series.
+    /// Throws when the query is to stop. The timer that cancels the query may fire late while all cores compute, so the clock is read too,
+    /// every few calls. Cheap enough for a loop over series.
     /// </summary>
-    /// <exception cref="DeadlineException">Its time is up.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="DeadlineException">The query's time is up.</exception>
+    /// <exception cref="OperationCanceledException">The query was cancelled.</exception>
     public void ThrowIfOver()
     {
         CancellationToken.ThrowIfCancellationRequested();
 
-        // Threads that count at once may lose a count, which does not matter.
+        // Threads that increment at the same time may lose a count, which does not matter.
         if ((_checks++ & 7) == 0 && Deadline.IsOver)
         {
             throw new DeadlineException();

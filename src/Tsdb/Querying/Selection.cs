@@ -2,10 +2,12 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Querying;
 
-/// <summary>What a reader is going to do with the series: all of it lets a source do less, none of it may change an answer.</summary>
+/// <summary>
+/// What the reader of a selection's series needs of them. A hint lets a source do less work, and must not change an answer.
+/// </summary>
 public sealed record SelectHints
 {
-    /// <summary>Samples outside it are not returned; series without a sample in it may be.</summary>
+    /// <summary>The range of time of the samples; series without a sample in it may be returned.</summary>
     public required TimeRange Range { get; init; }
 
     /// <summary>Milliseconds between evaluations; 0 for an instant query.</summary>
@@ -23,7 +25,7 @@ public sealed record SelectHints
     /// </summary>
     public AggregationHint? Aggregation { get; init; }
 
-    /// <summary>Samples are read as those of counters: a fall is a reset.</summary>
+    /// <summary>The reader takes samples as a counter's: a fall is a reset.</summary>
     public bool IsCounter { get; init; }
 
     /// <summary>Milliseconds of a range selector; 0 for an instant selector.</summary>
@@ -34,19 +36,24 @@ public sealed record SelectHints
     /// </summary>
     public long MaxResolutionMs { get; init; }
 
-    /// <summary>What is wanted of downsampled data; of raw samples it is the samples themselves, but for <see cref="Aggregate.Count"/>.</summary>
+    /// <summary>
+    /// The value of downsampled windows that samples are made of. Raw samples stay as they are, but become ones for <see
+    /// cref="Aggregate.Count"/>.
+    /// </summary>
     public Aggregate Aggregate { get; init; }
 
     /// <summary>
-    /// External labels that tell replicas apart. A source may leave them off; it returns a series for each replica then, equal ones next
-    /// to each other in the order of what was left off.
+    /// External labels that tell replicas apart. A source may leave them off; it returns a series for each replica then, replicas of one
+    /// series one after the other in the order of their full labels.
     /// </summary>
     public IReadOnlyList<string> ReplicaLabels { get; init; } = [];
 
-    /// <summary>Only labels are wanted: series come without samples.</summary>
+    /// <summary>Only labels are wanted: series need not have samples.</summary>
     public bool SkipSamples { get; init; }
 
-    /// <summary>At most so many series or names; 0 is no limit. What is cut off is noted in <see cref="Coverage.IsTruncated"/>.</summary>
+    /// <summary>
+    /// The most series or names to return; 0 is no limit. A source that stops there says so by <see cref="Coverage.Truncate"/>.
+    /// </summary>
     public int Limit { get; init; }
 
     /// <summary>These hints without function and aggregation: selectors whose other hints are equal can read the same series.</summary>
@@ -65,8 +72,8 @@ public sealed record AggregationHint(string Name, IReadOnlyList<string> Labels, 
 }
 
 /// <summary>
-/// What one selector of a query, or one search for names or values, asks of a source. It is made by <see cref="QueryContext.Select"/> and
-/// derived from there: a matcher leaves it only by being answered.
+/// A request to a source: by one selector of a query, or by one search for names or values. <see cref="QueryContext.Select"/> makes
+/// selections, and others are derived from these, so that a matcher is dropped only where it was answered.
 /// </summary>
 public sealed class Selection
 {
@@ -77,7 +84,7 @@ public sealed class Selection
 
     public SelectHints Hints { get; }
 
-    /// <summary>All have to match, those that the query enforces among them.</summary>
+    /// <summary>The matchers, which all have to match, those that the query enforces among them.</summary>
     public IReadOnlyList<Matcher> Matchers { get; }
 
     public TimeRange Range => Hints.Range;
@@ -88,13 +95,13 @@ public sealed class Selection
 
     public Selection With(SelectHints hints) => new(Query, hints, Matchers);
 
-    /// <summary>For a part of the same query.</summary>
+    /// <summary>This selection for a part of the same query.</summary>
     public Selection With(QueryContext derived) => new(derived, Hints, Matchers);
 
-    /// <summary>With one matcher more.</summary>
+    /// <summary>This selection with one matcher more.</summary>
     public Selection With(Matcher matcher) => new(Query, Hints, [.. Matchers, matcher]);
 
-    /// <summary>Answers the matchers on labels that all series of a source have: what is left is for the series themselves.</summary>
+    /// <summary>Answers the matchers on labels that all series of a source have; the selection that is returned has the others.</summary>
     /// <returns>Null when one of them does not match.</returns>
     public Selection? Answer(Labels labels)
     {
@@ -119,7 +126,7 @@ public sealed class Selection
         return rest.Count == Matchers.Count ? this : new Selection(Query, Hints, rest);
     }
 
-    /// <summary>At most as many of sorted texts as are wanted; what is cut off is noted.</summary>
+    /// <summary>The first of sorted texts, up to the limit; notes where there are more.</summary>
     public IReadOnlyList<string> Limited(IReadOnlyList<string> sorted)
     {
         if (Hints.Limit == 0 || sorted.Count <= Hints.Limit)
