@@ -6,11 +6,14 @@ namespace Observe.Store.Tests.Api;
 /// <summary>The series of a source as if none was made of whole chunks, as those of a block are of which something was deleted.</summary>
 sealed class ChunklessQuerier(IQuerier source) : IQuerier
 {
-    public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<IAsyncEnumerator<Series>>(
+        () => source.SelectAsync(selection).GetAsyncEnumerator(), WithoutChunksAsync);
+
+    static async IAsyncEnumerable<Series> WithoutChunksAsync(IAsyncEnumerator<Series> all)
     {
-        await foreach (var series in source.SelectAsync(selection))
+        while (await all.MoveNextAsync())
         {
-            yield return new Chunkless(series);
+            yield return new Chunkless(all.Current);
         }
     }
 
