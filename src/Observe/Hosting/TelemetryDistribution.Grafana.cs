@@ -1,5 +1,6 @@
 using Grafana.OpenTelemetry;
 using OpenTelemetry.Logs;
+using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
 namespace Observe.Hosting;
@@ -9,16 +10,20 @@ namespace Observe.Hosting;
 static class TelemetryDistribution
 {
     public static TracerProviderBuilder AddTo(TracerProviderBuilder tracing, TelemetrySource source) =>
-        tracing.UseGrafana(settings => Describe(settings, source)).ConfigureResource(resource => resource.AddEnvironmentVariableDetector());
+        tracing.UseGrafana(settings => Describe(settings, source));
 
     public static void AddTo(OpenTelemetryLoggerOptions logs, TelemetrySource source) =>
         logs.UseGrafana(settings => Describe(settings, source));
 
     static void Describe(GrafanaOpenTelemetrySettings settings, TelemetrySource source)
     {
+        // The distribution's own defaults come before the variables, except where they are set here.
+        var named = ResourceBuilder.CreateEmpty().AddEnvironmentVariableDetector().Build().Attributes
+            .ToDictionary(attribute => attribute.Key, attribute => attribute.Value.ToString());
         settings.ExporterSettings = null;
-        settings.ServiceName = Environment.GetEnvironmentVariable("OTEL_SERVICE_NAME") is { Length: > 0 } name ? name : source.Name;
-        settings.ServiceVersion = source.Version;
-        settings.ServiceInstanceId = source.Instance;
+        settings.ServiceName = named.GetValueOrDefault("service.name") ?? source.Name;
+        settings.ServiceVersion = named.GetValueOrDefault("service.version") ?? source.Version;
+        settings.ServiceInstanceId = named.GetValueOrDefault("service.instance.id") ?? source.Instance;
+        settings.DeploymentEnvironment = named.GetValueOrDefault("deployment.environment") ?? settings.DeploymentEnvironment;
     }
 }
