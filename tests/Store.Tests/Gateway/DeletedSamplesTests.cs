@@ -146,6 +146,30 @@ public sealed class DeletedSamplesTests : IAsyncDisposable
         Assert.Equal(Labels.Of(("cluster", "a")), Assert.Single(missing.LabelSets));
     }
 
+    [Fact]
+    public async Task A_local_copy_of_tombstones_that_is_damaged_is_fetched_again()
+    {
+        await using var fixture = new StoreFixture();
+        TestSeries[] series = [new(Labels.Of(("__name__", "m")), [.. Enumerable.Range(0, 200).Select(i => ((long)i, (double)i))])];
+        await TestBlocks.WriteAsync(fixture.Folder, TestBlocks.Id(1), series, TestBlocks.Meta(series, ("cluster", "a")));
+        var directory = Path.Combine(fixture.Folder, TestBlocks.Id(1).ToString());
+        TestBlocks.WriteTombstones(directory, _ => [new TimeRange(10, 150)]);
+        await fixture.Blocks.UploadAsync(directory, DateTimeOffset.UnixEpoch, default);
+        var copy = Path.Combine(fixture.Folder, "cache", TestBlocks.Id(1).ToString(), Tombstones.FileName);
+        foreach (var damage in new Action[] { () => { }, () => File.WriteAllBytes(copy, []), () => File.WriteAllBytes(copy, new byte[20]) })
+        {
+            damage();
+            await using var store = new BucketStore(
+                fixture.Bucket,
+                new BucketStoreOptions { Directory = Path.Combine(fixture.Folder, "cache"), Time = TimeProvider.System },
+                new BucketStoreMetrics(Metrics.NewCustomRegistry()),
+                NullLogger.Instance);
+            await store.SyncAsync(default);
+            Assert.Equal(59, Assert.Single(await StoreFixture.ReadAsync(store)).Samples.Count);
+            Assert.Equal(File.ReadAllBytes(Path.Combine(directory, Tombstones.FileName)), File.ReadAllBytes(copy));
+        }
+    }
+
     async Task<List<(string Directory, Model Model)>> WriteAsync(Random random)
     {
         var blocks = new List<(string, Model)>();
