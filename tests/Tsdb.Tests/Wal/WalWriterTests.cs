@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
+using Observe.Testkit;
 using Observe.Tsdb.Wal;
 using Xunit;
 
@@ -115,9 +116,17 @@ public sealed class WalWriterTests : IDisposable
         batch.Add(Noise(100));
         var durable = writer.DurableAsync(writer.Log(batch), CancellationToken.None).AsTask();
         Assert.False(durable.IsCompleted);
-        time.Advance(TimeSpan.FromSeconds(1));
-        await durable.WaitAsync(TimeSpan.FromSeconds(10));
-        await writer.DurableAsync(0, CancellationToken.None).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        await Eventually.TrueAsync(
+            () =>
+            {
+                // The loop may begin to wait only after the first second.
+                time.Advance(TimeSpan.FromSeconds(1));
+                return Task.FromResult(durable.IsCompleted);
+            },
+            TimeSpan.FromSeconds(20),
+            "the next sync");
+        await durable;
+        await writer.DurableAsync(0, CancellationToken.None);
     }
 
     [Fact]
