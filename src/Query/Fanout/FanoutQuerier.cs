@@ -35,6 +35,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     const int BatchSeries = 256;
     const int BatchesAhead = 4;
 
+    bool IsDeduplicating => options.Deduplicate && options.ReplicaLabels.Count > 0;
+
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<StoreStreams>(
         () =>
         {
@@ -43,9 +45,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             // A single store may leave replica labels off. Of several stores they are needed: equal labels are one series that both
             // stores have, labels that differ in the replica are two replicas.
             var available = Available(forStores);
-            var hints = forStores.Hints;
-            var each = options.Deduplicate && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints;
-            return new StoreStreams(available, forStores.With(each), metrics);
+            var hints = IsDeduplicating ? DedupQuerier.Widened(forStores.Hints) : forStores.Hints;
+            return new StoreStreams(
+                available, forStores, IsDeduplicating && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints, metrics);
         },
         streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
@@ -53,7 +55,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     async IAsyncEnumerable<Series> JoinAsync(List<StoreStream> streams, Selection selection)
     {
         IQuerier joined = new MergeQuerier(streams);
-        if (options.Deduplicate && options.ReplicaLabels.Count > 0)
+        if (IsDeduplicating)
         {
             joined = new DedupQuerier(joined, options.ReplicaLabels);
         }
@@ -137,11 +139,12 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         readonly CancellationTokenSource _cancel;
 
-        public StoreStreams(List<StoreState> available, Selection selection, FanoutMetrics? metrics)
+        /// <param name="hints">What each store is asked for, of the selection.</param>
+        public StoreStreams(List<StoreState> available, Selection selection, SelectHints hints, FanoutMetrics? metrics)
         {
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
             Query = selection.Query.Derive(_cancel.Token);
-            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), metrics, isAlone: available.Count == 1));
+            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), hints, metrics, isAlone: available.Count == 1));
         }
 
         /// <summary>The query, with a token that is cancelled when the streams are disposed.</summary>
@@ -179,10 +182,10 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         readonly Channel<List<Series>>? _ahead;
         readonly Task _pump = Task.CompletedTask;
 
-        public StoreStream(StoreState store, Selection selection, FanoutMetrics? metrics, bool isAlone)
+        public StoreStream(StoreState store, Selection selection, SelectHints hints, FanoutMetrics? metrics, bool isAlone)
         {
             (_store, _selection, _metrics) = (store, selection, metrics);
-            _all = store.Querier!.SelectAsync(selection).GetAsyncEnumerator();
+            _all = store.Querier!.SelectAsync(selection.With(hints)).GetAsyncEnumerator();
             if (!isAlone)
             {
                 var ahead = _ahead = Channel.CreateBounded<List<Series>>(

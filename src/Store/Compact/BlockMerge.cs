@@ -82,7 +82,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
             return Joined([.. replicas.SelectMany(r => r).OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime)], name);
         }
 
-        return ChunkEncoder.Encode(new DedupIterator(
+        return ChunkEncoder.Encode(DedupIterator.Join(
             [.. replicas.Select(r => new ChunkSeriesIterator(r, Aggregate.Raw, TimeRange.All, name))], DedupIterator.KindOf(parts[0].Series.Labels)));
     }
 

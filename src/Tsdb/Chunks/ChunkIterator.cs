@@ -151,4 +151,38 @@ static class SampleBatches
         batch.Count++;
         return true;
     }
+
+    /// <summary>Adds samples of another batch behind those that are here.</summary>
+    /// <returns>How many: fewer when it is full, none when it is of another kind.</returns>
+    public static int Add(this SampleBatch batch, SampleBatch from, int index, int count)
+    {
+        if (batch.Count == 0)
+        {
+            batch.Kind = from.Kind;
+            batch.HasStartTimestamps = from.HasStartTimestamps;
+        }
+        else if (batch.Kind != from.Kind || batch.HasStartTimestamps != from.HasStartTimestamps)
+        {
+            return 0;
+        }
+
+        count = Math.Min(count, batch.Capacity - batch.Count);
+        Array.Copy(from.Timestamps, index, batch.Timestamps, batch.Count, count);
+        if (from.Kind == SampleKind.Float)
+        {
+            Array.Copy(from.Values, index, batch.Values, batch.Count, count);
+        }
+        else
+        {
+            Array.Copy(from.Histograms, index, batch.Histograms, batch.Count, count);
+        }
+
+        if (from.HasStartTimestamps)
+        {
+            Array.Copy(from.StartTimestamps, index, batch.StartTimestamps, batch.Count, count);
+        }
+
+        batch.Count += count;
+        return count;
+    }
 }

@@ -1,4 +1,3 @@
-using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
@@ -21,32 +20,50 @@ public enum DedupKind
 }
 
 /// <summary>
-/// The samples of replicas that watch the same target, as one series. It stays with a replica while that delivers, and leaves it for
-/// a gap of more than one and a half intervals, for a staleness marker, or at its end, if another one has something then. The interval is
-/// the shortest that a replica keeps: the lower quartile of its last seven, since missed scrapes lengthen some. After a switch it keeps a
-/// distance of half an interval to the last sample, so that no two replicas' samples of
-/// the same scrape stand side by side, save where that would lose the newest sample of all. A counter never falls because of a switch.
+/// The samples of two replicas that watch the same target, as one series: all samples of the first, and in its gaps those of the second.
+/// A gap is longer than one and a half intervals, or begins with a staleness marker. What fills it keeps half an interval's distance to the
+/// samples around it, so that no two samples of one scrape stand side by side. A counter does not fall because of a switch.
 /// </summary>
 /// <remarks>
-/// The same at query and at compaction. Replicas are asked in the order given; the first sample decides with whom it starts.
+/// Which samples are given near a time depends on the samples near that time alone, never on where a request or a block begins or ends.
+/// So the first replica's end is a gap only once the second one has something more than one and a half intervals later; the same holds,
+/// mirrored, for its beginning. The rules and what they guarantee: docs/decisions/0004-dedup-and-downsampling.md.
 /// </remarks>
 public sealed class DedupIterator : ISampleIterator
 {
-    readonly Replica[] _replicas;
+    /// <summary>Milliseconds, where no replica has two samples yet.</summary>
+    const long UnknownInterval = 60_000;
+
+    /// <summary>So much of what comes before a time is read at least, in milliseconds, to know what is a gap there.</summary>
+    const long SeekMargin = 600_000;
+
+    readonly ReplicaCursor _first;
+    readonly ReplicaCursor _second;
     readonly DedupKind _kind;
-    Replica? _current;
     long _from = long.MinValue;
+
+    // What was given last, staleness markers included, and the last sample that was none.
     long _last = long.MinValue;
+    bool _lastIsStale;
+    long _lastSample = long.MinValue;
     double _lastValue;
     Histogram? _lastHistogram;
-    bool _lastStale;
-    double _offset;
-    bool _switched;
-    bool _started;
+    ReplicaCursor? _lastReplica;
 
-    /// <param name="replicas">Owned from now on.</param>
-    public DedupIterator(IReadOnlyList<ISampleIterator> replicas, DedupKind kind) =>
-        (_replicas, _kind) = ([.. replicas.Select(r => new Replica(r))], kind);
+    // Of an adjusted counter: what is added to the values of the replica that is read.
+    double _offset;
+
+    // Of an adjusted counter: the second replica's value at the time of the last sample, and that time.
+    double? _secondValueThen;
+    long _secondAt = long.MinValue;
+
+    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind) =>
+        (_first, _second, _kind) = (new ReplicaCursor(first), new ReplicaCursor(second), kind);
+
+    /// <summary>One series of any number of replicas: each fills the gaps which those before it leave.</summary>
+    /// <param name="replicas">Owned from now on; at least one.</param>
+    public static ISampleIterator Join(IReadOnlyList<ISampleIterator> replicas, DedupKind kind) =>
+        replicas.Aggregate((first, second) => new DedupIterator(first, second, kind));
 
     /// <summary>What the name tells where nothing else does: by convention counters, and those of classic histograms, end so.</summary>
     public static DedupKind KindOf(Labels labels)
@@ -55,13 +72,20 @@ public sealed class DedupIterator : ISampleIterator
         return name.EndsWith("_total"u8) || name.EndsWith("_bucket"u8) || name.EndsWith("_count"u8) ? DedupKind.Counter : DedupKind.Gauge;
     }
 
+    /// <summary>Milliseconds: the shorter one, since a replica that misses most scrapes would hide its gaps behind its own.</summary>
+    internal long Interval =>
+        (_first.Interval, _second.Interval) is var (first, second) && first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
+
     public bool Read(SampleBatch batch)
     {
         do
         {
             batch.Count = 0;
             batch.HasStartTimestamps = false;
-            Fill(batch);
+            while (batch.Count < batch.Capacity && Give(batch))
+            {
+            }
+
             if (batch.Count == 0)
             {
                 return false;
@@ -82,376 +106,240 @@ public sealed class DedupIterator : ISampleIterator
             return;
         }
 
-        foreach (var replica in _replicas)
+        var near = timestamp - SeekMargin;
+        if (near > timestamp)
         {
-            replica.SkipBefore(timestamp);
+            return;
         }
 
-        if (_last < timestamp)
+        var jumped = _first.SkipBefore(near);
+        jumped |= _second.SkipBefore(near);
+        if (jumped && _last < near)
         {
-            // What a seek leaves out is no gap.
-            (_last, _started) = (long.MinValue, false);
+            (_last, _lastIsStale, _lastSample, _lastReplica) = (long.MinValue, false, long.MinValue, null);
         }
     }
 
     public void Dispose()
     {
-        foreach (var replica in _replicas)
-        {
-            replica.Iterator.Dispose();
-        }
+        _first.Dispose();
+        _second.Dispose();
     }
 
-    void Fill(SampleBatch batch)
+    /// <summary>Adds what comes next; false at the end, or where the batch cannot take it.</summary>
+    bool Give(SampleBatch batch)
     {
-        Start();
-        while (batch.Count < batch.Capacity && _current is not null)
+        if (!_first.HasSample)
         {
-            if (_current.HasSample && !_current.IsStale && !IsGap(_current.Timestamp))
-            {
-                if (!Take(batch, _current))
-                {
-                    break;
-                }
+            return GiveSecond(batch, long.MaxValue) ?? false;
+        }
 
+        var interval = GapInterval();
+        if (_first.IsStale)
+        {
+            var until = Math.Min(_first.Timestamp, _first.NextTimestamp is { } next ? next - (interval / 2) : long.MaxValue);
+            return GiveSecond(batch, until) ?? GiveMarker(batch);
+        }
+
+        return IsGap(interval) ? GiveSecond(batch, _first.Timestamp - (interval / 2)) ?? GiveFirst(batch) : GiveFirst(batch);
+    }
+
+    long GapInterval() => Interval is > 0 and var interval ? interval : UnknownInterval;
+
+    static long Threshold(long interval) => interval * 3 / 2;
+
+    /// <summary>Whether the first replica missed scrapes before its current sample.</summary>
+    bool IsGap(long interval)
+    {
+        if (_first.HasPrevious)
+        {
+            return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > Threshold(interval);
+        }
+
+        return (_second.HasSample && _second.Timestamp < _first.Timestamp - Threshold(interval))
+            || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - Threshold(interval));
+    }
+
+    /// <summary>Adds the first replica's samples up to its next gap, or to the end of what was read of it.</summary>
+    bool GiveFirst(SampleBatch batch)
+    {
+        var (from, at) = (_first.At, _first.At);
+        var most = Math.Min(_first.Batch.Count, from + batch.Capacity - batch.Count);
+        var threshold = Threshold(GapInterval());
+        var timestamps = _first.Batch.Timestamps;
+        do
+        {
+            at++;
+        }
+        while (at < most && timestamps[at] - timestamps[at - 1] <= threshold && !_first.IsStaleAt(at));
+        return Take(batch, _first, at - from);
+    }
+
+    /// <summary>
+    /// Adds the second replica's next sample or marker in a gap of the first one, up to a time; null where there is none, false where the
+    /// batch cannot take it.
+    /// </summary>
+    bool? GiveSecond(SampleBatch batch, long until)
+    {
+        var interval = GapInterval();
+        if (_lastSample != long.MinValue && _kind != DedupKind.AdjustedCounter)
+        {
+            // What comes shortly before tells whether a counter fell in the second replica itself.
+            _second.SkipBefore(_lastSample - (2 * interval));
+        }
+
+        var from = _lastReplica == _second || _lastSample == long.MinValue ? long.MinValue : _lastSample + (interval / 2);
+        for (; _second.HasSample && _second.Timestamp <= until; _second.MoveNext())
+        {
+            if (_kind == DedupKind.AdjustedCounter && _second.Timestamp > _lastSample && _secondAt != _lastSample && !_second.IsStale)
+            {
+                (_secondAt, _secondValueThen) = (_lastSample, ValueAt(_second, _lastSample));
+            }
+
+            if (_second.Timestamp <= _last || _second.Timestamp < from)
+            {
                 continue;
             }
 
-            if (!Switch(batch))
+            if (_second.IsStale)
             {
-                break;
+                if (!_lastIsStale && EndsFirst(interval))
+                {
+                    return Take(batch, _second, 1);
+                }
+            }
+            else if (!IsLeft(interval))
+            {
+                return null;
+            }
+            else if (!IsBehind(interval))
+            {
+                return Take(batch, _second, 1);
             }
         }
+
+        return null;
     }
 
-    void Start()
+    /// <summary>
+    /// The first replica's staleness marker ends the series, if the second one has no sample around it and the series is not ended already.
+    /// </summary>
+    bool GiveMarker(SampleBatch batch)
     {
-        if (_started)
+        while (_second.HasSample && _second.Timestamp <= _first.Timestamp)
         {
-            return;
+            _second.MoveNext();
         }
 
-        _started = true;
-        _lastStale = false;
-        foreach (var replica in _replicas)
+        var threshold = Threshold(GapInterval());
+        var isWatched = _second.HasPrevious && !_second.IsAbsent && _second.HasSample
+            && _first.Timestamp - _second.PreviousTimestamp <= threshold && _second.Timestamp - _second.PreviousTimestamp <= threshold;
+        if (!isWatched && !_lastIsStale)
         {
-            replica.Open();
+            return Take(batch, _first, 1);
         }
 
-        var first = _replicas.Where(r => r.HasSample).MinBy(r => r.Timestamp);
-        if (_current is null || !_current.HasSample || first is null || _current.Timestamp - first.Timestamp > _current.Interval)
-        {
-            _current = first;
-        }
+        _first.MoveNext();
+        return true;
     }
 
-    bool IsGap(long timestamp) => _last != long.MinValue && Interval() is > 0 and var interval && timestamp - _last > interval * 3 / 2;
+    /// <summary>Whether the second replica shows that the first one has a gap: where the first goes on, its next sample has shown it.</summary>
+    bool IsLeft(long interval) => _first.HasSample || !_first.HasPrevious || _first.IsAbsent
+        || _second.HasSampleAfter(_first.PreviousTimestamp + Threshold(interval));
 
-    /// <summary>Adds the replica's sample and moves on; false when the batch is of another kind.</summary>
-    bool Take(SampleBatch batch, Replica replica)
+    /// <summary>Whether the series ends with the second replica's staleness marker: the first has had time to say otherwise.</summary>
+    bool EndsFirst(long interval) => _first.HasSample
+        ? !_first.IsStale
+        : !_first.HasPrevious || _first.IsAbsent || _second.Timestamp - _first.PreviousTimestamp >= interval;
+
+    /// <summary>
+    /// Whether the second replica's sample is below the last one without a fall in its own replica, or above the first replica's next one:
+    /// of a counter that is no reset, but a replica that reads earlier or later than it says. One that stands apart for longer than two
+    /// intervals counts something else.
+    /// </summary>
+    bool IsBehind(long interval)
     {
-        if (!batch.Add(replica.Batch, replica.At))
+        var isFarFromLast = _lastSample == long.MinValue || _lastIsStale || _second.Timestamp - _lastSample > 2 * interval;
+        var isFarFromNext = !_first.HasSample || _first.IsStale || !_first.HasPrevious || _first.Timestamp - _second.Timestamp > 2 * interval;
+        if (_second.IsHistogram)
+        {
+            var histogram = _second.Histogram;
+            if (histogram.CounterResetHint is CounterResetHint.Gauge)
+            {
+                return false;
+            }
+
+            return (!isFarFromLast && _lastHistogram is not null && histogram.CounterResetHint is not CounterResetHint.CounterReset
+                    && histogram.Count < _lastHistogram.Count && _second.HasPrevious && histogram.Count >= _second.PreviousValue)
+                || (!isFarFromNext && _first.IsHistogram && _first.Histogram.CounterResetHint is not CounterResetHint.CounterReset
+                    && _first.Histogram.Count >= _first.PreviousValue && histogram.Count > _first.Histogram.Count);
+        }
+
+        return _kind == DedupKind.Counter
+            && ((!isFarFromLast && _lastHistogram is null && _second.Value < _lastValue
+                    && _second.HasPrevious && _second.Value >= _second.PreviousValue)
+                || (!isFarFromNext && !_first.IsHistogram && _first.Value >= _first.PreviousValue && _second.Value > _first.Value));
+    }
+
+    /// <summary>Adds samples of one replica and moves it on; false where the batch cannot take the first of them.</summary>
+    bool Take(SampleBatch batch, ReplicaCursor replica, int count)
+    {
+        var (at, isSwitch, isStale) = (batch.Count, replica != _lastReplica, replica.IsStale);
+        count = batch.Add(replica.Batch, replica.At, count);
+        if (count == 0)
         {
             return false;
         }
 
-        var at = batch.Count - 1;
-        _last = batch.Timestamps[at];
-        _lastStale = replica.IsStale;
-        if (batch.Kind == SampleKind.Float)
+        if (batch.Kind == SampleKind.Histogram)
         {
-            if (_offset != 0 && !_lastStale)
-            {
-                batch.Values[at] += _offset;
-            }
-
-            (_lastValue, _lastHistogram) = (batch.Values[at], null);
-        }
-        else
-        {
-            if (_switched && batch.Histograms[at].CounterResetHint == CounterResetHint.NotCounterReset)
+            if ((isSwitch || replica.PreviousTimestamp != _lastSample)
+                && batch.Histograms[at].CounterResetHint == CounterResetHint.NotCounterReset)
             {
                 // That was said of the sample before in the same replica.
                 batch.Histograms[at] = batch.Histograms[at].WithHint(CounterResetHint.Unknown);
             }
+        }
+        else if (_kind == DedupKind.AdjustedCounter && !isStale)
+        {
+            if (isSwitch && _lastSample != long.MinValue)
+            {
+                _offset = Continued(replica) - replica.Value;
+            }
 
-            _lastHistogram = batch.Histograms[at];
+            if (_offset != 0)
+            {
+                foreach (ref var value in batch.Values.AsSpan(at, count))
+                {
+                    value += _offset;
+                }
+            }
         }
 
-        _switched = false;
-        replica.MoveNext();
+        (_last, _lastIsStale) = (batch.Timestamps[batch.Count - 1], isStale);
+        if (!isStale)
+        {
+            (_lastSample, _lastReplica) = (_last, replica);
+            (_lastValue, _lastHistogram) = batch.Kind == SampleKind.Float
+                ? (batch.Values[batch.Count - 1], null)
+                : (0.0, batch.Histograms[batch.Count - 1]);
+        }
+
+        replica.MoveBy(count);
         return true;
     }
 
-    /// <summary>
-    /// The current replica has a gap, a staleness marker or its end before it: another one takes over, or what it has is given after all.
-    /// False when the batch can't take it, or at the end.
-    /// </summary>
-    bool Switch(SampleBatch batch)
+    /// <summary>What an adjusted counter has with the next sample of a replica that takes over: what that gained since the last sample.</summary>
+    double Continued(ReplicaCursor replica)
     {
-        var current = _current!;
-        var interval = Interval();
-        var until = !current.HasSample ? long.MaxValue
-            : current.IsStale ? Math.Max(current.Timestamp, _last) + (interval * 3 / 2)
-            : current.Timestamp - 1;
-        var next = Candidate(current, interval / 2, until);
-        if (next is not null)
-        {
-            SwitchTo(next);
-            return true;
-        }
-
-        if (current.HasSample)
-        {
-            if (current.IsStale && _lastStale)
-            {
-                // One marker ends a series as well as two.
-                current.MoveNext();
-                return true;
-            }
-
-            if (_last != long.MinValue && current.Timestamp <= _last)
-            {
-                current.MoveNext();
-                return true;
-            }
-
-            return Take(batch, current);
-        }
-
-        // All are at their end but for what lies near the last sample, or for staleness markers: the newest sample is never lost.
-        next = Candidate(current, 0, long.MaxValue) ?? Marker();
-        if (next is null)
-        {
-            _current = null;
-            return false;
-        }
-
-        SwitchTo(next);
-        return !next.IsStale || Take(batch, next);
+        var before = replica == _first ? ValueAt(_first, _lastSample) : _secondAt == _lastSample ? _secondValueThen : null;
+        // A replica that was not there before has counted what it has, and perhaps more: resets are applied to what it saw alone.
+        return before is { } value ? _lastValue + Math.Max(0, replica.Value - value) : Math.Max(_lastValue, replica.Value);
     }
 
-    void SwitchTo(Replica next)
-    {
-        if (_kind == DedupKind.AdjustedCounter
-            && !next.IsHistogram && next.HasPrevious && _last != long.MinValue && !double.IsNaN(_lastValue))
-        {
-            _offset = _lastValue - next.PreviousValue;
-        }
-
-        (_current, _switched) = (next, true);
-    }
-
-    /// <summary>
-    /// The other replica with the earliest sample that is no staleness marker, further than a distance after the last one and up to a time.
-    /// </summary>
-    Replica? Candidate(Replica current, long distance, long until)
-    {
-        Replica? best = null;
-        foreach (var replica in _replicas)
-        {
-            if (replica == current)
-            {
-                continue;
-            }
-
-            replica.SkipTo(_last);
-            // What is skipped here is not lost: where nothing comes after it, it stays.
-            while (replica.HasSample && _last != long.MinValue && replica.Timestamp - _last < distance && replica.HasNext)
-            {
-                replica.MoveNext();
-            }
-
-            if (distance > 0 && replica.HasSample && _last != long.MinValue && replica.Timestamp - _last < distance)
-            {
-                continue;
-            }
-
-            while (replica.HasSample && replica.Timestamp <= until && (replica.IsStale || IsBehind(replica)) && replica.HasNext)
-            {
-                replica.MoveNext();
-            }
-
-            if (replica.HasSample && !replica.IsStale && replica.Timestamp <= until && !IsBehind(replica)
-                && (best is null || replica.Timestamp < best.Timestamp))
-            {
-                best = replica;
-            }
-        }
-
-        return best;
-    }
-
-    /// <summary>
-    /// Whether a sample is lower than the last one without a fall in its own replica: of a counter that is no reset, but a replica that is
-    /// behind. One that is so for longer than two intervals counts something else.
-    /// </summary>
-    bool IsBehind(Replica replica)
-    {
-        if (_last == long.MinValue || _lastStale || !replica.HasPrevious || replica.Timestamp - _last > 2 * replica.Interval)
-        {
-            return false;
-        }
-
-        if (replica.IsHistogram)
-        {
-            var histogram = replica.Histogram;
-            return _lastHistogram is not null && histogram.CounterResetHint is not (CounterResetHint.Gauge or CounterResetHint.CounterReset)
-                && histogram.Count < _lastHistogram.Count && histogram.Count >= replica.PreviousValue;
-        }
-
-        return _kind == DedupKind.Counter && _lastHistogram is null && replica.Value < _lastValue && replica.Value >= replica.PreviousValue;
-    }
-
-    /// <summary>A replica whose staleness marker is the newest of all samples.</summary>
-    Replica? Marker() => _lastStale
-        ? null
-        : _replicas.Where(r => r.HasSample && r.IsStale && r.Timestamp > _last).MinBy(r => r.Timestamp);
-
-    /// <summary>Of the replicas that have samples yet, and the current one; 0 where none is known.</summary>
-    long Interval()
-    {
-        var interval = _current!.Interval;
-        foreach (var replica in _replicas)
-        {
-            if (replica.HasSample && replica.Interval > 0 && (interval == 0 || replica.Interval < interval))
-            {
-                interval = replica.Interval;
-            }
-        }
-
-        return interval;
-    }
-
-    /// <summary>One replica's samples, the next batch read ahead, and what interval it keeps.</summary>
-    sealed class Replica(ISampleIterator iterator)
-    {
-        const int Remembered = 7;
-
-        readonly long[] _intervals = new long[Remembered];
-        SampleBatch _next = new();
-        bool _opened;
-        int _count;
-        long _interval;
-        bool _settled;
-
-        public ISampleIterator Iterator { get; } = iterator;
-
-        public SampleBatch Batch { get; private set; } = new();
-
-        public int At { get; private set; }
-
-        public bool HasSample => At < Batch.Count;
-
-        public bool HasNext => At + 1 < Batch.Count || _next.Count > 0;
-
-        public long Timestamp => Batch.Timestamps[At];
-
-        public bool IsHistogram => Batch.Kind == SampleKind.Histogram;
-
-        public double Value => Batch.Values[At];
-
-        public Histogram Histogram => Batch.Histograms[At];
-
-        public bool IsStale => IsHistogram ? Batch.Histograms[At].IsStale : StaleMarker.IsStale(Batch.Values[At]);
-
-        /// <summary>Whether a sample that was no staleness marker was passed.</summary>
-        public bool HasPrevious { get; private set; }
-
-        /// <summary>Its value, or a histogram's count.</summary>
-        public double PreviousValue { get; private set; }
-
-        /// <summary>Milliseconds between samples, 0 while there was only one.</summary>
-        public long Interval
-        {
-            get
-            {
-                if (!_settled)
-                {
-                    (_settled, _interval) = (true, Quartile());
-                }
-
-                return _interval;
-            }
-        }
-
-        public void Open()
-        {
-            if (_opened)
-            {
-                return;
-            }
-
-            _opened = true;
-            Load(Batch);
-            Load(_next);
-            for (var i = 1; i < Batch.Count && i <= Remembered; i++)
-            {
-                Remember(Batch.Timestamps[i] - Batch.Timestamps[i - 1]);
-            }
-        }
-
-        public void MoveNext()
-        {
-            if (!IsStale)
-            {
-                (HasPrevious, PreviousValue) = (true, IsHistogram ? Histogram.Count : Value);
-            }
-
-            var before = Timestamp;
-            if (++At == Batch.Count && _next.Count > 0)
-            {
-                (Batch, _next, At) = (_next, Batch, 0);
-                Load(_next);
-            }
-
-            if (HasSample)
-            {
-                Remember(Timestamp - before);
-            }
-        }
-
-        /// <summary>Past a time.</summary>
-        public void SkipTo(long timestamp)
-        {
-            while (HasSample && Timestamp <= timestamp)
-            {
-                MoveNext();
-            }
-        }
-
-        /// <summary>To a time; before the first sample was read that costs nothing.</summary>
-        public void SkipBefore(long timestamp)
-        {
-            Iterator.Seek(timestamp);
-            while (HasSample && Timestamp < timestamp)
-            {
-                MoveNext();
-            }
-        }
-
-        void Load(SampleBatch batch)
-        {
-            if (!Iterator.Read(batch))
-            {
-                batch.Count = 0;
-            }
-        }
-
-        void Remember(long interval)
-        {
-            _intervals[_count++ % Remembered] = interval;
-            // The interval is asked for at every sample, but changes only when intervals do.
-            _settled &= Math.Abs(interval - _interval) <= _interval / 8;
-        }
-
-        long Quartile()
-        {
-            Span<long> intervals = stackalloc long[Remembered];
-            intervals = intervals[..Math.Min(_count, Remembered)];
-            _intervals.AsSpan(0, intervals.Length).CopyTo(intervals);
-            intervals.Sort();
-            return intervals.Length == 0 ? 0 : intervals[(intervals.Length - 1) / 4];
-        }
-    }
+    /// <summary>A replica's value at a time between its previous sample and its current one; null where it has no previous one.</summary>
+    static double? ValueAt(ReplicaCursor replica, long timestamp) => replica.HasPrevious && replica.PreviousTimestamp <= timestamp
+        ? replica.PreviousValue + ((replica.Value - replica.PreviousValue)
+            * (timestamp - replica.PreviousTimestamp) / (replica.Timestamp - replica.PreviousTimestamp))
+        : null;
 }

@@ -9,12 +9,33 @@ namespace Observe.Tsdb.Querying;
 /// </summary>
 public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> replicaLabels) : IQuerier
 {
+    /// <summary>
+    /// So much more than the range, in milliseconds, is read at each end: what is a replica's gap at the edge of a range is told by what
+    /// comes beyond it. Replicas with intervals of up to a fifth of it answer the same wherever a range begins or ends.
+    /// </summary>
+    const long Margin = 300_000;
+
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         replicaLabels.Count == 0
             ? source.SelectAsync(selection)
             : new HeldSelection<IAsyncEnumerator<Series>>(
-                () => source.SelectAsync(selection.With(selection.Hints with { Limit = 0 })).GetAsyncEnumerator(),
+                () => source.SelectAsync(selection.With(Widened(selection.Hints) with { Limit = 0 })).GetAsyncEnumerator(),
                 all => JoinAsync(all, selection));
+
+    /// <summary>What is asked of sources whose series are joined here.</summary>
+    public static SelectHints Widened(SelectHints hints)
+    {
+        if (hints.SkipSamples)
+        {
+            return hints;
+        }
+
+        var ((from, to), margin) = (hints.Range, Math.Max(Margin, 2 * hints.MaxResolutionMs));
+        return hints with
+        {
+            Range = new TimeRange(from < long.MinValue + margin ? long.MinValue : from - margin, to > long.MaxValue - margin ? long.MaxValue : to + margin),
+        };
+    }
 
     async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
@@ -53,7 +74,9 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
                 i++;
             }
 
-            yield return i - first == 1 ? ordered[first] : new DedupSeries(labels, [.. ordered[first..i]], Kind(labels, hints));
+            yield return hints.SkipSamples ? ordered[first]
+                : i - first == 1 ? new TrimmedSeries(ordered[first], hints.Range)
+                : new DedupSeries(labels, [.. ordered[first..i]], Kind(labels, hints), hints.Range);
         }
     }
 
@@ -90,8 +113,48 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         public override IEnumerable<Chunk>? Chunks() => series.Chunks();
     }
 
-    sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind) : Series(labels)
+    sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind, TimeRange range) : Series(labels)
     {
-        public override ISampleIterator Samples() => new DedupIterator([.. replicas.Select(r => r.Samples())], kind);
+        public override ISampleIterator Samples() =>
+            new TrimmedIterator(DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind), range);
+    }
+
+    sealed class TrimmedSeries(Series series, TimeRange range) : Series(series.Labels)
+    {
+        public override ISampleIterator Samples() => new TrimmedIterator(series.Samples(), range);
+
+        public override IEnumerable<Chunk>? Chunks() => series.Chunks();
+    }
+
+    /// <summary>The samples of a range out of those of a wider one.</summary>
+    sealed class TrimmedIterator(ISampleIterator samples, TimeRange range) : ISampleIterator
+    {
+        bool _isWithin = range.MinTime == long.MinValue;
+        bool _isAtEnd;
+
+        public bool Read(SampleBatch batch)
+        {
+            if (!_isWithin)
+            {
+                _isWithin = true;
+                samples.Seek(range.MinTime);
+            }
+
+            if (_isAtEnd || !samples.Read(batch))
+            {
+                return false;
+            }
+
+            _isAtEnd = batch.DropAfter(range.MaxTime);
+            return batch.Count > 0;
+        }
+
+        public void Seek(long timestamp)
+        {
+            _isWithin = true;
+            samples.Seek(Math.Max(timestamp, range.MinTime));
+        }
+
+        public void Dispose() => samples.Dispose();
     }
 }

@@ -10,98 +10,175 @@ namespace Observe.Tsdb.Tests.Querying;
 
 public sealed class DedupIteratorTests
 {
-    // Times in seconds and values as time:value; s is a staleness marker.
+    // Times in seconds and values as time:value; s is a staleness marker. The interval is ten seconds.
     [Theory]
-    // While a replica delivers, nothing is taken from the other; only the newest sample is.
-    [InlineData("0:1 10:2 20:3 30:4", "4:1 14:2 24:3 34:4", "0:1 10:2 20:3 30:4 34:4")]
-    [InlineData("0:1 10:2 20:3 30:4", "6:1 16:2 26:3 36:4", "0:1 10:2 20:3 30:4 36:4")]
+    // While the first replica delivers, nothing is taken from the other, whatever its phase is.
+    [InlineData("0:1 10:2 20:3 30:4", "4:1 14:2 24:3 34:4", "0:1 10:2 20:3 30:4")]
+    [InlineData("0:1 10:2 20:3 30:4", "6:1 16:2 26:3 36:4", "0:1 10:2 20:3 30:4")]
+    [InlineData("4:1 14:2 24:3 34:4", "0:1 10:2 20:3 30:4 40:5", "4:1 14:2 24:3 34:4")]
     // A scrape that failed is no reason to leave when the other one failed too.
-    [InlineData("0:1 10:2 20:3 40:5 50:6", "4:1 14:2 24:3 44:5 54:6", "0:1 10:2 20:3 40:5 50:6 54:6")]
-    // A gap is filled, and after it the one that filled it stays; no two samples of one scrape stand side by side.
-    [InlineData("0:1 10:2 20:3 60:7 70:8", "6:1 16:2 26:3 36:4 46:5 56:6 66:7", "0:1 10:2 20:3 26:3 36:4 46:5 56:6 66:7 70:8")]
-    [InlineData("0:1 10:2 20:3 60:7 70:8", "2:1 12:2 22:3 32:4 42:5 52:6 62:7", "0:1 10:2 20:3 32:4 42:5 52:6 62:7 70:8")]
-    // The end of one replica, and its staleness marker.
-    [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3 35:4", "0:1 10:2 20:3 25:3 35:4")]
-    [InlineData("0:1 10:2 20:s", "5:1 15:2 25:3 35:4", "0:1 10:2 15:2 25:3 35:4")]
-    [InlineData("0:1 10:2 20:s 50:5 60:6", "4:1 14:s 54:5 64:6", "0:1 10:2 20:s 50:5 60:6 64:6")]
-    [InlineData("0:1 10:2 20:s", "5:1 15:2 25:s", "0:1 10:2 15:2 25:s")]
-    // The one that begins earlier begins.
+    [InlineData("0:1 10:2 20:3 40:5 50:6", "4:1 14:2 24:3 44:5 54:6", "0:1 10:2 20:3 40:5 50:6")]
+    // A gap is filled, half an interval from the samples around it: as many samples as there are scrapes missing.
+    [InlineData("0:1 10:2 20:3 60:7 70:8", "6:1 16:2 26:3 36:4 46:5 56:6 66:7", "0:1 10:2 20:3 26:3 36:4 46:5 60:7 70:8")]
+    [InlineData("0:1 10:2 20:3 60:7 70:8", "2:1 12:2 22:3 32:4 42:5 52:6 62:7", "0:1 10:2 20:3 32:4 42:5 52:6 60:7 70:8")]
+    [InlineData("0:1 10:2 20:3 40:5 50:6", "8:1 18:2 28:3 38:4 48:5", "0:1 10:2 20:3 28:3 40:5 50:6")]
+    // A replica that misses most scrapes does not hide them behind its own interval.
+    [InlineData("0:1 30:4 60:7 90:9", "4:1 14:2 24:3 34:4 44:5 54:6 64:7 74:8 84:9", "0:1 14:2 24:3 30:4 44:5 54:6 60:7 74:8 84:9 90:9")]
+    // The end of the first replica, once the other one has gone on for longer than a gap takes.
+    [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3", "0:1 10:2 20:3")]
+    [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3 35:4", "0:1 10:2 20:3")]
+    [InlineData("0:1 10:2 20:3", "6:1 16:2 26:3 36:4", "0:1 10:2 20:3 26:3 36:4")]
+    [InlineData("0:1 10:2 20:3", "3:1 13:2 23:3 33:4", "0:1 10:2 20:3")]
+    [InlineData("0:1 10:2 20:3", "3:1 13:2 23:3 33:4 43:5", "0:1 10:2 20:3 33:4 43:5")]
+    // Its beginning, likewise.
+    [InlineData("20:3 30:4 40:5", "5:1 15:2 25:3 35:4", "20:3 30:4 40:5")]
+    [InlineData("20:3 30:4 40:5", "4:1 14:2 24:3 34:4", "4:1 14:2 20:3 30:4 40:5")]
     [InlineData("100:1 110:2 120:3", "4:1 14:2 24:3 34:4", "4:1 14:2 24:3 34:4 100:1 110:2 120:3")]
+    // Staleness markers: of a replica alone they end nothing; those of both end the series once.
+    [InlineData("0:1 10:2 20:s", "5:1 15:2 25:3 35:4", "0:1 10:2 15:2 25:3 35:4")]
+    [InlineData("0:1 10:2 20:s 30:4 40:5", "4:1 14:2 24:3 34:4", "0:1 10:2 24:3 30:4 40:5")]
+    [InlineData("0:1 10:2 20:3 30:4", "4:1 14:s 24:3 34:4", "0:1 10:2 20:3 30:4")]
+    [InlineData("0:1 10:2 20:s 50:5 60:6", "4:1 14:s 54:5 64:6", "0:1 10:2 20:s 50:5 60:6")]
+    [InlineData("0:1 10:2 20:s", "5:1 15:2 25:s", "0:1 10:2 15:2 25:s")]
+    [InlineData("0:1 10:2 20:s", "2:1 12:2 22:s", "0:1 10:2 22:s")]
+    [InlineData("0:1 10:2 20:s", "9:1 10:s", "0:1 10:2 20:s")]
+    [InlineData("0:1 10:2", "2:1 12:2 22:s", "0:1 10:2 22:s")]
+    [InlineData("0:1 10:2", "2:1 12:2 15:s", "0:1 10:2")]
+    [InlineData("0:s", "", "0:s")]
+    // No interval is known.
     [InlineData("", "4:1 14:2", "4:1 14:2")]
-    [InlineData("4:1", "7:2", "4:1 7:2")]
-    // The newest sample is kept though it is near the last one.
-    [InlineData("0:1 10:2 20:3", "1:1 11:2 21:9", "0:1 10:2 20:3 21:9")]
-    public void A_replica_is_left_for_a_gap_only(string a, string b, string expected)
+    [InlineData("4:1 14:2", "", "4:1 14:2")]
+    [InlineData("4:1", "7:2", "4:1")]
+    [InlineData("4:1", "400:2", "4:1 400:2")]
+    [InlineData("400:1", "4:2", "4:2 400:1")]
+    public void The_gaps_of_the_first_replica_are_filled(string a, string b, string expected)
     {
         Assert.Equal(expected, Dedup(DedupKind.Gauge, a, b));
-        if (!a.StartsWith(b.Split(':')[0] + ":", StringComparison.Ordinal))
-        {
-            Assert.Equal(expected, Dedup(DedupKind.Gauge, b, a));
-        }
+        Assert.Equal(expected, Dedup(DedupKind.Gauge, a, b, ""));
+        Assert.Equal(expected, Dedup(DedupKind.Gauge, "", a, b, a));
     }
 
+    [Fact]
+    public void A_third_replica_fills_what_the_others_leave() => Assert.Equal(
+        "0:1 10:2 20:3 34:14 44:15 57:26 67:27 80:9 90:10",
+        Dedup(DedupKind.Gauge, "0:1 10:2 20:3 80:9 90:10", "4:11 14:12 24:13 34:14 44:15", "7:21 17:22 27:23 37:24 47:25 57:26 67:27 77:28"));
+
     [Theory]
-    // Replica b reads a little behind: its sample after the gap is skipped where it would look like a reset.
-    [InlineData("0:100 10:110 20:120", "7:101 17:111 27:119 37:130", "0:100 10:110 20:120 37:130")]
+    // The second replica reads a little behind: its sample after the gap is skipped where it would look like a reset.
+    [InlineData("0:100 10:110 20:120", "7:101 17:111 27:119 37:130 47:131", "0:100 10:110 20:120 37:130 47:131")]
+    // So is one that would make the first one's next sample look like a reset.
+    [InlineData("0:100 10:110 20:120 50:150", "6:101 16:111 26:125 36:151 46:152", "0:100 10:110 20:120 26:125 50:150")]
     // A reset that the replica itself saw is one.
     [InlineData("0:100 10:110 20:120", "7:101 17:111 27:5 37:15", "0:100 10:110 20:120 27:5 37:15")]
-    // A replica that counts something else is no longer held back after two intervals.
+    [InlineData("0:100 10:110 20:120 50:7", "7:101 17:111 27:121 37:1", "0:100 10:110 20:120 27:121 37:1 50:7")]
+    // A replica that counts something else is held back for two intervals.
     [InlineData("0:100 10:110 20:120", "7:1 17:11 27:21 37:31 47:41", "0:100 10:110 20:120 47:41")]
     public void A_counter_does_not_fall_because_of_a_switch(string a, string b, string expected) =>
         Assert.Equal(expected, Dedup(DedupKind.Counter, a, b));
 
-    [Fact]
-    public void Counters_whose_resets_are_applied_go_on_with_what_the_other_replica_gained() =>
-        Assert.Equal(
-            "0:1000 10:1010 20:1020 27:1030 37:1040",
-            Dedup(DedupKind.AdjustedCounter, "0:1000 10:1010 20:1020", "7:5 17:15 27:25 37:35"));
+    [Theory]
+    [InlineData("0:1000 10:1010 20:1020", "7:5 17:15 27:25 37:35", "0:1000 10:1010 20:1020 27:1027 37:1037")]
+    // What is gained after the first one returns is counted once, in the share that lies after the last sample.
+    [InlineData("0:1000 10:1010 20:1020 60:1060", "7:5 17:15 27:25 37:35 47:45", "0:1000 10:1010 20:1020 27:1027 37:1037 47:1047 60:1060")]
+    // Each is there while the other is away.
+    [InlineData("0:100 10:110 60:160 70:170", "30:130 40:140 90:190 100:200", "0:100 10:110 30:130 40:140 60:160 70:170 90:190 100:200")]
+    [InlineData("0:100 10:110 60:160 70:170", "30:5 40:15 90:65 100:75", "0:100 10:110 30:110 40:120 60:140 70:150 90:170 100:180")]
+    public void Counters_whose_resets_are_applied_go_on_with_what_the_other_replica_gained(string a, string b, string expected) =>
+        Assert.Equal(expected, Dedup(DedupKind.AdjustedCounter, a, b));
 
     [Fact]
     public void Histograms_stay_and_switch_alike_and_do_not_fall()
     {
-        var read = Samples.All(new DedupIterator([Histograms("0:10 10:20 20:30"), Histograms("7:12 17:25 27:29 37:45 47:50")], DedupKind.Gauge));
+        var read = Samples.All(DedupIterator.Join([Histograms("0:10 10:20 20:30"), Histograms("7:12 17:25 27:29 37:45 47:50")], DedupKind.Gauge));
         Assert.Equal([(0, 10.0), (10, 20), (20, 30), (37, 45), (47, 50)], read.Select(s => (s.Timestamp / 1000, s.Histogram!.Count)));
         Assert.Equal(CounterResetHint.Unknown, read[3].Histogram!.CounterResetHint);
         Assert.Equal(CounterResetHint.NotCounterReset, read[4].Histogram!.CounterResetHint);
     }
 
-    [Fact]
-    public void Of_one_counter_seen_by_replicas_with_gaps_nothing_falls_nothing_new_is_lost_and_gaps_are_filled() =>
-        Gen.Select(Gen.Int[0, 9].Array[3, 120], Gen.Int[0, 9].Array[3, 120], Gen.Long[0, 14_999], Gen.Int[0, 400]).Sample((a, b, phase, jitter) =>
-        {
-            var samples = new[] { Scrapes(a, 0, 11), Scrapes(b, phase, 13) };
-            var read = Samples.Floats(new DedupIterator([.. samples.Select(Iterator)], DedupKind.Counter), capacity: 19);
-            Assert.Equal(read.Select(s => s.Timestamp).Distinct().Order(), read.Select(s => s.Timestamp));
-            Assert.Equal(read.Select(s => s.Value).Order(), read.Select(s => s.Value));
-            Assert.Subset(samples.SelectMany(s => s).ToHashSet(), read.Select(s => (s.Timestamp, s.Value)).ToHashSet());
-            var newest = samples.SelectMany(s => s).Max(s => s.Timestamp);
-            Assert.True(newest - read[^1].Timestamp <= 800, "the newest sample is lost");
-
-            // No gap of the result is one that either replica could have filled with two samples.
-            foreach (var (before, after) in read.Zip(read.Skip(1)))
-            {
-                Assert.All(samples, s => Assert.True(s.Count(p => p.Timestamp > before.Timestamp && p.Timestamp < after.Timestamp) < 3));
-            }
-
-            (long Timestamp, double Value)[] Scrapes(int[] rolls, long from, int seed)
+    /// <summary>Replicas of one counter that scrape it every 15 seconds, each at a phase of its own, late by a jitter, and not always.</summary>
+    static readonly Gen<(long Timestamp, double Value)[][]> s_replicas =
+        Gen.Select(Gen.Int[0, 9].Array[3, 120].Array[2, 3], Gen.Long[0, 14_999].Array[3], Gen.Int[0, 400], Gen.Int[0, 1_000_000]).Select(
+            (rolls, phases, jitter, seed) =>
             {
                 var random = new Random(seed);
-                return [.. rolls.Select((roll, i) => (roll, Time: from + (i * 15_000L) + random.Next(jitter)))
+                return rolls.Select((replica, number) => replica
+                    .Select((roll, i) => (roll, Time: phases[number] + (i * 15_000L) + random.Next(jitter + 1)))
                     .Where((s, i) => s.roll > 2 || i < 2)
                     // A replica may get an answer that is a little older than the time it writes.
-                    .Select(s => (s.Time, (double)(s.Time - random.Next(400))))];
+                    .Select(s => (s.Time, (double)(s.Time - random.Next(400)))).ToArray()).ToArray();
+            });
+
+    [Fact]
+    public void A_first_replica_without_gaps_is_all_there_is_whatever_is_asked() => Gen.Select(
+        Gen.Long[0, 14_999], Gen.Long[1, 200], Gen.Int[0, 2_000], Gen.Long[-5_000, 600_000], Gen.Long[0, 600_000], Gen.Int[0, 1_000_000])
+        .Sample((phase, count, jitter, from, length, seed) =>
+        {
+            var random = new Random(seed);
+            var (a, b) = (Scrapes(0), Scrapes(phase));
+            var range = new TimeRange(from, from + length);
+            var (cutA, cutB) = (Cut(a, range), Cut(b, range));
+
+            // With one sample nothing is known of the first replica's interval.
+            if (cutA.Length > 1)
+            {
+                Assert.Equal(cutA, Samples.Floats(DedupIterator.Join([Iterator(cutA), Iterator(cutB)], DedupKind.Counter)));
             }
+
+            (long, double)[] Scrapes(long phase) =>
+                [.. Enumerable.Range(0, (int)count + 2).Select(i => (phase + (i * 15_000L) + random.Next(jitter + 1), (double)i))];
+        });
+
+    [Fact]
+    public void Of_one_counter_seen_by_replicas_with_gaps_nothing_falls_nothing_is_doubled_and_gaps_are_filled() => s_replicas.Sample(replicas =>
+    {
+        var read = Samples.Floats(DedupIterator.Join([.. replicas.Select(Iterator)], DedupKind.Counter), capacity: 19);
+        Assert.Equal(read.Select(s => s.Timestamp).Distinct().Order(), read.Select(s => s.Timestamp));
+        Assert.Equal(read.Select(s => s.Value).Order(), read.Select(s => s.Value));
+        Assert.Subset(replicas.SelectMany(s => s).ToHashSet(), read.ToHashSet());
+        foreach (var (before, after) in read.Zip(read.Skip(1)))
+        {
+            var isOfOne = replicas.Any(r => r.Contains(before) && r.Contains(after));
+            Assert.True(isOfOne || after.Timestamp - before.Timestamp >= 7_000, $"two samples of a scrape at {before.Timestamp} and {after.Timestamp}");
+
+            // A gap of the result is one that no replica could have filled. Of three, the second may end shortly after the first.
+            if (replicas.Length == 2 && after.Timestamp - before.Timestamp > 23_500)
+            {
+                var between = replicas.SelectMany(r => r).Where(p => p.Timestamp > before.Timestamp + 8_000 && p.Timestamp < after.Timestamp - 8_000);
+                Assert.DoesNotContain(between, p => p.Value >= before.Value && p.Value <= after.Value);
+            }
+        }
+
+        var newest = replicas.SelectMany(s => s).Max(s => s.Timestamp);
+        Assert.True(newest - read[^1].Timestamp <= 23_000, "the newest sample is lost");
+    });
+
+    [Fact]
+    public void What_is_given_near_a_time_does_not_depend_on_where_reading_begins_or_ends() => Gen.Select(
+        s_replicas, Gen.Long[-1_000, 1_900_000], Gen.Long[0, 900_000], Gen.Const(300_000L)).Sample((replicas, from, length, margin) =>
+        {
+            var range = new TimeRange(from, from + length);
+            var whole = Samples.Floats(DedupIterator.Join([.. replicas.Select(Iterator)], DedupKind.Counter));
+            var wide = new TimeRange(range.MinTime - margin, range.MaxTime + margin);
+            var part = Samples.Floats(DedupIterator.Join([.. replicas.Select(r => Iterator(Cut(r, wide)))], DedupKind.Counter));
+            Assert.Equal(Cut([.. whole], range), Cut([.. part], range));
+
+            var sought = DedupIterator.Join([.. replicas.Select(Iterator)], DedupKind.Counter);
+            sought.Seek(range.MinTime);
+            Assert.Equal(whole.Where(s => s.Timestamp >= range.MinTime), Samples.Floats(sought, capacity: 7));
         });
 
     [Fact]
     public void Seek_skips_and_goes_on()
     {
-        var dedup = new DedupIterator([Parse("0:1 10:2 20:3 60:7 70:8"), Parse("6:1 16:2 26:3 36:4 46:5 56:6 66:7")], DedupKind.Gauge);
+        var dedup = DedupIterator.Join([Parse("0:1 10:2 20:3 60:7 70:8"), Parse("6:1 16:2 26:3 36:4 46:5 56:6 66:7")], DedupKind.Gauge);
         dedup.Seek(30_000);
-        Assert.Equal("36:4 46:5 56:6 66:7 70:8", Text(dedup));
+        Assert.Equal("36:4 46:5 60:7 70:8", Text(dedup));
     }
 
-    static string Dedup(DedupKind kind, params string[] replicas) => Text(new DedupIterator([.. replicas.Select(Parse)], kind));
+    static (long Timestamp, double Value)[] Cut((long Timestamp, double Value)[] samples, TimeRange range) =>
+        [.. samples.Where(s => range.Contains(s.Timestamp))];
+
+    static string Dedup(DedupKind kind, params string[] replicas) => Text(DedupIterator.Join([.. replicas.Select(Parse)], kind));
 
     static string Text(ISampleIterator iterator) => string.Join(
         ' ', Samples.Floats(iterator).Select(s => $"{s.Timestamp / 1000}:{(StaleMarker.IsStale(s.Value) ? "s" : s.Value)}"));

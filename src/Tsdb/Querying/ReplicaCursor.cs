@@ -1,0 +1,238 @@
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
+
+namespace Observe.Tsdb.Querying;
+
+/// <summary>Goes over one replica's samples, one after another, and learns which interval the replica keeps.</summary>
+/// <param name="samples">Owned from now on. Nothing is read before the cursor is asked.</param>
+sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
+{
+    /// <summary>Of the distances between samples the latest so many are remembered.</summary>
+    const int Remembered = 15;
+
+    /// <summary>The first batch is small, since of most replicas only the interval is wanted.</summary>
+    const int FirstCapacity = 16;
+
+    const long Second = 1_000;
+
+    readonly long[] _distances = new long[Remembered];
+    SampleBatch _batch = new(FirstCapacity);
+    SampleBatch? _ahead;
+    int _at;
+    int _distanceCount;
+    long _interval;
+    bool _isIntervalKnown;
+    bool _isOpen;
+
+    public bool HasSample
+    {
+        get
+        {
+            Open();
+            return _at < _batch.Count;
+        }
+    }
+
+    public SampleBatch Batch => _batch;
+
+    public int At => _at;
+
+    public long Timestamp => _batch.Timestamps[_at];
+
+    public bool IsHistogram => _batch.Kind == SampleKind.Histogram;
+
+    public double Value => _batch.Values[_at];
+
+    public Histogram Histogram => _batch.Histograms[_at];
+
+    public bool IsStale => IsStaleAt(_at);
+
+    /// <summary>Whether a sample that is no staleness marker was passed since the last jump.</summary>
+    public bool HasPrevious { get; private set; }
+
+    public long PreviousTimestamp { get; private set; }
+
+    /// <summary>The previous sample's value, or its histogram's count.</summary>
+    public double PreviousValue { get; private set; }
+
+    /// <summary>Whether a staleness marker was passed since the previous sample.</summary>
+    public bool IsAbsent { get; private set; }
+
+    /// <summary>The time of the sample or marker after the current one; null at the end.</summary>
+    public long? NextTimestamp
+    {
+        get
+        {
+            if (_at + 1 < _batch.Count)
+            {
+                return _batch.Timestamps[_at + 1];
+            }
+
+            _ahead ??= Load(new SampleBatch());
+            return _ahead.Count > 0 ? _ahead.Timestamps[0] : null;
+        }
+    }
+
+    /// <summary>Whether a sample or marker comes after a time that is not far from the current one.</summary>
+    public bool HasSampleAfter(long timestamp)
+    {
+        if (_batch.Timestamps[_batch.Count - 1] > timestamp)
+        {
+            return true;
+        }
+
+        _ahead ??= Load(new SampleBatch());
+        return _ahead.Count > 0 && _ahead.Timestamps[_ahead.Count - 1] > timestamp;
+    }
+
+    /// <summary>
+    /// Milliseconds between the replica's samples: of the latest fifteen distances those like the third shortest, since missed scrapes
+    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. 0 while fewer
+    /// than two samples were seen.
+    /// </summary>
+    public long Interval
+    {
+        get
+        {
+            if (samples is DedupIterator joined)
+            {
+                return joined.Interval;
+            }
+
+            Open();
+            if (!_isIntervalKnown)
+            {
+                (_isIntervalKnown, _interval) = (true, Usual());
+            }
+
+            return _interval;
+        }
+    }
+
+    public bool IsStaleAt(int at) => IsHistogram ? _batch.Histograms[at].IsStale : StaleMarker.IsStale(_batch.Values[at]);
+
+    public void MoveNext() => MoveBy(1);
+
+    /// <summary>Passes samples of the current batch: one, or several of which none is a staleness marker.</summary>
+    public void MoveBy(int count)
+    {
+        var last = _at + count - 1;
+        if (IsStaleAt(last))
+        {
+            IsAbsent = true;
+        }
+        else
+        {
+            (HasPrevious, IsAbsent) = (true, false);
+            (PreviousTimestamp, PreviousValue) =
+                (_batch.Timestamps[last], IsHistogram ? _batch.Histograms[last].Count : _batch.Values[last]);
+        }
+
+        for (; _at < last; _at++)
+        {
+            Remember(_batch.Timestamps[_at + 1] - _batch.Timestamps[_at]);
+        }
+
+        Advance();
+        if (_at < _batch.Count && HasPrevious && !IsAbsent && !IsStale)
+        {
+            Remember(Timestamp - PreviousTimestamp);
+        }
+    }
+
+    /// <summary>Passes all samples before a time, those of whole chunks without reading them.</summary>
+    /// <returns>Whether there were any that were not passed before: what came before the current sample is not known then.</returns>
+    public bool SkipBefore(long timestamp)
+    {
+        if (!_isOpen)
+        {
+            samples.Seek(timestamp);
+            return false;
+        }
+
+        if (!HasSample || Timestamp >= timestamp)
+        {
+            return false;
+        }
+
+        samples.Seek(timestamp);
+        (HasPrevious, IsAbsent) = (false, false);
+        while (_at < _batch.Count && Timestamp < timestamp)
+        {
+            Advance();
+        }
+
+        return true;
+    }
+
+    public void Dispose() => samples.Dispose();
+
+    void Open()
+    {
+        if (_isOpen)
+        {
+            return;
+        }
+
+        _isOpen = true;
+        Load(_batch);
+        for (var i = 1; i < _batch.Count && i <= Remembered; i++)
+        {
+            if (!IsStaleAt(i) && !IsStaleAt(i - 1))
+            {
+                Remember(_batch.Timestamps[i] - _batch.Timestamps[i - 1]);
+            }
+        }
+    }
+
+    void Advance()
+    {
+        if (++_at == _batch.Count)
+        {
+            (_batch, _ahead, _at) = (_ahead ?? Load(_batch.Capacity == FirstCapacity ? new SampleBatch() : _batch), null, 0);
+        }
+    }
+
+    SampleBatch Load(SampleBatch batch)
+    {
+        if (!samples.Read(batch))
+        {
+            batch.Count = 0;
+        }
+
+        return batch;
+    }
+
+    void Remember(long distance)
+    {
+        _distances[_distanceCount++ % Remembered] = distance;
+        // The interval is asked for at every sample, but changes only when the distances do.
+        _isIntervalKnown &= Math.Abs(distance - _interval) <= _interval / 8;
+    }
+
+    long Usual()
+    {
+        Span<long> distances = stackalloc long[Remembered];
+        distances = distances[..Math.Min(_distanceCount, Remembered)];
+        if (distances.IsEmpty)
+        {
+            return 0;
+        }
+
+        _distances.AsSpan(0, distances.Length).CopyTo(distances);
+        distances.Sort();
+        var third = distances[(distances.Length - 1) / 6];
+        var (sum, count) = (0L, 0);
+        foreach (var distance in distances)
+        {
+            if (Math.Abs(distance - third) <= third / 3)
+            {
+                (sum, count) = (sum + distance, count + 1);
+            }
+        }
+
+        var usual = sum / count;
+        return usual < Second ? usual : (usual + (Second / 2)) / Second * Second;
+    }
+}
