@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql death kills lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql truth death kills lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ SEED ?= 1
 fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Observe, and print what differs
 	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
+
+truth: ## ask COUNT queries, from SEED on, of pairs of replicas and of the one series that they are, and print what differs
+	@TRUTH_CASES=$(COUNT) TRUTH_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~PairTruthTests --logger 'console;verbosity=detailed'
+
+truth: COUNT = 1000000
+truth: SEED = 1
 
 death: ## send COUNT hostile queries, of SEED from number FIRST on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
 	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_FIRST=$(FIRST) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \

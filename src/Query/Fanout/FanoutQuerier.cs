@@ -47,7 +47,10 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             var available = Available(forStores);
             var hints = IsDeduplicating ? DedupQuerier.Widened(forStores.Hints) : forStores.Hints;
             return new StoreStreams(
-                available, forStores, IsDeduplicating && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints, metrics);
+                available,
+                forStores,
+                IsDeduplicating && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints,
+                metrics);
         },
         streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
@@ -144,7 +147,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         {
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
             Query = selection.Query.Derive(_cancel.Token);
-            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), hints, metrics, isAlone: available.Count == 1));
+            var isAlone = available.Count == 1;
+            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), hints, metrics, isAlone));
         }
 
         /// <summary>The query, with a token that is cancelled when the streams are disposed.</summary>

@@ -73,8 +73,14 @@ public sealed class DedupIterator : ISampleIterator
     }
 
     /// <summary>Milliseconds: the shorter one, since a replica that misses most scrapes would hide its gaps behind its own.</summary>
-    internal long Interval =>
-        (_first.Interval, _second.Interval) is var (first, second) && first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
+    internal long Interval
+    {
+        get
+        {
+            var (first, second) = (_first.Interval, _second.Interval);
+            return first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
+        }
+    }
 
     public bool Read(SampleBatch batch)
     {
@@ -156,7 +162,8 @@ public sealed class DedupIterator : ISampleIterator
             return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > Threshold(interval);
         }
 
-        return (_second.HasSample && _second.Timestamp < _first.Timestamp - Threshold(interval))
+        return _lastReplica == _second
+            || (_second.HasSample && _second.Timestamp < _first.Timestamp - Threshold(interval))
             || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - Threshold(interval));
     }
 
@@ -243,7 +250,9 @@ public sealed class DedupIterator : ISampleIterator
         return true;
     }
 
-    /// <summary>Whether the second replica shows that the first one has a gap: where the first goes on, its next sample has shown it.</summary>
+    /// <summary>
+    /// Whether the second replica shows that the first one has a gap: where the first goes on, its next sample has shown it.
+    /// </summary>
     bool IsLeft(long interval) => _first.HasSample || !_first.HasPrevious || _first.IsAbsent
         || _second.HasSampleAfter(_first.PreviousTimestamp + Threshold(interval));
 
@@ -253,14 +262,16 @@ public sealed class DedupIterator : ISampleIterator
         : !_first.HasPrevious || _first.IsAbsent || _second.Timestamp - _first.PreviousTimestamp >= interval;
 
     /// <summary>
-    /// Whether the second replica's sample is below the last one without a fall in its own replica, or above the first replica's next one:
-    /// of a counter that is no reset, but a replica that reads earlier or later than it says. One that stands apart for longer than two
-    /// intervals counts something else.
+    /// Whether the second replica's sample is below the last one, or above the first replica's next one, without a fall in its own replica
+    /// there: of a counter that is no reset, but a replica that reads earlier or later than it says. One that stands apart for longer than
+    /// two intervals counts something else.
     /// </summary>
     bool IsBehind(long interval)
     {
-        var isFarFromLast = _lastSample == long.MinValue || _lastIsStale || _second.Timestamp - _lastSample > 2 * interval;
-        var isFarFromNext = !_first.HasSample || _first.IsStale || !_first.HasPrevious || _first.Timestamp - _second.Timestamp > 2 * interval;
+        var isFarFromLast = _lastSample == long.MinValue || _lastIsStale || _second.Timestamp - _lastSample > 2 * interval
+            || !_second.HasPrevious || _second.RisingSince > _lastSample
+            || _second.Timestamp - _second.PreviousTimestamp > Threshold(interval);
+        var isFarFromNext = !_first.HasSample || _first.IsStale || !(_second.NextTimestamp >= _first.Timestamp && _second.IsRisingNext);
         if (_second.IsHistogram)
         {
             var histogram = _second.Histogram;
@@ -270,15 +281,15 @@ public sealed class DedupIterator : ISampleIterator
             }
 
             return (!isFarFromLast && _lastHistogram is not null && histogram.CounterResetHint is not CounterResetHint.CounterReset
-                    && histogram.Count < _lastHistogram.Count && _second.HasPrevious && histogram.Count >= _second.PreviousValue)
+                    && histogram.Count < _lastHistogram.Count && histogram.Count >= _second.PreviousValue)
                 || (!isFarFromNext && _first.IsHistogram && _first.Histogram.CounterResetHint is not CounterResetHint.CounterReset
-                    && _first.Histogram.Count >= _first.PreviousValue && histogram.Count > _first.Histogram.Count);
+                    && histogram.Count > _first.Histogram.Count);
         }
 
         return _kind == DedupKind.Counter
             && ((!isFarFromLast && _lastHistogram is null && _second.Value < _lastValue
-                    && _second.HasPrevious && _second.Value >= _second.PreviousValue)
-                || (!isFarFromNext && !_first.IsHistogram && _first.Value >= _first.PreviousValue && _second.Value > _first.Value));
+                    && _second.Value >= _second.PreviousValue)
+                || (!isFarFromNext && !_first.IsHistogram && _second.Value > _first.Value));
     }
 
     /// <summary>Adds samples of one replica and moves it on; false where the batch cannot take the first of them.</summary>
@@ -329,7 +340,9 @@ public sealed class DedupIterator : ISampleIterator
         return true;
     }
 
-    /// <summary>What an adjusted counter has with the next sample of a replica that takes over: what that gained since the last sample.</summary>
+    /// <summary>
+    /// What an adjusted counter has with the next sample of a replica that takes over: what that replica gained since the last sample.
+    /// </summary>
     double Continued(ReplicaCursor replica)
     {
         var before = replica == _first ? ValueAt(_first, _lastSample) : _secondAt == _lastSample ? _secondValueThen : null;

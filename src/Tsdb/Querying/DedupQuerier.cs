@@ -30,10 +30,12 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
             return hints;
         }
 
-        var ((from, to), margin) = (hints.Range, Math.Max(Margin, 2 * hints.MaxResolutionMs));
+        var margin = Math.Max(Margin, 2 * hints.MaxResolutionMs);
         return hints with
         {
-            Range = new TimeRange(from < long.MinValue + margin ? long.MinValue : from - margin, to > long.MaxValue - margin ? long.MaxValue : to + margin),
+            Range = new TimeRange(
+                Math.Max(hints.Range.MinTime, long.MinValue + margin) - margin,
+                Math.Min(hints.Range.MaxTime, long.MaxValue - margin) + margin),
         };
     }
 

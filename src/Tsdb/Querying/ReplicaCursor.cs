@@ -56,6 +56,12 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
     /// <summary>The previous sample's value, or its histogram's count.</summary>
     public double PreviousValue { get; private set; }
 
+    /// <summary>
+    /// The time of the first of those samples passed one by one since the last jump, up to the previous one, among which none is lower than
+    /// the one before it. Of histograms the count is meant.
+    /// </summary>
+    public long RisingSince { get; private set; } = long.MaxValue;
+
     /// <summary>Whether a staleness marker was passed since the previous sample.</summary>
     public bool IsAbsent { get; private set; }
 
@@ -74,6 +80,22 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
         }
     }
 
+    /// <summary>Whether the sample after the current one is there and not lower, or its count is not.</summary>
+    public bool IsRisingNext
+    {
+        get
+        {
+            if (NextTimestamp is null)
+            {
+                return false;
+            }
+
+            var (batch, at) = _at + 1 < _batch.Count ? (_batch, _at + 1) : (_ahead!, 0);
+            return batch.Kind == _batch.Kind
+                && (IsHistogram ? batch.Histograms[at].Count >= Histogram.Count : batch.Values[at] >= Value);
+        }
+    }
+
     /// <summary>Whether a sample or marker comes after a time that is not far from the current one.</summary>
     public bool HasSampleAfter(long timestamp)
     {
@@ -88,8 +110,8 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
     /// <summary>
     /// Milliseconds between the replica's samples: of the latest fifteen distances those like the third shortest, since missed scrapes
-    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. 0 while fewer
-    /// than two samples were seen.
+    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. 0 while
+    /// fewer than two samples were seen.
     /// </summary>
     public long Interval
     {
@@ -124,9 +146,14 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
         }
         else
         {
+            var value = IsHistogram ? _batch.Histograms[last].Count : _batch.Values[last];
+            if (!HasPrevious || value < PreviousValue)
+            {
+                RisingSince = _batch.Timestamps[last];
+            }
+
             (HasPrevious, IsAbsent) = (true, false);
-            (PreviousTimestamp, PreviousValue) =
-                (_batch.Timestamps[last], IsHistogram ? _batch.Histograms[last].Count : _batch.Values[last]);
+            (PreviousTimestamp, PreviousValue) = (_batch.Timestamps[last], value);
         }
 
         for (; _at < last; _at++)
@@ -222,11 +249,11 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
         _distances.AsSpan(0, distances.Length).CopyTo(distances);
         distances.Sort();
-        var third = distances[(distances.Length - 1) / 6];
+        var third = distances[distances.Length < 3 ? 0 : distances.Length < 9 ? 1 : 2];
         var (sum, count) = (0L, 0);
         foreach (var distance in distances)
         {
-            if (Math.Abs(distance - third) <= third / 3)
+            if (Math.Abs(distance - third) <= third / 8)
             {
                 (sum, count) = (sum + distance, count + 1);
             }
