@@ -156,8 +156,8 @@ public sealed partial class KillPhaseTests(ITestOutputHelper output) : IDisposab
         }
         else if (phase != Spawned)
         {
-            // Where a phase of a stop is left out (there was nothing to ship), the stop comes to its end.
-            await Task.WhenAny(process.LineAsync(phase, s_patience), process.WaitAsync(s_patience));
+            // Where a phase is left out (there was nothing to compact, or to ship), the start and the stop come to their ends.
+            await Task.WhenAny(process.LineAsync(phase, s_patience), stops ? process.WaitAsync(s_patience) : process.LineAsync("is ready: ", s_patience));
         }
 
         if (late > TimeSpan.Zero)
