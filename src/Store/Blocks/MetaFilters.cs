@@ -50,34 +50,12 @@ public static class MetaFilters
             !RelabelRule.Apply(rules, labels.Reset(meta.ExternalLabels).Set("__block_id", meta.Id.ToString())));
     }
 
-    /// <summary>Blocks whose sources are all in another block of the same stream and resolution go: compaction is done with them.</summary>
+    /// <summary>Blocks whose sources are all in another block of the same stream go, replicas of a deduplicated block too.</summary>
     public static MetaFilter Duplicates() => set =>
     {
-        foreach (var stream in set.Blocks.Values.GroupBy(meta => (meta.ExternalLabels, meta.ResolutionMs)))
+        foreach (var (block, _) in StreamKey.Superseded(set.Blocks.Values))
         {
-            // Larger blocks first; among equals the one that was compacted more often stays, then the older one.
-            var blocks = stream.OrderByDescending(m => m.Compaction.Sources.Count)
-                .ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id).ToList();
-            var kept = new Dictionary<BlockId, List<HashSet<BlockId>>>();
-            foreach (var block in blocks)
-            {
-                HashSet<BlockId> sources = block.Compaction.Sources.Count > 0 ? [.. block.Compaction.Sources] : [block.Id];
-                if (kept.TryGetValue(sources.First(), out var others) && others.Any(sources.IsSubsetOf))
-                {
-                    set.Exclude(block.Id, "duplicate");
-                    continue;
-                }
-
-                foreach (var source in sources)
-                {
-                    if (!kept.TryGetValue(source, out others))
-                    {
-                        kept[source] = others = [];
-                    }
-
-                    others.Add(sources);
-                }
-            }
+            set.Exclude(block.Id, "duplicate");
         }
     };
 

@@ -108,9 +108,10 @@ public sealed partial class CompactLoop
         {
             await StepAsync("garbage collection", work, () => CollectGarbageAsync(work, cancellationToken), cancellationToken);
             CountTodo(work);
-            foreach (var key in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Keys.Order(StringComparer.Ordinal))
+            var streams = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Keys;
+            foreach (var stream in streams.OrderBy(key => key.ToString(), StringComparer.Ordinal))
             {
-                await StepAsync("compaction", work, () => CompactStreamAsync(key, work, cancellationToken), cancellationToken);
+                await StepAsync("compaction", work, () => CompactStreamAsync(stream, work, cancellationToken), cancellationToken);
             }
 
             CountTodo(work);
@@ -155,13 +156,18 @@ public sealed partial class CompactLoop
 
     async Task CollectGarbageAsync(Iteration work, CancellationToken cancellationToken)
     {
-        foreach (var group in Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).Values)
+        var superseded = StreamKey.Superseded(work.Blocks.Values);
+
+        // Whether they can be marked or not, nothing is made of them.
+        foreach (var (block, _) in superseded)
         {
-            foreach (var (block, by) in Planner.Superseded(group))
-            {
-                await MarkAsync(block, work, "superseded", $"all of it is in block {by.Id}", cancellationToken);
-                _metrics.GarbageCollected.Inc();
-            }
+            work.Blocks.Remove(block.Id);
+        }
+
+        foreach (var (block, by) in superseded)
+        {
+            await MarkAsync(block, work, "superseded", $"all of it is in block {by.Id}", cancellationToken);
+            _metrics.GarbageCollected.Inc();
         }
     }
 
@@ -174,25 +180,30 @@ public sealed partial class CompactLoop
         _metrics.TodoCompactionBlocks.Set(plans.Sum());
     }
 
-    async Task CompactStreamAsync(string key, Iteration work, CancellationToken cancellationToken)
+    async Task CompactStreamAsync(StreamKey stream, Iteration work, CancellationToken cancellationToken)
     {
-        while (await PlanAsync(key, work, cancellationToken) is { Count: > 0 } plan)
+        while (await PlanAsync(stream, work, cancellationToken) is { Count: > 0 } plan)
         {
             var resolution = Resolution(plan[0].ResolutionMs);
             var clock = Stopwatch.GetTimestamp();
             try
             {
                 var made = await _compactor.CompactAsync(plan, cancellationToken);
-                foreach (var source in plan)
-                {
-                    await MarkAsync(
-                        source, work, "compacted", made is null ? "nothing in it is kept" : $"compacted into {made.Id}", cancellationToken);
-                }
-
                 if (made is not null)
                 {
                     work.Blocks[made.Id] = made;
                     _metrics.CompactedSamples.Inc(made.Stats.Samples);
+                }
+
+                foreach (var source in plan)
+                {
+                    work.Blocks.Remove(source.Id);
+                }
+
+                foreach (var source in plan)
+                {
+                    await MarkAsync(
+                        source, work, "compacted", made is null ? "nothing in it is kept" : $"compacted into {made.Id}", cancellationToken);
                 }
 
                 work.Compactions++;
@@ -204,7 +215,7 @@ public sealed partial class CompactLoop
 
                 var elapsed = Stopwatch.GetElapsedTime(clock);
                 _metrics.CompactionDuration.Observe(elapsed.TotalSeconds);
-                LogCompacted(key, plan.Count, made?.Id, made?.Stats.Samples ?? 0, elapsed.TotalMilliseconds);
+                LogCompacted(stream.ToString(), plan.Count, made?.Id, made?.Stats.Samples ?? 0, elapsed.TotalMilliseconds);
             }
             catch (DamagedBlockException e)
             {
@@ -220,11 +231,11 @@ public sealed partial class CompactLoop
     }
 
     /// <summary>What to compact next in a stream: planned again until no block of the plan is marked as not to be compacted.</summary>
-    async Task<IReadOnlyList<BlockMeta>> PlanAsync(string key, Iteration work, CancellationToken cancellationToken)
+    async Task<IReadOnlyList<BlockMeta>> PlanAsync(StreamKey stream, Iteration work, CancellationToken cancellationToken)
     {
         while (true)
         {
-            var group = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).GetValueOrDefault(key);
+            var group = Planner.Groups(work.Blocks.Values, _options.ReplicaLabels).GetValueOrDefault(stream);
             if (group is null)
             {
                 return [];
@@ -410,11 +421,12 @@ static class Downsampling
             ? (0L, options.FiveMinutesAfterMs)
             : (Downsampler.FiveMinutes, options.OneHourAfterMs);
         var done = blocks.Where(m => m.ResolutionMs == resolutionMs)
-            .SelectMany(m => m.Compaction.Sources.Select(source => (Planner.Stream(m, options.ReplicaLabels), source)))
+            .SelectMany(m => m.Sources.Select(source => (StreamKey.Of(m, options.ReplicaLabels), source)))
             .ToHashSet();
         return [.. blocks
             .Where(m => m.ResolutionMs == finer && m.MaxTime - m.MinTime >= span
-                && m.Compaction.Sources.Any(source => !done.Contains((Planner.Stream(m, options.ReplicaLabels), source))))
+                && m.Sources.Any(source => !done.Contains(
+                    (StreamKey.Of(m, options.ReplicaLabels) with { ResolutionMs = resolutionMs }, source))))
             .OrderBy(m => m.MinTime).ThenBy(m => m.Id)];
     }
 }

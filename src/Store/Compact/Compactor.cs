@@ -150,13 +150,13 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
         Compaction = new BlockCompaction
         {
             Level = plan.Max(m => m.Compaction.Level) + 1,
-            Sources = [.. plan.SelectMany(m => m.Compaction.Sources.Count > 0 ? m.Compaction.Sources : [m.Id]).Distinct().Order()],
+            Sources = [.. plan.SelectMany(m => m.Sources).Distinct().Order()],
             Parents = [.. plan.Select(m => new BlockParent(m.Id, m.MinTime, m.MaxTime))],
         },
         Thanos = new ThanosSection
         {
             Labels = new SortedDictionary<string, string>(
-                Planner.Stream(plan[0], options.ReplicaLabels).ToDictionary(), StringComparer.Ordinal),
+                StreamKey.Of(plan[0], options.ReplicaLabels).Labels.ToDictionary(), StringComparer.Ordinal),
             Downsample = new DownsampleSection { ResolutionMs = plan[0].ResolutionMs },
             Source = "compactor",
         },

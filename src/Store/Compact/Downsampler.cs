@@ -42,6 +42,7 @@ static class Downsampler
 
         return writer.Finish(block.Meta with
         {
+            Compaction = block.Meta.Compaction with { Sources = block.Meta.Sources },
             Thanos = (block.Meta.Thanos ?? new ThanosSection()) with
             {
                 Downsample = new DownsampleSection { ResolutionMs = resolutionMs },

@@ -1,5 +1,5 @@
+using Observe.Store.Blocks;
 using Observe.Tsdb.Blocks;
-using Observe.Tsdb.Model;
 
 namespace Observe.Store.Compact;
 
@@ -9,44 +9,13 @@ namespace Observe.Store.Compact;
 /// </summary>
 static class Planner
 {
-    /// <summary>
-    /// The streams that are compacted each on its own: blocks of one resolution and the same external labels but for replica labels.
-    /// </summary>
-    public static IReadOnlyDictionary<string, IReadOnlyList<BlockMeta>> Groups(
+    /// <summary>The streams that are compacted each on its own.</summary>
+    public static IReadOnlyDictionary<StreamKey, IReadOnlyList<BlockMeta>> Groups(
         IEnumerable<BlockMeta> blocks, IReadOnlyCollection<string> replicaLabels) => blocks
-        .GroupBy(meta => Key(meta, replicaLabels))
+        .GroupBy(meta => StreamKey.Of(meta, replicaLabels))
         .ToDictionary(
             group => group.Key,
             group => (IReadOnlyList<BlockMeta>)[.. group.OrderBy(m => m.MinTime).ThenBy(m => m.MaxTime).ThenBy(m => m.Id)]);
-
-    public static string Key(BlockMeta meta, IReadOnlyCollection<string> replicaLabels) =>
-        $"{meta.ResolutionMs}@{Stream(meta, replicaLabels)}";
-
-    /// <summary>The external labels without replica labels.</summary>
-    public static Labels Stream(BlockMeta meta, IReadOnlyCollection<string> replicaLabels) => meta.ExternalLabels.Without(replicaLabels);
-
-    /// <summary>Blocks all of whose sources are in another block of the group: what a compaction that was broken off left behind.</summary>
-    public static IReadOnlyList<(BlockMeta Block, BlockMeta By)> Superseded(IReadOnlyList<BlockMeta> group)
-    {
-        var superseded = new List<(BlockMeta, BlockMeta)>();
-        var kept = new List<(BlockMeta Meta, HashSet<BlockId> Sources)>();
-        foreach (var meta in group.OrderByDescending(m => m.Compaction.Sources.Count)
-            .ThenByDescending(m => m.Compaction.Level).ThenBy(m => m.Id))
-        {
-            HashSet<BlockId> sources = meta.Compaction.Sources.Count > 0 ? [.. meta.Compaction.Sources] : [meta.Id];
-            var by = kept.Find(k => sources.IsSubsetOf(k.Sources));
-            if (by.Meta is null)
-            {
-                kept.Add((meta, sources));
-            }
-            else
-            {
-                superseded.Add((meta, by.Meta));
-            }
-        }
-
-        return superseded;
-    }
 
     /// <summary>The blocks of a group to be made one next; empty when there is nothing to do.</summary>
     /// <param name="group">Sorted by MinTime.</param>

@@ -203,13 +203,13 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
     }
 
-    /// <summary>Whether all that a block was made of is in others; deduplication may have taken their replica's label.</summary>
+    /// <summary>Whether all that a block was made of is in others of its stream.</summary>
     internal bool HasReplacement(BlockMeta gone)
     {
-        var others = _state.Blocks.Values.Where(block => block.Meta.Id != gone.Id && block.Meta.ResolutionMs == gone.ResolutionMs).ToList();
-        return others.Any(other => other.Meta.Compaction.Parents?.Any(parent => parent.Id == gone.Id) == true)
-            || (gone.Compaction.Sources is { Count: > 0 } sources
-                && sources.All(source => others.Any(other => other.Meta.Compaction.Sources.Contains(source))));
+        var others = _state.Blocks.Values.Select(block => block.Meta)
+            .Where(meta => meta.Id != gone.Id && StreamKey.IsInStreamOf(gone, meta)).ToList();
+        return others.Any(other => other.Compaction.Parents?.Any(parent => parent.Id == gone.Id) == true)
+            || gone.Sources.All(source => others.Any(other => other.Sources.Contains(source)));
     }
 
     static void AddNames(Labels labels, HashSet<string> names)

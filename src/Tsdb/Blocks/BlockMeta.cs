@@ -59,12 +59,9 @@ public sealed record BlockMeta
     [JsonIgnore]
     public long ResolutionMs => Thanos?.Downsample.ResolutionMs ?? 0;
 
-    /// <summary>
-    /// What compaction groups by: <c>resolution@hash</c> of the sorted external labels; blocks of one group form a stream.
-    /// </summary>
+    /// <summary>The level 1 blocks whose samples are in this one; itself where its compaction names none.</summary>
     [JsonIgnore]
-    public string GroupKey =>
-        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{ResolutionMs}@{ExternalLabels.Hash():x16}");
+    public IReadOnlyList<BlockId> Sources => Compaction.Sources.Count > 0 ? Compaction.Sources : [Id];
 
     /// <summary>The meta of a block's folder. A folder that is a symbolic link is no block.</summary>
     /// <exception cref="CorruptionException">As of <see cref="Parse"/>, or it names another block than the folder does.</exception>

@@ -262,7 +262,7 @@ public sealed class DamagedMetaTests : IAsyncDisposable
     async Task UseAsync(BlockMeta meta)
     {
         Assert.Equal(meta.Id, BlockMeta.Parse(meta.ToJson(), "again").Id);
-        _ = meta.GroupKey + meta.ExternalLabels + meta.Range + Duration.Format(meta.MaxTime - meta.MinTime) + Duration.Format(meta.ResolutionMs);
+        _ = StreamKey.Of(meta, []).ToString() + meta.ExternalLabels + meta.Range + Duration.Format(meta.MaxTime - meta.MinTime) + Duration.Format(meta.ResolutionMs);
         _ = meta.Thanos?.Extensions?.DeepClone().ToJsonString();
         var other = s_good with { Id = TestBlocks.Id(77) };
         var all = new Dictionary<BlockId, BlockMeta> { [other.Id] = other, [meta.Id] = meta };
@@ -285,9 +285,9 @@ public sealed class DamagedMetaTests : IAsyncDisposable
         Retention.Expired(all.Values, options, _time.GetUtcNow());
         Downsampling.Todo([.. all.Values], Downsampler.FiveMinutes, options);
         Downsampling.Todo([.. all.Values], Downsampler.OneHour, options);
+        StreamKey.Superseded(all.Values);
         foreach (var group in Planner.Groups(all.Values, ["replica"]).Values)
         {
-            Planner.Superseded(group);
             Planner.Oversized(Planner.Next(group, options.LevelsMs, new HashSet<BlockId>()), options.MaxIndexBytes);
         }
 

@@ -67,20 +67,6 @@ public sealed class PlannerTests
     }
 
     [Fact]
-    public void A_block_is_superseded_by_one_with_all_its_sources()
-    {
-        BlockMeta[] metas =
-        [
-            With(1, 1), With(2, 2), With(3, 3), With(10, 1, 2), With(11, 1, 2, 4), With(12, 1, 2, 4), With(13, 3, 5),
-        ];
-        Assert.Equal(
-            ["12 by 11", "10 by 11", "1 by 11", "2 by 11", "3 by 13"],
-            Planner.Superseded(metas).Select(s => $"{s.Block.Id.Value} by {s.By.Id.Value}"));
-
-        static BlockMeta With(int id, params int[] sources) => Meta(id) with { Compaction = new BlockCompaction { Sources = [.. sources.Select(Id)] } };
-    }
-
-    [Fact]
     public void The_block_with_the_largest_index_is_left_out_when_the_sum_is_too_large()
     {
         BlockMeta[] plan = [WithIndex(1, 50), WithIndex(2, 70), WithIndex(3, 40)];
