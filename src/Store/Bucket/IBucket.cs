@@ -38,9 +38,8 @@ public enum PutResult
 /// of which kind, its message what to check, and neither holds a secret. Besides it there are only
 /// <see cref="OperationCanceledException"/> when the caller cancels, <see cref="ArgumentException"/> for a key that is none, and
 /// <see cref="Tsdb.Bytes.ResourceExhaustedException"/> when this process is out of descriptors or memory. The stream of an object throws
-/// the same
-/// ones; its bytes are good once it has been read to its end, where they are held against the store's checksum. A range has no checksum:
-/// what is read from it is held against those of its own format.
+/// the same ones; its bytes are good once it has been read to its end, where they are held against the store's checksum. A range has no
+/// checksum: what is read from it is held against those of its own format.
 /// </remarks>
 public interface IBucket : IAsyncDisposable
 {

@@ -24,8 +24,7 @@ public static class GoText
 
     /// <summary>
     /// <c>strconv.Quote</c>: double quotes, backslash escapes, unprintable characters as \x, \u or \U. A lone surrogate U+DC80..U+DCFF
-    /// stands
-    /// for a byte that was not UTF-8.
+    /// stands for a byte that was not UTF-8.
     /// </summary>
     public static string Quote(string text)
     {

@@ -41,8 +41,7 @@ public sealed partial class ComputeThreads(string name, int niceness, int most) 
     /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
     /// <param name="mayRunInline">
     /// The query may be small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns
-    /// when
-    /// the query first waits for something, or yields because it is not small.
+    /// when the query first waits for something, or yields because it is not small.
     /// </param>
     public Task<T> RunAsync<T>(Func<Task<T>> query, bool mayRunInline = false)
     {

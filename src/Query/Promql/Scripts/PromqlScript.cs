@@ -21,8 +21,7 @@ public sealed record EvaluationResult(int Line, string Query, string? Failure)
 
 /// <summary>A script in the promqltest language: it loads series, evaluates queries and states their results.</summary>
 /// <remarks>The language is specified upstream in promql/promqltest/README.md. Each instant evaluation is also run as a range query, and
-/// with
-/// its time as <c>@</c> in all selectors at other times, as upstream's runner does.</remarks>
+/// with its time as <c>@</c> in all selectors at other times, as upstream's runner does.</remarks>
 public sealed partial class PromqlScript
 {
     readonly List<ScriptCommand> _commands;
