@@ -251,9 +251,9 @@ sealed class BucketBlock : IDisposable
                 chunks[s] = [.. chunks[s].Where((_, c) => !damaged[s][c])];
             }
 
-            if (!members[s].Deleted.IsEmpty)
+            if (DeletedSpans.Of(members[s].Chunks) is { IsEmpty: false } deleted)
             {
-                chunks[s] = Cut(chunks[s], members[s].Deleted, faults);
+                chunks[s] = Cut(chunks[s], deleted, faults);
             }
         }
 

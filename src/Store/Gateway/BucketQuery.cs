@@ -373,7 +373,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     return false;
                 }
 
-                parts[first + m] = new BlockPart(local, members[m].Chunks, members[m].Deleted);
+                parts[first + m] = new BlockPart(local, members[m].Chunks);
             }
 
             if (members.Length > 1)

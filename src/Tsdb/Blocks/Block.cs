@@ -253,7 +253,7 @@ public sealed class Block : IQuerier, IDisposable
     {
         for (var i = 0; i < entries.Count; i++)
         {
-            parts[i] = new BlockPart(this, entries[i].Chunks, entries[i].Deleted);
+            parts[i] = new BlockPart(this, entries[i].Chunks);
             yield return new BlockSeries(entries[i].Labels, parts, i, 1, reading);
         }
     }

@@ -38,9 +38,9 @@ sealed class BlockChunks(bool pooled) : IDisposable
             {
                 part.Block.Chunks.Read(part.Chunks.Span, _chunks.AsSpan(first), pooled ? Window(i) : null);
                 _count += part.Chunks.Length;
-                if (!part.Deleted.IsEmpty)
+                if (DeletedSpans.Of(part.Chunks) is { IsEmpty: false } deleted)
                 {
-                    Cut(first, part);
+                    Cut(first, deleted, part.Block);
                 }
             }
             catch (CorruptionException) when (selection.Coverage is not null)
@@ -87,9 +87,9 @@ sealed class BlockChunks(bool pooled) : IDisposable
         }
     }
 
-    void Cut(int first, in BlockPart part)
+    void Cut(int first, DeletedSpans deleted, Block block)
     {
-        var rest = part.Deleted.Cut(_chunks.AsSpan(first, _count - first), part.Block.Directory);
+        var rest = deleted.Cut(_chunks.AsSpan(first, _count - first), block.Directory);
         _count = first;
         Reserve(rest.Count);
         rest.CopyTo(_chunks, first);
@@ -98,6 +98,7 @@ sealed class BlockChunks(bool pooled) : IDisposable
 
     void ReadOneByOne(in BlockPart part, TimeRange wanted, Coverage coverage)
     {
+        var deleted = DeletedSpans.Of(part.Chunks);
         foreach (var meta in part.Chunks.Span)
         {
             var first = _count;
@@ -106,9 +107,9 @@ sealed class BlockChunks(bool pooled) : IDisposable
                 Reserve(1);
                 _chunks[_count] = part.Block.Chunks.Read(meta);
                 _count++;
-                if (!part.Deleted.IsEmpty)
+                if (!deleted.IsEmpty)
                 {
-                    Cut(first, part);
+                    Cut(first, deleted, part.Block);
                 }
             }
             catch (CorruptionException e)

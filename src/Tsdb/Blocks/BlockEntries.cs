@@ -5,10 +5,9 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Blocks;
 
 /// <summary>A series of one block: its labels with the external ones, and its chunks within the range that was asked for.</summary>
-/// <param name="Chunks">Those of which something is left.</param>
-/// <param name="Deleted">What is deleted of the series, of these chunks or of others.</param>
+/// <param name="Chunks">Those of which something is left; what is deleted of the series is attached to them.</param>
 /// <remarks>Valid until the <see cref="BlockEntries"/> that it came from are disposed.</remarks>
-public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks, DeletedSpans Deleted);
+public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta> Chunks);
 
 /// <summary>
 /// Series of one block that match, in arrays of the shared pool: a selection has one of them for each block, however many series it
@@ -54,7 +53,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         }
 
         var inside = ReadOnlyMemory<ChunkMeta>.Empty;
-        if (withChunks ? (inside = Inside(chunks)).IsEmpty : !deleted.IsEmpty && chunks.Count == 0)
+        if (withChunks ? (inside = Inside(chunks, deleted)).IsEmpty : !deleted.IsEmpty && chunks.Count == 0)
         {
             NextLabels.Drop();
             return;
@@ -63,7 +62,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         Reserve(1);
         var labels = Shared(NextLabels.Take());
         _isSorted = _isSorted && (Count == 0 || _entries[Count - 1].Labels.CompareTo(labels) <= 0);
-        _entries[Count++] = new BlockEntry(labels, inside, deleted);
+        _entries[Count++] = new BlockEntry(labels, inside);
     }
 
     /// <summary>Moves what other entries of the same block have to the end of these.</summary>
@@ -166,7 +165,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         public int CompareTo(BlockEntry other) => labels.CompareTo(other.Labels);
     }
 
-    ReadOnlyMemory<ChunkMeta> Inside(List<ChunkMeta> chunks)
+    ReadOnlyMemory<ChunkMeta> Inside(List<ChunkMeta> chunks, DeletedSpans deleted)
     {
         var (from, to) = (0, chunks.Count);
         while (from < to && chunks[from].MaxTime < range.MinTime)
@@ -183,6 +182,11 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
         if (count == 0)
         {
             return default;
+        }
+
+        if (!deleted.IsEmpty)
+        {
+            return deleted.AttachTo([.. chunks[from..to]]);
         }
 
         if (_slabs.Count == 0 || _slabs[^1].Length - _slabUsed < count)

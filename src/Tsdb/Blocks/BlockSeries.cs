@@ -4,8 +4,8 @@ using Observe.Tsdb.Querying;
 
 namespace Observe.Tsdb.Blocks;
 
-/// <summary>Chunks of a series in one block, in order of time, and what is deleted of them.</summary>
-public readonly record struct BlockPart(Block Block, ReadOnlyMemory<ChunkMeta> Chunks, DeletedSpans Deleted);
+/// <summary>Chunks of a series in one block, in order of time; what is deleted of them is attached.</summary>
+public readonly record struct BlockPart(Block Block, ReadOnlyMemory<ChunkMeta> Chunks);
 
 /// <summary>A series out of blocks; its chunks are read by each iterator, into buffers that are returned when that is disposed.</summary>
 /// <param name="parts">Of several series, the selection's; those of this one are in order of their first chunk and may overlap.</param>

@@ -5,7 +5,7 @@ namespace Observe.Tsdb.Blocks;
 
 /// <summary>The chunks of one series in one block of a selection.</summary>
 /// <param name="Source">The block's number in the selection.</param>
-public readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks, DeletedSpans Deleted);
+public readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks);
 
 /// <summary>What makes two entries the same series.</summary>
 /// <param name="Replica">The external labels that were left off.</param>
@@ -55,7 +55,7 @@ public sealed class EntryMerge
         do
         {
             var (entries, at) = (_blocks[_least], _at[_least]++);
-            members.Add(new BlockMember(_least, entries[at].Chunks, entries[at].Deleted));
+            members.Add(new BlockMember(_least, entries[at].Chunks));
             if (at + 1 == entries.Count)
             {
                 Least();

@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Chunks;
@@ -11,6 +13,17 @@ public readonly struct DeletedSpans(TimeRange[] spans)
     public bool IsEmpty => _spans is null;
 
     public ReadOnlySpan<TimeRange> Spans => _spans;
+
+    /// <summary>
+    /// What was attached to the places of a series' chunks. Of hardly any series something is deleted, so that the others pay nothing for it,
+    /// where a field of each would.
+    /// </summary>
+    public static DeletedSpans Of(ReadOnlyMemory<ChunkMeta> chunks) =>
+        MemoryMarshal.TryGetMemoryManager<ChunkMeta, Attached>(chunks, out var attached) ? attached.Deleted : default;
+
+    /// <summary>The places of chunks, from which <see cref="Of"/> finds these spans again.</summary>
+    /// <param name="chunks">Not changed any more.</param>
+    public ReadOnlyMemory<ChunkMeta> AttachTo(ChunkMeta[] chunks) => new Attached(chunks, this).Memory;
 
     /// <summary>Takes out of a list the chunks of which nothing is left.</summary>
     public void RemoveCovered(List<ChunkMeta> chunks)
@@ -61,6 +74,23 @@ public readonly struct DeletedSpans(TimeRange[] spans)
         }
 
         return low - 1;
+    }
+
+    sealed class Attached(ChunkMeta[] chunks, DeletedSpans deleted) : MemoryManager<ChunkMeta>
+    {
+        public DeletedSpans Deleted => deleted;
+
+        public override Span<ChunkMeta> GetSpan() => chunks;
+
+        public override MemoryHandle Pin(int elementIndex = 0) => throw new NotSupportedException("chunks' places are not pinned");
+
+        public override void Unpin()
+        {
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+        }
     }
 }
 
