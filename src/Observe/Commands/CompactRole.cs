@@ -11,9 +11,10 @@ sealed class CompactFlags
 {
     readonly Option<string[]> _replicaLabels = Flags.Many(
         "--deduplication.replica-label", "label that tells replicas apart: their blocks become one; repeatable");
-    readonly Option<TimeSpan> _raw = Flags.Span("--retention.resolution-raw", "how long raw samples are kept; 0 for ever", "0s");
+    readonly Option<TimeSpan> _raw = Flags.Span(
+        "--retention.resolution-raw", "how long raw samples are kept, at least 40h while they are downsampled; 0 for ever", "0s");
     readonly Option<TimeSpan> _fiveMinutes = Flags.Span(
-        "--retention.resolution-5m", "how long samples of 5 minutes are kept; 0 for ever", "0s");
+        "--retention.resolution-5m", "how long samples of 5 minutes are kept, at least 10d while they are downsampled; 0 for ever", "0s");
     readonly Option<TimeSpan> _oneHour = Flags.Span("--retention.resolution-1h", "how long samples of an hour are kept; 0 for ever", "0s");
     readonly Option<bool> _noDownsampling = Flags.Switch("--downsampling.disable", "make no downsampled blocks");
     readonly Option<TimeSpan> _consistency = Flags.Span("--consistency-delay", "how old a block must be before it is compacted", "30m");
@@ -30,20 +31,25 @@ sealed class CompactFlags
         }
     }
 
-    public CompactOptions Options(ParseResult flags, string folder, RoleHost host) => new()
+    /// <exception cref="FlagException">A retention is shorter than downsampling needs.</exception>
+    public CompactOptions Options(ParseResult flags, string folder, RoleHost host)
     {
-        Directory = folder,
-        Time = host.Time,
-        Random = new Random(),
-        Background = host.BackgroundThreads,
-        ReplicaLabels = flags.GetValue(_replicaLabels)!,
-        RetentionRaw = flags.GetValue(_raw),
-        RetentionFiveMinutes = flags.GetValue(_fiveMinutes),
-        RetentionOneHour = flags.GetValue(_oneHour),
-        Downsampling = !flags.GetValue(_noDownsampling),
-        ConsistencyDelay = flags.GetValue(_consistency),
-        DeleteDelay = flags.GetValue(_delete),
-    };
+        var options = new CompactOptions
+        {
+            Directory = folder,
+            Time = host.Time,
+            Random = new Random(),
+            Background = host.BackgroundThreads,
+            ReplicaLabels = flags.GetValue(_replicaLabels)!,
+            RetentionRaw = flags.GetValue(_raw),
+            RetentionFiveMinutes = flags.GetValue(_fiveMinutes),
+            RetentionOneHour = flags.GetValue(_oneHour),
+            Downsampling = !flags.GetValue(_noDownsampling),
+            ConsistencyDelay = flags.GetValue(_consistency),
+            DeleteDelay = flags.GetValue(_delete),
+        };
+        return options.RetentionFault() is { } fault ? throw new FlagException(fault) : options;
+    }
 }
 
 /// <summary>Compacts a bucket again and again while the process runs.</summary>

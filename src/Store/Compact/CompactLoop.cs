@@ -24,6 +24,9 @@ public sealed record CompactReport(int Compactions, int Downsamplings, int Marke
 /// </summary>
 public sealed partial class CompactLoop
 {
+    /// <summary>The reason of a mark.</summary>
+    const string Damaged = "damaged";
+
     readonly BucketBlocks _blocks;
     readonly CompactOptions _options;
     readonly CompactMetrics _metrics;
@@ -33,6 +36,8 @@ public sealed partial class CompactLoop
     readonly BlockCleaner _cleaner;
     readonly HashSet<BlockId> _leftAlone = [];
     readonly HashSet<BlockId> _notDownsampled = [];
+    readonly HashSet<BlockId> _nothingToDownsample = [];
+    readonly HashSet<BlockId> _keptPastRetention = [];
     readonly HashSet<BlockId> _damaged = [];
     bool _cleaned;
 
@@ -286,7 +291,8 @@ public sealed partial class CompactLoop
 
     async Task DownsampleAsync(long resolutionMs, Iteration work, CancellationToken cancellationToken)
     {
-        var todo = Downsampling.Todo([.. work.Blocks.Values], resolutionMs, _options).Where(m => !_notDownsampled.Contains(m.Id)).ToList();
+        var todo = new Retention(work.Blocks.Values, _options, _options.Time.GetUtcNow()).ToDownsample(resolutionMs)
+            .Where(m => !_notDownsampled.Contains(m.Id) && !_nothingToDownsample.Contains(m.Id)).ToList();
         _metrics.TodoDownsampleBlocks.Set(todo.Count);
         foreach (var source in todo)
         {
@@ -303,7 +309,7 @@ public sealed partial class CompactLoop
                     var made = await _compactor.DownsampleAsync(source, resolutionMs, cancellationToken);
                     if (made is null)
                     {
-                        _notDownsampled.Add(source.Id);
+                        _nothingToDownsample.Add(source.Id);
                         return;
                     }
 
@@ -331,12 +337,40 @@ public sealed partial class CompactLoop
 
     async Task RetainAsync(Iteration work, CancellationToken cancellationToken)
     {
-        var expired = Retention.Expired(work.Blocks.Values, _options, _options.Time.GetUtcNow());
-        _metrics.TodoDeletionBlocks.Set(expired.Count);
-        foreach (var block in expired)
+        var past = new Retention(work.Blocks.Values, _options, _options.Time.GetUtcNow()).Past();
+        _metrics.TodoDeletionBlocks.Set(past.Count);
+        var kept = 0;
+        foreach (var (block, successors) in past)
         {
-            await MarkAsync(block, work, "retention", "older than its resolution is kept", cancellationToken);
+            if (_nothingToDownsample.Contains(block.Id) || (successors is not null && await AreSoundAsync(successors, cancellationToken)))
+            {
+                await MarkAsync(block, work, "retention", "older than its resolution is kept", cancellationToken);
+                continue;
+            }
+
+            kept++;
+            if (_keptPastRetention.Add(block.Id))
+            {
+                LogKept(block.Id, Resolution(block.ResolutionMs));
+            }
         }
+
+        _metrics.KeptPastRetention.Set(kept);
+    }
+
+    /// <summary>Whether no block was found damaged. All were verified when they were made.</summary>
+    async Task<bool> AreSoundAsync(IReadOnlyList<BlockMeta> blocks, CancellationToken cancellationToken)
+    {
+        foreach (var block in blocks)
+        {
+            if (_damaged.Contains(block.Id) || await IsMarkedAsync(async () =>
+                await _blocks.NoCompactMarkAsync(block.Id, cancellationToken) is { Reason: Damaged } mark ? mark : null))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     async Task MarkAsync(BlockMeta block, Iteration work, string reason, string details, CancellationToken cancellationToken)
@@ -359,9 +393,9 @@ public sealed partial class CompactLoop
         LogDamaged(damage.Id, damage.Fault);
         _damaged.Add(damage.Id);
         _leftAlone.Add(damage.Id);
-        if (await _blocks.MarkNoCompactAsync(damage.Id, "damaged", damage.Fault, _options.Time.GetUtcNow(), cancellationToken))
+        if (await _blocks.MarkNoCompactAsync(damage.Id, Damaged, damage.Fault, _options.Time.GetUtcNow(), cancellationToken))
         {
-            _metrics.BlocksMarked.WithLabels(NoCompactMark.FileName, "damaged").Inc();
+            _metrics.BlocksMarked.WithLabels(NoCompactMark.FileName, Damaged).Inc();
         }
     }
 
@@ -381,6 +415,10 @@ public sealed partial class CompactLoop
 
     [LoggerMessage(LogLevel.Error, "block is damaged and left out of compaction from now on: block={Block} err={Error}")]
     partial void LogDamaged(BlockId block, string error);
+
+    [LoggerMessage(LogLevel.Warning,
+        "block past its retention stays, for no sound coarser block has all that is in it: block={Block} resolution={Resolution}")]
+    partial void LogKept(BlockId block, string resolution);
 
     [LoggerMessage(LogLevel.Information, "compacted: group={Group} sources={Sources} block={Block} samples={Samples} ms={Milliseconds}")]
     partial void LogCompacted(string group, int sources, BlockId? block, long samples, double milliseconds);
@@ -406,27 +444,5 @@ public sealed partial class CompactLoop
         public int Deleted { get; set; }
 
         public int Failures { get; set; }
-    }
-}
-
-/// <summary>Which blocks are to be downsampled. Pure.</summary>
-static class Downsampling
-{
-    /// <summary>
-    /// Blocks of the next finer resolution that are long enough and have a source that no block of the wanted one in their stream has.
-    /// </summary>
-    public static IReadOnlyList<BlockMeta> Todo(IReadOnlyList<BlockMeta> blocks, long resolutionMs, CompactOptions options)
-    {
-        var (finer, span) = resolutionMs == Downsampler.FiveMinutes
-            ? (0L, options.FiveMinutesAfterMs)
-            : (Downsampler.FiveMinutes, options.OneHourAfterMs);
-        var done = blocks.Where(m => m.ResolutionMs == resolutionMs)
-            .SelectMany(m => m.Sources.Select(source => (StreamKey.Of(m, options.ReplicaLabels), source)))
-            .ToHashSet();
-        return [.. blocks
-            .Where(m => m.ResolutionMs == finer && m.MaxTime - m.MinTime >= span
-                && m.Sources.Any(source => !done.Contains(
-                    (StreamKey.Of(m, options.ReplicaLabels) with { ResolutionMs = resolutionMs }, source))))
-            .OrderBy(m => m.MinTime).ThenBy(m => m.Id)];
     }
 }

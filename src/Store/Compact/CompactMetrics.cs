@@ -45,6 +45,9 @@ public sealed class CompactMetrics
         TodoDownsampleBlocks = metrics.CreateGauge("thanos_compact_todo_downsample_blocks", "Blocks that could be downsampled now.");
         TodoDeletionBlocks = metrics.CreateGauge(
             "thanos_compact_todo_deletion_blocks", "Blocks that are past their retention and not marked yet.");
+        KeptPastRetention = metrics.CreateGauge(
+            "observe_compact_kept_past_retention_blocks",
+            "Blocks past their retention that stay, for no sound coarser block has all that is in them.");
         LastRun = metrics.CreateGauge(
             "observe_compact_last_successful_run_timestamp_seconds", "When an iteration last ended without a failure.");
     }
@@ -94,6 +97,8 @@ public sealed class CompactMetrics
     internal Gauge TodoDownsampleBlocks { get; }
 
     internal Gauge TodoDeletionBlocks { get; }
+
+    internal Gauge KeptPastRetention { get; }
 
     internal Gauge LastRun { get; }
 }

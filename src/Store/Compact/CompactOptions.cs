@@ -1,3 +1,5 @@
+using Observe.Tsdb.Model;
+
 namespace Observe.Store.Compact;
 
 public sealed record CompactOptions
@@ -30,7 +32,10 @@ public sealed record CompactOptions
     /// <summary>The span that a block of 5 minutes must have to be downsampled to an hour. Milliseconds.</summary>
     public long OneHourAfterMs { get; init; } = 10 * Day;
 
-    /// <summary>How long blocks of a resolution are kept after their last sample; zero: for ever.</summary>
+    /// <summary>
+    /// How long blocks of a resolution are kept after their last sample; zero: for ever. While downsampling is on, none goes before a
+    /// coarser block has all that is in it.
+    /// </summary>
     public TimeSpan RetentionRaw { get; init; }
 
     public TimeSpan RetentionFiveMinutes { get; init; }
@@ -48,6 +53,22 @@ public sealed record CompactOptions
 
     /// <summary>Bytes of index that the blocks of one compaction may have together.</summary>
     public long MaxIndexBytes { get; init; } = 64L << 30;
+
+    /// <summary>
+    /// Why blocks of a resolution would have to go before they can be downsampled, with the flag that says so; null where they would not.
+    /// </summary>
+    public string? RetentionFault()
+    {
+        return Downsampling
+            ? Fault("raw", RetentionRaw, FiveMinutesAfterMs, "5m") ?? Fault("5m", RetentionFiveMinutes, OneHourAfterMs, "1h")
+            : null;
+
+        static string? Fault(string resolution, TimeSpan kept, long spanMs, string coarser) =>
+            kept > TimeSpan.Zero && kept < TimeSpan.FromMilliseconds(spanMs)
+                ? $"--retention.resolution-{resolution}: {Duration.Format(kept)} is too short: blocks of {resolution} are downsampled to "
+                    + $"{coarser} once they span {Duration.Format(spanMs)}; keep them at least so long, or set --downsampling.disable"
+                : null;
+    }
 
     const long Hour = 3_600_000;
 

@@ -112,6 +112,27 @@ public sealed class CommandLineTests : IDisposable
         await RefusedAsync(Fill("", arguments), $"there is no flag {flag}; did you mean {nearest}?");
     }
 
+    [Theory]
+    [InlineData("compact")]
+    [InlineData("compact", "--wait")]
+    [InlineData("all")]
+    public async Task A_retention_that_is_shorter_than_downsampling_needs_is_told(string role, params string[] more)
+    {
+        string[] flags = [role, .. Fill(role, more), "--data-dir=" + Path.Combine(_folder, "data"), "--http-address=127.0.0.1:0"];
+        await RefusedAsync([.. flags, "--retention.resolution-raw=1d"], "--retention.resolution-raw: 1d is too short", "5m once they span 1d16h");
+        await RefusedAsync([.. flags, "--retention.resolution-raw=30d", "--retention.resolution-5m=9d"], "--retention.resolution-5m: 9d", "1h once they span 10d");
+    }
+
+    [Theory]
+    [InlineData("--retention.resolution-raw=40h", "--retention.resolution-5m=10d")]
+    [InlineData("--retention.resolution-raw=1d", "--retention.resolution-5m=1d", "--downsampling.disable")]
+    public async Task A_retention_that_is_long_enough_or_needs_no_downsampling_is_taken(params string[] retention)
+    {
+        var (exitCode, output) = await ObserveProcess.RunAsync(["compact", Bucket, "--data-dir=" + Path.Combine(_folder, "data"), .. retention]);
+        Assert.Contains("0 failures", output, StringComparison.Ordinal);
+        Assert.Equal(0, exitCode);
+    }
+
     [Fact]
     public async Task What_stands_behind_two_dashes_is_no_flag()
     {

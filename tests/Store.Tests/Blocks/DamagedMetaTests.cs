@@ -282,9 +282,10 @@ public sealed class DamagedMetaTests : IAsyncDisposable
             RetentionFiveMinutes = TimeSpan.FromDays(1),
             RetentionOneHour = TimeSpan.FromDays(1),
         };
-        Retention.Expired(all.Values, options, _time.GetUtcNow());
-        Downsampling.Todo([.. all.Values], Downsampler.FiveMinutes, options);
-        Downsampling.Todo([.. all.Values], Downsampler.OneHour, options);
+        var retention = new Retention(all.Values, options, _time.GetUtcNow());
+        retention.Past();
+        retention.ToDownsample(Downsampler.FiveMinutes);
+        retention.ToDownsample(Downsampler.OneHour);
         StreamKey.Superseded(all.Values);
         foreach (var group in Planner.Groups(all.Values, ["replica"]).Values)
         {

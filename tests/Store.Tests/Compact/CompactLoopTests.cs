@@ -130,6 +130,48 @@ public sealed class CompactLoopTests : IAsyncDisposable
         Assert.Equal((20, 1200.0), (counts.Count, counts.Sum(c => c.Value)));
     }
 
+    [Fact]
+    public async Task A_block_past_its_time_stays_until_a_sound_coarser_block_has_all_of_it()
+    {
+        // Two hours that nothing will be added to, which is too short to be downsampled for its own sake.
+        var raw = await BlockAsync(Start, Start + (2 * Hour), Cluster("a"), Series("x", 0));
+        var retaining = (CompactOptions o) => o with { RetentionRaw = TimeSpan.FromHours(40) };
+        _time.Advance(TimeSpan.FromHours(24));
+        await _blocks.MarkNoDownsampleAsync(raw, "manual", "", _time.GetUtcNow(), default);
+        var registry = Prometheus.Metrics.NewCustomRegistry();
+        var report = await Loop(retaining, registry).RunOnceAsync(default);
+        Assert.Equal((0, 0, 0), (report.Downsamplings, report.Marked, report.Failures));
+        using var text = new MemoryStream();
+        await registry.CollectAndExportAsTextAsync(text);
+        Assert.Contains("observe_compact_kept_past_retention_blocks 1\n", System.Text.Encoding.UTF8.GetString(text.ToArray()), StringComparison.Ordinal);
+
+        // Made while raw is kept for ever, and found damaged later.
+        await _bucket.DeleteAsync(BucketBlocks.Key(raw, NoDownsampleMark.FileName), default);
+        Assert.Equal(1, (await Loop(o => o with { FiveMinutesAfterMs = Hour }).RunOnceAsync(default)).Downsamplings);
+        var coarser = Assert.Single(await AliveAsync(), m => m.ResolutionMs > 0).Id;
+        await _blocks.MarkNoCompactAsync(coarser, "damaged", "", _time.GetUtcNow(), default);
+        Assert.True((await Loop(retaining).RunOnceAsync(default)).IsIdle);
+        await _bucket.DeleteAsync(BucketBlocks.Key(coarser, NoCompactMark.FileName), default);
+        Assert.Equal(1, (await Loop(retaining).RunOnceAsync(default)).Marked);
+        Assert.Equal(coarser, Assert.Single(await AliveAsync()).Id);
+    }
+
+    [Fact]
+    public async Task What_comes_late_is_downsampled_however_short_it_is_before_it_goes()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            await BlockAsync(Start + (i * 6 * Hour), Start + (((i * 6) + 2) * Hour), Cluster("a"), Series("x", i * 3));
+        }
+
+        _time.Advance(TimeSpan.FromDays(100));
+        var report = await Loop(o => o with { RetentionRaw = TimeSpan.FromDays(2), RetentionFiveMinutes = TimeSpan.FromDays(20) }).RunOnceAsync(default);
+        Assert.Equal((1, 4, 6, 0), (report.Compactions, report.Downsamplings, report.Marked, report.Failures));
+        var alive = await AliveAsync();
+        Assert.All(alive, m => Assert.Equal(3_600_000, m.ResolutionMs));
+        Assert.Equal(720, (await ReadAsync(alive.Select(m => m.Id), Aggregate.Count)).Values.Single().Sum(s => s.Value));
+    }
+
     [Theory]
     [InlineData("chunks/000001", 100)]
     [InlineData("index", 100)]

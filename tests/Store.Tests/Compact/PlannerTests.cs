@@ -76,57 +76,6 @@ public sealed class PlannerTests
         static BlockMeta WithIndex(int id, long size) => Meta(id) with { Thanos = new ThanosSection { Files = [new BlockFile("index", size)] } };
     }
 
-    [Fact]
-    public void Downsampling_is_due_where_a_source_of_a_long_block_is_not_covered()
-    {
-        var options = new CompactOptions
-        {
-            Directory = "",
-            Time = TimeProvider.System,
-            Random = new Random(1),
-            FiveMinutesAfterMs = 100,
-            OneHourAfterMs = 1000,
-            ReplicaLabels = ["replica"],
-        };
-        BlockMeta[] metas =
-        [
-            Of(1, 0, 100, 0, 1, 2), Of(2, 100, 199, 0, 3), Of(3, 200, 300, 0, 4, 5),
-            Of(4, 0, 100, 300_000, 1, 2), Of(5, 200, 300, 300_000, 4), Of(6, 0, 1000, 300_000, 7), Of(7, 0, 1000, 3_600_000, 8),
-        ];
-        Assert.Equal([Id(3)], Downsampling.Todo(metas, Downsampler.FiveMinutes, options).Select(m => m.Id));
-        Assert.Equal([Id(6)], Downsampling.Todo(metas, Downsampler.OneHour, options).Select(m => m.Id));
-
-        static BlockMeta Of(int id, long from, long to, long resolution, params int[] sources) => Meta(id) with
-        {
-            MinTime = from,
-            MaxTime = to,
-            Compaction = new BlockCompaction { Sources = [.. sources.Select(Id)] },
-            Thanos = new ThanosSection { Downsample = new DownsampleSection { ResolutionMs = resolution } },
-        };
-    }
-
-    [Fact]
-    public void Retention_is_by_resolution_and_the_last_sample()
-    {
-        var options = new CompactOptions
-        {
-            Directory = "",
-            Time = TimeProvider.System,
-            Random = new Random(1),
-            RetentionRaw = TimeSpan.FromMilliseconds(100),
-            RetentionFiveMinutes = TimeSpan.FromMilliseconds(500),
-        };
-        BlockMeta[] metas = [Of(1, 899, 0), Of(2, 900, 0), Of(3, 499, 300_000), Of(4, 500, 300_000), Of(5, 0, 3_600_000)];
-        Assert.Equal([Id(1), Id(3)], Retention.Expired(metas, options, DateTimeOffset.FromUnixTimeMilliseconds(1000)).Select(m => m.Id));
-
-        static BlockMeta Of(int id, long to, long resolution) => Meta(id) with
-        {
-            MinTime = 0,
-            MaxTime = to,
-            Thanos = new ThanosSection { Downsample = new DownsampleSection { ResolutionMs = resolution } },
-        };
-    }
-
     static BlockId Id(int value) => new((UInt128)value);
 
     static BlockMeta Meta(int id, params (string Name, string Value)[] labels) => new()
