@@ -8,27 +8,27 @@ namespace Observe.Testkit;
 public sealed record TestSeries(Labels Labels, params (long Time, double Value)[] Samples)
 {
     public (long Time, Histogram Value)[] Histograms { get; init; } = [];
+
+    /// <summary>Labels of the source that it comes from, which win over its own.</summary>
+    public Labels External { get; init; }
 }
 
 /// <summary>Series in memory, answered by the plain reading of the contract: what other queriers are held against.</summary>
 public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 {
-    readonly TestSeries[] _series = [.. series.OrderBy(s => s.Labels)];
-
     public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
-        var (hints, count) = (selection.Hints, 0);
-        foreach (var series in Matching(selection))
+        var count = new SeriesCount(selection);
+        foreach (var series in Matching(selection).OrderBy(s => s.Key))
         {
             selection.Query.ThrowIfOver();
             await Task.Yield();
-            if (hints.Limit > 0 && count++ == hints.Limit)
+            if (!count.Add(series.Labels))
             {
-                selection.Coverage.Truncate();
                 yield break;
             }
 
-            yield return new MemorySeries(series, hints);
+            yield return series;
         }
     }
 
@@ -47,12 +47,34 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
     static IReadOnlyList<string> Sorted(IEnumerable<string> texts, Selection selection) =>
         selection.Limited([.. texts.Distinct().Order(Utf8Order.Instance)]);
 
-    IEnumerable<TestSeries> Matching(Selection selection) => _series.Where(s =>
-        Matcher.All(selection.Matchers, s.Labels)
-        && (s.Samples.Any(p => selection.Range.Contains(p.Time)) || s.Histograms.Any(p => selection.Range.Contains(p.Time))));
-
-    sealed class MemorySeries(TestSeries series, SelectHints hints) : Series(series.Labels)
+    IEnumerable<MemorySeries> Matching(Selection selection)
     {
+        foreach (var one in series)
+        {
+            var replica = one.External.Only(selection.Hints.ReplicaLabels);
+            var (shown, matched) = (new LabelsBuilder(one.Labels), new LabelsBuilder(replica));
+            Set(shown, one.External.Without(selection.Hints.ReplicaLabels));
+            Set(matched, shown.Build());
+            if (Matcher.All(selection.Matchers, matched.Build())
+                && (one.Samples.Any(p => selection.Range.Contains(p.Time)) || one.Histograms.Any(p => selection.Range.Contains(p.Time))))
+            {
+                yield return new MemorySeries(new SeriesKey(shown.Build(), replica), one, selection.Hints);
+            }
+        }
+    }
+
+    static void Set(LabelsBuilder builder, Labels labels)
+    {
+        foreach (var label in labels)
+        {
+            builder.Set(label.Name, label.Value);
+        }
+    }
+
+    sealed class MemorySeries(SeriesKey key, TestSeries series, SelectHints hints) : Series(key.Labels)
+    {
+        public override Labels Replica => key.Replica;
+
         public override ISampleIterator Samples() => new MemoryIterator(series, hints);
     }
 

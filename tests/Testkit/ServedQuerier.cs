@@ -1,4 +1,7 @@
 using System.Net;
+using Grpc.AspNetCore.Server;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -7,7 +10,9 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Api;
+using Observe.Store.Api.Wire;
 using Observe.Tsdb.Querying;
+using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Testkit;
 
@@ -22,13 +27,19 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
 
     public string Endpoint => Client.Endpoint;
 
+    /// <param name="isThanos">The server knows none of the fields that only Observe has.</param>
     public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
-        StoreApiMetrics? metrics = null, StoreApiOptions? store = null)
+        StoreApiMetrics? metrics = null, StoreApiOptions? store = null, bool isThanos = false)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.AddStoreApi(querier, () => description, metrics, store);
+        if (isThanos)
+        {
+            builder.Services.Configure<GrpcServiceOptions>(grpc => grpc.Interceptors.Add<ThanosFieldsOnly>());
+        }
+
         var server = builder.Build();
         server.MapStoreApi();
         await server.StartAsync();
@@ -51,5 +62,24 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
     {
         Client.Dispose();
         await _server.DisposeAsync();
+    }
+
+    sealed class ThanosFieldsOnly : Interceptor
+    {
+        public override Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+            TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+        {
+            (request as LabelNamesRequest)?.ReplicaLabels.Clear();
+            (request as LabelValuesRequest)?.ReplicaLabels.Clear();
+            return continuation(request, context);
+        }
+
+        public override Task ServerStreamingServerHandler<TRequest, TResponse>(
+            TRequest request, IServerStreamWriter<TResponse> responses, ServerCallContext context,
+            ServerStreamingServerMethod<TRequest, TResponse> continuation)
+        {
+            (request as SeriesRequest)?.ReplicaLabels.Clear();
+            return continuation(request, responses, context);
+        }
     }
 }

@@ -41,16 +41,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         () =>
         {
             var forStores = ForStores(selection);
-
-            // A single store may leave replica labels off. Of several stores they are needed: equal labels are one series that both
-            // stores have, labels that differ in the replica are two replicas.
-            var available = Available(forStores);
             var hints = IsDeduplicating ? DedupQuerier.Widened(forStores.Hints) : forStores.Hints;
-            return new StoreStreams(
-                available,
-                forStores,
-                IsDeduplicating && available.Count == 1 ? hints with { ReplicaLabels = options.ReplicaLabels } : hints,
-                metrics);
+            return new StoreStreams(Available(forStores), forStores, hints, metrics);
         },
         streams => JoinAsync(streams.All, selection.With(streams.Query)));
 
@@ -101,10 +93,17 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             : selection.Limited([.. answers.SelectMany(answer => answer).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
     }
 
-    /// <summary>The selection that the stores get: where no partial answer is wanted, noting that something is missing throws.</summary>
-    Selection ForStores(Selection selection) => options.PartialResponse
-        ? selection
-        : selection.With(selection.Query.Refusing(static missing => new PartialResponseException(missing)));
+    /// <summary>
+    /// The selection that the stores get, which leave off replica labels: each knows which of its labels are external. Where no partial
+    /// answer is wanted, noting that something is missing throws.
+    /// </summary>
+    Selection ForStores(Selection selection)
+    {
+        var whole = IsDeduplicating ? selection.With(selection.Hints with { ReplicaLabels = options.ReplicaLabels }) : selection;
+        return options.PartialResponse
+            ? whole
+            : whole.With(whole.Query.Refusing(static missing => new PartialResponseException(missing)));
+    }
 
     /// <summary>The stores that can answer a selection; stores that should take part and can't are noted as missing.</summary>
     List<StoreState> Available(Selection selection)

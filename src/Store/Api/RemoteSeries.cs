@@ -5,10 +5,15 @@ using Observe.Tsdb.Querying;
 namespace Observe.Store.Api;
 
 /// <summary>A series that a store sent, whose chunks are decoded when its samples are read.</summary>
-sealed class RemoteSeries(Labels labels, SelectHints hints, string endpoint) : Series(labels)
+/// <param name="replica">The external labels that the store left off; null where it did not say so.</param>
+sealed class RemoteSeries(Labels labels, Labels? replica, SelectHints hints, string endpoint) : Series(labels)
 {
-    readonly List<Chunk> _chunks = [];
+    List<Chunk> _chunks = [];
     bool _sorted;
+
+    public override Labels Replica => replica ?? Labels.Empty;
+
+    public bool TellsReplica => replica is not null;
 
     /// <summary>
     /// Adds a frame to the series under way, or begins the next series with it and returns the one before, which is whole then.
@@ -16,10 +21,11 @@ sealed class RemoteSeries(Labels labels, SelectHints hints, string endpoint) : S
     public static RemoteSeries? Join(ref RemoteSeries? series, Wire.Series frame, SelectHints hints, string endpoint)
     {
         var labels = WireLabels.FromWire(frame.Labels);
+        Labels? replica = frame.Replica is { } told ? WireLabels.FromWire(told.Labels) : null;
         var whole = series;
-        if (series is null || series.Labels != labels)
+        if (series is null || series.Labels != labels || series.Replica != (replica ?? Labels.Empty))
         {
-            series = new RemoteSeries(labels, hints, endpoint);
+            series = new RemoteSeries(labels, replica, hints, endpoint);
         }
         else
         {
@@ -33,6 +39,9 @@ sealed class RemoteSeries(Labels labels, SelectHints hints, string endpoint) : S
 
         return whole;
     }
+
+    /// <summary>The same samples by other labels.</summary>
+    public RemoteSeries As(SeriesKey key) => new(key.Labels, key.Replica, hints, endpoint) { _chunks = _chunks };
 
     public override ISampleIterator Samples() => new ChunkSeriesIterator(
         hints.SkipSamples ? [] : Sorted(), hints.Aggregate, hints.Range, endpoint);

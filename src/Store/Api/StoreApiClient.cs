@@ -46,6 +46,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     readonly GrpcChannel _channel;
     readonly Wire.Store.StoreClient _store;
     readonly Info.InfoClient _info;
+    volatile StoreDescription? _described;
 
     /// <param name="endpoint">HOST:PORT.</param>
     public StoreApiClient(string endpoint, StoreApiClientOptions options)
@@ -84,22 +85,33 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             throw new StoreApiException(Endpoint, $"{response.ComponentType} serves no store API");
         }
 
-        return new StoreDescription(
+        return _described = new StoreDescription(
             response.ComponentType,
             [.. response.LabelSets.Select(set => WireLabels.FromWire(set.Labels))],
             new TimeRange(store.MinTime, store.MaxTime));
     }
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<Budget>(
-        () => new Budget(outer: selection.Query.Bytes), held => ReadAsync(selection, held));
+        () => new Budget(outer: selection.Query.Bytes),
+        held => selection.Hints.ReplicaLabels.Count == 0 ? ReadAsync(selection, held) : WithoutReplicasAsync(selection, held));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
         var request =
             new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        request.ReplicaLabels.AddRange(selection.Hints.ReplicaLabels);
         var response = await CallAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
-        return Sorted(response.Names, response.Warnings, response.Hints, selection.Coverage);
+        var names = Sorted(response.Names, response.Warnings, response.Hints, selection.Coverage);
+        foreach (var name in response.WithoutReplicas ? [] : names.Intersect(selection.Hints.ReplicaLabels).ToList())
+        {
+            if ((await LabelValuesAsync(name, selection.With(selection.Hints with { Limit = 0 }))).Count == 0)
+            {
+                names.Remove(name);
+            }
+        }
+
+        return names;
     }
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
@@ -112,8 +124,16 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Limit = selection.Hints.Limit
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        request.ReplicaLabels.AddRange(selection.Hints.ReplicaLabels);
         var response = await CallAsync(options => _store.LabelValuesAsync(request, options), selection.Query);
-        return Sorted(response.Values, response.Warnings, response.Hints, selection.Coverage);
+        var values = Sorted(response.Values, response.Warnings, response.Hints, selection.Coverage);
+        if (!response.WithoutReplicas && selection.Hints.ReplicaLabels.Contains(name))
+        {
+            var external = (await DescriptionAsync(selection)).LabelSets.Select(set => set.Get(name)).ToHashSet();
+            values.RemoveAll(external.Contains);
+        }
+
+        return values;
     }
 
     public void Dispose() => _channel.Dispose();
@@ -140,12 +160,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             },
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
-        if (hints.SkipSamples)
-        {
-            // Frames of one series that follow one another are one series: with samples, those of replicas could not be told apart.
-            request.WithoutReplicaLabels.AddRange(hints.ReplicaLabels);
-        }
-
+        request.ReplicaLabels.AddRange(hints.ReplicaLabels);
         request.Aggregates.AddRange(hints.Aggregate switch
         {
             Aggregate.Count => [Aggr.Count],
@@ -173,8 +188,36 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         return sorted;
     }
 
+    async ValueTask<StoreDescription> DescriptionAsync(Selection selection) =>
+        _described ?? await DescribeAsync(selection.CancellationToken);
+
+    /// <summary>
+    /// A store that does not leave replica labels off sends them all, and its series are in order without them only once all are here.
+    /// </summary>
+    async IAsyncEnumerable<Series> WithoutReplicasAsync(Selection selection, Budget held)
+    {
+        var (gathered, announced) = (new List<RemoteSeries>(), default(AnnouncedLabels));
+        await foreach (var series in ReadAsync(selection, held))
+        {
+            if (series.TellsReplica)
+            {
+                yield return series;
+                continue;
+            }
+
+            announced ??= new AnnouncedLabels((await DescriptionAsync(selection)).LabelSets, selection.Hints.ReplicaLabels);
+            gathered.Add(series.As(announced.LeaveOff(series.Labels)));
+        }
+
+        gathered.Sort(static (a, b) => a.Key.CompareTo(b.Key));
+        foreach (var series in gathered)
+        {
+            yield return series;
+        }
+    }
+
     /// <param name="held">Counts the bytes of frames as they arrive.</param>
-    async IAsyncEnumerable<Series> ReadAsync(Selection selection, Budget held)
+    async IAsyncEnumerable<RemoteSeries> ReadAsync(Selection selection, Budget held)
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
         using var call = _store.Series(Request(selection), Options(selection.Query, cancel.Token));

@@ -1,3 +1,4 @@
+using Google.Protobuf.Collections;
 using Grpc.Core;
 using Observe.Store.Api.Wire;
 using Observe.Tsdb.Bytes;
@@ -23,16 +24,9 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
 
             // Frames share the memory of the series' labels, which the enumerator holds until the last frame is sent.
             await using var all = querier.SelectAsync(selection).GetAsyncEnumerator();
-            if (request.WithoutReplicaLabels.Count == 0)
+            while (await all.MoveNextAsync())
             {
-                while (await all.MoveNextAsync())
-                {
-                    await frames.AddAsync(all.Current.Labels, all.Current);
-                }
-            }
-            else
-            {
-                await AddWithoutAsync(frames, all, [.. request.WithoutReplicaLabels]);
+                await frames.AddAsync(all.Current);
             }
 
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
@@ -42,13 +36,14 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
 
     public override async Task<LabelNamesResponse> LabelNames(LabelNamesRequest request, ServerCallContext context)
     {
-        var (hints, matchers) = (Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
-        var response = new LabelNamesResponse();
+        var (hints, matchers) = (
+            Hints(request.Start, request.End, request.Limit, Replicas(request.ReplicaLabels, request.WithoutReplicaLabels)),
+            Matchers(request.Matchers));
+        var response = new LabelNamesResponse { WithoutReplicas = request.ReplicaLabels.Count > 0 };
         await gate.RunAsync(context, query => Guard(async () =>
         {
             var selection = query.Select(hints, matchers);
-            var names = await querier.LabelNamesAsync(selection);
-            response.Names.AddRange(names.Where(name => !request.WithoutReplicaLabels.Contains(name)));
+            response.Names.AddRange(await querier.LabelNamesAsync(selection));
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);
             var withHints = WireCoverage.IsWanted(context);
             response.Warnings.AddRange(WireCoverage.Warnings(selection.Coverage, withHints));
@@ -64,13 +59,10 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             throw new RpcException(new Status(StatusCode.InvalidArgument, "label name parameter cannot be empty"));
         }
 
-        var (hints, matchers) = (Hints(request.Start, request.End, request.Limit), Matchers(request.Matchers));
-        var response = new LabelValuesResponse();
-        if (request.WithoutReplicaLabels.Contains(request.Label))
-        {
-            return response;
-        }
-
+        var (hints, matchers) = (
+            Hints(request.Start, request.End, request.Limit, Replicas(request.ReplicaLabels, request.WithoutReplicaLabels)),
+            Matchers(request.Matchers));
+        var response = new LabelValuesResponse { WithoutReplicas = request.ReplicaLabels.Count > 0 };
         await gate.RunAsync(context, query => Guard(async () =>
         {
             var selection = query.Select(hints, matchers);
@@ -81,23 +73,6 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             response.Hints = withHints ? WireCoverage.Hints(selection.Coverage) : null;
         }));
         return response;
-    }
-
-    /// <summary>
-    /// Without a label the order is another one: all series are gathered, which the querier's contract allows, and sorted again.
-    /// </summary>
-    static async Task AddWithoutAsync(SeriesFrames frames, IAsyncEnumerator<Series> all, HashSet<string> without)
-    {
-        var gathered = new List<(Labels Labels, Series Series)>();
-        while (await all.MoveNextAsync())
-        {
-            gathered.Add((all.Current.Labels.Without(without), all.Current));
-        }
-
-        foreach (var (labels, series) in gathered.OrderBy(s => s.Labels))
-        {
-            await frames.AddAsync(labels, series);
-        }
     }
 
     /// <summary>
@@ -120,6 +95,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             SkipSamples = request.SkipChunks,
             Limit = Limit(request.Limit),
             Aggregate = SampleAggregate(request),
+            ReplicaLabels = Replicas(request.ReplicaLabels, request.WithoutReplicaLabels),
         };
     }
 
@@ -127,8 +103,12 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
     static Aggregate SampleAggregate(SeriesRequest request) =>
         request.MaxResolutionWindow > 0 && request.Aggregates is [var only] ? (Aggregate)only : Aggregate.Raw;
 
-    static SelectHints Hints(long start, long end, long limit) =>
-        new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true };
+    static SelectHints Hints(long start, long end, long limit, IReadOnlyList<string> replicaLabels) =>
+        new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true, ReplicaLabels = replicaLabels };
+
+    /// <summary>Thanos's queriers join series whose labels are equal, so that those keep their own labels for them too.</summary>
+    static IReadOnlyList<string> Replicas(RepeatedField<string> ours, RepeatedField<string> thanos) =>
+        ours.Count + thanos.Count == 0 ? [] : [.. ours.Union(thanos)];
 
     static int Limit(long limit) => (int)Math.Clamp(limit, 0, int.MaxValue);
 
@@ -184,15 +164,18 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         readonly int _batch = (int)Math.Clamp(request.ResponseBatchSize, 1, MaxBatch);
         SeriesBatch _waiting = new();
         int _waitingBytes;
+        Labels _replica;
+        LabelSet? _wireReplica = request.ReplicaLabels.Count > 0 ? new LabelSet() : null;
 
-        public async ValueTask AddAsync(Labels labels, Series series)
+        public async ValueTask AddAsync(Series series)
         {
+            var labels = series.Labels;
             if (_shard?.Matches(labels) == false)
             {
                 return;
             }
 
-            var frame = Begin(labels);
+            var frame = Begin(series);
             if (!request.SkipChunks)
             {
                 foreach (var chunk in WireChunks.Of(series, request.Aggregates, _samplesAreCounts))
@@ -200,7 +183,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
                     if (_waitingBytes > FrameBytes)
                     {
                         await FlushAsync();
-                        frame = Begin(labels);
+                        frame = Begin(series);
                     }
 
                     frame.Chunks.Add(chunk);
@@ -233,12 +216,18 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             }
         }
 
-        Wire.Series Begin(Labels labels)
+        Wire.Series Begin(Series series)
         {
-            var frame = new Wire.Series();
-            WireLabels.AddTo(frame.Labels, labels);
+            // Most series have the replica of the one before.
+            if (_wireReplica is not null && _replica != series.Replica)
+            {
+                (_replica, _wireReplica) = (series.Replica, WireLabels.ToWire(series.Replica));
+            }
+
+            var frame = new Wire.Series { Replica = _wireReplica };
+            WireLabels.AddTo(frame.Labels, series.Labels);
             _waiting.Series.Add(frame);
-            _waitingBytes += labels.Encoded.Length;
+            _waitingBytes += series.Labels.Encoded.Length;
             return frame;
         }
 

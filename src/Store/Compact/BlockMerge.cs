@@ -9,8 +9,8 @@ namespace Observe.Store.Compact;
 /// The series of several blocks in order, equal ones as one. Chunks that overlap nothing pass through as they are; those that overlap are
 /// merged sample by sample; replicas are deduplicated as at query. Holds the chunks of one series at a time.
 /// </summary>
-/// <param name="blocks">Each with the values of its replica labels: blocks of different replicas watch the same targets.</param>
-sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
+/// <param name="blocks">Each with its external labels that tell replicas apart: blocks of different replicas have the same series.</param>
+sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
 {
     static readonly SelectHints s_all = new() { Range = TimeRange.All };
 
@@ -29,7 +29,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
                 Advance(i);
             }
 
-            var equal = new List<(string Replica, BlockSeries Series)>();
+            var equal = new List<(Labels Replica, BlockSeries Series)>();
             var taken = new List<int>();
             while (heads.Count > 0)
             {
@@ -66,11 +66,11 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, string Replica)> blocks)
         }
     }
 
-    static IEnumerable<Chunk> Merge(List<(string Replica, BlockSeries Series)> parts)
+    static IEnumerable<Chunk> Merge(List<(Labels Replica, BlockSeries Series)> parts)
     {
         var name = parts[0].Series.Labels.ToString();
         var replicas = parts.GroupBy(p => p.Replica)
-            .OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => Chunks(r.Select(p => p.Series))).ToList();
+            .OrderBy(r => r.Key).Select(r => Chunks(r.Select(p => p.Series))).ToList();
         if (replicas.Count == 1)
         {
             return Joined(replicas[0], name);

@@ -2,6 +2,7 @@ using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Compact;
 
@@ -163,7 +164,7 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
     };
 
     /// <summary>What tells a block's replica apart: the replica labels among its external labels.</summary>
-    string Replica(BlockMeta meta) => meta.ExternalLabels.Only(options.ReplicaLabels).ToString();
+    Labels Replica(BlockMeta meta) => meta.ExternalLabels.Only(options.ReplicaLabels);
 
     BlockId NewId() => BlockId.New(options.Time.GetUtcNow(), options.Random);
 }

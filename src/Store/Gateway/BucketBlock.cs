@@ -154,13 +154,13 @@ sealed class BucketBlock : IDisposable
     /// Series that match, in no particular order.
     /// </summary>
     /// <param name="matchers">Without those on external labels.</param>
-    /// <param name="leftOff">External labels that series come without.</param>
+    /// <param name="external">Those of the block's external labels that series come with.</param>
     /// <param name="withChunks">Also read where the chunks are.</param>
     /// <param name="like">As of <see cref="BlockEntries"/>; may be null.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
         IReadOnlyList<Matcher> matchers,
-        TimeRange range, IReadOnlyList<string> leftOff, bool withChunks, BlockEntries? like, ByteBudget budget,
+        TimeRange range, Labels external, bool withChunks, BlockEntries? like, ByteBudget budget,
         CancellationToken cancellationToken)
     {
         if (Local() is { } local)
@@ -179,7 +179,7 @@ sealed class BucketBlock : IDisposable
             return await FetchEntriesAsync(matchers, NewEntries, budget, cancellationToken);
         }
 
-        BlockEntries NewEntries() => new(ExternalLabels, leftOff, range, withChunks, like);
+        BlockEntries NewEntries() => new(external, range, withChunks, like);
     }
 
     async Task<BlockEntries> FetchEntriesAsync(

@@ -47,7 +47,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
 
     public async IAsyncEnumerable<Series> SelectAsync()
     {
-        var (cancellationToken, count) = (selection.CancellationToken, 0);
+        var (cancellationToken, count) = (selection.CancellationToken, new SeriesCount(selection));
         SeriesKey? last = null;
         selection.Query.ThrowIfOver();
         while (true)
@@ -67,13 +67,11 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     next = NextAsync(sources, merge, after, vanished, stop.Token);
                     for (var i = 0; i < batch.Opened.Count; i++)
                     {
-                        if (_hints.Limit > 0 && count == _hints.Limit)
+                        if (!count.Add(batch.Series[i].Key.Labels))
                         {
-                            selection.Coverage.Truncate();
                             yield break;
                         }
 
-                        count++;
                         last = batch.Series[i].Key;
                         yield return batch.Opened[i];
                     }
@@ -94,7 +92,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
 
             if (vanished.IsEmpty)
             {
-                store.Queried(sources.Count, count);
+                store.Queried(sources.Count, count.Value);
                 yield break;
             }
 
@@ -107,10 +105,10 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         async vanished => await VisitLabelsAsync(_plan.Blocks(), visit, vanished));
 
     /// <summary>
-    /// The index-headers of all blocks that the selection would ask. Of a block in which series are deleted, whose header knows labels that
-    /// no series may have any more, the labels of the series.
+    /// The index-headers of all blocks that the selection would ask, and the external labels that their series come with. Of a block in
+    /// which series are deleted, whose header knows labels that no series may have any more, the labels of the series.
     /// </summary>
-    public Task VisitHeadersAsync(Action<BucketBlock, IndexHeader> visit, Action<Labels> visitLabels) => UntilNoneVanishedAsync(
+    public Task VisitHeadersAsync(Action<Labels, IndexHeader> visit, Action<Labels> visitLabels) => UntilNoneVanishedAsync(
         async vanished =>
         {
             var sources = _plan.Blocks();
@@ -119,13 +117,13 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                 sources.Select(source => source.Block),
                 Parallelism(selection.CancellationToken),
                 async (block, token) => await TryAsync(block, async () => indexes[block] = await block.IndexAsync(token), vanished));
-            foreach (var (block, index) in indexes.Where(open => open.Value.Tombstones.IsEmpty))
+            foreach (var source in sources.Where(source => indexes.TryGetValue(source.Block, out var index) && index.Tombstones.IsEmpty))
             {
                 await TryAsync(
-                    block,
+                    source.Block,
                     () =>
                     {
-                        visit(block, index.Header);
+                        visit(source.External, indexes[source.Block].Header);
                         return Task.CompletedTask;
                     },
                     vanished);
@@ -245,7 +243,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                 block,
                 async () =>
                 {
-                    var entries = await block.EntriesAsync(rest, range, _hints.ReplicaLabels, withChunks, like, budget, token);
+                    var entries = await block.EntriesAsync(rest, range, sources[i].External, withChunks, like, budget, token);
                     lock (_entries)
                     {
                         _entries.Add(entries);
@@ -255,7 +253,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                     all[i] = entries;
                 },
                 vanished);
-            all[i] ??= new BlockEntries(Labels.Empty, [], range, withChunks, like: null);
+            all[i] ??= new BlockEntries(Labels.Empty, range, withChunks, like: null);
         }
     }
 
@@ -311,7 +309,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         {
             foreach (var (key, _) in batch.Series)
             {
-                batch.Opened.Add(new BucketSeries(key.Labels, [], _hints, store.Name));
+                batch.Opened.Add(new BucketSeries(key, [], _hints, store.Name));
             }
 
             return;
@@ -350,7 +348,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
 
         for (var i = 0; i < batch.Series.Count; i++)
         {
-            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key.Labels, Fetched(batch, i, sources, fetched), _hints, store.Name));
+            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key, Fetched(batch, i, sources, fetched), _hints, store.Name));
         }
     }
 
@@ -381,24 +379,24 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
                 parts.AsSpan(first, members.Length).Sort(static (a, b) => a.Chunks.Span[0].MinTime.CompareTo(b.Chunks.Span[0].MinTime));
             }
 
-            batch.Opened.Add(
-                new BlockSeries(batch.Series[i].Key.Labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range))));
+            var (labels, replica) = batch.Series[i].Key;
+            batch.Opened.Add(new BlockSeries(labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range), replica)));
         }
 
         return true;
     }
 
-    BlockSelection Local(TimeRange range)
+    BlockSelection Local(TimeRange range, Labels replica)
     {
         foreach (var known in _local)
         {
-            if (known.Range == range)
+            if (known.Range == range && known.Replica == replica)
             {
                 return known;
             }
         }
 
-        var local = new BlockSelection(range, _hints.Aggregate, selection.Coverage);
+        var local = new BlockSelection(range, _hints.Aggregate, selection.Coverage, replica);
         _local.Add(local);
         return local;
     }

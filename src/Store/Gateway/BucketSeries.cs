@@ -11,11 +11,13 @@ readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
 /// <summary>A series out of the chunks of all blocks that have it.</summary>
 /// <param name="parts">In order of time, not overlapping.</param>
 /// <param name="source">For messages: the blocks' bucket.</param>
-sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, string source) : Series(labels)
+sealed class BucketSeries(SeriesKey key, SeriesPart[] parts, SelectHints hints, string source) : Series(key.Labels)
 {
+    public override Labels Replica => key.Replica;
+
     /// <summary>Makes a series of chunks that were fetched. Where spans of its blocks overlap, the one of lower order counts.</summary>
     public static BucketSeries Assemble(
-        Labels labels, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
+        SeriesKey key, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
     {
         var spans = new SortedDictionary<int, (TimeRange Range, List<Chunk> Chunks)>();
         foreach (var (block, chunks) in fetched)
@@ -44,7 +46,7 @@ sealed class BucketSeries(Labels labels, SeriesPart[] parts, SelectHints hints, 
         }
 
         parts.Sort((a, b) => a.Range.MinTime.CompareTo(b.Range.MinTime));
-        return new BucketSeries(labels, [.. parts.Where(part => part.Chunks.Length > 0)], hints, source);
+        return new BucketSeries(key, [.. parts.Where(part => part.Chunks.Length > 0)], hints, source);
     }
 
     public override ISampleIterator Samples()

@@ -134,10 +134,10 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
         CollectAsync(
             selection,
-            (block, header, names) =>
+            (external, header, names) =>
             {
                 names.UnionWith(header.Lists.LabelNames());
-                AddNames(block.ExternalLabels, names);
+                AddNames(external, names);
             },
             AddNames);
 
@@ -146,11 +146,11 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         var utf8 = Utf8Order.Bytes(name);
         return CollectAsync(
             selection.Matchers.Count == 0 ? selection : selection.With(new Matcher(Tsdb.Model.MatchType.NotEqual, name, "")),
-            (block, header, values) =>
+            (external, header, values) =>
             {
-                if (block.ExternalLabels.TryGet(utf8, out var external))
+                if (external.TryGet(utf8, out var one))
                 {
-                    values.Add(Encoding.UTF8.GetString(external));
+                    values.Add(Encoding.UTF8.GetString(one));
                 }
                 else
                 {
@@ -225,7 +225,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
 
     // Where no matcher is left for a block, its index-header alone has the answer.
     async ValueTask<IReadOnlyList<string>> CollectAsync(
-        Selection selection, Action<BucketBlock, IndexHeader, HashSet<string>> fromHeader, Action<Labels, HashSet<string>> fromLabels)
+        Selection selection, Action<Labels, IndexHeader, HashSet<string>> fromHeader, Action<Labels, HashSet<string>> fromLabels)
     {
         var texts = new HashSet<string>();
         using var query = NewQuery(selection);
@@ -235,7 +235,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         }
         else
         {
-            await query.VisitHeadersAsync((block, header) => fromHeader(block, header, texts), labels => fromLabels(labels, texts));
+            await query.VisitHeadersAsync((external, header) => fromHeader(external, header, texts), labels => fromLabels(labels, texts));
         }
 
         return selection.Limited([.. texts.Order(Utf8Order.Instance)]);

@@ -7,8 +7,9 @@ namespace Observe.Store.Gateway;
 /// <summary>A block of a selection.</summary>
 /// <param name="Rest">The selection less the matchers on external labels.</param>
 /// <param name="Spans">What it answers for: number of the span, lower ones first.</param>
+/// <param name="External">Its external labels but for <paramref name="Replica"/>.</param>
 /// <param name="Replica">Those of its external labels that tell replicas apart, which its series come without.</param>
-sealed record PlannedBlock(BucketBlock Block, Selection Rest, List<(int Order, TimeRange Range)> Spans, Labels Replica)
+sealed record PlannedBlock(BucketBlock Block, Selection Rest, List<(int Order, TimeRange Range)> Spans, Labels External, Labels Replica)
 {
     public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
 }
@@ -49,6 +50,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
                 continue;
             }
 
+            var external = stream.ExternalLabels.Without(selection.Hints.ReplicaLabels);
             var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
             var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
             foreach (var span in ResolutionPlan.Of(
@@ -65,7 +67,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 
                     if (!sources.TryGetValue(meta.Id, out var source))
                     {
-                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], replica);
+                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], external, replica);
                     }
 
                     source.Spans.Add((order, span.Range));

@@ -175,7 +175,7 @@ public sealed class Block : IQuerier, IDisposable
             selection.Query.ThrowIfOver();
             yield return Entries(
                 references.Slice(from, Math.Min(seriesAtOnce, references.Length - from)),
-                () => new BlockEntries(Labels.Empty, [], selection.Range, withChunks, like: null),
+                () => new BlockEntries(Labels.Empty, selection.Range, withChunks, like: null),
                 selection.CancellationToken);
         }
     }

@@ -13,16 +13,14 @@ public readonly record struct BlockEntry(Labels Labels, ReadOnlyMemory<ChunkMeta
 /// Series of one block that match, in arrays of the shared pool: a selection has one of them for each block, however many series it
 /// has. Disposing returns the arrays. Not thread-safe.
 /// </summary>
-/// <param name="external">Of the block; they win over labels of the same name.</param>
-/// <param name="leftOff">External labels that series come without.</param>
+/// <param name="external">Those of the block that its series come with; they win over labels of the same name.</param>
 /// <param name="range">Series without a chunk in it are left out, if chunks are wanted.</param>
 /// <param name="withChunks">Whether more than labels is wanted.</param>
 /// <param name="like">
 /// Sorted entries of another block that has much the same series; null for none. Labels that both have are kept once, in those: they must
 /// not be disposed before these.
 /// </param>
-public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff, TimeRange range, bool withChunks, BlockEntries? like)
-    : IDisposable
+public sealed class BlockEntries(Labels external, TimeRange range, bool withChunks, BlockEntries? like) : IDisposable
 {
     /// <summary>The pool keeps a few dozen arrays of each size; they are large so that these suffice for a large selection.</summary>
     const int SlabSize = 4_096;
@@ -38,7 +36,7 @@ public sealed class BlockEntries(Labels external, IReadOnlyList<string> leftOff,
     public ref readonly BlockEntry this[int index] => ref _entries[index];
 
     /// <summary>Where the labels of a series are written, which <see cref="Add"/> then adds.</summary>
-    public LabelsWriter NextLabels { get; } = new(external, leftOff);
+    public LabelsWriter NextLabels { get; } = new(external);
 
     /// <summary>Whether <see cref="Add"/> looks at the chunks of a series: a series that is wholly deleted is not there.</summary>
     public bool NeedsChunks(DeletedSpans deleted) => withChunks || !deleted.IsEmpty;

@@ -9,13 +9,16 @@ namespace Observe.Tsdb.Blocks;
 /// </summary>
 /// <param name="range">Of the samples that are wanted.</param>
 /// <param name="coverage">Notes chunks that are damaged, which are left out; where it is null, a damaged chunk is an exception.</param>
-public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverage? coverage) : IDisposable
+/// <param name="replica">The external labels that the series come without.</param>
+public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverage? coverage, Labels replica = default) : IDisposable
 {
     // By thread, so that a thread gets the iterator that it used before, whose windows have the bytes around the next series.
     readonly BlockSamples?[] _free = new BlockSamples?[16];
     volatile bool _isDisposed;
 
     public TimeRange Range => range;
+
+    public Labels Replica => replica;
 
     internal Coverage? Coverage => coverage;
 

@@ -11,6 +11,8 @@ public readonly record struct BlockPart(Block Block, ReadOnlyMemory<ChunkMeta> C
 /// <param name="parts">Of several series, the selection's; those of this one are in order of their first chunk and may overlap.</param>
 public sealed class BlockSeries(Labels labels, BlockPart[] parts, int firstPart, int partCount, BlockSelection selection) : Series(labels)
 {
+    public override Labels Replica => selection.Replica;
+
     public override ISampleIterator Samples() => selection.Open(parts.AsSpan(firstPart, partCount));
 
     public override IEnumerable<Chunk> Chunks()

@@ -1,19 +1,12 @@
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Tsdb.Blocks;
 
 /// <summary>The chunks of one series in one block of a selection.</summary>
 /// <param name="Source">The block's number in the selection.</param>
 public readonly record struct BlockMember(int Source, ReadOnlyMemory<ChunkMeta> Chunks);
-
-/// <summary>What makes two entries the same series.</summary>
-/// <param name="Replica">The external labels that were left off.</param>
-public readonly record struct SeriesKey(Labels Labels, Labels Replica) : IComparable<SeriesKey>
-{
-    public int CompareTo(SeriesKey other) =>
-        Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
-}
 
 /// <summary>Entries of several blocks, each sorted, as one sorted sequence in which entries with the same key are one series.</summary>
 public sealed class EntryMerge

@@ -24,17 +24,15 @@ public sealed class LabelsWriter : IDisposable
     int _end;
     int _next;
 
-    /// <param name="Encoded">The label in the form of <see cref="Labels.Encoded"/>; empty for one that is left off.</param>
+    /// <param name="Encoded">The label in the form of <see cref="Labels.Encoded"/>.</param>
     readonly record struct External(byte[] Name, byte[] Encoded);
 
-    /// <param name="leftOff">Names of external labels that series come without, whoever has a value for them.</param>
-    public LabelsWriter(Labels external = default, IReadOnlyCollection<string>? leftOff = null)
+    public LabelsWriter(Labels external = default)
     {
         var externals = new List<External>();
         foreach (var label in external)
         {
-            externals.Add(new External(
-                label.Name.ToArray(), leftOff?.Contains(label.NameText) == true ? [] : external.Only(label.NameText).Encoded.ToArray()));
+            externals.Add(new External(label.Name.ToArray(), external.Only(label.NameText).Encoded.ToArray()));
         }
 
         _externals = [.. externals];

@@ -18,6 +18,7 @@ public enum MatchType : byte
 public sealed class Matcher : IEquatable<Matcher>
 {
     readonly byte[] _utf8Value;
+    readonly bool _orEmpty;
 
     /// <exception cref="FormatException">The pattern is not valid RE2; the message is the one Prometheus gives.</exception>
     public Matcher(MatchType type, string name, string value)
@@ -26,6 +27,9 @@ public sealed class Matcher : IEquatable<Matcher>
         _utf8Value = Encoding.UTF8.GetBytes(value);
         Regex = type is MatchType.Regex or MatchType.NotRegex ? new LabelRegex(value) : null;
     }
+
+    Matcher(Matcher other) =>
+        (Type, Name, Value, Regex, _utf8Value, _orEmpty) = (other.Type, other.Name, other.Value, other.Regex, other._utf8Value, true);
 
     public MatchType Type { get; }
 
@@ -38,7 +42,10 @@ public sealed class Matcher : IEquatable<Matcher>
 
     public bool MatchesEmpty => Matches("");
 
-    public bool Matches(string value) => Type switch
+    /// <summary>This matcher, which matches series that lack the label too. For this process only: it has no text form.</summary>
+    public Matcher OrEmpty() => MatchesEmpty ? this : new Matcher(this);
+
+    public bool Matches(string value) => (_orEmpty && value.Length == 0) || Type switch
     {
         MatchType.Equal => value == Value,
         MatchType.NotEqual => value != Value,
@@ -47,7 +54,7 @@ public sealed class Matcher : IEquatable<Matcher>
     };
 
     /// <param name="utf8">The value as UTF-8; empty when the series lacks the label.</param>
-    public bool Matches(ReadOnlySpan<byte> utf8) => Type switch
+    public bool Matches(ReadOnlySpan<byte> utf8) => (_orEmpty && utf8.IsEmpty) || Type switch
     {
         MatchType.Equal => utf8.SequenceEqual(_utf8Value),
         MatchType.NotEqual => !utf8.SequenceEqual(_utf8Value),
@@ -70,7 +77,8 @@ public sealed class Matcher : IEquatable<Matcher>
         return true;
     }
 
-    public bool Equals(Matcher? other) => other is not null && Type == other.Type && Name == other.Name && Value == other.Value;
+    public bool Equals(Matcher? other) =>
+        other is not null && Type == other.Type && Name == other.Name && Value == other.Value && _orEmpty == other._orEmpty;
 
     public override bool Equals(object? obj) => Equals(obj as Matcher);
 

@@ -4,10 +4,10 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// Removes the replica labels of all series and joins the series that are equal then (<see cref="DedupIterator"/>). Without replica labels
-/// it passes everything through.
+/// Joins the replicas of each series (<see cref="DedupIterator"/>) of a source, which leaves the labels off that tell them apart: it alone
+/// knows which labels are external. The first replica is that whose labels come first. Without replica labels everything is passed through.
 /// </summary>
-public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> replicaLabels) : IQuerier
+public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaLabels) : IQuerier
 {
     /// <summary>
     /// So much more than the range, in milliseconds, is read at each end: what is a replica's gap at the edge of a range is told by what
@@ -19,7 +19,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         replicaLabels.Count == 0
             ? source.SelectAsync(selection)
             : new HeldSelection<IAsyncEnumerator<Series>>(
-                () => source.SelectAsync(selection.With(Widened(selection.Hints) with { Limit = 0 })).GetAsyncEnumerator(),
+                () => source.SelectAsync(WithoutReplica(selection.With(Widened(selection.Hints)))).GetAsyncEnumerator(),
                 all => JoinAsync(all, selection));
 
     /// <summary>What is asked of sources whose series are joined here.</summary>
@@ -39,81 +39,41 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyCollection<string> re
         };
     }
 
-    async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
+    static async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
-        // The order of series can change with a label removed, so that all series are gathered first.
-        var gathered = new List<Series>();
-        var projection = new LabelProjection(replicaLabels, keep: false);
-        var isChanged = false;
-        while (await all.MoveNextAsync())
+        var (hints, replicas, count) = (selection.Hints, new List<Series>(), new SeriesCount(selection));
+        for (var isMore = await all.MoveNextAsync(); isMore;)
         {
-            var series = all.Current;
-            var labels = projection.Project(series.Labels);
-            if (labels.Encoded.Length != series.Labels.Encoded.Length)
+            if (!count.Add(all.Current.Labels))
             {
-                isChanged = true;
-                series = new Replica(labels, series);
-            }
-
-            gathered.Add(series);
-        }
-
-        // Replicas of a series stay in the order of their full labels, which does not depend on how fast sources answer.
-        var ordered = !isChanged || IsOrdered(gathered) ? gathered : [.. gathered.OrderBy(s => s.Labels)];
-        var (hints, count) = (selection.Hints, 0);
-        for (var i = 0; i < ordered.Count; count++)
-        {
-            if (hints.Limit > 0 && count == hints.Limit)
-            {
-                selection.Coverage.Truncate();
                 yield break;
             }
 
-            var first = i++;
-            var labels = ordered[first].Labels;
-            while (i < ordered.Count && ordered[i].Labels == labels)
+            replicas.Clear();
+            do
             {
-                i++;
+                replicas.Add(all.Current);
+                isMore = await all.MoveNextAsync();
             }
+            while (isMore && all.Current.Labels == replicas[0].Labels);
 
-            yield return hints.SkipSamples ? ordered[first]
-                : i - first == 1 ? new TrimmedSeries(ordered[first], hints.Range)
-                : new DedupSeries(labels, [.. ordered[first..i]], Kind(labels, hints), hints.Range);
+            yield return hints.SkipSamples ? replicas[0]
+                : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.Range)
+                : new DedupSeries(replicas[0].Labels, [.. replicas], Kind(replicas[0].Labels, hints), hints.Range);
         }
     }
 
-    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
-    {
-        var names = await source.LabelNamesAsync(selection);
-        return replicaLabels.Count == 0 ? names : [.. names.Where(n => !replicaLabels.Contains(n))];
-    }
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => source.LabelNamesAsync(WithoutReplica(selection));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => source.LabelValuesAsync(name, selection);
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        source.LabelValuesAsync(name, WithoutReplica(selection));
 
-    static bool IsOrdered(List<Series> series)
-    {
-        for (var i = 1; i < series.Count; i++)
-        {
-            if (series[i - 1].Labels.CompareTo(series[i].Labels) > 0)
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
+    Selection WithoutReplica(Selection selection) => selection.With(selection.Hints with { ReplicaLabels = replicaLabels });
 
     static DedupKind Kind(Labels labels, SelectHints hints) =>
         hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter
         : hints.IsCounter ? DedupKind.Counter
         : DedupIterator.KindOf(labels);
-
-    sealed class Replica(Labels labels, Series series) : Series(labels)
-    {
-        public override ISampleIterator Samples() => series.Samples();
-
-        public override IEnumerable<Chunk>? Chunks() => series.Chunks();
-    }
 
     sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind, TimeRange range) : Series(labels)
     {

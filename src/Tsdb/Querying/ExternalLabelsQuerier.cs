@@ -5,7 +5,7 @@ namespace Observe.Tsdb.Querying;
 
 /// <summary>
 /// Adds external labels to the series of a source that lack them, such as a head. Matchers on external labels are answered here; external
-/// labels replace labels of the same name, as in Thanos.
+/// labels replace labels of the same name, as in Thanos, but for those that are left off (<see cref="SelectHints.ReplicaLabels"/>).
 /// </summary>
 /// <param name="external">Called for each selection, since a reload may change the labels.</param>
 public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external) : IQuerier
@@ -13,23 +13,25 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
     public IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
         var labels = external();
+        var (kept, replica) = (labels.Without(selection.Hints.ReplicaLabels), labels.Only(selection.Hints.ReplicaLabels));
         return selection.Answer(labels) is { } rest
             ? new HeldSelection<Labelled>(
                 () => new Labelled(
                     inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] }))
-                    .GetAsyncEnumerator(), new LabelsWriter(labels)),
-                held => LabelAsync(held.All, held.Merged, selection))
+                    .GetAsyncEnumerator(), new LabelsWriter(kept)),
+                held => LabelAsync(held.All, held.Merged, replica, selection))
             : AsyncEnumerable.Empty<Series>();
     }
 
-    static async IAsyncEnumerable<Series> LabelAsync(IAsyncEnumerator<Series> all, LabelsWriter merged, Selection selection)
+    static async IAsyncEnumerable<Series> LabelAsync(
+        IAsyncEnumerator<Series> all, LabelsWriter merged, Labels replica, Selection selection)
     {
         // The order of series can change with labels added, so that all series are gathered first.
         var gathered = new List<Series>();
         while (await all.MoveNextAsync())
         {
             merged.Add(all.Current.Labels);
-            gathered.Add(new LabelledSeries(merged.Take(), all.Current));
+            gathered.Add(new LabelledSeries(merged.Take(), replica, all.Current));
         }
 
         gathered.Sort(static (a, b) => a.Labels.CompareTo(b.Labels));
@@ -62,7 +64,8 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         }
 
         var names = await inner.LabelNamesAsync(rest.With(rest.Hints with { Limit = 0 }));
-        return names.Count == 0 ? names : selection.Limited([.. names.Union(labels.ToDictionary().Keys).Order(Utf8Order.Instance)]);
+        return names.Count == 0 ? names : selection.Limited(
+            [.. names.Union(labels.Without(selection.Hints.ReplicaLabels).ToDictionary().Keys).Order(Utf8Order.Instance)]);
     }
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
@@ -73,7 +76,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
             return [];
         }
 
-        if (!labels.Has(name))
+        if (!labels.Has(name) || selection.Hints.ReplicaLabels.Contains(name))
         {
             return await inner.LabelValuesAsync(name, rest);
         }
@@ -93,8 +96,10 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         }
     }
 
-    sealed class LabelledSeries(Labels labels, Series series) : Series(labels)
+    sealed class LabelledSeries(Labels labels, Labels replica, Series series) : Series(labels)
     {
+        public override Labels Replica => replica;
+
         public override ISampleIterator Samples() => series.Samples();
 
         public override IEnumerable<Chunk>? Chunks() => series.Chunks();

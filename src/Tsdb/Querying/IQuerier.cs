@@ -11,9 +11,9 @@ namespace Observe.Tsdb.Querying;
 public interface IQuerier
 {
     /// <summary>
-    /// Series that match, sorted by labels, each once. Returned series and their labels stay readable until the enumerator is disposed,
-    /// since it holds the blocks and buffers that they lie in: callers collect the series, read their samples, then dispose the enumerator,
-    /// and copy anything that outlives it. The query's token cancels the enumeration; the enumerator's own token is ignored.
+    /// Series that match, sorted by labels and replica, each once. Returned series and their labels stay readable until the enumerator is
+    /// disposed, since it holds the blocks and buffers that they lie in: callers collect the series, read their samples, then dispose the
+    /// enumerator, and copy anything that outlives it. The query's token cancels the enumeration; the enumerator's own token is ignored.
     /// </summary>
     IAsyncEnumerable<Series> SelectAsync(Selection selection);
 
@@ -31,6 +31,14 @@ public abstract class Series(Labels labels)
     public Labels Labels { get; } = labels;
 
     /// <summary>
+    /// The external labels that the series came without (<see cref="SelectHints.ReplicaLabels"/>): series with equal labels are replicas
+    /// of one another where these differ. Valid as long as the series.
+    /// </summary>
+    public virtual Labels Replica => Labels.Empty;
+
+    public SeriesKey Key => new(Labels, Replica);
+
+    /// <summary>
     /// A new iterator over the samples within the selection's range; synchronous, since the samples are on this machine already.
     /// </summary>
     public abstract ISampleIterator Samples();
@@ -40,4 +48,12 @@ public abstract class Series(Labels labels)
     /// null when the series is not made of whole chunks. For senders and compaction, which need not decode.
     /// </summary>
     public virtual IEnumerable<Chunks.Chunk>? Chunks() => null;
+}
+
+/// <summary>What makes two series of several sources the same, and the order of series.</summary>
+/// <param name="Replica">The external labels that were left off.</param>
+public readonly record struct SeriesKey(Labels Labels, Labels Replica) : IComparable<SeriesKey>
+{
+    public int CompareTo(SeriesKey other) =>
+        Labels.CompareTo(other.Labels) is var order and not 0 ? order : Replica.CompareTo(other.Replica);
 }

@@ -4,8 +4,8 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>
-/// Several queriers as one: all select in parallel, their sorted series are merged, and equal series become one, sample by sample; where
-/// several have a sample at the same time, that of the first querier is taken.
+/// Several queriers as one: all select in parallel, their sorted series are merged, and equal series of the same replica become one, sample
+/// by sample; where several have a sample at the same time, that of the first querier is taken.
 /// </summary>
 /// <remarks>
 /// An error of one querier is an error of the merge: a caller that can do without a querier wraps it to catch its errors.
@@ -14,12 +14,7 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 {
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         queriers.Count == 1 ? queriers[0].SelectAsync(selection) : new HeldSelection<SeriesSources>(
-            () =>
-            {
-                // A series may be in several sources, so that none of them may stop at the limit.
-                var whole = selection.With(selection.Hints with { ReplicaLabels = [] });
-                return new SeriesSources([.. queriers.Select(querier => querier.SelectAsync(whole).GetAsyncEnumerator())]);
-            },
+            () => new SeriesSources([.. queriers.Select(querier => querier.SelectAsync(selection).GetAsyncEnumerator())]),
             sources => MergeAsync(sources, selection));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
@@ -31,12 +26,11 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
     static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, Selection selection)
     {
         await sources.StartAsync();
-        var (equal, limit) = (new List<Series>(), selection.Hints.Limit);
-        for (var count = 0; await sources.NextAsync(equal); count++)
+        var (equal, count) = (new List<Series>(), new SeriesCount(selection));
+        while (await sources.NextAsync(equal))
         {
-            if (limit > 0 && count == limit)
+            if (!count.Add(equal[0].Labels))
             {
-                selection.Coverage.Truncate();
                 yield break;
             }
 
@@ -54,9 +48,9 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
 /// </summary>
 sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposable
 {
-    readonly PriorityQueue<int, (Labels Labels, int Source)> _heads = new(
-        Comparer<(Labels Labels, int Source)>.Create(
-        static (a, b) => a.Labels.CompareTo(b.Labels) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
+    readonly PriorityQueue<int, (SeriesKey Key, int Source)> _heads = new(
+        Comparer<(SeriesKey Key, int Source)>.Create(
+        static (a, b) => a.Key.CompareTo(b.Key) is var order and not 0 ? order : a.Source.CompareTo(b.Source)));
 
     readonly List<int> _taken = [];
 
@@ -73,7 +67,7 @@ sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposabl
         }
 
         equal.Clear();
-        while (_heads.TryPeek(out var source, out var head) && (equal.Count == 0 || head.Labels == equal[0].Labels))
+        while (_heads.TryPeek(out var source, out var head) && (equal.Count == 0 || head.Key == equal[0].Key))
         {
             _heads.Dequeue();
             _taken.Add(source);
@@ -111,7 +105,7 @@ sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposabl
     {
         if (moved)
         {
-            _heads.Enqueue(source, (sources[source].Current.Labels, source));
+            _heads.Enqueue(source, (sources[source].Current.Key, source));
         }
     }
 }
@@ -119,6 +113,8 @@ sealed class SeriesSources(IAsyncEnumerator<Series>[] sources) : IAsyncDisposabl
 /// <summary>One series that several sources have.</summary>
 sealed class MergedSeries(Series[] parts) : Series(parts[0].Labels)
 {
+    public override Labels Replica => parts[0].Replica;
+
     public override ISampleIterator Samples() => new OverlapIterator([.. parts.Select(p => p.Samples())]);
 
     public override IEnumerable<Chunk>? Chunks()

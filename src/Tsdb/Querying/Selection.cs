@@ -43,8 +43,9 @@ public sealed record SelectHints
     public Aggregate Aggregate { get; init; }
 
     /// <summary>
-    /// External labels that tell replicas apart. A source may leave them off; it returns a series for each replica then, replicas of one
-    /// series one after the other in the order of their full labels.
+    /// Names of external labels that tell replicas apart. Unlike other hints this is no choice: a source leaves off those of its external
+    /// labels that have one of these names, says so in <see cref="Series.Replica"/>, and returns a series for each replica. A label of such
+    /// a name that a series has itself stays, and is what the answer shows. Names and values are those of the labels that stay.
     /// </summary>
     public IReadOnlyList<string> ReplicaLabels { get; init; } = [];
 
@@ -52,12 +53,39 @@ public sealed record SelectHints
     public bool SkipSamples { get; init; }
 
     /// <summary>
-    /// The most series or names to return; 0 is no limit. A source that stops there says so by <see cref="Coverage.Truncate"/>.
+    /// The most series or names to return; 0 is no limit. Replicas of one series count once. A source that stops there says so by <see
+    /// cref="Coverage.Truncate"/>.
     /// </summary>
     public int Limit { get; init; }
 
     /// <summary>These hints without function and aggregation: selectors whose other hints are equal can read the same series.</summary>
     public SelectHints WithoutUser() => Function is null && Aggregation is null ? this : this with { Function = null, Aggregation = null };
+}
+
+/// <summary>Counts the series of an answer against the limit; replicas of one series, which follow one another, count once.</summary>
+public sealed class SeriesCount(Selection selection)
+{
+    Labels _last;
+
+    public int Value { get; private set; }
+
+    /// <returns>False for one more than the limit, which is noted.</returns>
+    public bool Add(Labels labels)
+    {
+        if (Value > 0 && labels == _last)
+        {
+            return true;
+        }
+
+        if (selection.Hints.Limit > 0 && Value == selection.Hints.Limit)
+        {
+            selection.Coverage.Truncate();
+            return false;
+        }
+
+        (_last, Value) = (labels, Value + 1);
+        return true;
+    }
 }
 
 /// <summary>An aggregation whose operand is a selector: <c>sum by (pod) (up)</c>.</summary>
@@ -102,6 +130,9 @@ public sealed class Selection
     public Selection With(Matcher matcher) => new(Query, Hints, [.. Matchers, matcher]);
 
     /// <summary>Answers the matchers on labels that all series of a source have; the selection that is returned has the others.</summary>
+    /// <remarks>
+    /// A matcher on a label that is left off holds for a series' own label of that name, and where it has none, for the one left off.
+    /// </remarks>
     /// <returns>Null when one of them does not match.</returns>
     public Selection? Answer(Labels labels)
     {
@@ -110,20 +141,33 @@ public sealed class Selection
             return this;
         }
 
-        var rest = new List<Matcher>(Matchers.Count);
+        var (rest, isSame) = (new List<Matcher>(Matchers.Count), true);
         foreach (var matcher in Matchers)
         {
             if (!labels.TryGet(Utf8Order.Bytes(matcher.Name), out var value))
             {
                 rest.Add(matcher);
+                continue;
             }
-            else if (!matcher.Matches(value))
+
+            isSame = false;
+            var (matches, isLeftOff) = (matcher.Matches(value), Hints.ReplicaLabels.Contains(matcher.Name));
+            if (!matches && !isLeftOff)
             {
                 return null;
             }
+
+            if (isLeftOff)
+            {
+                rest.Add(matches ? matcher.OrEmpty() : matcher);
+                if (!matches && matcher.MatchesEmpty)
+                {
+                    rest.Add(new Matcher(Model.MatchType.NotEqual, matcher.Name, ""));
+                }
+            }
         }
 
-        return rest.Count == Matchers.Count ? this : new Selection(Query, Hints, rest);
+        return isSame ? this : new Selection(Query, Hints, rest);
     }
 
     /// <summary>The first of sorted texts, up to the limit; notes where there are more.</summary>

@@ -176,7 +176,10 @@ public sealed class FanoutQuerierTests : IAsyncDisposable
     }
 
     static TestSeries Series(string cluster, string? replica = null) => new(
-        Labels.Of(("__name__", "up"), ("cluster", cluster), ("replica", replica ?? "")), (Now - 60_000, 1), (Now - 45_000, 1), (Now - 30_000, 1));
+        Labels.Of(("__name__", "up")), (Now - 60_000, 1), (Now - 45_000, 1), (Now - 30_000, 1))
+    {
+        External = Labels.Of(("cluster", cluster), ("replica", replica ?? "")),
+    };
 
     async Task<ServedQuerier> Serve(string cluster, string? replica = null, TimeRange? range = null, int port = 0)
     {

@@ -97,9 +97,9 @@ public sealed class StoreApiTests
     {
         TestSeries[] series =
         [
-            new(Labels.Of(("__name__", "up"), ("a_replica", "1"), ("z", "2")), (1, 1)),
-            new(Labels.Of(("__name__", "up"), ("a_replica", "2"), ("z", "1")), (1, 2)),
-            new(Labels.Of(("__name__", "up"), ("a_replica", "2"), ("z", "2")), (2, 3)),
+            new(Labels.Of(("__name__", "up"), ("z", "2")), (1, 1)) { External = Labels.Of(("a_replica", "1")) },
+            new(Labels.Of(("__name__", "up"), ("z", "1")), (1, 2)) { External = Labels.Of(("a_replica", "2")) },
+            new(Labels.Of(("__name__", "up"), ("z", "2")), (2, 3)) { External = Labels.Of(("a_replica", "2")) },
         ];
         await using var served = await ServedQuerier.StartAsync(new MemoryQuerier(series), new StoreDescription("store", [], TimeRange.All));
         using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);

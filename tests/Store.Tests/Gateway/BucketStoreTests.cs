@@ -175,18 +175,14 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
                 """{__name__="x", a="1", cluster="c"} 0:1 7200000:3""",
                 """{__name__="x", a="1", cluster="c"} 5:9""",
                 """{__name__="x", a="1", cluster="d"} 5:9""",
-                """{__name__="x", cluster="c"} 5:4""",
+                """{__name__="x", cluster="c", replica="own"} 5:4""",
                 """{__name__="x", cluster="c", s="1"} 0:2""",
                 """{__name__="x", cluster="d", replica="own"} 5:4""",
             ],
             read.Select(s => s.Labels + " " + string.Join(' ', s.Samples.Select(p => $"{p.Time}:{p.Value}"))));
-        Assert.Equal(2, (await StoreFixture.ReadAsync(store, hints, null, new Matcher(MatchType.Equal, "replica", "r2"))).Count);
-
-        // With the labels or without, deduplication makes the same of them.
-        var told = await StoreFixture.ReadAsync(new DedupQuerier(store, ["replica"]), hints);
-        var untold = await StoreFixture.ReadAsync(new DedupQuerier(store, ["replica"]));
-        Assert.Equal(5, told.Count);
-        Assert.Equal(untold.Select(s => (s.Labels, string.Join(' ', s.Samples))), told.Select(s => (s.Labels, string.Join(' ', s.Samples))));
+        Assert.Single(await StoreFixture.ReadAsync(store, hints, null, new Matcher(MatchType.Equal, "replica", "r2")));
+        Assert.Equal(2, (await StoreFixture.ReadAsync(store, hints, null, new Matcher(MatchType.Equal, "replica", "own"))).Count);
+        Assert.Equal(5, (await StoreFixture.ReadAsync(new DedupQuerier(store, ["replica"]))).Count);
     }
 
     [Fact]

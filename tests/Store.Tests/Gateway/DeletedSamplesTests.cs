@@ -327,7 +327,7 @@ public sealed class DeletedSamplesTests : IAsyncDisposable
         var made = BlockId.New(DateTimeOffset.UnixEpoch, new Random(1));
         using (var writer = BlockWriter.Create(work, made))
         {
-            foreach (var (labels, chunks) in new BlockMerge([.. sources.Select(source => (source, ""))]).Series(default))
+            foreach (var (labels, chunks) in new BlockMerge([.. sources.Select(source => (source, Labels.Empty))]).Series(default))
             {
                 writer.Add(labels, chunks);
             }

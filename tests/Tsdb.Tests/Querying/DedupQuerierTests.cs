@@ -9,16 +9,17 @@ namespace Observe.Tsdb.Tests.Querying;
 public sealed class DedupQuerierTests : QuerierSuite
 {
     protected override Task<IQuerier> CreateAsync(IReadOnlyList<TestSeries> series) =>
-        Task.FromResult<IQuerier>(new DedupQuerier(new MemoryQuerier(series), ["prometheus_replica"]));
+        Task.FromResult<IQuerier>(new DedupQuerier(new MemoryQuerier(series), ["replica"]));
 
     [Fact]
     public async Task Replica_labels_go_series_are_sorted_anew_and_replicas_become_one()
     {
+        var (first, second) = (Labels.Of(("replica", "r1")), Labels.Of(("replica", "r2")));
         TestSeries[] series =
         [
-            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r1"), ("z", "2")), (0, 1), (10, 2)),
-            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r2"), ("z", "1")), (5, 7), (15, 8)),
-            new(Labels.Of(("__name__", "x"), ("a", "1"), ("replica", "r2"), ("z", "2")), (6, 9), (16, 9), (26, 3)),
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("z", "2")), (0, 1), (10, 2)) { External = first },
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("z", "1")), (5, 7), (15, 8)) { External = second },
+            new(Labels.Of(("__name__", "x"), ("a", "1"), ("z", "2")), (6, 9), (16, 9), (26, 3)) { External = second },
             new(Labels.Of(("__name__", "x"), ("a", "1"), ("z", "3")), (1, 1)),
         ];
         var dedup = new DedupQuerier(new MemoryQuerier(series), ["replica", "absent"]);
@@ -28,7 +29,7 @@ public sealed class DedupQuerierTests : QuerierSuite
         Assert.Equal(["z=1: 5:7 15:8"], await Read(hints with { Limit = 1 }, query));
         Assert.Equal([CoverageText.Truncated], query.Coverage.Warnings());
         Assert.Equal(["__name__", "a", "z"], await dedup.LabelNamesAsync(new QueryContext().Select(hints, [])));
-        Assert.Equal(["r1", "r2"], await dedup.LabelValuesAsync("replica", new QueryContext().Select(hints, [])));
+        Assert.Empty(await dedup.LabelValuesAsync("replica", new QueryContext().Select(hints, [])));
 
         async Task<List<string>> Read(SelectHints hints, QueryContext? query = null)
         {
@@ -50,8 +51,8 @@ public sealed class DedupQuerierTests : QuerierSuite
     {
         TestSeries[] series =
         [
-            new(Labels.Of(("__name__", "x"), ("replica", "r1")), (0, 10), (10, 20), (20, 30)),
-            new(Labels.Of(("__name__", "x"), ("replica", "r2")), (1, 9), (11, 19), (21, 25), (31, 28), (41, 33)),
+            new(Labels.Of(("__name__", "x")), (0, 10), (10, 20), (20, 30)) { External = Labels.Of(("replica", "r1")) },
+            new(Labels.Of(("__name__", "x")), (1, 9), (11, 19), (21, 25), (31, 28), (41, 33)) { External = Labels.Of(("replica", "r2")) },
         ];
         var hints = new SelectHints { Range = TimeRange.All, IsCounter = isCounter };
         var dedup = new DedupQuerier(new MemoryQuerier(series), ["replica"]);

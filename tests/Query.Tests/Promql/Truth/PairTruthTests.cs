@@ -98,7 +98,7 @@ public sealed class PairTruthTests(ITestOutputHelper output)
     }
 
     static TestSeries Series(string name, string replica, (long, double)[] samples) =>
-        new(replica.Length == 0 ? Labels.Of(("__name__", name)) : Labels.Of(("__name__", name), ("replica", replica)), samples);
+        new(Labels.Of(("__name__", name)), samples) { External = Labels.Of(("replica", replica)) };
 
     /// <summary>Where the samples of a range first differ from what they should be.</summary>
     static async Task<string> DifferenceAsync(
