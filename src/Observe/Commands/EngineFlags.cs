@@ -18,7 +18,7 @@ sealed class EngineFlags
         "--query.max-total-bytes", "memory all queries may take together; 0: a third of the process's", "0MB");
     readonly Option<long> _steps = Flags.Long(
         "--query.max-steps", "evaluations of a range query or subquery (default 1000000)", new EngineOptions().MaxSteps);
-    readonly Option<int> _length = Flags.Number("--query.max-query-length", "bytes of a query's text (default 16384)", 16_384);
+    readonly Option<int> _length = Flags.Number("--query.max-query-length", "bytes of a query's text (default 1048576)", 1 << 20);
     readonly Option<TimeSpan> _lookback = Flags.Span("--query.lookback-delta", "how far an instant selector looks back", "5m");
     readonly Option<string[]> _features = Flags.Many(
         "--enable-feature",

@@ -7,6 +7,7 @@ using Observe.Query.Promql.Parsing;
 using Observe.Query.Promql.Scripts;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Threading;
 using Spectre.Console;
 
 namespace Observe.Commands;
@@ -55,14 +56,16 @@ static class PromqlCommand
 
         var format = new Command("format", "print a query as Prometheus formats it");
         format.Arguments.Add(query);
-        format.SetAction(flags =>
+        format.SetAction(async (flags, cancellationToken) =>
         {
+            using var threads = ComputeThreads.ForQueries(1);
             try
             {
-                Console.Out.WriteLine(Printer.Pretty(PromqlParser.Parse(flags.GetValue(query)!, ParserOptions.Everything)));
+                Console.Out.WriteLine(await threads.RunAsync(
+                    () => Printer.Pretty(PromqlParser.Parse(flags.GetValue(query)!, ParserOptions.Everything)), cancellationToken));
                 return 0;
             }
-            catch (ParseException e)
+            catch (Exception e) when (e is ParseException or QueryException)
             {
                 Console.Error.WriteLine($"observe: {e.Message}");
                 return 1;

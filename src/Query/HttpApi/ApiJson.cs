@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -7,7 +8,8 @@ namespace Observe.Query.HttpApi;
 /// <summary>What answers have in common that are written with <see cref="Utf8JsonWriter"/>.</summary>
 static class ApiJson
 {
-    public static readonly JsonWriterOptions Options = new() { Encoder = GoJsonEncoder.Html };
+    // A parsed query is as deep as its chains of operators are long.
+    public static readonly JsonWriterOptions Options = new() { Encoder = GoJsonEncoder.Html, MaxDepth = 4 * PromqlParser.MaxOperators };
 
     public static void WriteLabels(this Utf8JsonWriter json, Labels labels)
     {

@@ -48,8 +48,8 @@ public sealed record PrometheusApiOptions
     /// <summary>RE2 of origins whose pages may read the API (<c>--web.cors.origin</c>); null: no CORS headers at all.</summary>
     public string? CorsOrigin { get; init; }
 
-    /// <summary>The most bytes of a form.</summary>
-    public long MaxBodyBytes { get; init; } = 1 << 20;
+    /// <summary>The most bytes of a form, as Go has it: each byte of a query may be three in a form.</summary>
+    public long MaxBodyBytes { get; init; } = 10 << 20;
 
     /// <summary>The least step of a range query that gives none (<c>--query.default-step</c>).</summary>
     public TimeSpan DefaultStep { get; init; } = TimeSpan.FromSeconds(1);

@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
@@ -142,7 +144,7 @@ static partial class QueryEndpoints
 
         try
         {
-            Parse(call);
+            await ParseAsync(call, expr => expr);
         }
         catch (ParseException e)
         {
@@ -155,18 +157,32 @@ static partial class QueryEndpoints
 
     static async Task FormatAsync(ApiCall call)
     {
-        var text = Printer.Pretty(Parse(call));
+        var text = await ParseAsync(call, Printer.Pretty);
         call.Begin().Text(text);
         await call.EndAsync();
     }
 
     static async Task ParseAsync(ApiCall call)
     {
-        AstJson.Write(call.BeginData(), Parse(call));
+        var tree = await ParseAsync(call, expr =>
+        {
+            var json = new ArrayBufferWriter<byte>();
+            using (var writer = new Utf8JsonWriter(json, ApiJson.Options))
+            {
+                AstJson.Write(writer, expr);
+            }
+
+            return json.WrittenMemory;
+        });
+        call.Begin().Raw(tree.Span);
         await call.EndAsync();
     }
 
-    static Expr Parse(ApiCall call)
+    /// <summary>Parses the query of a request, and walks its tree, on a thread whose stack is large enough for that.</summary>
+    static Task<T> ParseAsync<T>(ApiCall call, Func<Expr, T> walk) =>
+        call.Options.Engine.ReadAsync(Begin(call), turn => Task.FromResult(walk(Parse(call, turn.CancellationToken))));
+
+    static Expr Parse(ApiCall call, CancellationToken cancellationToken)
     {
         var options = call.Options.Engine.Options;
         var text = call.Parameters["query"];
@@ -181,7 +197,7 @@ static partial class QueryEndpoints
             DurationExpressions = options.DurationExpressions,
             ExtendedRangeSelectors = options.ExtendedRangeSelectors,
             FillModifiers = options.FillModifiers,
-        });
+        }, cancellationToken);
     }
 
     /// <summary>Begins the query of a request.</summary>

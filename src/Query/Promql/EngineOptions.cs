@@ -41,7 +41,7 @@ public sealed record EngineOptions
     public long MaxTotalBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3;
 
     /// <summary>Bytes of UTF-8 of a query's text (<c>--query.max-query-length</c>).</summary>
-    public int MaxQueryLength { get; init; } = 16 * 1024;
+    public int MaxQueryLength { get; init; } = 1 << 20;
 
     /// <summary>Evaluations of one range query or subquery (<c>--query.max-steps</c>).</summary>
     public long MaxSteps { get; init; } = 1_000_000;

@@ -88,6 +88,11 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
 
     SeriesOperator Binary(BinaryNode node, Scope scope)
     {
+        if (node.Operator == Operator.Or)
+        {
+            return Union(node, scope);
+        }
+
         var (left, right) = (Build(node.Left, scope), Build(node.Right, scope));
         return (node.Left.Type, node.Right.Type) switch
         {
@@ -97,10 +102,27 @@ sealed class OperatorFactory(bool isRange, bool isExplained, bool expectsNativeW
             _ => node.Operator switch
             {
                 Operator.And or Operator.Unless => new SetFilter(node, left, right, scope),
-                Operator.Or => new SetUnion(node, left, right, scope),
                 _ => new VectorBinary(node, left, right, scope),
             },
         };
+    }
+
+    /// <summary>A chain of <c>or</c> by the same labels.</summary>
+    SetUnion Union(BinaryNode node, Scope scope)
+    {
+        var matching = node.Matching!;
+        var inputs = new List<PlanNode>();
+        PlanNode first = node;
+        while (first is BinaryNode { Operator: Operator.Or, Matching: { } own } or
+            && own.On == matching.On && own.Labels.SequenceEqual(matching.Labels))
+        {
+            inputs.Add(or.Right);
+            first = or.Left;
+        }
+
+        inputs.Add(first);
+        inputs.Reverse();
+        return new SetUnion([.. inputs.Select(input => Build(input, scope))], matching, scope);
     }
 
     SeriesOperator Call(CallNode call, Scope scope)

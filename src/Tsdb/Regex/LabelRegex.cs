@@ -36,7 +36,7 @@ public sealed class LabelRegex
         }
         else if ((_globs = Re2Glob.Of(trimmed)) is null)
         {
-            _automaton = new Re2Automaton(Re2Program.Compile(new Re2Pattern(trimmed, _pattern.Groups), capturing: false));
+            _automaton = new Re2Automaton(Re2Program.Compile(_pattern with { Root = trimmed }, capturing: false));
         }
     }
 

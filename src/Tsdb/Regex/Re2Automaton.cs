@@ -8,9 +8,14 @@ namespace Observe.Tsdb.Regex;
 /// </summary>
 sealed class Re2Automaton
 {
-    /// <summary>Instructions and successors that the states may hold together, 4 to 8 bytes each.</summary>
+    /// <summary>
+    /// Instructions and successors that the states may hold together, 4 to 8 bytes each; more where a few states take that much already.
+    /// </summary>
     const int MaxHeld = 100_000;
 
+    const int ProgramsHeld = 4;
+
+    readonly int _maxHeld;
     readonly Re2Program _program;
     readonly Re2Alphabet _alphabet;
     readonly bool _hasAssertions;
@@ -23,6 +28,7 @@ sealed class Re2Automaton
     public Re2Automaton(Re2Program program)
     {
         _program = program;
+        _maxHeld = Math.Max(MaxHeld, ProgramsHeld * program.Instructions.Length);
         _hasAssertions = Array.Exists(program.Instructions, i => i.Op == Re2Op.Assert);
         _alphabet = new Re2Alphabet(_hasAssertions ? [.. program.Sets, Re2RuneSet.Perl('w')!, Re2RuneSet.Of('\n')] : program.Sets);
         _walk = new Walk(program);
@@ -62,7 +68,7 @@ sealed class Re2Automaton
         cancellationToken.ThrowIfCancellationRequested();
         lock (_lock)
         {
-            if (_held >= MaxHeld)
+            if (_held >= _maxHeld)
             {
                 // Those at work keep the states they hold; all others are made again as they are needed.
                 _states.Clear();

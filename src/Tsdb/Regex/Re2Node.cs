@@ -62,4 +62,5 @@ sealed record Re2Capture(Re2Node Inner, int Index) : Re2Node(1 + Inner.Height)
 }
 
 /// <summary>A pattern with the names of its groups; index 0 is the whole match, unnamed groups are null.</summary>
-sealed record Re2Pattern(Re2Node Root, IReadOnlyList<string?> Groups);
+/// <param name="Length">Of its text.</param>
+sealed record Re2Pattern(Re2Node Root, IReadOnlyList<string?> Groups, int Length);

@@ -117,7 +117,7 @@ sealed partial class Re2Parser
             throw Fault("missing closing )", _pattern);
         }
 
-        return new Re2Pattern(Finish(_groups.Pop()), _names);
+        return new Re2Pattern(Finish(_groups.Pop()), _names, _pattern.Length);
     }
 
     void Open()

@@ -28,19 +28,22 @@ readonly record struct Re2Instruction(Re2Op Op, int Next, int Argument);
 /// <param name="Captures">Groups whose places are saved, the whole as group 0; 0 when it only says whether it matches.</param>
 sealed record Re2Program(Re2Instruction[] Instructions, Re2RuneSet[] Sets, int Start, int Captures)
 {
-    /// <summary>More instructions than this are refused: no pattern shall take megabytes.</summary>
-    public const int MaxInstructions = 20_000;
+    /// <summary>
+    /// More instructions than the pattern's text is long and these are refused: a long alternation is what it is, but no repetition shall
+    /// take megabytes.
+    /// </summary>
+    public const int MaxRepeated = 20_000;
 
     /// <param name="capturing">False: the language alone counts, so that groups are left out.</param>
     /// <exception cref="FormatException">It is too large.</exception>
     public static Re2Program Compile(Re2Pattern pattern, bool capturing) =>
-        new Re2Compiler(capturing).Compile(pattern.Root, capturing ? pattern.Groups.Count : 0);
+        new Re2Compiler(capturing, pattern.Length + MaxRepeated).Compile(pattern.Root, capturing ? pattern.Groups.Count : 0);
 
     public bool Takes(Re2Instruction instruction, int rune) => instruction.Op == Re2Op.Class && Sets[instruction.Argument].Contains(rune);
 }
 
 /// <summary>Emits instructions from the end of a pattern to its start, so that each knows where it goes on.</summary>
-sealed class Re2Compiler(bool capturing)
+sealed class Re2Compiler(bool capturing, int limit)
 {
     readonly List<Re2Instruction> _instructions = [];
     readonly List<Re2RuneSet> _sets = [];
@@ -57,7 +60,7 @@ sealed class Re2Compiler(bool capturing)
     int Emit(Re2Op op, int next, int argument)
     {
         // Groups add two instructions each time they are repeated: what fits without them shall fit with them.
-        if (_instructions.Count == (capturing ? 3 : 1) * Re2Program.MaxInstructions)
+        if (_instructions.Count == (capturing ? 3 : 1) * limit)
         {
             throw new FormatException("error parsing regexp: expression too large");
         }

@@ -14,6 +14,12 @@ namespace Observe.Tsdb.Threading;
 /// <param name="most">Threads at most; they are started as they are needed, and stay.</param>
 public sealed partial class ComputeThreads(string name, int niceness, int most) : TaskScheduler, IDisposable
 {
+    /// <summary>
+    /// A query is a tree as deep as its longest chain of operators, and each level takes a kilobyte or two. What is not used takes no
+    /// memory.
+    /// </summary>
+    const int StackBytes = 32 << 20;
+
     [ThreadStatic]
     static ComputeThreads? t_current;
 
@@ -85,7 +91,7 @@ public sealed partial class ComputeThreads(string name, int niceness, int most) 
             else if (_threads < most)
             {
                 _threads++;
-                new Thread(Run) { IsBackground = true, Name = name }.Start();
+                new Thread(Run, StackBytes) { IsBackground = true, Name = name }.Start();
             }
         }
     }

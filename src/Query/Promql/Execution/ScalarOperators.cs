@@ -29,8 +29,8 @@ sealed class ScalarCombination(SeriesOperator left, SeriesOperator right, Scope 
 
     public override void Evaluate(int series, Column column, Worker worker)
     {
-        var other = worker.RentColumn(column.Steps);
         left.Evaluate(0, column, worker);
+        var other = worker.RentColumn(column.Steps);
         right.Evaluate(0, other, worker);
         for (var step = 0; step < column.Steps; step++)
         {
@@ -125,9 +125,10 @@ sealed class StepInvariant(SeriesOperator input, Scope scope) : UnaryOperator(in
 
 static class Scalars
 {
-    /// <summary>The values of a scalar operator that is open.</summary>
+    /// <summary>The values of a scalar operator that is open, held until the query is over.</summary>
     public static double[] Values(SeriesOperator scalar, Evaluation evaluation)
     {
+        evaluation.AddBytes(sizeof(double) * (long)scalar.Grid.Count);
         var worker = evaluation.Rent();
         var column = worker.RentColumn(scalar.Grid.Count);
         scalar.Evaluate(0, column, worker);

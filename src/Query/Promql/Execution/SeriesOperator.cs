@@ -34,6 +34,7 @@ readonly record struct SeriesIdentity(Labels Labels, bool DropName)
 abstract class SeriesOperator(Scope scope)
 {
     Task? _opening;
+    volatile InputFault _inputFault;
 
     public Scope Scope { get; } = scope;
 
@@ -56,15 +57,13 @@ abstract class SeriesOperator(Scope scope)
     {
         get
         {
-            foreach (var input in Inputs)
+            // Found out once, since each level of a chain of operators asks the level below.
+            if (_inputFault == InputFault.Unknown)
             {
-                if (input.MayFail)
-                {
-                    return true;
-                }
+                _inputFault = Inputs.Any(input => input.MayFail) ? InputFault.Possible : InputFault.None;
             }
 
-            return false;
+            return _inputFault == InputFault.Possible;
         }
     }
 
@@ -102,6 +101,13 @@ abstract class SeriesOperator(Scope scope)
             input.Evaluate(all[i], column, worker);
             worker.Return(column);
         });
+    }
+
+    enum InputFault : byte
+    {
+        Unknown,
+        None,
+        Possible,
     }
 }
 

@@ -106,7 +106,9 @@ public sealed record VectorMatching(MatchCardinality Cardinality, bool On, IRead
 /// <param name="Matching">Null unless both sides are vectors.</param>
 public sealed record BinaryExpr(Operator Operator, Expr Left, Expr Right, VectorMatching? Matching, bool ReturnBool) : Expr
 {
-    public override ExprType Type => Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
+    // Stored, since each level of a chain of operators asks for that of the level below.
+    public override ExprType Type { get; } =
+        Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
 }
 
 /// <param name="Parameter">The k, quantile, ratio or label name of aggregations that take one.</param>

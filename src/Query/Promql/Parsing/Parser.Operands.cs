@@ -22,7 +22,7 @@ sealed partial class Parser
     Expr ParseOperand()
     {
         var operand = ParsePrimary();
-        for (var depth = 1; ; LimitDepth(++depth, operand.Position))
+        while (true)
         {
             switch (Peek().Kind)
             {
@@ -126,6 +126,12 @@ sealed partial class Parser
         while (Peek().Kind == TokenKind.Comma)
         {
             var comma = Take();
+            if (arguments.Count == PromqlParser.MaxArguments)
+            {
+                Report(comma.Position, $"a call has more than {PromqlParser.MaxArguments} arguments");
+                throw new SyntaxErrorException();
+            }
+
             if (StartsExpr(Peek().Kind))
             {
                 arguments.Add(ParseExpr(0));

@@ -28,6 +28,7 @@ sealed partial class Parser
 
         var end = Expect(TokenKind.RightBracket).Position.End;
         _context = outer;
+        CountOperator(operand.Position);
         return new SubqueryExpr(operand, LiteralMs(range), LiteralMs(step), TimeModifiers.None, range as DurationExpr, step as DurationExpr)
         {
             Position = new Position(operand.Position.Start, end),
@@ -163,11 +164,11 @@ sealed partial class Parser
 
     Expr ParseDurationOperators(Expr left, int precedence)
     {
-        var depth = 0;
         while (Peek().Kind is TokenKind.Add or TokenKind.Sub or TokenKind.Mul or TokenKind.Div or TokenKind.Mod or TokenKind.Pow
             && Precedence(Peek().Kind) is var binds && binds >= precedence)
         {
             var token = Take();
+            CountOperator(token.Position);
             var right = ParseDuration(token.Kind == TokenKind.Pow ? binds : binds + 1);
             RequireDurationExpressions(left);
             if (token.Kind is TokenKind.Div or TokenKind.Mod && right is NumberLiteral { Value: 0 })
@@ -179,7 +180,6 @@ sealed partial class Parser
             {
                 Position = new Position(left.Position.Start, right.Position.End),
             };
-            LimitDepth(++depth, left.Position);
         }
 
         return left;

@@ -17,6 +17,7 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
     /// <summary>Offset at which the last token ended that can close an expression.</summary>
     int _lastClosing;
     int _nesting;
+    int _operators;
 
     /// <summary>
     /// The construct that an error names as the place of an unexpected token, and the tokens that were expected: those of the innermost
@@ -59,18 +60,49 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
     {
         Enter();
         var left = ParseOperand();
-        var depth = 0;
         while (Precedence(Peek().Kind) is var binds && binds > 0 && binds >= precedence)
         {
-            var token = Take();
+            if (Peek().Kind == TokenKind.Pow)
+            {
+                left = ParsePowers(left);
+                continue;
+            }
+
+            var op = TakeOperator();
             var shape = ParseMatching();
-            var right = ParseExpr(token.Kind == TokenKind.Pow ? binds : binds + 1);
-            left = NewBinary(left, Operators[token.Kind], right, shape);
-            LimitDepth(++depth, left.Position);
+            left = NewBinary(left, op, ParseExpr(binds + 1), shape);
         }
 
         _nesting--;
         return left;
+    }
+
+    /// <summary>A chain of powers, which binds from the right.</summary>
+    Expr ParsePowers(Expr first)
+    {
+        var operands = new List<Expr> { first };
+        var shapes = new List<(VectorMatching, bool)>();
+        while (Peek().Kind == TokenKind.Pow)
+        {
+            TakeOperator();
+            shapes.Add(ParseMatching());
+            operands.Add(ParseOperand());
+        }
+
+        var right = operands[^1];
+        for (var i = shapes.Count - 1; i >= 0; i--)
+        {
+            right = NewBinary(operands[i], Operator.Pow, right, shapes[i]);
+        }
+
+        return right;
+    }
+
+    Operator TakeOperator()
+    {
+        var token = Take();
+        CountOperator(token.Position);
+        return Operators[token.Kind];
     }
 
     static readonly Dictionary<TokenKind, Operator> Operators = new()
@@ -299,16 +331,23 @@ sealed partial class Parser(byte[] query, ParserOptions options, CancellationTok
         }
     }
 
-    void LimitDepth(int depth, Position position)
+    void CountOperator(Position position)
     {
-        if (depth + _nesting > PromqlParser.MaxDepth)
+        if (++_operators > PromqlParser.MaxOperators)
         {
-            Report(position, $"expression has more than {PromqlParser.MaxDepth} levels");
+            Report(position, $"expression has more than {PromqlParser.MaxOperators} operators");
             throw new SyntaxErrorException();
         }
     }
 
-    void Report(Position position, string message) => Errors.Add(new ParseError(position.In(query), position, message));
+    void Report(Position position, string message)
+    {
+        Errors.Add(new ParseError(position.In(query), position, message));
+        if (Errors.Count == PromqlParser.MaxErrors)
+        {
+            throw new SyntaxErrorException();
+        }
+    }
 
     SyntaxErrorException Unexpected()
     {

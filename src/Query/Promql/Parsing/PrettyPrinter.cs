@@ -8,6 +8,9 @@ sealed class PrettyPrinter(Expr root)
     /// <summary>The longest line that is not broken, in bytes.</summary>
     const int LineLength = 100;
 
+    /// <summary>The longest text: each operator of a chain is indented more than the one before.</summary>
+    const int MaxLength = 16 << 20;
+
     readonly StringBuilder _text = new();
     readonly HashSet<Expr> _long = new(ReferenceEqualityComparer.Instance);
 
@@ -53,6 +56,11 @@ sealed class PrettyPrinter(Expr root)
     /// <param name="isIndented">Whether the first line is indented.</param>
     void Write(Expr expr, int level, bool isIndented = true)
     {
+        if (_text.Length > MaxLength)
+        {
+            throw new QueryException($"the formatted query is longer than {MaxLength} characters");
+        }
+
         var isLong = _long.Contains(expr);
         switch (expr)
         {

@@ -26,14 +26,22 @@ public sealed record ParserOptions
 
 /// <summary>The language of Prometheus 3.14, with its errors.</summary>
 /// <remarks>
-/// Two limits are Observe's own, so that no query can exhaust a stack: syntax nests at most <see cref="MaxNesting"/> deep,
-/// and a tree (a chain of operators is one level a term) at most <see cref="MaxDepth"/>.
+/// The limits are Observe's own. No query can exhaust a stack: syntax nests at most <see cref="MaxNesting"/> deep, and as a chain of
+/// operators is a tree one level a term, a query has at most <see cref="MaxOperators"/>. What walks such a tree runs on
+/// <see cref="Tsdb.Threading.ComputeThreads"/>, whose stacks are made for it.
 /// </remarks>
 public static class PromqlParser
 {
     public const int MaxNesting = 128;
 
-    public const int MaxDepth = 400;
+    /// <summary>Binary operators and subqueries, of the whole query.</summary>
+    public const int MaxOperators = 4096;
+
+    /// <summary>Arguments of one call.</summary>
+    public const int MaxArguments = 1024;
+
+    /// <summary>A query with more errors than this is not looked at any further.</summary>
+    internal const int MaxErrors = 100;
 
     /// <summary>A whole query, its types checked.</summary>
     /// <exception cref="ParseException">

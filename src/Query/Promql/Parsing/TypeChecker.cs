@@ -241,7 +241,13 @@ sealed class TypeChecker(byte[] query, List<ParseError> errors)
         }
     }
 
-    void Report(Position position, string message) => errors.Add(new ParseError(position.In(query), position, message));
+    void Report(Position position, string message)
+    {
+        if (errors.Count < PromqlParser.MaxErrors)
+        {
+            errors.Add(new ParseError(position.In(query), position, message));
+        }
+    }
 
     static bool IsSpace(byte c) => c is (byte)' ' or (byte)'\t' or (byte)'\n' or (byte)'\r';
 

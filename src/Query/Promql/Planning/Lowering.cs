@@ -13,20 +13,11 @@ readonly record struct QueryTimes(long StartMs, long EndMs, long StepMs);
 /// </summary>
 sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
 {
-    /// <summary>Deeper plans are refused: a chain of operators is as deep as it is long.</summary>
-    public const int MaxDepth = 512;
-
-    int _depth;
     int _parameterDepth;
 
-    /// <exception cref="QueryException">A duration expression has no usable value, or the expression is too deep.</exception>
+    /// <exception cref="QueryException">A duration expression has no usable value.</exception>
     public PlanNode Lower(Expr expr)
     {
-        if (++_depth > MaxDepth)
-        {
-            throw new QueryException($"query is nested more than {MaxDepth} deep");
-        }
-
         var node = expr switch
         {
             NumberLiteral number => new ConstantNode(number.Value),
@@ -51,7 +42,6 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
             DurationExpr duration => new ConstantNode(new DurationArithmetic(times).Seconds(duration)),
             _ => throw new QueryException($"{expr.GetType().Name} is not supported yet"),
         };
-        _depth--;
         return expr is ParenExpr
             || (expr is UnaryExpr && node is not (NegateNode or PlusNode)) ? node : node with { Position = expr.Position };
     }

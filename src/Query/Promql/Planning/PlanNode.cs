@@ -68,7 +68,9 @@ sealed record AggregateNode(
 
 sealed record BinaryNode(Operator Operator, PlanNode Left, PlanNode Right, VectorMatching? Matching, bool ReturnBool) : PlanNode
 {
-    public override ExprType Type => Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
+    // Stored, since each level of a chain of operators asks for that of the level below.
+    public override ExprType Type { get; } =
+        Left.Type == ExprType.Scalar && Right.Type == ExprType.Scalar ? ExprType.Scalar : ExprType.Vector;
 }
 
 sealed record NegateNode(PlanNode Inner) : PlanNode

@@ -116,15 +116,23 @@ public class ParseErrorTests
     [InlineData("(", "1:129: parse error: expression is nested more than 128 levels deep")]
     [InlineData("-", "1:129: parse error: expression is nested more than 128 levels deep")]
     [InlineData("sum(", "1:513: parse error: expression is nested more than 128 levels deep")]
-    [InlineData("a ^ ", "1:513: parse error: expression is nested more than 128 levels deep")]
-    [InlineData("a + ", "1:1: parse error: expression has more than 400 levels")]
+    [InlineData("a ^ ", "1:16387: parse error: expression has more than 4096 operators")]
+    [InlineData("a + ", "1:16387: parse error: expression has more than 4096 operators")]
+    [InlineData("a + (", "1:321: parse error: expression is nested more than 128 levels deep")]
     [InlineData("a offset 0s ", "1:13: parse error: unexpected identifier \"a\"")]
     public void Depth_is_limited(string repeated, string error)
     {
         var start = Stopwatch.GetTimestamp();
-        Check(string.Concat(Enumerable.Repeat(repeated, 16_384 / repeated.Length)), error);
+        Check(string.Concat(Enumerable.Repeat(repeated, (1 << 20) / repeated.Length)), error);
         Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 1);
     }
+
+    [Theory]
+    [InlineData("a", "[5m:]", "1:1: parse error: expression has more than 4096 operators")]
+    [InlineData("label_join(a", ",\"x\"", "1:4105: parse error: a call has more than 1024 arguments")]
+    [InlineData("foo(a", ",", "1:6: parse error: trailing commas not allowed in function call args")]
+    public void What_is_repeated_at_one_place_is_limited(string start, string repeated, string error) =>
+        Check(start + string.Concat(Enumerable.Repeat(repeated, (1 << 20) / repeated.Length)), error);
 
     [Fact]
     public void All_errors_of_types_are_reported_and_the_message_is_the_first()

@@ -58,18 +58,20 @@ sealed class SetFilter(BinaryNode node, SeriesOperator left, SeriesOperator righ
 }
 
 /// <summary>
-/// <c>or</c>: all samples of the left side, and those of the right side whose signature the left side lacks at the same step.
+/// <c>or</c>: all samples of the first input, and of each other one those whose signature no input before it has at the same step.
 /// </summary>
-sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right, Scope scope) : SeriesOperator(scope)
+/// <remarks>A chain of them is one operator: one a level would handle the series of each level below it once more.</remarks>
+sealed class SetUnion(SeriesOperator[] inputs, VectorMatching matching, Scope scope) : SeriesOperator(scope)
 {
+    readonly List<(int Input, int Series)> _sources = [];
+    int[] _signatures = [];
     SignaturePresence? _presence;
-    SignatureMap? _signatures;
     OutputMerge? _merge;
     Column?[] _held = [];
 
-    public override long Cost => left.Cost + right.Cost;
+    public override long Cost => inputs.Max(input => input.Cost);
 
-    public override IEnumerable<SeriesOperator> Inputs => [left, right];
+    public override IEnumerable<SeriesOperator> Inputs => inputs;
 
     public override bool MayFail => _merge!.IsNeeded || base.MayFail;
 
@@ -77,51 +79,61 @@ sealed class SetUnion(BinaryNode node, SeriesOperator left, SeriesOperator right
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)
     {
-        await left.OpenAsync(evaluation);
-        await right.OpenAsync(evaluation);
-        _signatures = new SignatureMap(left.Series, right.Series, node.Matching!);
-        _merge = new OutputMerge([.. left.Series, .. right.Series], evaluation);
-
-        // The left side's series are read twice: to know which samples of the right side they hide, and as output.
-        var hiding = SignatureMap.Members(_signatures.Right, _signatures.Count);
-        evaluation.AddBytes((long)_signatures.Count * Grid.Count);
-        _presence = new SignaturePresence(_signatures.Count, Grid.Count);
-        _held = new Column?[left.Series.Length];
-        evaluation.ForEach(left.Series.Length, left.Cost, (i, worker) =>
+        for (var i = 0; i < inputs.Length; i++)
         {
-            if (hiding[_signatures.Left[i]].Length > 0)
+            await inputs[i].OpenAsync(evaluation);
+            _sources.AddRange(Enumerable.Range(0, inputs[i].Series.Length).Select(series => (i, series)));
+        }
+
+        SeriesIdentity[] identities = [.. inputs.SelectMany(input => input.Series)];
+        var signatures = new SignatureMap(identities, [], matching);
+        _signatures = signatures.Left;
+        _merge = new OutputMerge(identities, evaluation);
+        evaluation.AddBytes((long)signatures.Count * Grid.Count);
+        _presence = new SignaturePresence(signatures.Count, Grid.Count);
+        _held = new Column?[identities.Length];
+        var last = new int[signatures.Count];
+        for (var source = 0; source < identities.Length; source++)
+        {
+            last[_signatures[source]] = _sources[source].Input;
+        }
+
+        // A series that hides samples of later inputs is read twice: to know which, and as output.
+        var hiding = Enumerable.Range(0, identities.Length).Where(source => last[_signatures[source]] > _sources[source].Input);
+        foreach (var ofInput in hiding.GroupBy(source => _sources[source].Input))
+        {
+            int[] sources = [.. ofInput];
+            evaluation.ForEach(sources.Length, inputs[ofInput.Key].Cost, (i, worker) =>
             {
                 var column = worker.RentColumn(Grid.Count);
-                left.Evaluate(i, column, worker);
-                _presence.Add(_signatures.Left[i], column);
-                _held[i] = column;
+                EvaluateSource(sources[i], column, worker);
+                _held[sources[i]] = column;
+            });
+
+            // Only now, since series of one input do not hide each other.
+            foreach (var source in sources)
+            {
+                _presence.Add(_signatures[source], _held[source]!);
             }
-        });
-        _merge.Settle(Grid, evaluation, right.Cost, EvaluateSource);
+        }
+
+        _merge.Settle(Grid, evaluation, Cost, EvaluateSource);
         Series = _merge.Outputs;
     }
 
     void EvaluateSource(int source, Column column, Worker worker)
     {
-        if (source < left.Series.Length)
+        if (_held[source] is { } held)
         {
-            if (_held[source] is { } held)
-            {
-                column.CopyFrom(held);
-            }
-            else
-            {
-                left.Evaluate(source, column, worker);
-            }
-
+            column.CopyFrom(held);
             return;
         }
 
-        right.Evaluate(source - left.Series.Length, column, worker);
-        var signature = _signatures!.Right[source - left.Series.Length];
-        for (var step = 0; !column.IsEmpty && step < column.Steps; step++)
+        var (input, series) = _sources[source];
+        inputs[input].Evaluate(series, column, worker);
+        for (var step = 0; input > 0 && !column.IsEmpty && step < column.Steps; step++)
         {
-            if (column.Presence[step] != Presence.Absent && _presence!.Has(signature, step))
+            if (column.Presence[step] != Presence.Absent && _presence!.Has(_signatures[source], step))
             {
                 column.Remove(step);
             }

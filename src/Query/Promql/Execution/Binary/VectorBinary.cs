@@ -48,10 +48,11 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
         }
 
         var pair = _pairs[route];
-        var other = worker.RentColumn(column.Steps);
         Many.Evaluate(pair.Many, column, worker);
         if (!column.IsEmpty || One.MayFail)
         {
+            // Rented only here, so that a chain of operators holds one column, and not one a level.
+            var other = worker.RentColumn(column.Steps);
             if (_oneSide is null)
             {
                 One.Evaluate(pair.One, other, worker);
@@ -62,9 +63,8 @@ sealed class VectorBinary(BinaryNode node, SeriesOperator left, SeriesOperator r
             }
 
             Combine(column, other, worker);
+            worker.Return(other);
         }
-
-        worker.Return(other);
     }
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)
