@@ -30,7 +30,7 @@ static class BucketCommand
             return 0;
         }));
 
-        var inspect = new Command("inspect", "a table of the blocks: time, labels, size, level, resolution");
+        var inspect = new Command("inspect", "a table of the blocks: time, labels, size, level, resolution, marks");
         objstore.AddTo(inspect);
         inspect.SetAction(
             (flags, cancellationToken) => WithBlocksAsync(objstore, flags, blocks => InspectAsync(blocks, cancellationToken)));
@@ -72,19 +72,27 @@ static class BucketCommand
     {
         var table = new Table().Border(AnsiConsole.Profile.Out.IsTerminal ? TableBorder.Rounded : TableBorder.None);
         foreach (var column in (
-            string[])["BLOCK", "FROM", "UNTIL", "SPAN", "SERIES", "SAMPLES", "CHUNKS", "LEVEL", "RESOLUTION", "LABELS", "SOURCE"])
+            string[])["BLOCK", "FROM", "UNTIL", "SPAN", "SERIES", "SAMPLES", "CHUNKS", "LEVEL", "RESOLUTION", "LABELS", "SOURCE", "MARKS"])
         {
             table.AddColumn(new TableColumn(column).NoWrap());
         }
 
         var faults = 0;
-        await foreach (var id in blocks.ListAsync(cancellationToken))
+        var files = new SortedDictionary<BlockId, HashSet<string>>();
+        await foreach (var (id, path, _) in blocks.ListFilesAsync(cancellationToken))
+        {
+            files.TryAdd(id, []);
+            files[id].Add(path);
+        }
+
+        foreach (var (id, paths) in files)
         {
             try
             {
-                if (await blocks.MetaAsync(id, cancellationToken) is not { } meta)
+                var marks = Markup.Escape(string.Join(", ", await MarksAsync(blocks, id, paths, cancellationToken)));
+                if (!paths.Contains(BlockMeta.FileName) || await blocks.MetaAsync(id, cancellationToken) is not { } meta)
                 {
-                    table.AddRow(id.ToString(), "partial: no meta.json", "", "", "", "", "", "", "", "", "");
+                    table.AddRow(id.ToString(), "partial: no meta.json", "", "", "", "", "", "", "", "", "", marks);
                     continue;
                 }
 
@@ -93,12 +101,13 @@ static class BucketCommand
                     Number(meta.Stats.Series),
                     Number(meta.Stats.Samples), Number(meta.Stats.Chunks), Number(meta.Compaction.Level),
                     meta.ResolutionMs == 0 ? "raw"
-                        : Duration.Format(meta.ResolutionMs), Markup.Escape(meta.ExternalLabels.ToString()), meta.Thanos?.Source ?? "");
+                        : Duration.Format(meta.ResolutionMs), Markup.Escape(meta.ExternalLabels.ToString()), meta.Thanos?.Source ?? "",
+                    marks);
             }
             catch (CorruptionException e)
             {
                 faults++;
-                table.AddRow(id.ToString(), Markup.Escape(e.Message), "", "", "", "", "", "", "", "", "");
+                table.AddRow(id.ToString(), Markup.Escape(e.Message), "", "", "", "", "", "", "", "", "", "");
             }
         }
 
@@ -109,6 +118,33 @@ static class BucketCommand
 
         AnsiConsole.Write(table);
         return faults == 0 ? 0 : 1;
+    }
+
+    /// <summary>What is to become of a block, and since when.</summary>
+    /// <exception cref="CorruptionException">A mark can't be read.</exception>
+    static async Task<List<string>> MarksAsync(
+        BucketBlocks blocks, BlockId id, HashSet<string> paths, CancellationToken cancellationToken)
+    {
+        var marks = new List<string>();
+        if (paths.Contains(DeletionMark.FileName) && await blocks.DeletionMarkAsync(id, cancellationToken) is { } deletion)
+        {
+            Add("deletion", deletion.TimeSeconds, deletion.Details);
+        }
+
+        if (paths.Contains(NoCompactMark.FileName) && await blocks.NoCompactMarkAsync(id, cancellationToken) is { } noCompact)
+        {
+            Add("no-compact", noCompact.TimeSeconds, noCompact.Reason);
+        }
+
+        if (paths.Contains(NoDownsampleMark.FileName) && await blocks.NoDownsampleMarkAsync(id, cancellationToken) is { } noDownsample)
+        {
+            Add("no-downsample", noDownsample.TimeSeconds, noDownsample.Reason);
+        }
+
+        return marks;
+
+        void Add(string mark, long seconds, string why) =>
+            marks.Add($"{mark} since {GoText.Rfc3339(seconds * 1000)}{(why.Length > 0 ? $" ({why})" : "")}");
     }
 
     static async Task<int> VerifyAsync(BucketBlocks blocks, string[] only, string parent, CancellationToken cancellationToken)

@@ -81,6 +81,28 @@ public sealed class BucketBlocks(IBucket bucket)
         }
     }
 
+    /// <summary>
+    /// The files of all folders that are named as blocks are, in order of key, each with its path within the block.
+    /// </summary>
+    public async IAsyncEnumerable<(BlockId Id, string Path, BucketEntry Entry)> ListFilesAsync(
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var entry in Bucket.ListAsync("", recursive: true, cancellationToken))
+        {
+            // An id begins with a digit of octal. What comes behind, such as live slices, may be far more than the blocks.
+            if (entry.Key[0] > '7')
+            {
+                yield break;
+            }
+
+            if (entry.Key.Length > BlockId.TextLength && entry.Key[BlockId.TextLength] == '/'
+                && BlockId.TryParse(entry.Key[..BlockId.TextLength], out var id))
+            {
+                yield return (id, entry.Key[(BlockId.TextLength + 1)..], entry);
+            }
+        }
+    }
+
     /// <summary>Null when there is no meta.json: the block is partial, or gone.</summary>
     /// <exception cref="CorruptionException">meta.json is damaged, too large, or names another block.</exception>
     public async Task<BlockMeta?> MetaAsync(BlockId id, CancellationToken cancellationToken)

@@ -18,9 +18,6 @@ public sealed record MetaFetcherOptions
 
     /// <summary>Requests at the same time.</summary>
     public int Concurrency { get; init; } = 32;
-
-    /// <summary>How old what is known of deletion marks may be. Metas never change; marks come once.</summary>
-    public TimeSpan MarksInterval { get; init; } = TimeSpan.FromMinutes(15);
 }
 
 /// <summary>What one look into a bucket found.</summary>
@@ -36,14 +33,17 @@ public sealed record MetaView(
     IReadOnlyDictionary<BlockId, string> Corrupt);
 
 /// <summary>
-/// Finds the blocks of a bucket: one listing, and one GET for each meta.json that is not known yet. One caller at a time.
+/// Finds the blocks of a bucket: one listing of their files, and one GET for each meta.json that is not known yet and for each deletion
+/// mark that is new or another one. One caller at a time.
 /// </summary>
 public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions options, ILogger logger)
 {
     readonly Dictionary<BlockId, BlockMeta> _known = [];
     readonly Dictionary<BlockId, DeletionMark> _marks = [];
+
+    /// <summary>Which version of its mark was read, of each block that has one, whether that could be read or not.</summary>
+    readonly Dictionary<BlockId, BucketEntry> _marksRead = [];
     readonly HashSet<BlockId> _named = [];
-    DateTimeOffset _marksRead = DateTimeOffset.MinValue;
     bool _loaded;
 
     /// <summary>Looks into the bucket.</summary>
@@ -51,21 +51,30 @@ public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions 
     public async Task<MetaView> FetchAsync(CancellationToken cancellationToken)
     {
         Load();
-        var listed = new HashSet<BlockId>();
-        await foreach (var id in blocks.ListAsync(cancellationToken))
+        var (listed, whole) = (new HashSet<BlockId>(), new HashSet<BlockId>());
+        var marks = new Dictionary<BlockId, BucketEntry>();
+        await foreach (var (id, path, entry) in blocks.ListFilesAsync(cancellationToken))
         {
             listed.Add(id);
+            if (path == BlockMeta.FileName)
+            {
+                whole.Add(id);
+            }
+            else if (path == DeletionMark.FileName)
+            {
+                marks[id] = entry;
+            }
         }
 
-        foreach (var gone in _known.Keys.Where(id => !listed.Contains(id)).ToList())
+        foreach (var gone in _known.Keys.Where(id => !whole.Contains(id)).ToList())
         {
             Forget(gone);
         }
 
-        var partial = new ConcurrentBag<BlockId>();
+        var partial = new ConcurrentBag<BlockId>(listed.Except(whole));
         var corrupt = new ConcurrentDictionary<BlockId, string>();
         var found = new ConcurrentDictionary<BlockId, BlockMeta>();
-        await ForEachAsync(listed.Where(id => !_known.ContainsKey(id)), async id =>
+        await ForEachAsync(whole.Where(id => !_known.ContainsKey(id)), async id =>
         {
             try
             {
@@ -90,7 +99,7 @@ public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions 
         }
 
         Name(corrupt);
-        await ReadMarksAsync(found.Keys, cancellationToken);
+        await ReadMarksAsync(marks, cancellationToken);
         var set = new MetaSet(options.Time.GetUtcNow(), _known, _marks);
         foreach (var filter in options.Filters)
         {
@@ -105,17 +114,23 @@ public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions 
     {
         _known.Remove(id);
         _marks.Remove(id);
+        _marksRead.Remove(id);
         if (Path(id) is { } path)
         {
             File.Delete(path);
         }
     }
 
-    async Task ReadMarksAsync(IEnumerable<BlockId> newBlocks, CancellationToken cancellationToken)
+    /// <param name="listed">The marks that are in the bucket.</param>
+    async Task ReadMarksAsync(Dictionary<BlockId, BucketEntry> listed, CancellationToken cancellationToken)
     {
-        var now = options.Time.GetUtcNow();
-        var all = now - _marksRead >= options.MarksInterval;
-        var wanted = (all ? _known.Keys : newBlocks).Where(id => !_marks.ContainsKey(id)).ToList();
+        foreach (var gone in _marksRead.Keys.Where(id => !listed.ContainsKey(id)).ToList())
+        {
+            _marks.Remove(gone);
+            _marksRead.Remove(gone);
+        }
+
+        var wanted = _known.Keys.Where(id => listed.TryGetValue(id, out var mark) && _marksRead.GetValueOrDefault(id) != mark).ToList();
         var found = new ConcurrentDictionary<BlockId, DeletionMark>();
         await ForEachAsync(wanted, async id =>
         {
@@ -132,12 +147,18 @@ public sealed partial class MetaFetcher(BucketBlocks blocks, MetaFetcherOptions 
                 LogBadMark(e.Message);
             }
         }, cancellationToken);
-        foreach (var (id, mark) in found)
+        foreach (var id in wanted)
         {
-            _marks[id] = mark;
+            _marksRead[id] = listed[id];
+            if (found.TryGetValue(id, out var mark))
+            {
+                _marks[id] = mark;
+            }
+            else
+            {
+                _marks.Remove(id);
+            }
         }
-
-        _marksRead = all ? now : _marksRead;
     }
 
     Task ForEachAsync(IEnumerable<BlockId> ids, Func<BlockId, Task> action, CancellationToken cancellationToken) =>

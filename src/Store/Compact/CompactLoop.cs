@@ -51,7 +51,6 @@ public sealed partial class CompactLoop
                 Directory = Path.Combine(options.Directory, "metas"),
                 Time = options.Time,
                 Filters = [MetaFilters.ConsistencyDelay(options.ConsistencyDelay)],
-                MarksInterval = TimeSpan.Zero,
             },
             logger);
         _compactor = new Compactor(_blocks, options);

@@ -76,9 +76,6 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
         {
             Directory = Path.Combine(options.Directory, "meta"),
             Time = options.Time,
-
-            // Often enough to leave a marked block before it is deleted.
-            MarksInterval = TimeSpan.FromTicks(Math.Min(TimeSpan.FromMinutes(15).Ticks, options.IgnoreDeletionMarksDelay.Ticks / 4)),
             Filters = [.. options.Filters, MetaFilters.DeletionMarks(options.IgnoreDeletionMarksDelay), MetaFilters.Duplicates()],
         };
         _fetcher = new MetaFetcher(new BucketBlocks(bucket), fetcher, logger);

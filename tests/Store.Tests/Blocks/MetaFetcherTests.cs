@@ -63,7 +63,7 @@ public sealed class MetaFetcherTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Metas_are_read_once_and_marks_now_and_then()
+    public async Task A_look_into_a_bucket_that_did_not_change_is_one_listing()
     {
         await PutAsync(Meta(1, "a"));
         await PutAsync(Meta(2, "a"));
@@ -79,20 +79,67 @@ public sealed class MetaFetcherTests : IAsyncDisposable
         };
         var fetcher = Open();
         await fetcher.FetchAsync(default);
-        Assert.Equal(5, requests.Count);
+        Assert.Equal(3, requests.Count);
         requests.Clear();
         await fetcher.FetchAsync(default);
         Assert.Equal(["List "], requests);
-        _time.Advance(TimeSpan.FromMinutes(15));
-        requests.Clear();
-        await fetcher.FetchAsync(default);
-        Assert.Equal(3, requests.Count);
         requests.Clear();
         await Open().FetchAsync(default);
-        Assert.DoesNotContain(requests, r => r.EndsWith("meta.json", StringComparison.Ordinal));
+        Assert.Equal(["List "], requests);
+    }
 
+    [Fact]
+    public async Task A_block_goes_with_its_meta_alone_and_comes_back_with_it()
+    {
+        await PutAsync(Meta(1, "a"));
+        await PutAsync(Meta(2, "a"));
+        await _bucket.PutBytesAsync($"{TestBlocks.Id(1)}/index", "x"u8.ToArray(), PutCondition.None, default);
+        var fetcher = Open();
+        Assert.Equal(2, (await fetcher.FetchAsync(default)).Blocks.Count);
         await _bucket.DeleteAsync($"{TestBlocks.Id(1)}/meta.json", default);
-        Assert.Equal([TestBlocks.Id(2)], (await fetcher.FetchAsync(default)).Blocks.Keys);
+        var view = await fetcher.FetchAsync(default);
+        Assert.Equal([TestBlocks.Id(2)], view.Blocks.Keys);
+        Assert.Equal([TestBlocks.Id(1)], view.Partial);
+        Assert.Equal([TestBlocks.Id(2)], (await Open().FetchAsync(default)).Blocks.Keys);
+        await PutAsync(Meta(1, "b"));
+        Assert.Equal("b", (await fetcher.FetchAsync(default)).Blocks[TestBlocks.Id(1)].ExternalLabels.Get("cluster"));
+    }
+
+    [Fact]
+    public async Task A_mark_is_seen_by_the_next_look_as_is_its_change_and_its_end()
+    {
+        var blocks = new BucketBlocks(_bucket);
+        await PutAsync(Meta(1, "a"));
+        await PutAsync(Meta(2, "a"));
+        var fetcher = Open();
+        Assert.Empty((await fetcher.FetchAsync(default)).DeletionMarks);
+        await blocks.MarkForDeletionAsync(TestBlocks.Id(1), "first", _time.GetUtcNow(), default);
+        Assert.Equal("first", Assert.Single((await fetcher.FetchAsync(default)).DeletionMarks).Value.Details);
+        await _bucket.DeleteAsync($"{TestBlocks.Id(1)}/deletion-mark.json", default);
+        await blocks.MarkForDeletionAsync(TestBlocks.Id(1), "the second", _time.GetUtcNow(), default);
+        Assert.Equal("the second", Assert.Single((await fetcher.FetchAsync(default)).DeletionMarks).Value.Details);
+        await _bucket.PutBytesAsync($"{TestBlocks.Id(1)}/deletion-mark.json", "{"u8.ToArray(), PutCondition.None, default);
+        Assert.Empty((await fetcher.FetchAsync(default)).DeletionMarks);
+        await _bucket.DeleteAsync($"{TestBlocks.Id(1)}/deletion-mark.json", default);
+        await blocks.MarkForDeletionAsync(TestBlocks.Id(1), "third", _time.GetUtcNow(), default);
+        Assert.Single((await fetcher.FetchAsync(default)).DeletionMarks);
+        await _bucket.DeleteAsync($"{TestBlocks.Id(1)}/deletion-mark.json", default);
+        Assert.Empty((await fetcher.FetchAsync(default)).DeletionMarks);
+    }
+
+    [Fact]
+    public async Task What_lies_behind_the_blocks_is_not_listed()
+    {
+        await PutAsync(Meta(1, "a"));
+        await _bucket.PutBytesAsync("00-other/x", "x"u8.ToArray(), PutCondition.None, default);
+        await _bucket.PutBytesAsync("observe/live/a/b/1", "x"u8.ToArray(), PutCondition.None, default);
+        var files = new List<string>();
+        await foreach (var (id, path, entry) in new BucketBlocks(_bucket).ListFilesAsync(default))
+        {
+            files.Add($"{id} {path} {entry.Key}");
+        }
+
+        Assert.Equal([$"{TestBlocks.Id(1)} meta.json {TestBlocks.Id(1)}/meta.json"], files);
     }
 
     [Fact]
