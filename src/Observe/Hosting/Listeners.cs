@@ -27,7 +27,10 @@ static class Listeners
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = 32 << 20;
-            kestrel.Limits.MaxRequestLineSize = 64 << 10;
+
+            // Twice what is answered, so that a request that is too long is told so; Kestrel's own refusal has no text.
+            kestrel.Limits.MaxRequestLineSize = 2 * RequestPaths.MaxTarget;
+            kestrel.Limits.MaxRequestBufferSize = 2 * RequestPaths.MaxTarget;
             kestrel.Limits.MaxRequestHeadersTotalSize = 128 << 10;
             foreach (var (_, address, protocols) in addresses)
             {

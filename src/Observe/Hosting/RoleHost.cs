@@ -185,12 +185,7 @@ sealed partial class RoleHost : IDisposable
         }
 
         var app = builder.Build();
-        var prefix = "/" + _flags.GetValue(_server.RoutePrefix)!.Trim('/');
-        if (prefix.Length > 1)
-        {
-            app.UsePathBase(prefix);
-        }
-
+        app.UseRequestPaths(_flags.GetValue(_server.RoutePrefix)!);
         app.UseRouting();
         MapManagement(app, roles);
         foreach (var role in roles)
