@@ -84,8 +84,7 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 
         public bool Read(SampleBatch batch)
         {
-            batch.Count = 0;
-            batch.HasStartTimestamps = false;
+            batch.Clear();
             var floats = series.Samples.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime);
             var histograms = series.Histograms.Where(p => p.Time >= _from && p.Time <= hints.Range.MaxTime);
             var (nextFloat, nextHistogram) = (First(floats.Select(p => p.Time)), First(histograms.Select(p => p.Time)));

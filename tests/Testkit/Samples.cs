@@ -38,7 +38,7 @@ public sealed class OneBatch(params SampleBatch[] batches) : ISampleIterator
 
     public bool Read(SampleBatch batch)
     {
-        (batch.Count, batch.HasStartTimestamps) = (0, false);
+        batch.Clear();
         if (_next == batches.Length)
         {
             return false;

@@ -31,10 +31,10 @@ static partial class QueryEndpoints
         var time = parameters.Time("time", call.Now);
         var timeout = Timeout(parameters);
         var lookback = Lookback(parameters);
-        var resolution = MaxResolution(call, 0);
+        var resolution = MaxResolution(call);
         var query = new InstantQuery(parameters["query"], time)
         {
-            LookbackMs = lookback ?? DownsampledLookback(call, resolution),
+            LookbackMs = lookback,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
             Explain = call.Parameters.Bool("explain", false),
@@ -71,10 +71,10 @@ static partial class QueryEndpoints
         var timeout = Timeout(parameters);
         var lookback = Lookback(parameters);
         var stepMs = Math.Max(1, step / 1_000_000);
-        var resolution = MaxResolution(call, stepMs / 5);
+        var resolution = MaxResolution(call);
         var query = new RangeQuery(parameters["query"], start, end, stepMs)
         {
-            LookbackMs = lookback ?? DownsampledLookback(call, resolution),
+            LookbackMs = lookback,
             MaxResolutionMs = resolution,
             PerStepStatistics = PerStep(call),
             Explain = call.Parameters.Bool("explain", false),
@@ -247,17 +247,14 @@ static partial class QueryEndpoints
             : throw ApiException.BadData($"error parsing lookback delta duration: {error}");
     }
 
-    /// <summary>The lookback for downsampled data, so that series with one sample an hour do not vanish between samples.</summary>
-    static long? DownsampledLookback(ApiCall call, long resolution) =>
-        resolution >= 3_600_000 ? Math.Max(call.Options.Engine.Options.LookbackMs, 3_600_000) : null;
-
-    static long MaxResolution(ApiCall call, long auto)
+    /// <summary>Milliseconds; null for <c>auto</c>.</summary>
+    static long? MaxResolution(ApiCall call)
     {
         const string Name = "max_source_resolution";
         var text = call.Parameters[Name];
         if (text is "" or "auto")
         {
-            return text == "auto" || call.Options.AutoDownsampling ? auto : 0;
+            return text == "auto" || call.Options.AutoDownsampling ? null : 0;
         }
 
         if (!RequestParameters.TryDuration(text, out var nanoseconds, out var error))

@@ -89,8 +89,11 @@ public sealed record InstantQuery(string Text, long TimeMs)
     /// <summary>Instead of <see cref="EngineOptions.LookbackMs"/>.</summary>
     public long? LookbackMs { get; init; }
 
-    /// <summary>The coarsest downsampled data that may answer, in milliseconds; 0: raw samples only.</summary>
-    public long MaxResolutionMs { get; init; }
+    /// <summary>
+    /// The coarsest downsampled data that may answer where finer are there too, in milliseconds, 0 being raw samples; null: for each
+    /// selector as coarse as its step and its range allow.
+    /// </summary>
+    public long? MaxResolutionMs { get; init; } = 0;
 
     /// <summary>Keep samples for each step in the statistics.</summary>
     public bool PerStepStatistics { get; init; }
@@ -107,8 +110,11 @@ public sealed record RangeQuery(string Text, long StartMs, long EndMs, long Step
     /// <summary>Instead of <see cref="EngineOptions.LookbackMs"/>.</summary>
     public long? LookbackMs { get; init; }
 
-    /// <summary>The coarsest downsampled data that may answer, in milliseconds; 0: raw samples only.</summary>
-    public long MaxResolutionMs { get; init; }
+    /// <summary>
+    /// The coarsest downsampled data that may answer where finer are there too, in milliseconds, 0 being raw samples; null: for each
+    /// selector as coarse as its step and its range allow.
+    /// </summary>
+    public long? MaxResolutionMs { get; init; } = 0;
 
     /// <summary>Keep samples for each step in the statistics.</summary>
     public bool PerStepStatistics { get; init; }

@@ -281,13 +281,18 @@ public sealed class PromqlEngine : IDisposable
             Scalar = type == ResultType.Scalar ? series[0].Values.Span[0] : 0,
             Text = (plan as TextNode)?.Value ?? "",
             Coverage = context.Coverage,
-            Warnings = [.. context.Coverage.Warnings(), .. warnings],
+            Warnings = [.. context.Coverage.Warnings(), .. NotOfWindows(context.Coverage), .. warnings],
             Infos = [.. context.Coverage.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
             Memory = evaluation.DetachResultBytes(),
         };
     }
+
+    /// <summary>Warnings of functions that were computed from downsampled windows and can't be.</summary>
+    static IEnumerable<string> NotOfWindows(Coverage coverage) => coverage.Served
+        .Where(served => served is { IsCoarser: true, Function: { } name } && FunctionTable.Find(name)?.NeedsRaw == true)
+        .Select(CoverageText.NeedsRaw).Order(StringComparer.Ordinal);
 
     PlanNode Plan(Run run, CancellationToken cancellationToken)
     {
@@ -344,7 +349,7 @@ public sealed class PromqlEngine : IDisposable
     {
         public required long LookbackMs { get; init; }
 
-        public required long MaxResolutionMs { get; init; }
+        public required long? MaxResolutionMs { get; init; }
 
         public required bool PerStepStatistics { get; init; }
 

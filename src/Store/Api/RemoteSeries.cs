@@ -44,7 +44,7 @@ sealed class RemoteSeries(Labels labels, Labels? replica, SelectHints hints, str
     public RemoteSeries As(SeriesKey key) => new(key.Labels, key.Replica, hints, endpoint) { _chunks = _chunks };
 
     public override ISampleIterator Samples() => new ChunkSeriesIterator(
-        hints.SkipSamples ? [] : Sorted(), hints.Aggregate, hints.Range, endpoint);
+        hints.SkipSamples ? [] : Sorted(), hints.Aggregate, hints.WindowRange, endpoint);
 
     public override IEnumerable<Chunk> Chunks() => Sorted();
 

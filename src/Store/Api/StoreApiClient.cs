@@ -146,6 +146,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             MinTime = hints.Range.MinTime,
             MaxTime = hints.Range.MaxTime,
             MaxResolutionWindow = hints.MaxResolutionMs,
+            WindowsBefore = hints.WindowsBeforeMs,
             SkipChunks = hints.SkipSamples,
             Step = hints.StepMs,
             Range = hints.WindowMs,
@@ -168,9 +169,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Aggregate.Min => [Aggr.Min],
             Aggregate.Max => [Aggr.Max],
             Aggregate.Counter => [Aggr.Counter],
-            _ when hints.IsCounter => [Aggr.Counter],
-            _ when hints.MaxResolutionMs > 0 => [Aggr.Count, Aggr.Sum],
-            _ => (IEnumerable<Aggr>)[Aggr.Raw],
+            _ => (IEnumerable<Aggr>)[Aggr.Count, Aggr.Sum],
         });
         return request;
     }
@@ -233,7 +232,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
                     break;
 
                 case SeriesResponse.ResultOneofCase.Hints:
-                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints);
+                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints, selection.Hints.Function);
                     break;
 
                 case SeriesResponse.ResultOneofCase.Series:

@@ -75,10 +75,6 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
         return response;
     }
 
-    /// <summary>
-    /// A Thanos querier names the aggregate of a function even where it wants raw samples. The aggregate is applied only where downsampled
-    /// samples may come.
-    /// </summary>
     static SelectHints Hints(SeriesRequest request)
     {
         var (around, grouping) = (request.QueryHints?.Func?.Name ?? "", request.QueryHints?.Grouping);
@@ -94,14 +90,14 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             MaxResolutionMs = Math.Max(0, request.MaxResolutionWindow),
             SkipSamples = request.SkipChunks,
             Limit = Limit(request.Limit),
+            WindowsBeforeMs = Math.Max(0, request.WindowsBefore),
             Aggregate = SampleAggregate(request),
             ReplicaLabels = Replicas(request.ReplicaLabels, request.WithoutReplicaLabels),
         };
     }
 
-    /// <summary>The aggregate of the samples that are encoded of series without chunks.</summary>
-    static Aggregate SampleAggregate(SeriesRequest request) =>
-        request.MaxResolutionWindow > 0 && request.Aggregates is [var only] ? (Aggregate)only : Aggregate.Raw;
+    /// <summary>The aggregate of downsampled windows, of which samples are made where series have no chunks; Raw: the average.</summary>
+    static Aggregate SampleAggregate(SeriesRequest request) => request.Aggregates is [var only] ? (Aggregate)only : Aggregate.Raw;
 
     static SelectHints Hints(long start, long end, long limit, IReadOnlyList<string> replicaLabels) =>
         new() { Range = new TimeRange(start, end), Limit = Limit(limit), SkipSamples = true, ReplicaLabels = replicaLabels };
@@ -160,7 +156,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
     sealed class SeriesFrames(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, CancellationToken cancellationToken)
     {
         readonly ShardMatcher? _shard = ShardMatcher.Of(request.ShardInfo);
-        readonly bool _samplesAreCounts = SampleAggregate(request) == Aggregate.Count;
+        readonly Aggregate _aggregate = SampleAggregate(request);
         readonly int _batch = (int)Math.Clamp(request.ResponseBatchSize, 1, MaxBatch);
         SeriesBatch _waiting = new();
         int _waitingBytes;
@@ -178,7 +174,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             var frame = Begin(series);
             if (!request.SkipChunks)
             {
-                foreach (var chunk in WireChunks.Of(series, request.Aggregates, _samplesAreCounts))
+                foreach (var chunk in WireChunks.Of(series, request.Aggregates, _aggregate))
                 {
                     if (_waitingBytes > FrameBytes)
                     {

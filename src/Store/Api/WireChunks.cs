@@ -17,20 +17,18 @@ static class WireChunks
     /// The fields to send of a series: its chunks where it has them, and its samples encoded as raw chunks where it has no chunks or has
     /// them in an encoding that the wire lacks. The fields share the chunks' memory.
     /// </summary>
-    /// <param name="samplesAreCounts">The series' samples are counts: a reader would take each raw sample for a count of one.</param>
-    public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates, bool samplesAreCounts)
+    /// <param name="aggregate">
+    /// What the samples of a series without chunks are where they are those of downsampled windows, all of them or none: an average goes
+    /// out as a raw sample.
+    /// </param>
+    public static IEnumerable<AggrChunk> Of(Series series, IReadOnlyCollection<Aggr> aggregates, Aggregate aggregate)
     {
         if (series.Chunks() is not { } chunks)
         {
-            foreach (var encoded in Encoded(series.Samples()))
+            using var samples = new WithoutStarts(series.Samples());
+            foreach (var encoded in ChunkEncoder.Encode(samples))
             {
-                var field = ToWire(encoded, aggregates)!;
-                if (samplesAreCounts)
-                {
-                    (field.Count, field.Raw) = (field.Raw, null);
-                }
-
-                yield return field;
+                yield return ToWire(encoded, samples.AreOfWindows ? aggregate : Aggregate.Raw);
             }
 
             yield break;
@@ -73,18 +71,31 @@ static class WireChunks
                 continue;
             }
 
-            var payload = Payload(part.Encoding, part.Data);
-            switch (aggregate)
-            {
-                case Aggregate.Count: field.Count = payload; break;
-                case Aggregate.Sum: field.Sum = payload; break;
-                case Aggregate.Min: field.Min = payload; break;
-                case Aggregate.Max: field.Max = payload; break;
-                case Aggregate.Counter: field.Counter = payload; break;
-            }
+            Set(field, aggregate, Payload(part.Encoding, part.Data));
         }
 
         return field;
+    }
+
+    // Samples of an aggregate that are encoded.
+    static AggrChunk ToWire(Chunk encoded, Aggregate aggregate)
+    {
+        var field = new AggrChunk { MinTime = encoded.MinTime, MaxTime = encoded.MaxTime };
+        Set(field, aggregate, Payload(encoded.Encoding, encoded.Data));
+        return field;
+    }
+
+    static void Set(AggrChunk field, Aggregate aggregate, Wire.Chunk? payload)
+    {
+        switch (aggregate)
+        {
+            case Aggregate.Raw: field.Raw = payload; break;
+            case Aggregate.Count: field.Count = payload; break;
+            case Aggregate.Sum: field.Sum = payload; break;
+            case Aggregate.Min: field.Min = payload; break;
+            case Aggregate.Max: field.Max = payload; break;
+            case Aggregate.Counter: field.Counter = payload; break;
+        }
     }
 
     /// <summary>The chunk of a field: raw data as they are, aggregates in the form they have in a block.</summary>
@@ -143,10 +154,13 @@ static class WireChunks
     /// <summary>Samples without their start timestamps, for which the wire has no encoding.</summary>
     sealed class WithoutStarts(ISampleIterator samples) : ISampleIterator
     {
+        /// <summary>Whether the samples that were read last are those of downsampled windows.</summary>
+        public bool AreOfWindows { get; private set; }
+
         public bool Read(SampleBatch batch)
         {
             var more = samples.Read(batch);
-            batch.HasStartTimestamps = false;
+            (batch.HasStartTimestamps, AreOfWindows) = (false, batch.ResolutionMs > 0);
             return more;
         }
 

@@ -76,8 +76,9 @@ static class WireCoverage
     }
 
     /// <summary>As <see cref="AddTo(Coverage, string)"/>; hints of another kind are ignored.</summary>
+    /// <param name="function">The function that the request was for.</param>
     /// <exception cref="IOException">The hints are damaged.</exception>
-    public static void AddTo(Coverage coverage, Any? any)
+    public static void AddTo(Coverage coverage, Any? any, string? function = null)
     {
         if (any?.TypeUrl != TypeUrl)
         {
@@ -89,7 +90,10 @@ static class WireCoverage
         {
             coverage.Add(new ServedRange(
                 Matchers(served), Labels(served.ExternalLabels), new TimeRange(served.MinTime, served.MaxTime), served.ResolutionMs,
-                served.MaxResolutionMs));
+                served.MaxResolutionMs)
+            {
+                Function = function,
+            });
         }
 
         foreach (var info in hints.Infos)

@@ -199,7 +199,7 @@ sealed class HistogramWindows
 
     static bool ReadAll(Chunk chunk, Aggregate aggregate, SampleBatch batch, string source)
     {
-        (batch.Count, batch.HasStartTimestamps) = (0, false);
+        batch.Clear();
         return AggregatesChunk.TryGet(chunk, aggregate, source, 0, out var part)
             && ChunkIterators.OpenChunk(part, Aggregate.Raw, source, 0).Append(batch) > 0
             && batch.Kind == (aggregate == Aggregate.Count ? SampleKind.Float : SampleKind.Histogram);

@@ -238,7 +238,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
 
         async Task ReadAsync(int i, BlockEntries? like, CancellationToken token)
         {
-            var (block, rest, range) = (sources[i].Block, sources[i].Rest.Matchers, sources[i].Hull.Intersect(_hints.Range));
+            var (block, rest, range) = (sources[i].Block, sources[i].Rest.Matchers, sources[i].Hull);
             await TryAsync(
                 block,
                 async () =>
@@ -380,7 +380,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             }
 
             var (labels, replica) = batch.Series[i].Key;
-            batch.Opened.Add(new BlockSeries(labels, parts, first, members.Length, Local(span.Range.Intersect(_hints.Range), replica)));
+            batch.Opened.Add(new BlockSeries(labels, parts, first, members.Length, Local(span.Range, replica)));
         }
 
         return true;

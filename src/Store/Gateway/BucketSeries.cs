@@ -9,9 +9,9 @@ namespace Observe.Store.Gateway;
 readonly record struct SeriesPart(TimeRange Range, Chunk[] Chunks);
 
 /// <summary>A series out of the chunks of all blocks that have it.</summary>
-/// <param name="parts">In order of time, not overlapping.</param>
+/// <param name="chunks">In order of MinTime.</param>
 /// <param name="source">For messages: the blocks' bucket.</param>
-sealed class BucketSeries(SeriesKey key, SeriesPart[] parts, SelectHints hints, string source) : Series(key.Labels)
+sealed class BucketSeries(SeriesKey key, Chunk[] chunks, SelectHints hints, string source) : Series(key.Labels)
 {
     public override Labels Replica => key.Replica;
 
@@ -29,7 +29,7 @@ sealed class BucketSeries(SeriesKey key, SeriesPart[] parts, SelectHints hints, 
                 {
                     if (!spans.TryGetValue(order, out var span))
                     {
-                        spans[order] = span = (range.Intersect(hints.Range), []);
+                        spans[order] = span = (range, []);
                     }
 
                     span.Chunks.AddRange(inside);
@@ -45,34 +45,42 @@ sealed class BucketSeries(SeriesKey key, SeriesPart[] parts, SelectHints hints, 
                 free, [.. chunks.Where(c => c.MinTime <= free.MaxTime && c.MaxTime >= free.MinTime)])).ToList());
         }
 
+        parts.RemoveAll(part => part.Chunks.Length == 0);
         parts.Sort((a, b) => a.Range.MinTime.CompareTo(b.Range.MinTime));
-        return new BucketSeries(key, [.. parts.Where(part => part.Chunks.Length > 0)], hints, source);
+        return parts switch
+        {
+            [] => new BucketSeries(key, [], hints, source),
+            [var (range, chunks)] => new BucketSeries(key, chunks, hints, source) { Range = range },
+            _ => new BucketSeries(key, [.. parts.SelectMany((part, i) => Cut(part, i > 0, i < parts.Count - 1, source))], hints, source)
+            {
+                Range = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime),
+            },
+        };
     }
 
-    public override ISampleIterator Samples()
+    TimeRange Range { get; init; }
+
+    public override ISampleIterator Samples() => new ChunkSeriesIterator(chunks, hints.Aggregate, Range, source);
+
+    public override IEnumerable<Chunk> Chunks() => chunks;
+
+    // Where one resolution takes over from another, a chunk of each reaches into the other's range. A chunk of which nothing lies in
+    // another part's range stays as it is.
+    static List<Chunk> Cut(SeriesPart part, bool hasPrevious, bool hasNext, string source)
     {
-        if (parts.Length == 1)
+        var outside = new List<TimeRange>();
+        if (hasPrevious)
         {
-            return new ChunkSeriesIterator(parts[0].Chunks, hints.Aggregate, parts[0].Range, source);
+            outside.Add(new TimeRange(long.MinValue, part.Range.MinTime - 1));
         }
 
-        if (parts.Length > 1 && hints.Aggregate == Aggregate.Counter)
+        if (hasNext)
         {
-            // A counter's value depends on the resets in all chunks before, so that one iterator has to read all of them.
-            var all = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime);
-            return new ChunkSeriesIterator(parts.SelectMany(part => part.Chunks).ToArray(), hints.Aggregate, all, source);
+            outside.Add(new TimeRange(part.Range.MaxTime + 1, long.MaxValue));
         }
 
-        return new PartsIterator(parts, hints.Aggregate, source);
+        return new DeletedSpans([.. outside]).Cut(part.Chunks, source);
     }
-
-    public override IEnumerable<Chunk>? Chunks() => parts.Length switch
-    {
-        0 => [],
-        1 => parts[0].Chunks,
-        // Chunks of two resolutions overlap where one takes over from the other.
-        _ => null,
-    };
 
     // What is left of a range when the ranges of the parts before are taken out.
     static List<TimeRange> Free(TimeRange range, List<SeriesPart> taken)
@@ -103,42 +111,5 @@ sealed class BucketSeries(SeriesKey key, SeriesPart[] parts, SelectHints hints, 
         {
             yield return range with { MinTime = hole.MaxTime + 1 };
         }
-    }
-
-    sealed class PartsIterator(SeriesPart[] parts, Aggregate aggregate, string source) : ISampleIterator
-    {
-        ChunkSeriesIterator? _current;
-        int _next;
-        long _seek = long.MinValue;
-
-        public bool Read(SampleBatch batch)
-        {
-            while (true)
-            {
-                if (_current?.Read(batch) == true)
-                {
-                    return true;
-                }
-
-                _current?.Dispose();
-                _current = null;
-                if (_next == parts.Length)
-                {
-                    return false;
-                }
-
-                var part = parts[_next++];
-                _current = new ChunkSeriesIterator(part.Chunks, aggregate, part.Range, source);
-                _current.Seek(_seek);
-            }
-        }
-
-        public void Seek(long timestamp)
-        {
-            _seek = Math.Max(_seek, timestamp);
-            _current?.Seek(timestamp);
-        }
-
-        public void Dispose() => _current?.Dispose();
     }
 }

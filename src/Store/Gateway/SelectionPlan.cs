@@ -54,11 +54,12 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
             var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
             var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
             foreach (var span in ResolutionPlan.Of(
-                blocks.Values.Select(block => block.Meta), selection.Range, selection.Hints.MaxResolutionMs))
+                blocks.Values.Select(block => block.Meta), selection.Hints.WindowRange, selection.Hints.MaxResolutionMs))
             {
                 order++;
+                var range = span.ResolutionMs > 0 ? span.Range : span.Range.Intersect(selection.Range);
                 Note(stream.ExternalLabels, span);
-                foreach (var meta in span.Blocks)
+                foreach (var meta in span.Blocks.Where(meta => meta.Range.Overlaps(range)))
                 {
                     if (!Hold(blocks[meta.Id]))
                     {
@@ -70,7 +71,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
                         sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], external, replica);
                     }
 
-                    source.Spans.Add((order, span.Range));
+                    source.Spans.Add((order, range));
                 }
             }
         }
@@ -80,11 +81,14 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 
     void Note(Labels stream, ResolutionSpan span)
     {
-        if (span.ResolutionMs > 0)
+        var range = span.Range.Intersect(selection.Range);
+        if (span.ResolutionMs > 0 && !range.IsEmpty)
         {
             selection.Coverage.Add(
-                new ServedRange(
-                selection.Matchers, stream, span.Range.Intersect(selection.Range), span.ResolutionMs, selection.Hints.MaxResolutionMs));
+                new ServedRange(selection.Matchers, stream, range, span.ResolutionMs, selection.Hints.MaxResolutionMs)
+                {
+                    Function = selection.Hints.Function,
+                });
         }
     }
 

@@ -13,6 +13,12 @@ namespace Observe.Tsdb.Chunks;
 /// </remarks>
 public static class AggregatesChunk
 {
+    const long FiveMinutes = 300_000;
+    const long OneHour = 3_600_000;
+
+    /// <summary>Of so many windows of five minutes one does not end with an hour; a counter has its first raw sample before.</summary>
+    const int FirstWindows = 3;
+
     static readonly Aggregate[] s_aggregates = [Aggregate.Count, Aggregate.Sum, Aggregate.Min, Aggregate.Max, Aggregate.Counter];
 
     /// <summary>Writes the aggregates that there are (<see cref="ChunkEncoding.None"/> where one is absent) in their order.</summary>
@@ -74,6 +80,30 @@ public static class AggregatesChunk
                 return true;
             }
         }
+    }
+
+    /// <summary>
+    /// The resolution that the first samples of an aggregate show, since a chunk does not say it: windows end with the last millisecond of
+    /// five minutes or of an hour, save the last one of a chunk.
+    /// </summary>
+    internal static long ResolutionMs(ChunkIterator aggregate)
+    {
+        var first = new SampleBatch(FirstWindows);
+        aggregate.Append(first);
+        var isHours = false;
+        foreach (var timestamp in first.Timestamps.AsSpan(0, first.Count))
+        {
+            if ((timestamp + 1) % OneHour == 0)
+            {
+                isHours = true;
+            }
+            else if ((timestamp + 1) % FiveMinutes == 0)
+            {
+                return FiveMinutes;
+            }
+        }
+
+        return isHours ? OneHour : FiveMinutes;
     }
 
     /// <summary>
@@ -190,40 +220,23 @@ sealed class AverageIterator(ChunkIterator sums, ChunkIterator counts, string so
     }
 }
 
-/// <summary>1 for each sample of a raw chunk that is no staleness marker.</summary>
-sealed class CountOfRawIterator(ChunkIterator samples) : ChunkIterator
+/// <summary>Says of which resolution the windows of a chunk are.</summary>
+sealed class WindowEndIterator(ChunkIterator windows, long resolutionMs) : ChunkIterator
 {
-    readonly SampleBatch _batch = new();
-    int _at;
+    public long ResolutionMs => resolutionMs;
+
+    public override bool IsExhausted => windows.IsExhausted;
 
     public override int Append(SampleBatch batch)
     {
-        var from = batch.Count;
-        while (true)
+        if (batch.Count > 0 && batch.ResolutionMs != resolutionMs)
         {
-            if (_at == _batch.Count)
-            {
-                _at = 0;
-                if (!samples.Read(_batch))
-                {
-                    _batch.Count = 0;
-                    return batch.Count - from;
-                }
-            }
-
-            if (!Accepts(batch, SampleKind.Float, startTimestamps: false))
-            {
-                return batch.Count - from;
-            }
-
-            var stale = _batch.Kind == SampleKind.Float ? StaleMarker.IsStale(_batch.Values[_at]) : _batch.Histograms[_at].IsStale;
-            if (!stale)
-            {
-                batch.Timestamps[batch.Count] = _batch.Timestamps[_at];
-                batch.Values[batch.Count++] = 1;
-            }
-
-            _at++;
+            return 0;
         }
+
+        batch.ResolutionMs = 0;
+        var added = windows.Append(batch);
+        batch.ResolutionMs = resolutionMs;
+        return added;
     }
 }

@@ -12,8 +12,7 @@ public abstract class ChunkIterator : ISampleIterator
     {
         while (true)
         {
-            batch.Count = 0;
-            batch.HasStartTimestamps = false;
+            batch.Clear();
             Append(batch);
             if (batch.Count == 0)
             {
@@ -49,16 +48,16 @@ public abstract class ChunkIterator : ISampleIterator
     }
 
     /// <summary>Sets the kind of a batch that is empty; false when it holds samples that don't go with this chunk's.</summary>
-    protected static bool Accepts(SampleBatch batch, SampleKind kind, bool startTimestamps)
+    protected static bool Accepts(SampleBatch batch, SampleKind kind, bool startTimestamps, long resolutionMs = 0)
     {
         if (batch.Count == 0)
         {
-            batch.Kind = kind;
-            batch.HasStartTimestamps = startTimestamps;
+            (batch.Kind, batch.HasStartTimestamps, batch.ResolutionMs) = (kind, startTimestamps, resolutionMs);
             return true;
         }
 
-        return batch.Kind == kind && batch.HasStartTimestamps == startTimestamps && batch.Count < batch.Capacity;
+        return batch.Kind == kind && batch.HasStartTimestamps == startTimestamps && batch.ResolutionMs == resolutionMs
+            && batch.Count < batch.Capacity;
     }
 
     protected static void CheckHeader(ReadOnlyMemory<byte> data, int header, string source, long origin)
@@ -123,12 +122,7 @@ static class SampleBatches
     /// <summary>Adds one sample of another batch behind those that are here; false when it is full or of another kind.</summary>
     public static bool Add(this SampleBatch batch, SampleBatch from, int index)
     {
-        if (batch.Count == 0)
-        {
-            batch.Kind = from.Kind;
-            batch.HasStartTimestamps = from.HasStartTimestamps;
-        }
-        else if (batch.Count == batch.Capacity || batch.Kind != from.Kind || batch.HasStartTimestamps != from.HasStartTimestamps)
+        if (!batch.Takes(from))
         {
             return false;
         }
@@ -156,12 +150,7 @@ static class SampleBatches
     /// <returns>How many: fewer when it is full, none when it is of another kind.</returns>
     public static int Add(this SampleBatch batch, SampleBatch from, int index, int count)
     {
-        if (batch.Count == 0)
-        {
-            batch.Kind = from.Kind;
-            batch.HasStartTimestamps = from.HasStartTimestamps;
-        }
-        else if (batch.Kind != from.Kind || batch.HasStartTimestamps != from.HasStartTimestamps)
+        if (!batch.Takes(from))
         {
             return 0;
         }
@@ -184,5 +173,18 @@ static class SampleBatches
 
         batch.Count += count;
         return count;
+    }
+
+    /// <summary>Whether there is room for samples of the other batch; one that is empty becomes of its kind.</summary>
+    static bool Takes(this SampleBatch batch, SampleBatch from)
+    {
+        if (batch.Count == 0)
+        {
+            (batch.Kind, batch.HasStartTimestamps, batch.ResolutionMs) = (from.Kind, from.HasStartTimestamps, from.ResolutionMs);
+            return true;
+        }
+
+        return batch.Kind == from.Kind && batch.HasStartTimestamps == from.HasStartTimestamps && batch.ResolutionMs == from.ResolutionMs
+            && batch.Count < batch.Capacity;
     }
 }

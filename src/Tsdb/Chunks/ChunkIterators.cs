@@ -7,8 +7,8 @@ namespace Observe.Tsdb.Chunks;
 public static class ChunkIterators
 {
     /// <summary>
-    /// The samples of one chunk. Of downsampled data: the aggregate that is wanted, Raw being the average. Of raw data: the samples, or
-    /// 1 for each (that is not stale) where counts are wanted.
+    /// The samples of one chunk. Of downsampled data: the aggregate that is wanted, Raw being the average. Of raw data: the samples,
+    /// whichever aggregate is wanted.
     /// </summary>
     /// <param name="source">File or object, for error messages.</param>
     /// <param name="origin">Offset of the chunk's data in it.</param>
@@ -24,21 +24,11 @@ public static class ChunkIterators
     {
         if (chunk.Encoding == ChunkEncoding.Aggregates)
         {
-            if (aggregate != Aggregate.Raw)
-            {
-                return AggregatesChunk.TryGet(chunk, aggregate, source, origin, out var found)
-                    ? OpenEncoded(found, source, origin)
-                    : new XorIterator(new byte[XorChunk.HeaderSize], source, origin);
-            }
-
-            return AggregatesChunk.TryGet(chunk, Aggregate.Sum, source, origin, out var sums)
-                && AggregatesChunk.TryGet(chunk, Aggregate.Count, source, origin, out var counts)
-                ? new AverageIterator(OpenEncoded(sums, source, origin), OpenEncoded(counts, source, origin), source, origin)
-                : new XorIterator(new byte[XorChunk.HeaderSize], source, origin);
+            return OpenWindows(chunk, aggregate, source, origin)
+                ?? (ChunkIterator)new XorIterator(new byte[XorChunk.HeaderSize], source, origin);
         }
 
-        var samples = OpenEncoded(chunk, source, origin);
-        return aggregate == Aggregate.Count ? new CountOfRawIterator(samples) : samples;
+        return OpenEncoded(chunk, source, origin);
     }
 
     /// <summary>The number of samples that a chunk's header tells; of downsampled data the number of windows.</summary>
@@ -50,6 +40,29 @@ public static class ChunkIterators
         ChunkEncoding.Xor or ChunkEncoding.Xor2 => XorChunk.Count(chunk.Data.Span),
         _ => HistogramForm.Of(chunk.Encoding).Count(chunk.Data.Span),
     };
+
+    // Null where the chunk lacks the aggregate.
+    static WindowEndIterator? OpenWindows(Chunk chunk, Aggregate aggregate, string source, long origin)
+    {
+        var isAverage = aggregate == Aggregate.Raw;
+        if (!AggregatesChunk.TryGet(chunk, isAverage ? Aggregate.Sum : aggregate, source, origin, out var found))
+        {
+            return null;
+        }
+
+        var windows = OpenEncoded(found, source, origin);
+        if (isAverage)
+        {
+            if (!AggregatesChunk.TryGet(chunk, Aggregate.Count, source, origin, out var counts))
+            {
+                return null;
+            }
+
+            windows = new AverageIterator(windows, OpenEncoded(counts, source, origin), source, origin);
+        }
+
+        return new WindowEndIterator(windows, AggregatesChunk.ResolutionMs(OpenEncoded(found, source, origin)));
+    }
 
     static ChunkIterator OpenEncoded(Chunk chunk, string source, long origin)
     {
@@ -70,7 +83,7 @@ public static class ChunkIterators
 
 /// <summary>
 /// A counter over the chunks of a series, downsampled ones among them: values that only rise, resets within and between chunks applied;
-/// staleness markers and other NaNs left out. Histograms pass as they are.
+/// staleness markers and other NaNs left out. Histograms pass as they are. What it gives counts as windows, that of raw chunks too.
 /// </summary>
 public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, long origin) : ChunkIterator
 {
@@ -78,7 +91,9 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
     ChunkIterator? _samples;
     int _next;
     int _at;
+    bool _isFirst;
     bool _started;
+    long? _resolutionMs;
     long _time = long.MinValue;
     double _last;
     double _total;
@@ -86,12 +101,30 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
     /// <summary>The last true value, as the raw series had it.</summary>
     public double LastValue => _last;
 
+    /// <summary>
+    /// Gives what raw samples may follow: the last value is the true one, and those before it are less by the resets between, below zero
+    /// perhaps. The raw sample that a chunk begins with is left out, save that of the first chunk, while its gain counts: among samples at
+    /// a resolution's distance it would make an edge between chunks look like denser samples.
+    /// </summary>
+    public bool IsContinued { get; init; }
+
     public override int Append(SampleBatch batch)
     {
         var from = batch.Count;
-        while (Fill() && Accepts(batch, _batch.Kind, startTimestamps: false))
+        if (IsContinued && _next == 0)
         {
-            var timestamp = _batch.Timestamps[_at];
+            var whole = new CounterIterator(chunks, source, origin);
+            var read = new SampleBatch();
+            while (whole.Read(read))
+            {
+            }
+
+            _total = whole._last - whole._total;
+        }
+
+        while (Fill() && Accepts(batch, _batch.Kind, startTimestamps: false, ResolutionMs))
+        {
+            var timestamp = IsContinued ? WindowEnd() : _batch.Timestamps[_at];
             if (_batch.Kind == SampleKind.Histogram)
             {
                 if (timestamp > _time)
@@ -103,7 +136,12 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             else if (!double.IsNaN(_batch.Values[_at]))
             {
                 var value = _batch.Values[_at];
-                if (timestamp > _time)
+                if (_isFirst && _started && IsBeforeWindowEnd())
+                {
+                    _total += value >= _last ? value - _last : value;
+                    _last = value;
+                }
+                else if (timestamp > _time)
                 {
                     _total += _started && value >= _last ? value - _last : value;
                     _started = true;
@@ -117,18 +155,43 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
                 }
             }
 
+            _isFirst = false;
             _at++;
         }
 
         return batch.Count - from;
     }
 
+    // That of the first chunk of windows.
+    long ResolutionMs => _resolutionMs ??= chunks.Where(chunk => chunk.Encoding == ChunkEncoding.Aggregates)
+        .Select(chunk => ChunkIterators.OpenChunk(chunk, Aggregate.Counter, source, origin))
+        .OfType<WindowEndIterator>().FirstOrDefault()?.ResolutionMs ?? 0;
+
+    // A chunk's last window has the time of its last sample, but its value counts for the window's end, as those of other windows do, where
+    // another chunk follows.
+    long WindowEnd()
+    {
+        var timestamp = _batch.Timestamps[_at];
+        var resolution = _batch.ResolutionMs;
+        if (resolution == 0 || _next == chunks.Count || timestamp != _batch.Timestamps[_batch.Count - 1])
+        {
+            return timestamp;
+        }
+
+        var end = timestamp - (timestamp % resolution) + resolution - 1;
+        return chunks[_next].MinTime > end ? end : timestamp;
+    }
+
+    // Whether the sample at hand is a chunk's first raw one: its window's end follows.
+    bool IsBeforeWindowEnd() => IsContinued && _batch.ResolutionMs > 0 && (_batch.Timestamps[_at] + 1) % _batch.ResolutionMs != 0
+        && _at + 1 < _batch.Count && _batch.Timestamps[_at + 1] > _batch.Timestamps[_at];
+
     bool Fill()
     {
         while (_at == _batch.Count)
         {
             _at = 0;
-            _batch.Count = 0;
+            _batch.Clear();
             if (_samples is null || _samples.Append(_batch) == 0)
             {
                 if (_next == chunks.Count)
@@ -136,6 +199,7 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
                     return false;
                 }
 
+                _isFirst = true;
                 _samples = ChunkIterators.OpenChunk(chunks[_next++], Aggregate.Counter, source, origin);
             }
         }

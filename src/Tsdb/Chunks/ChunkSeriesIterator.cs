@@ -18,6 +18,7 @@ public sealed class ChunkSeriesIterator : ISampleIterator
     SampleBatch? _rest;
     SampleBatch? _spare;
     long _from;
+    long _windowsEnd;
     int _next;
     bool _ended;
 
@@ -34,12 +35,25 @@ public sealed class ChunkSeriesIterator : ISampleIterator
     {
         (_chunks, _source, _from, _next, _ended) = (chunks, source, _range.MinTime, 0, false);
         (_current, _overlapping, _rest) = (null, null, null);
-        if (_aggregate == Aggregate.Counter && chunks.Any(c => c.Encoding == ChunkEncoding.Aggregates))
+        _windowsEnd = long.MinValue;
+        if (_aggregate == Aggregate.Counter && LastOfWindows(chunks) is >= 0 and var last)
         {
-            // A counter's value depends on all chunks before, so that none is skipped.
-            _current = new CounterIterator(chunks, source, 0);
-            _next = chunks.Count;
+            // A counter's value depends on all chunks of windows, so that none is skipped. Raw ones behind them have their own values.
+            _next = last + 1;
+            _current = new CounterIterator(chunks[.._next], source, 0) { IsContinued = true };
+            _windowsEnd = chunks[last].MaxTime;
         }
+    }
+
+    static int LastOfWindows(ArraySegment<Chunk> chunks)
+    {
+        var at = chunks.Count - 1;
+        while (at >= 0 && chunks[at].Encoding != ChunkEncoding.Aggregates)
+        {
+            at--;
+        }
+
+        return at;
     }
 
     public bool Read(SampleBatch batch)
@@ -49,8 +63,7 @@ public sealed class ChunkSeriesIterator : ISampleIterator
             return false;
         }
 
-        batch.Count = 0;
-        batch.HasStartTimestamps = false;
+        batch.Clear();
         while (batch.Count < batch.Capacity && More())
         {
             var before = batch.Count;
@@ -64,6 +77,7 @@ public sealed class ChunkSeriesIterator : ISampleIterator
                 }
 
                 (_current, _overlapping, _rest) = (null, null, null);
+                _from = Math.Max(_from, _windowsEnd + 1);
                 continue;
             }
 
@@ -99,8 +113,7 @@ public sealed class ChunkSeriesIterator : ISampleIterator
         }
 
         _rest ??= _spare ?? new SampleBatch();
-        _rest.Count = 0;
-        _rest.HasStartTimestamps = false;
+        _rest.Clear();
         if (_current.Append(_rest) == 0)
         {
             (_spare, _rest) = (_rest, null);
@@ -147,7 +160,7 @@ public sealed class ChunkSeriesIterator : ISampleIterator
         }
 
         var chunk = _chunks[first];
-        if (chunk.Encoding == ChunkEncoding.Xor && _aggregate != Aggregate.Count)
+        if (chunk.Encoding == ChunkEncoding.Xor)
         {
             if (_reused is null)
             {

@@ -18,8 +18,7 @@ sealed class OverlapIterator : ISampleIterator
 
     public bool Read(SampleBatch batch)
     {
-        batch.Count = 0;
-        batch.HasStartTimestamps = false;
+        batch.Clear();
         while (batch.Count < batch.Capacity)
         {
             var (first, limit) = Earliest();

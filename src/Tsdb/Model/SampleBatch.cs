@@ -39,6 +39,15 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
     public long[] StartTimestamps => field ??= new long[Capacity];
 
     public bool HasStartTimestamps { get; set; }
+
+    /// <summary>
+    /// Milliseconds of the windows of downsampled data that the samples stand for, whose timestamps are the windows' ends; 0 where they are
+    /// raw samples.
+    /// </summary>
+    public long ResolutionMs { get; set; }
+
+    /// <summary>Makes it an empty batch of raw samples, as which every <see cref="ISampleIterator.Read"/> begins.</summary>
+    public void Clear() => (Count, HasStartTimestamps, ResolutionMs) = (0, false, 0);
 }
 
 /// <summary>

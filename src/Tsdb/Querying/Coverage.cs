@@ -43,9 +43,13 @@ public sealed record ServedRange(
     /// <summary>Whether the data is coarser than the selection wanted.</summary>
     public bool IsCoarser => ResolutionMs > MaxResolutionMs;
 
+    /// <summary>The function around the selector, where one alone reads the series.</summary>
+    public string? Function { get; init; }
+
     public bool Equals(ServedRange? other) => other is not null
         && (ExternalLabels,
-        Range, ResolutionMs, MaxResolutionMs) == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs)
+        Range, ResolutionMs, MaxResolutionMs, Function)
+        == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs, other.Function)
         && Matchers.SequenceEqual(other.Matchers);
 
     public override int GetHashCode() => HashCode.Combine(ExternalLabels, Range, ResolutionMs, MaxResolutionMs);

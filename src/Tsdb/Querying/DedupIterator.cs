@@ -39,7 +39,8 @@ public sealed class DedupIterator : ISampleIterator
 
     readonly ReplicaCursor _first;
     readonly ReplicaCursor _second;
-    readonly DedupKind _kind;
+    readonly DedupKind _kindOfWindows;
+    DedupKind _kind;
     long _from = long.MinValue;
 
     // What was given last, staleness markers included, and the last sample that was none.
@@ -57,13 +58,15 @@ public sealed class DedupIterator : ISampleIterator
     double? _secondValueThen;
     long _secondAt = long.MinValue;
 
-    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind) =>
-        (_first, _second, _kind) = (new ReplicaCursor(first), new ReplicaCursor(second), kind);
+    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind, DedupKind kindOfWindows) =>
+        (_first, _second, _kind, _kindOfWindows) = (new ReplicaCursor(first), new ReplicaCursor(second), kind, kindOfWindows);
 
     /// <summary>One series of any number of replicas: each fills the gaps which those before it leave.</summary>
     /// <param name="replicas">Owned from now on; at least one.</param>
-    public static ISampleIterator Join(IReadOnlyList<ISampleIterator> replicas, DedupKind kind) =>
-        replicas.Aggregate((first, second) => new DedupIterator(first, second, kind));
+    /// <param name="kind">What raw samples are.</param>
+    /// <param name="kindOfWindows">What samples are where a replica gives those of downsampled windows; null: the same.</param>
+    public static ISampleIterator Join(IReadOnlyList<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null) =>
+        replicas.Aggregate((first, second) => new DedupIterator(first, second, kind, kindOfWindows ?? kind));
 
     /// <summary>What the name tells where nothing else does: by convention counters, and those of classic histograms, end so.</summary>
     public static DedupKind KindOf(Labels labels)
@@ -84,10 +87,14 @@ public sealed class DedupIterator : ISampleIterator
 
     public bool Read(SampleBatch batch)
     {
+        if (_first.IsOfWindows || _second.IsOfWindows)
+        {
+            _kind = _kindOfWindows;
+        }
+
         do
         {
-            batch.Count = 0;
-            batch.HasStartTimestamps = false;
+            batch.Clear();
             while (batch.Count < batch.Capacity && Give(batch))
             {
             }

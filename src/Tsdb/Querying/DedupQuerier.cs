@@ -58,8 +58,8 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
             while (isMore && all.Current.Labels == replicas[0].Labels);
 
             yield return hints.SkipSamples ? replicas[0]
-                : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.Range)
-                : new DedupSeries(replicas[0].Labels, [.. replicas], Kind(replicas[0].Labels, hints), hints.Range);
+                : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.WindowRange)
+                : new DedupSeries(replicas[0].Labels, [.. replicas], hints);
         }
     }
 
@@ -70,15 +70,21 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
 
     Selection WithoutReplica(Selection selection) => selection.With(selection.Hints with { ReplicaLabels = replicaLabels });
 
-    static DedupKind Kind(Labels labels, SelectHints hints) =>
-        hints.Aggregate == Aggregate.Counter && hints.MaxResolutionMs > 0 ? DedupKind.AdjustedCounter
-        : hints.IsCounter ? DedupKind.Counter
-        : DedupIterator.KindOf(labels);
-
-    sealed class DedupSeries(Labels labels, Series[] replicas, DedupKind kind, TimeRange range) : Series(labels)
+    sealed class DedupSeries(Labels labels, Series[] replicas, SelectHints hints) : Series(labels)
     {
-        public override ISampleIterator Samples() =>
-            new TrimmedIterator(DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind), range);
+        public override ISampleIterator Samples()
+        {
+            var kind = hints.IsCounter ? DedupKind.Counter : DedupIterator.KindOf(Labels);
+            var kindOfWindows = hints.Aggregate switch
+            {
+                Aggregate.Counter => DedupKind.AdjustedCounter,
+                // How much a window has of a counter may fall from one to the next.
+                Aggregate.Count or Aggregate.Sum => DedupKind.Gauge,
+                _ => kind,
+            };
+            return new TrimmedIterator(
+                DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind, kindOfWindows), hints.WindowRange);
+        }
     }
 
     sealed class TrimmedSeries(Series series, TimeRange range) : Series(series.Labels)

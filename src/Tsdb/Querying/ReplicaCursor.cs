@@ -34,6 +34,9 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
         }
     }
 
+    /// <summary>Whether the current samples are those of downsampled windows.</summary>
+    public bool IsOfWindows => HasSample && _batch.ResolutionMs > 0;
+
     public SampleBatch Batch => _batch;
 
     public int At => _at;

@@ -37,10 +37,20 @@ public sealed record SelectHints
     public long MaxResolutionMs { get; init; }
 
     /// <summary>
-    /// The value of downsampled windows that samples are made of. Raw samples stay as they are, but become ones for <see
-    /// cref="Aggregate.Count"/>.
+    /// The value of downsampled windows that samples are made of, wherever a source has nothing else, whatever resolution was wanted. Raw
+    /// samples stay as they are.
     /// </summary>
     public Aggregate Aggregate { get; init; }
+
+    /// <summary>
+    /// So much before <see cref="Range"/>, in milliseconds, samples of downsampled windows are wanted too: an instant selector looks back
+    /// to the end of the window before, which is further away than raw samples are.
+    /// </summary>
+    public long WindowsBeforeMs { get; init; }
+
+    /// <summary>The range of time of samples of downsampled windows.</summary>
+    public TimeRange WindowRange =>
+        Range with { MinTime = Math.Max(Range.MinTime, long.MinValue + WindowsBeforeMs) - WindowsBeforeMs };
 
     /// <summary>
     /// Names of external labels that tell replicas apart. Unlike other hints this is no choice: a source leaves off those of its external

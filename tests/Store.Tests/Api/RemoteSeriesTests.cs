@@ -77,7 +77,7 @@ public sealed class RemoteSeriesTests
         var hints = new SelectHints { Range = TimeRange.All };
         var source = new MemoryQuerier([new TestSeries(Labels.Of(("__name__", name)), [.. samples.Select(i => ((long)i * 1_000, (double)i))])]);
         var series = source.SelectAsync(new QueryContext().Select(hints, [])).ToBlockingEnumerable().Single();
-        frame.Chunks.AddRange(WireChunks.Of(series, [Aggr.Raw], samplesAreCounts: false));
+        frame.Chunks.AddRange(WireChunks.Of(series, [Aggr.Raw], Aggregate.Raw));
         return frame;
     }
 

@@ -259,7 +259,7 @@ public sealed class StoreApiTests
 
     [Theory]
     [InlineData(0, Aggregate.Raw, false, null, null)]
-    [InlineData(0, Aggregate.Raw, true, "rate", null)]
+    [InlineData(0, Aggregate.Counter, true, "rate", null)]
     [InlineData(300_000, Aggregate.Counter, true, "rate", null)]
     [InlineData(300_000, Aggregate.Count, false, "count_over_time", null)]
     [InlineData(0, Aggregate.Raw, false, null, "sum by (job,pod)")]

@@ -64,24 +64,39 @@ public sealed class ChunkSeriesIteratorTests
     }
 
     [Fact]
-    public void Counts_of_raw_samples_are_one_and_staleness_is_none()
+    public void An_aggregate_is_one_of_windows_and_raw_samples_stay_as_they_are()
     {
-        List<Chunk> chunks = [Floats([(1, 5), (2, StaleMarker.Value), (3, 7)])];
-        Assert.Equal([(1, 1.0), (3, 1.0)], Samples.Floats(new ChunkSeriesIterator(chunks, Aggregate.Count, TimeRange.All, "test")));
+        const long Window = 300_000;
+        List<Chunk> chunks =
+        [
+            Aggregates(Floats([(Window - 1, 20), ((2 * Window) - 1, 19)]), default, default, default, default), Floats([((2 * Window) + 5, 7)]),
+        ];
+        var (batch, read) = (new SampleBatch(), new List<(long, double, long)>());
+        using var samples = new ChunkSeriesIterator(chunks, Aggregate.Count, TimeRange.All, "test");
+        while (samples.Read(batch))
+        {
+            read.AddRange(Enumerable.Range(0, batch.Count).Select(i => (batch.Timestamps[i], batch.Values[i], batch.ResolutionMs)));
+        }
+
+        Assert.Equal([(Window - 1, 20.0, Window), ((2 * Window) - 1, 19.0, Window), ((2 * Window) + 5, 7.0, 0L)], read);
     }
 
     [Fact]
-    public void A_counter_aggregate_applies_resets_within_and_between_chunks_and_spans_raw_ones()
+    public void A_counter_aggregate_applies_resets_within_and_between_chunks_and_ends_with_the_true_value()
     {
-        // The last sample, at a timestamp that is there already, is the true last value of the chunk's series.
+        // The last sample, at a timestamp that is there already, is the true last value of the chunk's series. The second chunk's first one is
+        // a raw sample within the window that ends with the next.
         var first = Counter([(10, 100), (20, 150), (20, 50)]);
         var second = Counter([(30, 60), (40, 70), (40, 70)]);
         var third = Floats([(50, 5), (60, 6)]);
         Assert.Equal(
-            [(10, 100.0), (20, 150.0), (30, 160.0), (40, 170.0), (50, 175.0), (60, 176.0)],
+            [(10, 0.0), (20, 50.0), (40, 70.0), (50, 5.0), (60, 6.0)],
             Samples.Floats(new ChunkSeriesIterator([first, second, third], Aggregate.Counter, TimeRange.All, "test")));
         Assert.Equal(
-            [(30, 160.0), (40, 170.0)],
+            [(5, -146.0), (20, 0.0), (40, 40.0)],
+            Samples.Floats(new ChunkSeriesIterator([Floats([(5, 4)]), Counter([(10, 100), (20, 150), (20, 150)]), Counter([(30, 20), (40, 40), (40, 40)])], Aggregate.Counter, TimeRange.All, "test")));
+        Assert.Equal(
+            [(40, 70.0)],
             Samples.Floats(new ChunkSeriesIterator([first, second, third], Aggregate.Counter, new TimeRange(21, 45), "test")));
         Assert.Equal(
             [(50, 5.0), (60, 6.0)],

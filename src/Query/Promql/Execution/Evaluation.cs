@@ -6,6 +6,8 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>One query while it is evaluated: the source that it reads from, its budgets, and the workers that compute it.</summary>
 sealed class Evaluation : IAsyncDisposable
 {
+    const int SamplesWithin = 5;
+
     readonly CancellationTokenSource _stop;
 
     // Not a ConcurrentBag: its items stay reachable from the threads that added them, and each worker keeps the whole query reachable.
@@ -33,7 +35,8 @@ sealed class Evaluation : IAsyncDisposable
 
     public required long LookbackMs { get; init; }
 
-    public required long MaxResolutionMs { get; init; }
+    /// <summary>The coarsest resolution that may answer; null: each selector's follows from how it is used.</summary>
+    public required long? MaxResolutionMs { get; init; }
 
     public CancellationToken CancellationToken => Query.CancellationToken;
 
@@ -60,6 +63,26 @@ sealed class Evaluation : IAsyncDisposable
 
     /// <summary>Samples held now, as Prometheus would hold them.</summary>
     public long SamplesHeld => Query.Samples.Taken;
+
+    /// <summary>The coarsest resolution, in milliseconds, that will do for a selector.</summary>
+    /// <param name="windowMs">Of a range selector; 0 for an instant selector.</param>
+    /// <param name="function">The function around a range selector.</param>
+    public long MaxResolution(StepGrid grid, long windowMs, Parsing.Function? function)
+    {
+        if (function?.NeedsRaw == true)
+        {
+            return 0;
+        }
+
+        if (MaxResolutionMs is { } asked)
+        {
+            return asked;
+        }
+
+        // Several samples lie in each step and in each window then.
+        var step = grid.IsSingle ? 0 : grid.Step;
+        return (windowMs > 0 ? Math.Min(step, windowMs) : step) / SamplesWithin;
+    }
 
     public SeriesSelection Select(SelectHints hints, IReadOnlyList<Tsdb.Model.Matcher> matchers)
     {

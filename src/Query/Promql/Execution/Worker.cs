@@ -67,7 +67,11 @@ sealed class Worker(Evaluation evaluation)
 
     public SampleBatch RentBatch() => _batches.TryPop(out var batch) ? batch : Evaluation.Buffers.RentBatch();
 
-    public void Return(SampleBatch batch) => _batches.Push(batch);
+    public void Return(SampleBatch batch)
+    {
+        batch.Clear();
+        _batches.Push(batch);
+    }
 
     /// <summary>Returns the worker's buffers to the pool for other queries; the worker is not used after that.</summary>
     public void ReturnBuffers() => Evaluation.Buffers.Return(_columns.Values.SelectMany(free => free), _windows, _batches);

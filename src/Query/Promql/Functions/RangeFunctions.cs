@@ -24,7 +24,7 @@ static class RangeFunctions
         [FunctionId.AbsentOverTime] = static _ => 1.0,
         [FunctionId.AvgOverTime] = OverTimeFunctions.Average,
         [FunctionId.Changes] = ChangeFunctions.Changes,
-        [FunctionId.CountOverTime] = static window => (double)window.Count,
+        [FunctionId.CountOverTime] = static window => window.RawCount,
         [FunctionId.Delta] = RateFunctions.Delta,
         [FunctionId.Deriv] = TrendFunctions.Derivative,
         [FunctionId.DoubleExponentialSmoothing] = TrendFunctions.DoubleExponentialSmoothing,

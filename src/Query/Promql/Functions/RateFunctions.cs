@@ -70,7 +70,7 @@ static class RateFunctions
             return Point.None;
         }
 
-        var toZero = isCounter && increase > 0 && values[0] >= 0 ? values[0] / increase : double.NaN;
+        var toZero = isCounter && !window.HasWindows && increase > 0 && values[0] >= 0 ? values[0] / increase : double.NaN;
         return increase * Factor(window, times, startsWithin ? starts[0] : 0, toZero, isRate);
     }
 
@@ -113,10 +113,17 @@ static class RateFunctions
     {
         var (first, last) = (times[0], times[^1]);
         var (before, after, span) = (first - window.RangeStart, window.RangeEnd - last, last - first);
-        var started = start == 0 ? 0 : last - start;
-        if (!window.Geometry.Fits(times.Length, before, after, span, started, window.RangeMs))
+        var (started, count) = (start == 0 ? 0 : last - start, times.Length);
+        if (window.HasWindows && count > 1)
         {
-            window.Geometry = new WindowGeometry(times.Length, before, after, span, started, window.RangeMs);
+            // Samples of several resolutions may be here: what is to be expected beyond an end is told by the distances at the ends.
+            var distance = Math.Max(Math.Max(times[1] - first, last - times[^2]), window.ResolutionAt(first));
+            count = (int)Math.Max(1, span / distance) + 1;
+        }
+
+        if (!window.Geometry.Fits(count, before, after, span, started, window.RangeMs))
+        {
+            window.Geometry = new WindowGeometry(count, before, after, span, started, window.RangeMs);
         }
 
         return window.Geometry.FactorFrom(toZero, isRate);

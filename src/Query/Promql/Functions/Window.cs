@@ -21,6 +21,8 @@ sealed class Window
     int _dropFirst;
     int _dropCount;
     double[] _copy = [];
+    long _resolutionMs;
+    long _windowsTo = long.MinValue;
 
     /// <summary>The floats, for code that evaluates several steps in a loop of its own.</summary>
     public WindowRun<double> Floats => _floats;
@@ -83,6 +85,42 @@ sealed class Window
 
     public Labels Labels { get; set; }
 
+    /// <summary>
+    /// Whether samples of downsampled windows were loaded. A counter's are right in what is gained between them; how far zero is they do
+    /// not say.
+    /// </summary>
+    public bool HasWindows => _resolutionMs > 0;
+
+    /// <summary>
+    /// The resolution of a sample, 0 of a raw one, where raw samples come after windows as they do unless raw ones in between are lost.
+    /// </summary>
+    public long ResolutionAt(long time) => time <= _windowsTo ? _resolutionMs : 0;
+
+    /// <summary>Only the number of samples is wanted: raw ones are loaded as ones, beside the counts of downsampled windows.</summary>
+    public bool CountsSamples { get; set; }
+
+    /// <summary>
+    /// How many raw samples the window has, where <see cref="CountsSamples"/> or none is of downsampled windows: these have their counts.
+    /// </summary>
+    public double RawCount
+    {
+        get
+        {
+            if (!HasWindows)
+            {
+                return Count;
+            }
+
+            double count = _histograms.Count;
+            foreach (var value in Values)
+            {
+                count += value;
+            }
+
+            return count;
+        }
+    }
+
     public string MetricName => Labels.Get(Labels.MetricName);
 
     /// <summary>For annotations about the range.</summary>
@@ -125,19 +163,25 @@ sealed class Window
         _histograms.Clear();
         _dropFirst = _dropCount = 0;
         LoadedTo = long.MinValue;
+        (_resolutionMs, _windowsTo) = (0, long.MinValue);
     }
 
     /// <summary>Removes everything that belongs to a query, so that another can use the window.</summary>
     public void Reset()
     {
         Clear();
-        (Labels, Site, Arguments, CountedBytes) = (default, default, [], 0);
+        (Labels, Site, Arguments, CountedBytes, CountsSamples) = (default, default, [], 0, false);
     }
 
     public void Load(SampleBatch batch)
     {
         LoadedTo = batch.Timestamps[batch.Count - 1];
         var starts = TracksStarts && batch.HasStartTimestamps;
+        if (batch.ResolutionMs > 0)
+        {
+            (_resolutionMs, _windowsTo) = (batch.ResolutionMs, LoadedTo);
+        }
+
         if (batch.Kind == SampleKind.Histogram)
         {
             for (var i = 0; i < batch.Count; i++)
@@ -159,7 +203,15 @@ sealed class Window
         if (!starts && !HasStale(loaded))
         {
             batch.Timestamps.AsSpan(0, batch.Count).CopyTo(_floats.TimeBuffer.AsSpan(from));
-            loaded.CopyTo(_floats.Buffer.AsSpan(from));
+            if (!CountsSamples || batch.ResolutionMs > 0)
+            {
+                loaded.CopyTo(_floats.Buffer.AsSpan(from));
+            }
+            else
+            {
+                _floats.Buffer.AsSpan(from, batch.Count).Fill(1);
+            }
+
             if (TracksStarts)
             {
                 _floats.StartBuffer.AsSpan(from, batch.Count).Clear();
@@ -190,7 +242,7 @@ sealed class Window
                 AddDrop(at);
             }
 
-            (times[at], values[at]) = (batch.Timestamps[i], value);
+            (times[at], values[at]) = (batch.Timestamps[i], CountsSamples && batch.ResolutionMs == 0 ? 1 : value);
             if (TracksStarts)
             {
                 _floats.StartBuffer[at] = starts ? batch.StartTimestamps[i] : 0;

@@ -44,6 +44,12 @@ public sealed record Function(
     /// <summary>The value of downsampled windows that the function is computed from; Raw: their averages.</summary>
     public Aggregate Aggregate { get; init; }
 
+    /// <summary>
+    /// No value of downsampled windows answers the function: it is computed from raw samples wherever these are, and a warning says where
+    /// they are not.
+    /// </summary>
+    public bool NeedsRaw { get; init; }
+
     /// <summary>The function takes its samples as a counter's: a fall is a reset.</summary>
     public bool IsOfCounters => Aggregate == Aggregate.Counter;
 

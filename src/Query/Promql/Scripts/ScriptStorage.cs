@@ -109,8 +109,7 @@ public sealed class ScriptStorage : IQuerier
                 _at++;
             }
 
-            batch.Count = 0;
-            batch.HasStartTimestamps = false;
+            batch.Clear();
             if (hints.SkipSamples || _at == samples.Count || samples[_at].Timestamp > hints.Range.MaxTime)
             {
                 return false;

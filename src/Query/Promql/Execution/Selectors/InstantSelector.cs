@@ -22,9 +22,15 @@ enum SampleAspect : byte
     InfoTime,
 }
 
-/// <summary>The newest sample of each series that is younger than the lookback, unless it is a staleness marker.</summary>
+/// <summary>
+/// The newest sample of each series that is younger than the lookback, unless it is a staleness marker. Where there are only downsampled
+/// windows, the lookback is longer by a window: the one that a time lies in ends after it.
+/// </summary>
 sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
 {
+    /// <summary>The coarsest resolution that there is.</summary>
+    const long CoarsestMs = 3_600_000;
+
     readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
 
     // Where @ holds for the first step only, later steps find no samples that are newer than the first step's time.
@@ -44,7 +50,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
         var cursor = new InstantCursor(samples, batch, _lookback);
         if (_times.IsFixed)
         {
-            if (cursor.TryFind(FixedReference()) && cursor.Time > EarliestFixed())
+            if (cursor.TryFind(FixedReference()) && cursor.Time > EarliestFixed() - cursor.ResolutionMs)
             {
                 for (var step = 0; step < column.Steps; step++)
                 {
@@ -57,7 +63,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
             for (var step = 0; step < column.Steps; step++)
             {
                 var reference = _times.Reference(step);
-                if (cursor.TryFind(Math.Min(reference, _latest)) && cursor.Time > reference - _lookback)
+                if (cursor.TryFind(Math.Min(reference, _latest)) && cursor.Time > reference - _lookback - cursor.ResolutionMs)
                 {
                     Put(series, column, step, cursor);
                 }
@@ -82,7 +88,14 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
             Range = _times.Range(evaluation.LookbackMs, 0),
             StepMs = Grid.IsSingle ? 0 : Grid.Step,
             Aggregation = node.Aggregation,
-            MaxResolutionMs = evaluation.MaxResolutionMs,
+            MaxResolutionMs = evaluation.MaxResolution(Grid, 0, null),
+            Aggregate = node.Aggregation?.Name switch
+            {
+                "max" => Aggregate.Max,
+                "min" => Aggregate.Min,
+                _ => Aggregate.Raw,
+            },
+            WindowsBeforeMs = CoarsestMs,
         },
         node.Matchers);
 
@@ -146,6 +159,9 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
 
     public long Start { get; private set; }
 
+    /// <summary>How long the window is that the sample stands for; 0 for a raw sample.</summary>
+    public long ResolutionMs { get; private set; }
+
     /// <summary>Samples read so far.</summary>
     public int Read { get; private set; }
 
@@ -172,9 +188,11 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
                 break;
             }
 
-            if (Time <= reference - lookback)
+            // Before the first read nothing is skipped: whether windows come, which are wanted from an earlier time on, is not known yet.
+            var earliest = reference - lookback - batch.ResolutionMs;
+            if (_started && Time <= earliest)
             {
-                samples.Seek(reference - lookback + 1);
+                samples.Seek(earliest + 1);
             }
 
             _started = true;
@@ -183,13 +201,13 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
             Read += _ended ? 0 : batch.Count;
         }
 
-        return Time > reference - lookback && Time <= reference
+        return Time > reference - lookback - ResolutionMs && Time <= reference
             && !(Histogram is null ? StaleMarker.IsStale(Value) : Histogram.IsStale);
     }
 
     void Take(int index)
     {
-        Time = batch.Timestamps[index];
+        (Time, ResolutionMs) = (batch.Timestamps[index], batch.ResolutionMs);
         Start = batch.HasStartTimestamps ? batch.StartTimestamps[index] : 0;
         (Value, Histogram) = batch.Kind == SampleKind.Float ? (batch.Values[index], null) : (0.0, batch.Histograms[index]);
     }

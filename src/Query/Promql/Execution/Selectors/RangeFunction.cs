@@ -1,6 +1,7 @@
 using Observe.Query.Promql.Functions;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.Promql.Execution.Selectors;
 
@@ -91,6 +92,7 @@ sealed class RangeFunction(
         window.Clear();
         window.Labels = source.Series[series].Labels;
         (window.TracksStarts, window.TracksDrops) = (_tracksStarts, function.FindsDrops);
+        window.CountsSamples = source.CountsReads && function.Aggregate == Aggregate.Count;
         (window.RangeMs, window.Anchored, window.Smoothed) = (source.RangeMs, source.Anchored, source.Smoothed);
         window.Site = new AnnotationSite(worker.Annotations, position.Start, position.End);
         if (window.Arguments.Length != _arguments.Length)
@@ -122,7 +124,7 @@ sealed class RangeFunction(
         var counts = default(WindowCounts);
         for (var step = 0; step < column.Steps; step++)
         {
-            if (steps is not null && window.IsFloatsOnly && feed.LoadedTo > times.Reference(step))
+            if (steps is not null && window.IsFloatsOnly && !window.HasWindows && feed.LoadedTo > times.Reference(step))
             {
                 var done = step;
                 step = steps.Evaluate(window, feed.LoadedTo, times, column, step, ref counts);

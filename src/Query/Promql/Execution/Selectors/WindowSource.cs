@@ -85,8 +85,8 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
                 WindowMs = RangeMs,
                 Function = function?.Name,
                 IsCounter = function?.IsOfCounters == true,
-                MaxResolutionMs = evaluation.MaxResolutionMs,
-                Aggregate = evaluation.MaxResolutionMs == 0 || function is null ? Aggregate.Raw : function.Aggregate,
+                MaxResolutionMs = evaluation.MaxResolution(grid, RangeMs, function),
+                Aggregate = function?.Aggregate ?? Aggregate.Raw,
             },
             node.Selector.Matchers);
     }
