@@ -82,6 +82,10 @@ static class SeriesEndpoints
         if (name.StartsWith("U__", StringComparison.Ordinal))
         {
             name = Unescape(name);
+            if (name.Length == 0)
+            {
+                throw ApiException.BadData("invalid label name: \"\"");
+            }
         }
 
         var limit = call.Parameters.Limit();

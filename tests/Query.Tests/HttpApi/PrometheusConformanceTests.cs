@@ -95,6 +95,7 @@ public sealed class PrometheusConformanceTests(PrometheusPair pair) : IClassFixt
     [InlineData("targets/metadata?match_target=%7B")]
     [InlineData("nothing")]
     [InlineData("label/a/b/values")]
+    [InlineData("label/U__/values")]
     public Task Faults_are_told_alike(string request) => Same(request);
 
     [Theory]
