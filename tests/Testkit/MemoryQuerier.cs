@@ -16,6 +16,8 @@ public sealed record TestSeries(Labels Labels, params (long Time, double Value)[
 /// <summary>Series in memory, answered by the plain reading of the contract: what other queriers are held against.</summary>
 public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 {
+    readonly TestSeries[] _series = [.. series];
+
     public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
     {
         var count = new SeriesCount(selection);
@@ -49,7 +51,7 @@ public sealed class MemoryQuerier(IEnumerable<TestSeries> series) : IQuerier
 
     IEnumerable<MemorySeries> Matching(Selection selection)
     {
-        foreach (var one in series)
+        foreach (var one in _series)
         {
             var replica = one.External.Only(selection.Hints.ReplicaLabels);
             var (shown, matched) = (new LabelsBuilder(one.Labels), new LabelsBuilder(replica));

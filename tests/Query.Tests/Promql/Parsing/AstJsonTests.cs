@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Observe.Query.HttpApi;
 using Observe.Query.Promql.Parsing;
 using Xunit;
 
@@ -11,7 +12,8 @@ public class AstJsonTests
     internal static string Json(Expr expr)
     {
         var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = ApiJson.Options.MaxDepth };
+        using (var json = new Utf8JsonWriter(buffer, options))
         {
             AstJson.Write(json, expr);
         }
