@@ -155,6 +155,11 @@ sealed partial class RoleHost : IDisposable
 
     public void Dispose()
     {
+        QueryThreads.Dispose();
+        BackgroundThreads.Dispose();
+
+        // Writes what is logged to its end. Only then may another signal end the process.
+        Logging.Dispose();
         foreach (var signal in _signals)
         {
             signal.Dispose();
@@ -162,9 +167,6 @@ sealed partial class RoleHost : IDisposable
 
         _reloading.Dispose();
         _stop.Dispose();
-        QueryThreads.Dispose();
-        BackgroundThreads.Dispose();
-        Logging.Dispose();
     }
 
     WebApplication Build(IReadOnlyList<IRole> roles)
