@@ -6,7 +6,12 @@ using Xunit;
 
 namespace Observe.Collector.Tests.Scrape;
 
+/// <summary>Tests that measure the whole process's memory: none runs beside another.</summary>
+[CollectionDefinition(nameof(ProcessMemory), DisableParallelization = true)]
+public class ProcessMemory;
+
 /// <summary>Bodies that mean harm, or none at all, through the whole of a scrape: over HTTP, by a loop, into a head.</summary>
+[Collection(nameof(ProcessMemory))]
 public class HostileBodyTests(ITestOutputHelper output)
 {
     const string Text = "text/plain; version=0.0.4";
