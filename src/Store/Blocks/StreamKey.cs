@@ -52,17 +52,15 @@ public readonly record struct StreamKey(Labels Labels, long ResolutionMs)
     /// Whether another block of the same sources is of the block's stream: it has the same resolution, and no external label that the
     /// block lacks, for deduplication removes labels and adds none.
     /// </summary>
-    public static bool IsInStreamOf(BlockMeta block, BlockMeta other)
-    {
-        if (other.ResolutionMs != block.ResolutionMs)
-        {
-            return false;
-        }
+    public static bool IsInStreamOf(BlockMeta block, BlockMeta other) =>
+        other.ResolutionMs == block.ResolutionMs && IsPart(other.ExternalLabels, block.ExternalLabels);
 
-        var labels = block.ExternalLabels;
-        foreach (var label in other.ExternalLabels)
+    /// <summary>Whether deduplication can make the first external labels of the second: it removes labels and adds none.</summary>
+    public static bool IsPart(Labels labels, Labels of)
+    {
+        foreach (var label in labels)
         {
-            if (!labels.TryGet(label.Name, out var value) || !value.SequenceEqual(label.Value))
+            if (!of.TryGet(label.Name, out var value) || !value.SequenceEqual(label.Value))
             {
                 return false;
             }

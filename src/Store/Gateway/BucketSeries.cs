@@ -51,7 +51,7 @@ sealed class BucketSeries(SeriesKey key, Chunk[] chunks, SelectHints hints, stri
         {
             [] => new BucketSeries(key, [], hints, source),
             [var (range, chunks)] => new BucketSeries(key, chunks, hints, source) { Range = range },
-            _ => new BucketSeries(key, [.. parts.SelectMany((part, i) => Cut(part, i > 0, i < parts.Count - 1, source))], hints, source)
+            _ => new BucketSeries(key, Joined(parts, hints.Aggregate == Aggregate.Counter, source), hints, source)
             {
                 Range = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime),
             },
@@ -63,6 +63,30 @@ sealed class BucketSeries(SeriesKey key, Chunk[] chunks, SelectHints hints, stri
     public override ISampleIterator Samples() => new ChunkSeriesIterator(chunks, hints.Aggregate, Range, source);
 
     public override IEnumerable<Chunk> Chunks() => chunks;
+
+    static Chunk[] Joined(List<SeriesPart> parts, bool areCounters, string source)
+    {
+        var joined = new List<Chunk>();
+        for (var i = 0; i < parts.Count; i++)
+        {
+            var (part, chunks) = (parts[i], Cut(parts[i], i > 0, i < parts.Count - 1, source));
+            if (areCounters && joined.Count > 0 && chunks.Count > 0)
+            {
+                if (joined[^1].Encoding == ChunkEncoding.Aggregates && parts[i - 1].Chunks[^1].MaxTime > parts[i - 1].Range.MaxTime)
+                {
+                    joined[^1] = CounterSeam.FitEnd(joined[^1], chunks[0], source);
+                }
+                else if (chunks[0].Encoding == ChunkEncoding.Aggregates && part.Chunks[0].MinTime < part.Range.MinTime)
+                {
+                    chunks[0] = CounterSeam.FitBeginning(chunks[0], joined[^1], source);
+                }
+            }
+
+            joined.AddRange(chunks);
+        }
+
+        return [.. joined];
+    }
 
     // Where one resolution takes over from another, a chunk of each reaches into the other's range. A chunk of which nothing lies in
     // another part's range stays as it is.

@@ -41,42 +41,60 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 
     List<PlannedBlock>? TryPlan()
     {
-        var sources = new Dictionary<BlockId, PlannedBlock>();
-        var order = 0;
+        var streams = new List<(BlockStream Stream, Selection Selection)>();
         foreach (var stream in store.Streams)
         {
-            if (selection.Answer(stream.ExternalLabels) is not { } rest)
+            if (selection.Answer(stream.ExternalLabels) is { } rest)
             {
-                continue;
+                streams.Add((stream, rest));
             }
+        }
 
-            var external = stream.ExternalLabels.Without(selection.Hints.ReplicaLabels);
-            var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
-            var blocks = stream.Blocks.Where(block => !_gone.Contains(block.Meta.Id)).ToDictionary(block => block.Meta.Id);
-            foreach (var span in ResolutionPlan.Of(
-                blocks.Values.Select(block => block.Meta), selection.Hints.WindowRange, selection.Hints.MaxResolutionMs))
+        var spans = ResolutionPlan.Of(
+            [.. streams.Select(s => (s.Stream.ExternalLabels, s.Stream.Blocks.Select(b => b.Meta).Where(meta => !_gone.Contains(meta.Id))))],
+            selection.Hints.WindowRange,
+            selection.Hints.MaxResolutionMs);
+        var sources = new Dictionary<BlockId, PlannedBlock>();
+        var order = 0;
+        for (var i = 0; i < streams.Count; i++)
+        {
+            if (!TryAdd(sources, streams[i].Stream, streams[i].Selection, spans[i], ref order))
             {
-                order++;
-                var range = span.ResolutionMs > 0 ? span.Range : span.Range.Intersect(selection.Range);
-                Note(stream.ExternalLabels, span);
-                foreach (var meta in span.Blocks.Where(meta => meta.Range.Overlaps(range)))
-                {
-                    if (!Hold(blocks[meta.Id]))
-                    {
-                        return null;
-                    }
-
-                    if (!sources.TryGetValue(meta.Id, out var source))
-                    {
-                        sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], external, replica);
-                    }
-
-                    source.Spans.Add((order, range));
-                }
+                return null;
             }
         }
 
         return [.. sources.Values];
+    }
+
+    bool TryAdd(
+        Dictionary<BlockId, PlannedBlock> sources, BlockStream stream, Selection rest, IReadOnlyList<ResolutionSpan> spans, ref int order)
+    {
+        var external = stream.ExternalLabels.Without(selection.Hints.ReplicaLabels);
+        var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
+        var blocks = stream.Blocks.ToDictionary(block => block.Meta.Id);
+        foreach (var span in spans)
+        {
+            order++;
+            var range = span.ResolutionMs > 0 ? span.Range : span.Range.Intersect(selection.Range);
+            Note(stream.ExternalLabels, span);
+            foreach (var meta in span.Blocks.Where(meta => meta.Range.Overlaps(range)))
+            {
+                if (!Hold(blocks[meta.Id]))
+                {
+                    return false;
+                }
+
+                if (!sources.TryGetValue(meta.Id, out var source))
+                {
+                    sources[meta.Id] = source = new PlannedBlock(blocks[meta.Id], rest, [], external, replica);
+                }
+
+                source.Spans.Add((order, range));
+            }
+        }
+
+        return true;
     }
 
     void Note(Labels stream, ResolutionSpan span)

@@ -38,6 +38,27 @@ public class ResolutionPlanTests
             $"{span.ResolutionMs / 60_000}:{Round(span.Range.MinTime)}-{Round(span.Range.MaxTime)}={string.Concat(span.Blocks.Select(b => b.Id.Value & 0xff).Order())}")));
     }
 
+    /// <summary>
+    /// A deduplicated block and its coarser ones are of another stream than the replicas that it was made of, which stay in the bucket for a
+    /// while. Streams are written as labels=blocks.
+    /// </summary>
+    [Theory]
+    [InlineData("coarser ones of a deduplicated block answer for its replicas", "c=5:0-10:ab c,r=0:0-10:a c,q=0:0-10:b", 5, "5:0-10=1||")]
+    [InlineData("replicas answer where coarser is not wanted", "c=5:0-10:ab c,r=0:0-10:a c,q=0:0-10:b", 0, "|0:0-10=2|0:0-10=3")]
+    [InlineData("a replica that is not in it answers beside it", "c=5:0-10:a c,r=0:0-10:a c,q=0:0-10:b", 5, "5:0-10=1||0:0-10=3")]
+    [InlineData("blocks of the same sources in unrelated streams do not", "d=5:0-10:a c,r=0:0-10:a", 5, "5:0-10=1|0:0-10=2")]
+    public void A_block_is_answered_by_one_of_its_sources_in_a_related_stream(string what, string text, int maxMinutes, string expected)
+    {
+        Assert.NotEmpty(what);
+        var number = 0;
+        var streams = text.Split(' ').Select(stream => stream.Split('=')).Select(parts => (
+            Labels.Of([.. parts[0].Split(',').Select(name => (name, "x"))]),
+            (IEnumerable<BlockMeta>)[Meta(++number, parts[1].Split(':'))])).ToList();
+        var plans = ResolutionPlan.Of(streams, Range("0-10"), maxMinutes * 60_000L);
+        Assert.Equal(expected, string.Join('|', plans.Select(spans => string.Join(' ', spans.Select(span =>
+            $"{span.ResolutionMs / 60_000}:{Round(span.Range.MinTime)}-{Round(span.Range.MaxTime)}={string.Concat(span.Blocks.Select(b => b.Id.Value & 0xff).Order())}")))));
+    }
+
     static long Round(long time) => (time + (Hour / 2)) / Hour;
 
     static TimeRange Range(string text) =>
