@@ -286,7 +286,7 @@ static class StoreSelection
 
     /// <summary>Whether a store may hold matching series within the range; a store that never described itself may.</summary>
     public static bool MayHold(this StoreState store, Selection selection) => store.Description is not { } held
-        || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(selection.Range)
+        || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(selection.Hints.WindowRange)
             && (held.LabelSets.Count == 0 || held.LabelSets.Any(labels => selection.Answer(labels) is not null)));
 
     /// <summary>What an answer lacks without the store.</summary>

@@ -247,7 +247,6 @@ public sealed class PromqlEngine : IDisposable
         await using var evaluation = new Evaluation(run.Querier, _buffers, context)
         {
             LookbackMs = run.LookbackMs,
-            MaxResolutionMs = run.MaxResolutionMs,
             DelayedNameRemoval = Options.DelayedNameRemoval,
             TypeAndUnitLabels = Options.TypeAndUnitLabels,
             StartTimestamps = Options.StartTimestamps,
@@ -281,18 +280,13 @@ public sealed class PromqlEngine : IDisposable
             Scalar = type == ResultType.Scalar ? series[0].Values.Span[0] : 0,
             Text = (plan as TextNode)?.Value ?? "",
             Coverage = context.Coverage,
-            Warnings = [.. context.Coverage.Warnings(), .. NotOfWindows(context.Coverage), .. warnings],
+            Warnings = [.. context.Coverage.Warnings(), .. evaluation.WarningsOfWindows(), .. warnings],
             Infos = [.. context.Coverage.Infos(), .. infos],
             Statistics = statistics,
             Explanation = run.Top?.Explain(),
             Memory = evaluation.DetachResultBytes(),
         };
     }
-
-    /// <summary>Warnings of functions that were computed from downsampled windows and can't be.</summary>
-    static IEnumerable<string> NotOfWindows(Coverage coverage) => coverage.Served
-        .Where(served => served is { IsCoarser: true, Function: { } name } && FunctionTable.Find(name)?.NeedsRaw == true)
-        .Select(CoverageText.NeedsRaw).Order(StringComparer.Ordinal);
 
     PlanNode Plan(Run run, CancellationToken cancellationToken)
     {
@@ -310,7 +304,7 @@ public sealed class PromqlEngine : IDisposable
             { IsBadData = true };
         }
 
-        return QueryPlanner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs);
+        return QueryPlanner.Plan(expression, run.Times, Options.DefaultSubqueryStepMs, run.MaxResolutionMs);
     }
 
     Task<List<ResultSeries>> SeriesAsync(PlanNode plan, Run run, Evaluation evaluation)

@@ -146,7 +146,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             MinTime = hints.Range.MinTime,
             MaxTime = hints.Range.MaxTime,
             MaxResolutionWindow = hints.MaxResolutionMs,
-            WindowsBefore = hints.WindowsBeforeMs,
+            WindowsMargin = hints.WindowsMarginMs,
             SkipChunks = hints.SkipSamples,
             Step = hints.StepMs,
             Range = hints.WindowMs,
@@ -232,7 +232,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
                     break;
 
                 case SeriesResponse.ResultOneofCase.Hints:
-                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints, selection.Hints.Function);
+                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints);
                     break;
 
                 case SeriesResponse.ResultOneofCase.Series:

@@ -14,6 +14,9 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
     const int FrameBytes = 1 << 20;
     const int MaxBatch = 1024;
 
+    /// <summary>A day: more than any reader needs, in milliseconds.</summary>
+    const long MaxWindowsMargin = 86_400_000;
+
     public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, ServerCallContext context)
     {
         var (hints, matchers) = (Hints(request), Matchers(request.Matchers));
@@ -90,7 +93,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
             MaxResolutionMs = Math.Max(0, request.MaxResolutionWindow),
             SkipSamples = request.SkipChunks,
             Limit = Limit(request.Limit),
-            WindowsBeforeMs = Math.Max(0, request.WindowsBefore),
+            WindowsMarginMs = Math.Clamp(request.WindowsMargin, 0, MaxWindowsMargin),
             Aggregate = SampleAggregate(request),
             ReplicaLabels = Replicas(request.ReplicaLabels, request.WithoutReplicaLabels),
         };

@@ -76,9 +76,8 @@ static class WireCoverage
     }
 
     /// <summary>As <see cref="AddTo(Coverage, string)"/>; hints of another kind are ignored.</summary>
-    /// <param name="function">The function that the request was for.</param>
     /// <exception cref="IOException">The hints are damaged.</exception>
-    public static void AddTo(Coverage coverage, Any? any, string? function = null)
+    public static void AddTo(Coverage coverage, Any? any)
     {
         if (any?.TypeUrl != TypeUrl)
         {
@@ -90,10 +89,7 @@ static class WireCoverage
         {
             coverage.Add(new ServedRange(
                 Matchers(served), Labels(served.ExternalLabels), new TimeRange(served.MinTime, served.MaxTime), served.ResolutionMs,
-                served.MaxResolutionMs)
-            {
-                Function = function,
-            });
+                served.MaxResolutionMs));
         }
 
         foreach (var info in hints.Infos)

@@ -103,10 +103,7 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
         if (span.ResolutionMs > 0 && !range.IsEmpty)
         {
             selection.Coverage.Add(
-                new ServedRange(selection.Matchers, stream, range, span.ResolutionMs, selection.Hints.MaxResolutionMs)
-                {
-                    Function = selection.Hints.Function,
-                });
+                new ServedRange(selection.Matchers, stream, range, span.ResolutionMs, selection.Hints.MaxResolutionMs));
         }
     }
 

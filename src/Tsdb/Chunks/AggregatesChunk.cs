@@ -167,7 +167,7 @@ public static class AggregatesChunk
     }
 }
 
-/// <summary>The averages of downsampled windows: sums divided by counts.</summary>
+/// <summary>The averages of downsampled windows: sums divided by counts, which are their weights.</summary>
 sealed class AverageIterator(ChunkIterator sums, ChunkIterator counts, string source, long origin) : ChunkIterator
 {
     readonly SampleBatch _sums = new();
@@ -184,12 +184,12 @@ sealed class AverageIterator(ChunkIterator sums, ChunkIterator counts, string so
                 return batch.Count - from;
             }
 
-            if (!Accepts(batch, _sums.Kind, startTimestamps: false))
+            if (!Accepts(batch, _sums.Kind, startTimestamps: false, weights: true))
             {
                 return batch.Count - from;
             }
 
-            batch.Timestamps[batch.Count] = _sums.Timestamps[_at];
+            (batch.Timestamps[batch.Count], batch.Weights[batch.Count]) = (_sums.Timestamps[_at], _counts.Values[_at]);
             if (_sums.Kind == SampleKind.Float)
             {
                 batch.Values[batch.Count] = _sums.Values[_at] / _counts.Values[_at];
@@ -223,7 +223,23 @@ sealed class AverageIterator(ChunkIterator sums, ChunkIterator counts, string so
 /// <summary>Says of which resolution the windows of a chunk are.</summary>
 sealed class WindowEndIterator(ChunkIterator windows, long resolutionMs) : ChunkIterator
 {
+    // The time of the last window, which has that of its last sample, and the end of that window, where the series goes on.
+    (long From, long To)? _moved;
+
     public long ResolutionMs => resolutionMs;
+
+    /// <summary>
+    /// Says where the chunk's last window is, and where the next chunk begins, which is the end of its first window where it has windows. If
+    /// the series goes on in the next window, the last one gets the time of its end, like those before it, so that it stands until then.
+    /// </summary>
+    public void ContinueAt(long lastTime, long nextTime)
+    {
+        var end = lastTime - (lastTime % resolutionMs) + resolutionMs - 1;
+        if (nextTime > end && nextTime - end <= resolutionMs)
+        {
+            _moved = (lastTime, end);
+        }
+    }
 
     public override bool IsExhausted => windows.IsExhausted;
 
@@ -237,6 +253,11 @@ sealed class WindowEndIterator(ChunkIterator windows, long resolutionMs) : Chunk
         batch.ResolutionMs = 0;
         var added = windows.Append(batch);
         batch.ResolutionMs = resolutionMs;
+        if (added > 0 && _moved is var (from, to) && batch.Timestamps[batch.Count - 1] == from)
+        {
+            batch.Timestamps[batch.Count - 1] = to;
+        }
+
         return added;
     }
 }

@@ -48,16 +48,17 @@ public abstract class ChunkIterator : ISampleIterator
     }
 
     /// <summary>Sets the kind of a batch that is empty; false when it holds samples that don't go with this chunk's.</summary>
-    protected static bool Accepts(SampleBatch batch, SampleKind kind, bool startTimestamps, long resolutionMs = 0)
+    protected static bool Accepts(
+        SampleBatch batch, SampleKind kind, bool startTimestamps, long resolutionMs = 0, bool weights = false)
     {
         if (batch.Count == 0)
         {
-            (batch.Kind, batch.HasStartTimestamps, batch.ResolutionMs) = (kind, startTimestamps, resolutionMs);
+            (batch.Kind, batch.HasStartTimestamps, batch.HasWeights, batch.ResolutionMs) = (kind, startTimestamps, weights, resolutionMs);
             return true;
         }
 
-        return batch.Kind == kind && batch.HasStartTimestamps == startTimestamps && batch.ResolutionMs == resolutionMs
-            && batch.Count < batch.Capacity;
+        return batch.Kind == kind && batch.HasStartTimestamps == startTimestamps && batch.HasWeights == weights
+            && batch.ResolutionMs == resolutionMs && batch.Count < batch.Capacity;
     }
 
     protected static void CheckHeader(ReadOnlyMemory<byte> data, int header, string source, long origin)
@@ -103,6 +104,11 @@ static class SampleBatches
             Array.Copy(batch.StartTimestamps, count, batch.StartTimestamps, 0, left);
         }
 
+        if (batch.HasWeights)
+        {
+            Array.Copy(batch.Weights, count, batch.Weights, 0, left);
+        }
+
         batch.Count = left;
     }
 
@@ -142,6 +148,11 @@ static class SampleBatches
             batch.StartTimestamps[batch.Count] = from.StartTimestamps[index];
         }
 
+        if (from.HasWeights)
+        {
+            batch.Weights[batch.Count] = from.Weights[index];
+        }
+
         batch.Count++;
         return true;
     }
@@ -171,6 +182,11 @@ static class SampleBatches
             Array.Copy(from.StartTimestamps, index, batch.StartTimestamps, batch.Count, count);
         }
 
+        if (from.HasWeights)
+        {
+            Array.Copy(from.Weights, index, batch.Weights, batch.Count, count);
+        }
+
         batch.Count += count;
         return count;
     }
@@ -180,11 +196,12 @@ static class SampleBatches
     {
         if (batch.Count == 0)
         {
-            (batch.Kind, batch.HasStartTimestamps, batch.ResolutionMs) = (from.Kind, from.HasStartTimestamps, from.ResolutionMs);
+            (batch.Kind, batch.HasStartTimestamps, batch.HasWeights, batch.ResolutionMs) =
+                (from.Kind, from.HasStartTimestamps, from.HasWeights, from.ResolutionMs);
             return true;
         }
 
-        return batch.Kind == from.Kind && batch.HasStartTimestamps == from.HasStartTimestamps && batch.ResolutionMs == from.ResolutionMs
-            && batch.Count < batch.Capacity;
+        return batch.Kind == from.Kind && batch.HasStartTimestamps == from.HasStartTimestamps && batch.HasWeights == from.HasWeights
+            && batch.ResolutionMs == from.ResolutionMs && batch.Count < batch.Capacity;
     }
 }

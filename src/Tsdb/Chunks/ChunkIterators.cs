@@ -103,8 +103,8 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
 
     /// <summary>
     /// Gives what raw samples may follow: the last value is the true one, and those before it are less by the resets between, below zero
-    /// perhaps. The raw sample that a chunk begins with is left out, save that of the first chunk, while its gain counts: among samples at
-    /// a resolution's distance it would make an edge between chunks look like denser samples.
+    /// perhaps. The raw sample that a chunk begins with is left out, while its gain counts, unless no window ends within a resolution before:
+    /// among samples at a resolution's distance it would make an edge between chunks look like denser samples.
     /// </summary>
     public bool IsContinued { get; init; }
 
@@ -136,7 +136,7 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             else if (!double.IsNaN(_batch.Values[_at]))
             {
                 var value = _batch.Values[_at];
-                if (_isFirst && _started && IsBeforeWindowEnd())
+                if (_isFirst && _started && IsBeforeWindowEnd() && timestamp - _time <= _batch.ResolutionMs)
                 {
                     _total += value >= _last ? value - _last : value;
                     _last = value;

@@ -176,6 +176,10 @@ public sealed class ChunkSeriesIterator : ISampleIterator
         else
         {
             _current = ChunkIterators.OpenChunk(chunk, _aggregate, _source, 0);
+            if (_current is WindowEndIterator windows && _next < _chunks.Count)
+            {
+                windows.ContinueAt(chunk.MaxTime, _chunks[_next].MinTime);
+            }
         }
 
         return true;

@@ -140,5 +140,10 @@ sealed class UndeletedIterator(ISampleIterator samples, DeletedSpans deleted) : 
         {
             batch.StartTimestamps[to] = batch.StartTimestamps[from];
         }
+
+        if (batch.HasWeights)
+        {
+            batch.Weights[to] = batch.Weights[from];
+        }
     }
 }

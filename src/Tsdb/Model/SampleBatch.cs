@@ -40,6 +40,11 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
 
     public bool HasStartTimestamps { get; set; }
 
+    /// <summary>How many raw samples each value is the average of; meaningful only if <see cref="HasWeights"/>, otherwise each is one.</summary>
+    public double[] Weights => field ??= new double[Capacity];
+
+    public bool HasWeights { get; set; }
+
     /// <summary>
     /// Milliseconds of the windows of downsampled data that the samples stand for, whose timestamps are the windows' ends; 0 where they are
     /// raw samples.
@@ -47,7 +52,7 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
     public long ResolutionMs { get; set; }
 
     /// <summary>Makes it an empty batch of raw samples, as which every <see cref="ISampleIterator.Read"/> begins.</summary>
-    public void Clear() => (Count, HasStartTimestamps, ResolutionMs) = (0, false, 0);
+    public void Clear() => (Count, HasStartTimestamps, HasWeights, ResolutionMs) = (0, false, false, 0);
 }
 
 /// <summary>

@@ -11,5 +11,10 @@ public readonly record struct TimeRange(long MinTime, long MaxTime)
 
     public bool Overlaps(TimeRange other) => MinTime <= other.MaxTime && other.MinTime <= MaxTime;
 
+    /// <summary>So many milliseconds longer at each end.</summary>
+    public TimeRange Widened(long by) => new(
+        Math.Max(MinTime, long.MinValue + by) - by,
+        Math.Min(MaxTime, long.MaxValue - by) + by);
+
     public TimeRange Intersect(TimeRange other) => new(Math.Max(MinTime, other.MinTime), Math.Min(MaxTime, other.MaxTime));
 }

@@ -43,13 +43,9 @@ public sealed record ServedRange(
     /// <summary>Whether the data is coarser than the selection wanted.</summary>
     public bool IsCoarser => ResolutionMs > MaxResolutionMs;
 
-    /// <summary>The function around the selector, where one alone reads the series.</summary>
-    public string? Function { get; init; }
-
     public bool Equals(ServedRange? other) => other is not null
-        && (ExternalLabels,
-        Range, ResolutionMs, MaxResolutionMs, Function)
-        == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs, other.Function)
+        && (ExternalLabels, Range, ResolutionMs, MaxResolutionMs)
+        == (other.ExternalLabels, other.Range, other.ResolutionMs, other.MaxResolutionMs)
         && Matchers.SequenceEqual(other.Matchers);
 
     public override int GetHashCode() => HashCode.Combine(ExternalLabels, Range, ResolutionMs, MaxResolutionMs);
@@ -74,7 +70,7 @@ public sealed class Coverage
     {
     }
 
-    Coverage(Coverage outer, Func<string, Exception> refusal) => (_outer, _refusal) = (outer, refusal);
+    Coverage(Coverage outer, Func<string, Exception>? refusal) => (_outer, _refusal) = (outer, refusal);
 
     public bool IsTruncated => Read(() => _isTruncated);
 
@@ -95,6 +91,9 @@ public sealed class Coverage
     public bool IsEmpty =>
         Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
 
+    /// <summary>A coverage for a part of a query: what is added to it is added to this one too.</summary>
+    public Coverage Part() => new(this, null);
+
     /// <summary>
     /// A coverage for a part of a query that wants no partial answer: adding something missing to it throws this exception.
     /// </summary>
@@ -108,6 +107,7 @@ public sealed class Coverage
             _missing.Add(missing);
         }
 
+        Passed?.Add(missing);
         ThrowIfRefused();
     }
 
@@ -119,6 +119,7 @@ public sealed class Coverage
             _warnings.Add(text);
         }
 
+        Passed?.AddWarning(text);
         ThrowIfRefused();
     }
 
@@ -141,18 +142,18 @@ public sealed class Coverage
         }
     }
 
+    // Where what is missing goes too, unless it is refused here.
+    Coverage? Passed => _refusal is null ? _outer : null;
+
     // Entries that are nothing missing are never refused, and are added to the whole query's coverage at once.
     void Note(Action<Coverage> note)
     {
-        var coverage = this;
-        while (coverage._outer is { } outer)
+        for (var coverage = this; coverage is not null; coverage = coverage._outer)
         {
-            coverage = outer;
-        }
-
-        lock (coverage._lock)
-        {
-            note(coverage);
+            lock (coverage._lock)
+            {
+                note(coverage);
+            }
         }
     }
 

@@ -30,9 +30,10 @@ public static class CoverageText
             + $"store {missing.Name} gave no answer: {missing.Reason}",
     };
 
-    /// <summary>The warning of a range that was answered from windows, of which no value answers the function.</summary>
-    public static string NeedsRaw(ServedRange served) =>
-        $"{served.Function} needs raw samples, and there are none of {served.ExternalLabels} from {Time(served.Range.MinTime)} to "
+    /// <summary>The warning of a range that was answered from windows, of which no value answers a function.</summary>
+    /// <param name="function">The function or aggregation.</param>
+    public static string NeedsRaw(string function, ServedRange served) =>
+        $"{function} needs raw samples, and there are none of {served.ExternalLabels} from {Time(served.Range.MinTime)} to "
         + $"{Time(served.Range.MaxTime)}; it is computed from downsampled ones, every {Duration.Format(served.ResolutionMs)}";
 
     static string Text(ServedRange served) =>

@@ -15,6 +15,9 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
     /// </summary>
     const long Margin = 300_000;
 
+    /// <summary>The same of downsampled windows: two of the coarsest.</summary>
+    const long WindowsMargin = 2 * 3_600_000;
+
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         replicaLabels.Count == 0
             ? source.SelectAsync(selection)
@@ -23,21 +26,11 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
                 all => JoinAsync(all, selection));
 
     /// <summary>What is asked of sources whose series are joined here.</summary>
-    public static SelectHints Widened(SelectHints hints)
+    public static SelectHints Widened(SelectHints hints) => hints.SkipSamples ? hints : hints with
     {
-        if (hints.SkipSamples)
-        {
-            return hints;
-        }
-
-        var margin = Math.Max(Margin, 2 * hints.MaxResolutionMs);
-        return hints with
-        {
-            Range = new TimeRange(
-                Math.Max(hints.Range.MinTime, long.MinValue + margin) - margin,
-                Math.Min(hints.Range.MaxTime, long.MaxValue - margin) + margin),
-        };
-    }
+        Range = hints.Range.Widened(Margin),
+        WindowsMarginMs = hints.WindowsMarginMs + WindowsMargin,
+    };
 
     static async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {

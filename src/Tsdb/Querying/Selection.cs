@@ -43,14 +43,13 @@ public sealed record SelectHints
     public Aggregate Aggregate { get; init; }
 
     /// <summary>
-    /// So much before <see cref="Range"/>, in milliseconds, samples of downsampled windows are wanted too: an instant selector looks back
-    /// to the end of the window before, which is further away than raw samples are.
+    /// So much before and after <see cref="Range"/>, in milliseconds, samples of downsampled windows are wanted too: those that stand at its
+    /// first time, and what tells where a series begins and ends, are further away than raw samples are.
     /// </summary>
-    public long WindowsBeforeMs { get; init; }
+    public long WindowsMarginMs { get; init; }
 
     /// <summary>The range of time of samples of downsampled windows.</summary>
-    public TimeRange WindowRange =>
-        Range with { MinTime = Math.Max(Range.MinTime, long.MinValue + WindowsBeforeMs) - WindowsBeforeMs };
+    public TimeRange WindowRange => Range.Widened(WindowsMarginMs);
 
     /// <summary>
     /// Names of external labels that tell replicas apart. Unlike other hints this is no choice: a source leaves off those of its external

@@ -90,7 +90,8 @@ public sealed class DeletedSamplesTests : IAsyncDisposable
     [Fact]
     public async Task Windows_are_deleted_of_downsampled_data_by_their_timestamps()
     {
-        var samples = Enumerable.Range(0, 20_000).Select(i => (i * 60_000L, i * 3.0)).ToArray();
+        // A window ends with a sample, so that none is read at another time than it has.
+        var samples = Enumerable.Range(0, 20_000).Select(i => ((i * 60_000L) + 59_999, i * 3.0)).ToArray();
         await TestBlocks.WriteAsync(_folder, TestBlocks.Id(1), [new TestSeries(Labels.Of(("__name__", "m")), samples)]);
         using var raw = Block.Open(Path.Combine(_folder, TestBlocks.Id(1).ToString()));
         Downsampler.Run(raw, _folder, TestBlocks.Id(2), Downsampler.FiveMinutes, default);

@@ -1,4 +1,5 @@
 using Observe.Query.Promql.Functions;
+using Observe.Query.Promql.Planning;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
@@ -6,8 +7,6 @@ namespace Observe.Query.Promql.Execution;
 /// <summary>One query while it is evaluated: the source that it reads from, its budgets, and the workers that compute it.</summary>
 sealed class Evaluation : IAsyncDisposable
 {
-    const int SamplesWithin = 5;
-
     readonly CancellationTokenSource _stop;
 
     // Not a ConcurrentBag: its items stay reachable from the threads that added them, and each worker keeps the whole query reachable.
@@ -35,9 +34,6 @@ sealed class Evaluation : IAsyncDisposable
 
     public required long LookbackMs { get; init; }
 
-    /// <summary>The coarsest resolution that may answer; null: each selector's follows from how it is used.</summary>
-    public required long? MaxResolutionMs { get; init; }
-
     public CancellationToken CancellationToken => Query.CancellationToken;
 
     public Prefetch Prefetch { get; } = new(16);
@@ -64,40 +60,34 @@ sealed class Evaluation : IAsyncDisposable
     /// <summary>Samples held now, as Prometheus would hold them.</summary>
     public long SamplesHeld => Query.Samples.Taken;
 
-    /// <summary>The coarsest resolution, in milliseconds, that will do for a selector.</summary>
-    /// <param name="windowMs">Of a range selector; 0 for an instant selector.</param>
-    /// <param name="function">The function around a range selector.</param>
-    public long MaxResolution(StepGrid grid, long windowMs, Parsing.Function? function)
+    /// <summary>The series of a selector, shared with those that select the same.</summary>
+    /// <param name="hints">What the selector reads but for its resolution, which the selector says.</param>
+    public SeriesSelection Select(SelectorNode selector, SelectHints hints)
     {
-        if (function?.NeedsRaw == true)
+        var resolution = selector.Resolution;
+        hints = hints with
         {
-            return 0;
+            MaxResolutionMs = resolution.MaxResolutionMs,
+            Aggregate = resolution.Aggregate,
+            WindowsMarginMs = SelectorResolution.WindowsMarginMs,
+        };
+        var selection = _selections.Find(known => known.TryShare(hints, selector.Matchers));
+        if (selection is null)
+        {
+            _selections.Add(selection = new SeriesSelection(this, hints, selector.Matchers));
         }
 
-        if (MaxResolutionMs is { } asked)
+        if (resolution.NeedsRaw is { } name)
         {
-            return asked;
+            selection.NeedRaw(name);
         }
 
-        // Several samples lie in each step and in each window then.
-        var step = grid.IsSingle ? 0 : grid.Step;
-        return (windowMs > 0 ? Math.Min(step, windowMs) : step) / SamplesWithin;
-    }
-
-    public SeriesSelection Select(SelectHints hints, IReadOnlyList<Tsdb.Model.Matcher> matchers)
-    {
-        foreach (var known in _selections)
-        {
-            if (known.TryShare(hints, matchers))
-            {
-                return known;
-            }
-        }
-
-        var selection = new SeriesSelection(this, hints, matchers);
-        _selections.Add(selection);
         return selection;
     }
+
+    /// <summary>Warnings of what was computed from downsampled windows, of which no value answers it; each once, sorted.</summary>
+    public IEnumerable<string> WarningsOfWindows() =>
+        _selections.SelectMany(selection => selection.WarningsOfWindows()).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal);
 
     public Worker Rent()
     {

@@ -17,6 +17,10 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     const int SmallSelection = 1000;
 
     readonly Lock _lock = new();
+    readonly Coverage _coverage = evaluation.Query.Coverage.Part();
+
+    // What needs raw samples among the users of the series.
+    readonly HashSet<string> _needRaw = [];
     Task<List<Series>>? _loading;
     IAsyncEnumerator<Series>? _enumerator;
 
@@ -41,6 +45,15 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
         return true;
     }
+
+    /// <summary>A user of the series, by its name in the language, needs raw samples.</summary>
+    public void NeedRaw(string name) => _needRaw.Add(name);
+
+    /// <summary>The ranges of the series that were answered from downsampled windows, once the series are here.</summary>
+    public IReadOnlyList<ServedRange> Served => _coverage.Served;
+
+    public IEnumerable<string> WarningsOfWindows() => _needRaw.Count == 0 ? [] : Served.Where(served => served.IsCoarser)
+        .SelectMany(served => _needRaw.Select(name => CoverageText.NeedsRaw(name, served)));
 
     public bool IsAtWork => _loading is { IsCompleted: false };
 
@@ -67,7 +80,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     async Task<List<Series>> LoadAsync()
     {
         var series = new List<Series>();
-        _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Select(hints, matchers)).GetAsyncEnumerator();
+        _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Derive(_coverage).Select(hints, matchers)).GetAsyncEnumerator();
         var (counted, bytes) = (0, 0L);
         while (await _enumerator.MoveNextAsync())
         {

@@ -31,6 +31,11 @@ static class HistogramOverTime
 
     public static Point Average(Window window)
     {
+        if (!window.Weights.IsEmpty)
+        {
+            return WeightedAverage(window);
+        }
+
         var histograms = window.Histograms;
         var sum = histograms[0].Copy();
         Histogram? mean = null, compensation = null;
@@ -79,6 +84,36 @@ static class HistogramOverTime
         }
 
         return WithAnnotation(window, hints, mean);
+    }
+
+    static Point WeightedAverage(Window window)
+    {
+        var weights = new SampleWeights(window);
+        var hints = default(ResetHints);
+        Histogram? sum = null, compensation = null;
+        double count = 0;
+        for (var i = 0; i < window.Histograms.Length; i++)
+        {
+            var weight = weights.At(window.HistogramTimes[i]);
+            var weighted = window.Histograms[i].Copy().Mul(weight);
+            hints.Add(window.Histograms[i]);
+            count += weight;
+            if (sum is null)
+            {
+                sum = weighted;
+            }
+            else if (!HistogramSteps.TryAdd(sum, weighted, ref compensation, window.Site, window.MetricName))
+            {
+                return Point.None;
+            }
+        }
+
+        if (compensation is not null)
+        {
+            sum!.Add(compensation);
+        }
+
+        return WithAnnotation(window, hints, sum!.Div(count));
     }
 
     static Point WithAnnotation(Window window, in ResetHints hints, Histogram result)

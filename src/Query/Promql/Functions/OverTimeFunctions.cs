@@ -35,7 +35,24 @@ static class OverTimeFunctions
             return Point.None;
         }
 
-        return window.Values.IsEmpty ? HistogramOverTime.Average(window) : Mean(window.Values);
+        return window.Values.IsEmpty ? HistogramOverTime.Average(window)
+            : window.Weights.IsEmpty ? Mean(window.Values)
+            : WeightedMean(window);
+    }
+
+    /// <summary>The mean of the raw samples that averages of downsampled windows stand for, and of those beside them.</summary>
+    static double WeightedMean(Window window)
+    {
+        double sum = 0, compensation = 0, count = 0;
+        var weights = new SampleWeights(window);
+        for (var i = 0; i < window.Values.Length; i++)
+        {
+            var weight = weights.At(window.Times[i]);
+            Kahan.Add(window.Values[i] * weight, ref sum, ref compensation);
+            count += weight;
+        }
+
+        return (sum / count) + (compensation / count);
     }
 
     /// <summary>The sum by the count; once the sum would overflow, the mean is carried on instead.</summary>

@@ -16,6 +16,9 @@ sealed class Window
     readonly WindowRun<double> _floats = new();
     readonly WindowRun<Histogram> _histograms = new();
 
+    // Of the samples that are averages of windows; null until there is one.
+    WindowRun<double>? _weights;
+
     // Indices into the loaded floats where a value is below the one before it, rising.
     int[] _drops = new int[16];
     int _dropFirst;
@@ -86,10 +89,14 @@ sealed class Window
     public Labels Labels { get; set; }
 
     /// <summary>
-    /// Whether samples of downsampled windows were loaded. A counter's are right in what is gained between them; how far zero is they do
-    /// not say.
+    /// Whether there are samples of downsampled windows. A counter's are right in what is gained between them; how far zero is they do not
+    /// say.
     /// </summary>
-    public bool HasWindows => _resolutionMs > 0;
+    public bool HasWindows => _resolutionMs > 0
+        && ((_floats.Count > 0 && Times[0] <= _windowsTo) || (_histograms.Count > 0 && HistogramTimes[0] <= _windowsTo));
+
+    /// <summary>Whether samples of downsampled windows were loaded, of which the window may have none.</summary>
+    public bool HasLoadedWindows => _resolutionMs > 0;
 
     /// <summary>
     /// The resolution of a sample, 0 of a raw one, where raw samples come after windows as they do unless raw ones in between are lost.
@@ -121,6 +128,14 @@ sealed class Window
         }
     }
 
+    /// <summary>
+    /// How many raw samples each of those samples stands for that are averages of downsampled windows, by their times in <see
+    /// cref="WeightTimes"/>; all others stand for themselves.
+    /// </summary>
+    public ReadOnlySpan<double> Weights => _weights is null ? default : _weights.Visible;
+
+    public ReadOnlySpan<long> WeightTimes => _weights is null ? default : _weights.VisibleTimes;
+
     public string MetricName => Labels.Get(Labels.MetricName);
 
     /// <summary>For annotations about the range.</summary>
@@ -140,7 +155,7 @@ sealed class Window
     public long LoadedTo { get; private set; }
 
     /// <summary>Bytes that the window's buffers take; they grow, and never shrink.</summary>
-    public long Bytes => _floats.Bytes + _histograms.Bytes + (8L * _copy.Length);
+    public long Bytes => _floats.Bytes + _histograms.Bytes + (_weights?.Bytes ?? 0) + (8L * _copy.Length);
 
     /// <summary>How much of <see cref="Bytes"/> the worker has counted as the query's memory.</summary>
     public long CountedBytes { get; set; }
@@ -161,6 +176,7 @@ sealed class Window
     {
         _floats.Clear();
         _histograms.Clear();
+        _weights?.Clear();
         _dropFirst = _dropCount = 0;
         LoadedTo = long.MinValue;
         (_resolutionMs, _windowsTo) = (0, long.MinValue);
@@ -180,6 +196,11 @@ sealed class Window
         if (batch.ResolutionMs > 0)
         {
             (_resolutionMs, _windowsTo) = (batch.ResolutionMs, LoadedTo);
+        }
+
+        if (batch.HasWeights)
+        {
+            LoadWeights(batch);
         }
 
         if (batch.Kind == SampleKind.Histogram)
@@ -255,6 +276,15 @@ sealed class Window
         _floats.Loaded = at;
     }
 
+    void LoadWeights(SampleBatch batch)
+    {
+        _weights ??= new WindowRun<double>();
+        for (var i = 0; i < batch.Count; i++)
+        {
+            _weights.Add(batch.Timestamps[i], batch.Weights[i], 0, tracksStarts: false);
+        }
+    }
+
     /// <summary>Reserves place for floats that are about to be loaded one by one.</summary>
     public void Reserve(int floats) => Shift(_floats.Reserve(floats, TracksStarts));
 
@@ -282,6 +312,7 @@ sealed class Window
     {
         _floats.RemoveThrough(until);
         _histograms.RemoveThrough(until);
+        _weights?.RemoveThrough(until);
     }
 
     /// <summary>
@@ -291,6 +322,7 @@ sealed class Window
     {
         _floats.Slide(after, to);
         _histograms.Slide(after, to);
+        _weights?.Slide(after, to);
         RemoveDrops(_floats.First);
     }
 

@@ -16,7 +16,7 @@ public static class AstJson
             case AggregateExpr aggregate:
                 WriteChild(json, "expr", aggregate.Inner);
                 WriteList(json, "grouping", aggregate.Grouping);
-                json.WriteString("op", Printer.NameOf(aggregate.Aggregation));
+                json.WriteString("op", AggregationTable.Of(aggregate.Aggregation).Name);
                 WriteChild(json, "param", aggregate.Parameter);
                 json.WriteString("type", "aggregation");
                 json.WriteBoolean("without", aggregate.Without);

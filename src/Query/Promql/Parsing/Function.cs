@@ -51,7 +51,7 @@ public sealed record Function(
     public bool NeedsRaw { get; init; }
 
     /// <summary>The function takes its samples as a counter's: a fall is a reset.</summary>
-    public bool IsOfCounters => Aggregate == Aggregate.Counter;
+    public bool IsOfCounters { get; init; }
 
     /// <summary>The window has to track where values fell.</summary>
     public bool FindsDrops { get; init; }

@@ -57,6 +57,7 @@ public static class FunctionTable
         Of(FunctionId.Increase, "increase", "m") with
         {
             Aggregate = Aggregate.Counter,
+            IsOfCounters = true,
             FindsDrops = true,
             ChecksCounterName = true,
             TakesAnchored = true,
@@ -64,7 +65,13 @@ public static class FunctionTable
             TakesConstantTime = true,
         },
         Of(FunctionId.Info, "info", "vv", variadic: 1, experimental: true),
-        Of(FunctionId.Irate, "irate", "m") with { NeedsRaw = true, Aggregate = Aggregate.Counter, TakesConstantTime = true },
+        Of(FunctionId.Irate, "irate", "m") with
+        {
+            NeedsRaw = true,
+            Aggregate = Aggregate.Counter,
+            IsOfCounters = true,
+            TakesConstantTime = true,
+        },
         Of(FunctionId.LabelJoin, "label_join", "vttt", variadic: -1),
         Of(FunctionId.LabelReplace, "label_replace", "vtttt"),
         Of(FunctionId.LastOverTime, "last_over_time", "m") with { NeedsRaw = true, TakesConstantTime = true, KeepsName = true },
@@ -87,6 +94,7 @@ public static class FunctionTable
         Of(FunctionId.Rate, "rate", "m") with
         {
             Aggregate = Aggregate.Counter,
+            IsOfCounters = true,
             FindsDrops = true,
             ChecksCounterName = true,
             TakesAnchored = true,
@@ -96,7 +104,9 @@ public static class FunctionTable
         Of(FunctionId.Resets, "resets", "m") with
         {
             NeedsRaw = true,
-            Aggregate = Aggregate.Counter,
+            // A window's minimum is below the one before it only where there was a reset.
+            Aggregate = Aggregate.Min,
+            IsOfCounters = true,
             FindsDrops = true,
             TakesAnchored = true,
         },
@@ -111,7 +121,7 @@ public static class FunctionTable
         Of(FunctionId.SortDesc, "sort_desc", "v"),
         Of(FunctionId.Sqrt, "sqrt", "v"),
         Of(FunctionId.Start, "start", "", returns: 's', experimental: true) with { DependsOnTime = true },
-        Of(FunctionId.StartTimestamp, "start_timestamp", "v", experimental: true),
+        Of(FunctionId.StartTimestamp, "start_timestamp", "v", experimental: true) with { NeedsRaw = true },
         Of(FunctionId.StddevOverTime, "stddev_over_time", "m") with { NeedsRaw = true },
         Of(FunctionId.StdvarOverTime, "stdvar_over_time", "m") with { NeedsRaw = true },
         Of(FunctionId.Step, "step", "", returns: 's', experimental: true) with { DependsOnTime = true },
@@ -119,7 +129,7 @@ public static class FunctionTable
         Of(FunctionId.Tan, "tan", "v"),
         Of(FunctionId.Tanh, "tanh", "v"),
         Of(FunctionId.Time, "time", "", returns: 's') with { DependsOnTime = true },
-        Of(FunctionId.Timestamp, "timestamp", "v") with { DependsOnTime = true },
+        Of(FunctionId.Timestamp, "timestamp", "v") with { NeedsRaw = true, DependsOnTime = true },
         Of(FunctionId.TsOfFirstOverTime, "ts_of_first_over_time", "m", experimental: true) with { NeedsRaw = true },
         Of(FunctionId.TsOfLastOverTime, "ts_of_last_over_time", "m", experimental: true) with { NeedsRaw = true },
         Of(FunctionId.TsOfMaxOverTime, "ts_of_max_over_time", "m", experimental: true) with { NeedsRaw = true },

@@ -161,16 +161,15 @@ sealed partial class Parser
         _context = outer;
         var aggregation = (Aggregation)(name.Kind - TokenKind.Sum);
         var position = new Position(name.Position.Start, end);
-        var experimental = aggregation is Aggregation.LimitK or Aggregation.LimitRatio;
-        var expected = TakesParameter(aggregation) ? 2 : 1;
+        var traits = AggregationTable.Of(aggregation);
+        var expected = traits.TakesParameter ? 2 : 1;
         if (arguments.Count == 0)
         {
             Report(position, "no arguments for aggregate expression provided");
         }
-        else if (experimental && !options.ExperimentalFunctions)
+        else if (traits.Experimental && !options.ExperimentalFunctions)
         {
-            Report(position,
-                $"{Printer.NameOf(aggregation)}() is experimental and must be enabled with --enable-feature=promql-experimental-functions");
+            Report(position, $"{traits.Name}() is experimental and must be enabled with --enable-feature=promql-experimental-functions");
         }
         else if (arguments.Count != expected)
         {
@@ -197,9 +196,6 @@ sealed partial class Parser
         var without = Take().Kind == TokenKind.Without;
         return (ParseGrouping(), without);
     }
-
-    static bool TakesParameter(Aggregation aggregation) => aggregation is Aggregation.TopK or Aggregation.BottomK or Aggregation.CountValues
-        or Aggregation.Quantile or Aggregation.LimitK or Aggregation.LimitRatio;
 
     /// <param name="name">The token before the braces, already taken; null where the selector begins with a brace.</param>
     VectorSelector ParseSelector(Token? name)

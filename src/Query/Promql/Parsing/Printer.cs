@@ -42,16 +42,6 @@ public static class Printer
         _ => ">/",
     };
 
-    public static string NameOf(Aggregation aggregation) => aggregation switch
-    {
-        Aggregation.TopK => "topk",
-        Aggregation.BottomK => "bottomk",
-        Aggregation.CountValues => "count_values",
-        Aggregation.LimitK => "limitk",
-        Aggregation.LimitRatio => "limit_ratio",
-        _ => aggregation.ToString().ToLowerInvariant(),
-    };
-
     internal static string NameOf(DurationOperator op) => op switch
     {
         DurationOperator.Add => "+",
@@ -135,7 +125,7 @@ public static class Printer
     /// <summary>The aggregation up to its arguments.</summary>
     internal static void WriteHead(StringBuilder text, AggregateExpr aggregate)
     {
-        text.Append(NameOf(aggregate.Aggregation));
+        text.Append(AggregationTable.Of(aggregate.Aggregation).Name);
         if (aggregate.Without || aggregate.Grouping.Count > 0)
         {
             WriteLabels(text.Append(aggregate.Without ? " without (" : " by ("), aggregate.Grouping);

@@ -50,7 +50,7 @@ sealed class Lowering(QueryTimes times, long defaultSubqueryStepMs)
     {
         SelectorNode selector => selector with
         {
-            Aggregation = new AggregationHint(Printer.NameOf(aggregate.Aggregation), aggregate.Grouping, aggregate.Without),
+            Aggregation = new AggregationHint(AggregationTable.Of(aggregate.Aggregation).Name, aggregate.Grouping, aggregate.Without),
         },
         var operand => operand,
     };

@@ -40,6 +40,9 @@ sealed record SelectorNode(IReadOnlyList<Matcher> Matchers, long OffsetMs, long?
     /// <summary>The aggregation whose operand it is, a hint for sources; null where it is none's.</summary>
     public AggregationHint? Aggregation { get; init; }
 
+    /// <summary>What it reads where there are several resolutions.</summary>
+    public SelectorResolution Resolution { get; init; } = SelectorResolution.Finest;
+
     public override ExprType Type => ExprType.Vector;
 }
 

@@ -1,39 +1,17 @@
 using System.Globalization;
-using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Query.Promql;
-using Observe.Store.Api;
-using Observe.Store.Blocks;
-using Observe.Store.Bucket;
-using Observe.Store.Compact;
-using Observe.Store.Gateway;
-using Observe.Testkit;
-using Observe.Tsdb.Blocks;
-using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
-using Prometheus;
 using Xunit;
+using static Observe.Query.Tests.Promql.Truth.BucketHistory;
 
 namespace Observe.Query.Tests.Promql.Truth;
 
 /// <summary>Queries over what is left in a bucket, held against the truth: what the raw samples would have answered.</summary>
-public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
+public sealed class HistoryTruthTests : IClassFixture<BucketHistory>
 {
-    const long Second = 1_000;
-    const long Minute = 60 * Second;
-    const long Hour = 60 * Minute;
-    const long Interval = 30 * Second;
+    readonly BucketHistory _history;
 
-    /// <summary>The beginning of an hour.</summary>
-    const long Start = 1_699_999_200_000;
-
-    /// <summary>Where one block ends and the next begins.</summary>
-    const long Middle = Start + (40 * Hour);
-
-    const long End = Start + (80 * Hour);
-
-    readonly History _history;
-
-    public HistoryTruthTests(History history) => _history = history;
+    public HistoryTruthTests(BucketHistory history) => _history = history;
 
     /// <summary>How far an answer may be from the truth, as a part of it, from 5 minutes and from an hour.</summary>
     public static TheoryData<string, double, double> Functions => new()
@@ -55,7 +33,8 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
     [MemberData(nameof(Functions))]
     public async Task A_function_over_aligned_windows_is_what_raw_samples_give(string query, double fromMinutes, double fromHours)
     {
-        foreach (var (name, tolerance) in ((string, double)[])[("all", 0), ("recent", fromHours), ("minutes", fromMinutes), ("hours", fromHours)])
+        foreach (var (name, tolerance) in ((string, double)[])[
+            ("all", 0), ("recent", fromHours), ("mixed", fromHours), ("minutes", fromMinutes), ("hours", fromHours)])
         {
             foreach (var isRemote in (bool[])[false, true])
             {
@@ -69,16 +48,47 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
         }
     }
 
-    /// <summary>Where a window has averages and raw samples, each weighs alike; beside that averages of as many samples each are exact.</summary>
     [Theory]
+    [InlineData("recent")]
+    [InlineData("mixed")]
     [InlineData("minutes")]
     [InlineData("hours")]
     public async Task An_average_is_that_of_raw_samples(string store)
     {
-        var expected = await AskAsync(_history.Truth, "avg_over_time(g[6h])");
-        var answer = await AskAsync(_history.Store(store, false), "avg_over_time(g[6h])");
-        Assert.Equal(expected.Keys, answer.Keys);
-        Assert.All(answer, a => Assert.Equal(expected[a.Key], a.Value, 9));
+        foreach (var query in (string[])["avg_over_time(g[6h])", "avg_over_time(late[6h])", "avg_over_time(ended[21h])"])
+        {
+            foreach (var isRemote in (bool[])[false, true])
+            {
+                var expected = await AskAsync(_history.Truth, query);
+                var answer = await AskAsync(_history.Store(store, isRemote), query);
+                Assert.Equal(expected.Keys, answer.Keys);
+                Assert.All(answer, a => Assert.Equal(expected[a.Key], a.Value, 9));
+            }
+        }
+    }
+
+    /// <summary>Where there are windows only, a sample stands until the next window ends, and not for longer.</summary>
+    [Theory]
+    [InlineData("all", 5 * Minute)]
+    [InlineData("minutes", 5 * Minute)]
+    [InlineData("recent", Hour)]
+    [InlineData("mixed", 5 * Minute)]
+    [InlineData("hours", Hour)]
+    public async Task A_series_that_ended_lives_for_a_window_at_most(string store, long stands)
+    {
+        foreach (var isRemote in (bool[])[false, true])
+        {
+            var querier = _history.Store(store, isRemote);
+            var (ended, last) = (Ended, End - Interval + (7 * Second));
+            Assert.Single((await InstantAsync(querier, "ended", ended + stands - 1)).Series);
+            Assert.Empty((await InstantAsync(querier, "ended", ended + stands)).Series);
+            var over = await RangeAsync(querier, "ended", Start + (15 * Hour), End, Minute);
+            Assert.Equal(ended - (ended % Minute) + stands, over.Series[0].Timestamps.Span[^1]);
+            stands = store == "recent" ? 5 * Minute : stands;
+            Assert.Single((await InstantAsync(querier, "g", last + stands - 1)).Series);
+            Assert.Empty((await InstantAsync(querier, "g", last + stands)).Series);
+            stands = store == "recent" ? Hour : stands;
+        }
     }
 
     [Theory]
@@ -86,6 +96,7 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
     [InlineData("minutes", "rate(k_total[30m])")]
     [InlineData("minutes", "rate(k_total[1h])")]
     [InlineData("recent", "rate(k_total[3h])")]
+    [InlineData("mixed", "rate(k_total[3h])")]
     [InlineData("hours", "rate(k_total[3h])")]
     [InlineData("hours", "rate(k_total[6h])")]
     public async Task A_constant_rate_has_no_dip_at_an_edge(string store, string query)
@@ -98,6 +109,7 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
     [Theory]
     [InlineData("all")]
     [InlineData("recent")]
+    [InlineData("mixed")]
     [InlineData("minutes")]
     [InlineData("hours")]
     public async Task An_instant_selector_has_no_gap_where_samples_are(string store)
@@ -106,20 +118,27 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
         {
             var result = await RangeAsync(_history.Store(store, false), query, Start + Hour, End, 23 * Minute);
             Assert.Equal(((End - Start - Hour) / (23 * Minute)) + 1, result.Series[0].Timestamps.Length);
-            for (var time = Start + (2 * Hour); time < End; time += 5 * Hour + (17 * Minute) + 3)
+            // Around the edges between blocks and chunks, and of windows.
+            foreach (var edge in (long[])[Middle, Start + (20 * Hour), Start + (61 * Hour)])
             {
-                Assert.NotEmpty((await InstantAsync(_history.Store(store, true), query, time)).Series);
+                for (var time = edge - Hour - (2 * Minute); time < edge + Hour + (2 * Minute); time += 331 * Second)
+                {
+                    Assert.NotEmpty((await InstantAsync(_history.Store(store, time % 2 == 0), query, time)).Series);
+                }
+
+                result = await RangeAsync(_history.Store(store, false), query, edge - (2 * Hour), edge + (2 * Hour), 7 * Second);
+                Assert.Equal((4 * Hour / (7 * Second)) + 1, result.Series[0].Timestamps.Length);
             }
 
-            // A series that ended is not carried on for longer than the lookback and a window.
-            Assert.Empty((await InstantAsync(_history.Store(store, true), query, End + Hour + (5 * Minute))).Series);
         }
     }
 
     [Fact]
     public async Task The_highest_and_the_lowest_of_a_plain_selector_are_those_of_the_window()
     {
-        foreach (var (query, extreme) in ((string, string)[])[("max(g)", "max_over_time(g[1h])"), ("min(g)", "min_over_time(g[1h])")])
+        foreach (var (query, extreme) in ((string, string)[])
+            [("max(g)", "max_over_time(g[1h])"), ("min(g)", "min_over_time(g[1h])"), ("topk(1, g)", "max_over_time(g[1h])"),
+            ("bottomk(1, g)", "min_over_time(g[1h])")])
         {
             var expected = await AskAsync(_history.Truth, extreme);
             var answer = await AskAsync(_history.Store("hours", false), query);
@@ -135,6 +154,11 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
     [InlineData("irate(c_total[6h])")]
     [InlineData("delta(g[6h])")]
     [InlineData("last_over_time(g[6h])")]
+    [InlineData("timestamp(g)")]
+    [InlineData("stddev by (job) (g)")]
+    [InlineData("stdvar(g)")]
+    [InlineData("quantile(0.9, g)")]
+    [InlineData("count_values without () (\"v\", g)")]
     public async Task What_no_window_can_answer_comes_from_raw_samples_or_with_a_warning(string query)
     {
         foreach (long? asked in (long?[])[null, 0, 5 * Minute, Hour])
@@ -146,11 +170,38 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
         {
             var result = await InstantAsync(_history.Store("hours", isRemote), query, Middle);
             var warning = Assert.Single(result.Warnings);
-            Assert.StartsWith(query[..query.IndexOf('(', StringComparison.Ordinal)] + " needs raw samples", warning, StringComparison.Ordinal);
+            Assert.StartsWith(query[..query.AsSpan().IndexOfAny('(', ' ')] + " needs raw samples", warning, StringComparison.Ordinal);
             Assert.EndsWith("every 1h", warning, StringComparison.Ordinal);
         }
 
         Assert.Empty((await InstantAsync(_history.Store("all", false), query, Middle)).Warnings);
+    }
+
+    /// <summary>Functions that read the same series are named each.</summary>
+    [Fact]
+    public async Task A_shared_selection_warns_of_each_function_that_needs_raw_samples()
+    {
+        foreach (var isRemote in (bool[])[false, true])
+        {
+            var result = await InstantAsync(
+                _history.Store("hours", isRemote), "stddev_over_time(g[6h]) + quantile_over_time(0.5, g[6h]) + avg_over_time(g[6h])", Middle);
+            Assert.Equal(["quantile_over_time", "stddev_over_time"], result.Warnings.Select(w => w[..w.IndexOf(' ', StringComparison.Ordinal)]));
+            Assert.Single(result.Infos);
+            Assert.Empty((await InstantAsync(_history.Store("hours", isRemote), "avg_over_time(g[6h]) + count(g)", Middle)).Warnings);
+        }
+    }
+
+    /// <summary>A window's minimum shows a reset; where two are in one window, or in two that follow, one is seen.</summary>
+    [Fact]
+    public async Task Resets_are_found_in_windows_and_never_more_than_there_were()
+    {
+        var expected = await AskAsync(_history.Truth, "resets(c_total[12h])");
+        foreach (var (store, least) in ((string, double)[])[("minutes", 0.9), ("hours", 0.5)])
+        {
+            var answer = await AskAsync(_history.Store(store, true), "resets(c_total[12h])");
+            Assert.All(answer, a => Assert.True(a.Value <= expected[a.Key], $"{a.Value} of {expected[a.Key]}"));
+            Assert.InRange(answer.Values.Sum(), least * expected.Values.Sum(), expected.Values.Sum());
+        }
     }
 
     [Theory]
@@ -195,92 +246,5 @@ public sealed class HistoryTruthTests : IClassFixture<HistoryTruthTests.History>
     {
         using var engine = new PromqlEngine(new EngineOptions());
         return await engine.InstantAsync(querier, new InstantQuery(query, time), CancellationToken.None);
-    }
-
-    /// <summary>
-    /// Two blocks of 40 hours at each resolution, and buckets with what is left of them: all, raw ones only of the second block, 5 minutes and
-    /// an hour, an hour alone.
-    /// </summary>
-    public sealed class History : IAsyncLifetime
-    {
-        readonly TemporaryFolder _folder = new();
-        readonly Dictionary<string, (MemoryBucket Bucket, BucketStore Store, ServedQuerier Served)> _stores = [];
-
-        public IQuerier Truth { get; } = new MemoryQuerier(Series());
-
-        public IQuerier Store(string name, bool isRemote) => isRemote ? _stores[name].Served : _stores[name].Store;
-
-        public async ValueTask InitializeAsync()
-        {
-            var number = 0;
-            var folders = new Dictionary<(int Half, long Resolution), string>();
-            for (var half = 0; half < 2; half++)
-            {
-                TestSeries[] series = [.. Series().Select(s => s with { Samples = [.. s.Samples.Where(x => x.Time < Middle == (half == 0))] })];
-                await TestBlocks.WriteAsync(_folder.Path, TestBlocks.Id(++number), series, TestBlocks.Meta(series, ("cluster", "a")));
-                folders[(half, 0)] = Folder(number);
-                foreach (var (from, to) in ((long, long)[])[(0, Downsampler.FiveMinutes), (Downsampler.FiveMinutes, Downsampler.OneHour)])
-                {
-                    using var block = Block.Open(folders[(half, from)]);
-                    Assert.NotNull(Downsampler.Run(block, _folder.Path, TestBlocks.Id(++number), to, default));
-                    folders[(half, to)] = Folder(number);
-                }
-            }
-
-            await OpenAsync("all", folders.Values);
-            await OpenAsync("recent", folders.Where(f => f.Key is { Half: 0, Resolution: Hour } or { Half: 1, Resolution: 0 }).Select(f => f.Value));
-            await OpenAsync("minutes", folders.Where(f => f.Key.Resolution > 0).Select(f => f.Value));
-            await OpenAsync("hours", folders.Where(f => f.Key.Resolution == Hour).Select(f => f.Value));
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            foreach (var (bucket, store, served) in _stores.Values)
-            {
-                await served.DisposeAsync();
-                await store.DisposeAsync();
-                await bucket.DisposeAsync();
-            }
-
-            _folder.Dispose();
-        }
-
-        string Folder(int number) => Path.Combine(_folder.Path, TestBlocks.Id(number).ToString());
-
-        async Task OpenAsync(string name, IEnumerable<string> folders)
-        {
-            var bucket = new MemoryBucket(TimeProvider.System);
-            foreach (var folder in folders)
-            {
-                await new BucketBlocks(bucket).UploadAsync(folder, DateTimeOffset.UnixEpoch, default);
-            }
-
-            var options = new BucketStoreOptions { Directory = Path.Combine(_folder.Path, name), Time = TimeProvider.System };
-            var store = new BucketStore(bucket, options, new BucketStoreMetrics(Metrics.NewCustomRegistry()), NullLogger.Instance);
-            await store.SyncAsync(default);
-            _stores[name] = (bucket, store, await ServedQuerier.StartAsync(store, new StoreDescription("store", [], TimeRange.All)));
-        }
-
-        /// <summary>A gauge, a counter that is reset, also where no sample of the block's edge shows it, and one of a constant rate.</summary>
-        static IEnumerable<TestSeries> Series()
-        {
-            var random = new Random(11);
-            var (gauge, counter, constant) = (new List<(long, double)>(), new List<(long, double)>(), new List<(long, double)>());
-            var value = 0.0;
-            for (var time = Start + (7 * Second); time < End; time += Interval)
-            {
-                gauge.Add((time, Math.Round((100 * Math.Sin(time / 5e6)) + (10 * random.NextDouble()), 3)));
-                value = random.Next(500) == 0 ? random.Next(10) : value + random.Next(10);
-                counter.Add((time, value));
-                constant.Add((time, (time - Start) / Second));
-            }
-
-            return
-            [
-                new TestSeries(Labels.Of(("__name__", "c_total"), ("job", "x")), [.. counter]),
-                new TestSeries(Labels.Of(("__name__", "g"), ("job", "x")), [.. gauge]),
-                new TestSeries(Labels.Of(("__name__", "k_total"), ("job", "x")), [.. constant]),
-            ];
-        }
     }
 }

@@ -23,14 +23,11 @@ enum SampleAspect : byte
 }
 
 /// <summary>
-/// The newest sample of each series that is younger than the lookback, unless it is a staleness marker. Where there are only downsampled
-/// windows, the lookback is longer by a window: the one that a time lies in ends after it.
+/// The newest sample of each series that is younger than the lookback, unless it is a staleness marker. One of a downsampled window stands
+/// until the next window ends, however short the lookback is.
 /// </summary>
 sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect = SampleAspect.Value) : SeriesOperator(scope)
 {
-    /// <summary>The coarsest resolution that there is.</summary>
-    const long CoarsestMs = 3_600_000;
-
     readonly SelectorTimes _times = SelectorTimes.Of(node, scope.Grid);
 
     // Where @ holds for the first step only, later steps find no samples that are newer than the first step's time.
@@ -50,7 +47,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
         var cursor = new InstantCursor(samples, batch, _lookback);
         if (_times.IsFixed)
         {
-            if (cursor.TryFind(FixedReference()) && cursor.Time > EarliestFixed() - cursor.ResolutionMs)
+            if (cursor.TryFind(FixedReference()) && cursor.Time > EarliestFixed() - cursor.LookbackMs)
             {
                 for (var step = 0; step < column.Steps; step++)
                 {
@@ -63,7 +60,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
             for (var step = 0; step < column.Steps; step++)
             {
                 var reference = _times.Reference(step);
-                if (cursor.TryFind(Math.Min(reference, _latest)) && cursor.Time > reference - _lookback - cursor.ResolutionMs)
+                if (cursor.TryFind(Math.Min(reference, _latest)) && cursor.Time > reference - cursor.LookbackMs)
                 {
                     Put(series, column, step, cursor);
                 }
@@ -83,28 +80,20 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
     }
 
     SeriesSelection Select(Evaluation evaluation) => _selection ??= evaluation.Select(
+        node,
         new SelectHints
         {
             Range = _times.Range(evaluation.LookbackMs, 0),
             StepMs = Grid.IsSingle ? 0 : Grid.Step,
             Aggregation = node.Aggregation,
-            MaxResolutionMs = evaluation.MaxResolution(Grid, 0, null),
-            Aggregate = node.Aggregation?.Name switch
-            {
-                "max" => Aggregate.Max,
-                "min" => Aggregate.Min,
-                _ => Aggregate.Raw,
-            },
-            WindowsBeforeMs = CoarsestMs,
-        },
-        node.Matchers);
+        });
 
     // With @, Prometheus's timestamp() ignores the offset when it looks for a sample, but has loaded samples only up to the offset.
     bool IgnoresOffset => aspect is SampleAspect.Time or SampleAspect.StartTime;
 
     long FixedReference() => IgnoresOffset ? Math.Min(_times.First, node.AtMs!.Value) : _times.First;
 
-    long EarliestFixed() => (IgnoresOffset ? node.AtMs!.Value : _times.First) - _lookback;
+    long EarliestFixed() => IgnoresOffset ? node.AtMs!.Value : _times.First;
 
     void Put(int series, Column column, int step, in InstantCursor cursor)
     {
@@ -159,8 +148,8 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
 
     public long Start { get; private set; }
 
-    /// <summary>How long the window is that the sample stands for; 0 for a raw sample.</summary>
-    public long ResolutionMs { get; private set; }
+    /// <summary>How long the sample stands, exclusive: that of a window at least until the next one ends.</summary>
+    public long LookbackMs { get; private set; }
 
     /// <summary>Samples read so far.</summary>
     public int Read { get; private set; }
@@ -189,7 +178,7 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
             }
 
             // Before the first read nothing is skipped: whether windows come, which are wanted from an earlier time on, is not known yet.
-            var earliest = reference - lookback - batch.ResolutionMs;
+            var earliest = reference - Math.Max(lookback, batch.ResolutionMs);
             if (_started && Time <= earliest)
             {
                 samples.Seek(earliest + 1);
@@ -201,13 +190,13 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
             Read += _ended ? 0 : batch.Count;
         }
 
-        return Time > reference - lookback - ResolutionMs && Time <= reference
+        return Time > reference - LookbackMs && Time <= reference
             && !(Histogram is null ? StaleMarker.IsStale(Value) : Histogram.IsStale);
     }
 
     void Take(int index)
     {
-        (Time, ResolutionMs) = (batch.Timestamps[index], batch.ResolutionMs);
+        (Time, LookbackMs) = (batch.Timestamps[index], Math.Max(lookback, batch.ResolutionMs));
         Start = batch.HasStartTimestamps ? batch.StartTimestamps[index] : 0;
         (Value, Histogram) = batch.Kind == SampleKind.Float ? (batch.Values[index], null) : (0.0, batch.Histograms[index]);
     }

@@ -124,7 +124,7 @@ sealed class RangeFunction(
         var counts = default(WindowCounts);
         for (var step = 0; step < column.Steps; step++)
         {
-            if (steps is not null && window.IsFloatsOnly && !window.HasWindows && feed.LoadedTo > times.Reference(step))
+            if (steps is not null && window.IsFloatsOnly && !window.HasLoadedWindows && feed.LoadedTo > times.Reference(step))
             {
                 var done = step;
                 step = steps.Evaluate(window, feed.LoadedTo, times, column, step, ref counts);

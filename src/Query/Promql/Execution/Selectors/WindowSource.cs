@@ -78,6 +78,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
     {
         var before = RangeMs + (Anchored || Smoothed ? evaluation.LookbackMs : 0);
         return _selection ??= evaluation.Select(
+            node.Selector,
             new SelectHints
             {
                 Range = Times.Range(before, Smoothed ? evaluation.LookbackMs : 0),
@@ -85,10 +86,7 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
                 WindowMs = RangeMs,
                 Function = function?.Name,
                 IsCounter = function?.IsOfCounters == true,
-                MaxResolutionMs = evaluation.MaxResolution(grid, RangeMs, function),
-                Aggregate = function?.Aggregate ?? Aggregate.Raw,
-            },
-            node.Selector.Matchers);
+            });
     }
 
     sealed class SampleFeed(ISampleIterator samples, Window window, Worker worker) : IWindowFeed
