@@ -65,8 +65,16 @@ static class WireChunks
 
         foreach (var aggregate in s_aggregates)
         {
-            if (!(aggregates.Contains((Aggr)aggregate) || (aggregate is Aggregate.Count or Aggregate.Sum && aggregates.Contains(Aggr.Raw)))
-                || !AggregatesChunk.TryGet(chunk, aggregate, "chunk", 0, out var part))
+            if (!AggregatesChunk.TryGet(chunk, aggregate, "chunk", 0, out var part))
+            {
+                continue;
+            }
+
+            // Averages are made of sums and counts, and in the place of the maximum a counter of histograms has its last value.
+            var isWanted = aggregates.Contains((Aggr)aggregate)
+                || (aggregate is Aggregate.Count or Aggregate.Sum && aggregates.Contains(Aggr.Raw))
+                || (aggregate is Aggregate.Max && part.Encoding != ChunkEncoding.Xor && aggregates.Contains(Aggr.Counter));
+            if (!isWanted)
             {
                 continue;
             }

@@ -153,48 +153,62 @@ sealed class FloatWindows
 }
 
 /// <summary>
-/// Windows of native histograms: count, sum and counter. The counter goes on over the chunks of a series, since a reader has nothing
-/// that would tell it of resets between them.
+/// Windows of native histograms: count, sum and counter. The counter goes on over the chunks of a run, so that nobody sees a reset between
+/// two of them; it begins with the first raw sample, and the last chunk has the last raw value in the place of the maximum, which
+/// histograms have none of, where that is less than the counter.
 /// </summary>
 sealed class HistogramWindows
 {
-    Histogram? _counter;
-    Histogram? _previous;
+    // Sum of the values before each reset; null before the first one. The counter is what the series has and this.
+    Histogram? _offset;
+    Histogram? _last;
 
-    public IEnumerable<Chunk> OfRaw(List<long> times, List<Histogram> histograms, int from, int to, long resolutionMs)
+    /// <param name="isEnd">The run of histograms ends with these samples.</param>
+    public List<Chunk> OfRaw(List<long> times, List<Histogram> histograms, int from, int to, long resolutionMs, bool isEnd)
     {
-        var samples = new List<(long Time, double Count, Histogram Sum, Histogram Counter)>(to - from);
+        var samples = new List<Sample>(to - from);
         for (var i = from; i < to; i++)
         {
             if (!double.IsNaN(histograms[i].Sum))
             {
-                samples.Add((times[i], 1, histograms[i], histograms[i]));
+                samples.Add(new Sample(times[i], 1, histograms[i], histograms[i], null));
             }
         }
 
-        return Build(samples, resolutionMs);
+        return Build(samples, resolutionMs, isEnd);
     }
 
-    public IEnumerable<Chunk> OfAggregates(Chunk[] chunks, long resolutionMs, string source)
+    /// <param name="isEnd">The run of histograms ends with these chunks.</param>
+    public List<Chunk> OfAggregates(Chunk[] chunks, long resolutionMs, string source, bool isEnd)
     {
-        var samples = new List<(long Time, double Count, Histogram Sum, Histogram Counter)>();
+        var samples = new List<Sample>();
         var (counts, sums, counters) =
             (new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue));
         foreach (var chunk in chunks)
         {
             if (!ReadAll(chunk, Aggregate.Count, counts, source) || !ReadAll(chunk, Aggregate.Sum, sums, source)
-                || !ReadAll(chunk, Aggregate.Counter, counters, source) || counts.Count != sums.Count || counts.Count != counters.Count)
+                || !ReadAll(chunk, Aggregate.Counter, counters, source) || counts.Count != sums.Count
+                || counters.Count - counts.Count is not (0 or 1))
             {
-                Tsdb.Bytes.CorruptionException.Throw(source, 0, "aggregates of histograms that don't belong together");
+                CorruptionException.Throw(source, 0, "aggregates of histograms that don't belong together");
             }
 
+            var first = counters.Count - counts.Count;
+            if (first == 1)
+            {
+                samples.Add(new Sample(counters.Timestamps[0], 0, null, counters.Histograms[0], null));
+            }
+
+            var last = AggregatesChunk.LastOfCounter(chunk, source, 0);
             for (var i = 0; i < counts.Count; i++)
             {
-                samples.Add((counts.Timestamps[i], counts.Values[i], sums.Histograms[i], counters.Histograms[i]));
+                samples.Add(new Sample(
+                    counts.Timestamps[i], counts.Values[i], sums.Histograms[i], counters.Histograms[i + first],
+                    i == counts.Count - 1 ? last : null));
             }
         }
 
-        return Build(samples, resolutionMs);
+        return Build(samples, resolutionMs, isEnd);
     }
 
     static bool ReadAll(Chunk chunk, Aggregate aggregate, SampleBatch batch, string source)
@@ -205,120 +219,183 @@ sealed class HistogramWindows
             && batch.Kind == (aggregate == Aggregate.Count ? SampleKind.Float : SampleKind.Histogram);
     }
 
-    IEnumerable<Chunk> Build(List<(long Time, double Count, Histogram Sum, Histogram Counter)> samples, long resolutionMs)
+    List<Chunk> Build(List<Sample> samples, long resolutionMs, bool isEnd)
     {
-        if (samples.Count == 0)
-        {
-            yield break;
-        }
-
-        var gauge = samples[0].Counter.CounterResetHint == CounterResetHint.Gauge;
-        var open = new Parts();
-        var (next, last) = (-1L, samples[^1].Time);
-        var (count, sum) = (0.0, default(Histogram));
+        var (chunks, open, window, end) = (new List<Chunk>(), new Parts(), default(Window), samples.Count > 0 ? samples[^1].Time : 0);
         foreach (var sample in samples)
         {
-            if (sample.Time > next)
+            var isOther = _last is not null && _last.UsesCustomBuckets != sample.Counter.UsesCustomBuckets;
+            if (window.Sum is not null && (isOther || sample.Time > window.End))
             {
-                if (next != -1 && open.Append(next, count, sum!, Counter(gauge)) is { } full)
-                {
-                    yield return full;
-                }
-
-                (count, sum) = (0, null);
-                next = Math.Min(Downsampler.WindowEnd(sample.Time, resolutionMs), last);
+                Close();
             }
 
-            count += sample.Count;
-            sum = Added(sum, sample.Sum);
-            Count(sample.Counter);
+            if (isOther)
+            {
+                Finish();
+            }
+
+            if (window.Sum is null)
+            {
+                window.End = Math.Min(Downsampler.WindowEnd(sample.Time, resolutionMs), end);
+            }
+
+            if (_last is null)
+            {
+                open.Begin(sample.Time, sample.Counter);
+            }
+            else if (sample.Counter.CounterResetHint != CounterResetHint.Gauge && sample.Counter.DetectReset(_last))
+            {
+                _offset = Added(_offset, _last);
+            }
+
+            window.Counter = _offset is null ? sample.Counter : Added(sample.Counter.Copy(), _offset);
+            _last = sample.Counter;
+            if (sample.Last is not null)
+            {
+                // The counter stays as it is, and what follows is held against the raw value.
+                _offset = Added(_offset, Less(_last, sample.Last));
+                _last = sample.Last;
+            }
+
+            window.Count += sample.Count;
+            if (sample.Sum is not null)
+            {
+                window.Sum = Added(window.Sum, sample.Sum);
+            }
         }
 
-        if (open.Append(next, count, sum!, Counter(gauge)) is { } before)
+        if (window.Sum is not null)
         {
-            yield return before;
+            Close();
         }
 
-        yield return open.Chunk()!.Value;
+        if (isEnd)
+        {
+            Finish();
+        }
+        else if (open.Chunk(null) is { } rest)
+        {
+            chunks.Add(rest);
+        }
+
+        return chunks;
+
+        void Close()
+        {
+            if (open.Append(window) is { } full)
+            {
+                chunks.Add(full);
+            }
+
+            window = default;
+        }
+
+        void Finish()
+        {
+            if (open.Chunk(_offset is null ? null : _last) is { } last)
+            {
+                chunks.Add(last);
+            }
+
+            (open, _last, _offset) = (new Parts(), null, null);
+        }
     }
 
-    /// <summary>The sum of histograms, a gauge: sums of windows may fall.</summary>
     static Histogram Added(Histogram? sum, Histogram histogram)
     {
         if (sum is null)
         {
             sum = histogram.Copy();
-            sum.IsInteger = false;
         }
         else
         {
             sum.Add(histogram);
         }
 
-        sum.CounterResetHint = CounterResetHint.Gauge;
+        sum.IsInteger = false;
         return sum;
     }
 
-    void Count(Histogram histogram)
+    static Histogram Less(Histogram histogram, Histogram other)
     {
-        if (_counter is null || _previous is null || _counter.UsesCustomBuckets != histogram.UsesCustomBuckets)
-        {
-            _counter = histogram.Copy();
-        }
-        else if (histogram.CounterResetHint != CounterResetHint.Gauge && histogram.DetectReset(_previous))
-        {
-            _counter.Add(histogram);
-        }
-        else
-        {
-            var gained = histogram.Copy();
-            gained.Sub(_previous);
-            _counter.Add(gained);
-        }
-
-        _counter.IsInteger = false;
-        _previous = histogram;
+        var difference = histogram.Copy();
+        difference.Sub(other);
+        return difference;
     }
 
-    Histogram Counter(bool gauge)
-    {
-        var counter = _counter!.Copy();
-        counter.CounterResetHint = gauge ? CounterResetHint.Gauge : CounterResetHint.Unknown;
-        return counter;
-    }
+    /// <summary>What is given of a time: raw samples, or a window with what its chunk says of the last raw value.</summary>
+    readonly record struct Sample(long Time, double Count, Histogram? Sum, Histogram Counter, Histogram? Last);
 
-    /// <summary>The three aggregates of a chunk; a histogram that can't be in one chunk with those before starts another.</summary>
+    record struct Window(long End, double Count, Histogram? Sum, Histogram? Counter);
+
+    /// <summary>The aggregates of a chunk; a histogram that can't be in one chunk with those before starts another.</summary>
     sealed class Parts
     {
         AggregateBuilder _counts = new();
         AggregateBuilder _sums = new();
         AggregateBuilder _counters = new();
         int _windows;
+        (long Time, Histogram Value)? _begin;
+
+        /// <summary>The chunk begins with the first raw sample of a run.</summary>
+        public void Begin(long time, Histogram value) => _begin = (time, value);
 
         /// <summary>Adds a window; returns the chunk before it when it needed a new one.</summary>
-        public Chunk? Append(long time, double count, Histogram sum, Histogram counter)
+        public Chunk? Append(in Window window)
         {
+            // The sum is a gauge, since sums of windows may fall; a counter may be one.
+            var (sum, counter) = (window.Sum!.WithHint(CounterResetHint.Gauge), Float(window.Counter!));
             Chunk? full = null;
             if (_windows > 0 && !(_sums.CanAppend(sum) && _counters.CanAppend(counter)))
             {
-                full = Chunk();
-                (_counts, _sums, _counters, _windows) = (new AggregateBuilder(), new AggregateBuilder(), new AggregateBuilder(), 0);
+                full = Chunk(null);
             }
 
+            if (_begin is { } begin && begin.Time < window.End)
+            {
+                _counters.TryAppend(begin.Time, Float(begin.Value));
+            }
+
+            _begin = null;
             _windows++;
-            _counts.Append(time, count);
-            _sums.TryAppend(time, sum);
-            _counters.TryAppend(time, counter);
+            _counts.Append(window.End, window.Count);
+            _sums.TryAppend(window.End, sum);
+            _counters.TryAppend(window.End, counter);
             return full;
         }
 
-        public Chunk? Chunk()
+        /// <summary>The chunk of the windows, null where there is none.</summary>
+        /// <param name="last">What the series had last, where the counter says something else.</param>
+        public Chunk? Chunk(Histogram? last)
         {
-            var (counts, sums, counters) = (_counts.Chunk(), _sums.Chunk(), _counters.Chunk());
-            return counts.Encoding == ChunkEncoding.None
-                ? null
-                : new Chunk(counts.MinTime, counts.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode(
-                [counts, sums, default, default, counters]));
+            if (_windows == 0)
+            {
+                return null;
+            }
+
+            var (counts, end) = (_counts.Chunk(), new AggregateBuilder());
+            if (last is not null)
+            {
+                end.TryAppend(counts.MaxTime, Float(last));
+            }
+
+            var chunk = new Chunk(counts.MinTime, counts.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode(
+                [counts, _sums.Chunk(), default, end.Chunk(), _counters.Chunk()]));
+            (_counts, _sums, _counters, _windows) = (new AggregateBuilder(), new AggregateBuilder(), new AggregateBuilder(), 0);
+            return chunk;
+        }
+
+        static Histogram Float(Histogram histogram)
+        {
+            var hint = histogram.CounterResetHint == CounterResetHint.Gauge ? CounterResetHint.Gauge : CounterResetHint.Unknown;
+            if (histogram.IsInteger || histogram.CounterResetHint != hint)
+            {
+                histogram = histogram.WithHint(hint);
+                histogram.IsInteger = false;
+            }
+
+            return histogram;
         }
     }
 }

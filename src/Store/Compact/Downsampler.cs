@@ -73,7 +73,7 @@ static class Downsampler
 
                 foreach (var chunk in run.Histograms is null
                     ? floats.OfRaw(run.Times, run.Values!, from, to, resolutionMs)
-                    : histograms.OfRaw(run.Times, run.Histograms, from, to, resolutionMs))
+                    : histograms.OfRaw(run.Times, run.Histograms, from, to, resolutionMs, isEnd: to == run.Times.Count))
                 {
                     yield return chunk;
                 }
@@ -109,9 +109,13 @@ static class Downsampler
             var run = all[from..to];
             var windows = run.Sum(c => ChunkIterators.Count(c, source, 0));
             var parts = ChunkCount(run[0].MinTime, run[^1].MaxTime, fromMs, toMs, windows);
+            var read = 0;
             foreach (var part in run.Chunk(Math.Max(1, run.Count / parts)))
             {
-                foreach (var chunk in isHistogram ? histograms.OfAggregates(part, toMs, source) : floats.OfAggregates(part, toMs, source))
+                read += part.Length;
+                foreach (var chunk in isHistogram
+                    ? histograms.OfAggregates(part, toMs, source, isEnd: read == run.Count)
+                    : floats.OfAggregates(part, toMs, source))
                 {
                     yield return chunk;
                 }

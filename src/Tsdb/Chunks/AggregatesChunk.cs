@@ -1,4 +1,5 @@
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Chunks;
@@ -83,6 +84,22 @@ public static class AggregatesChunk
     }
 
     /// <summary>
+    /// What a series of native histograms had last, where its counter aggregate is ahead of that by resets; null where it is not, and of
+    /// floats. It stands in the place of the maximum.
+    /// </summary>
+    public static Histogram? LastOfCounter(Chunk chunk, string source, long origin)
+    {
+        if (!TryGet(chunk, Aggregate.Max, source, origin, out var part)
+            || part.Encoding is not (ChunkEncoding.Histogram or ChunkEncoding.FloatHistogram))
+        {
+            return null;
+        }
+
+        var batch = new SampleBatch(1);
+        return ChunkIterators.OpenChunk(part, Aggregate.Raw, source, origin).Append(batch) > 0 ? batch.Histograms[0] : null;
+    }
+
+    /// <summary>
     /// The resolution that the first samples of an aggregate show, since a chunk does not say it: windows end with the last millisecond of
     /// five minutes or of an hour, save the last one of a chunk.
     /// </summary>
@@ -132,7 +149,36 @@ public static class AggregatesChunk
             }
         }
 
+        if (parts[^1].Encoding != ChunkEncoding.None && LastOfCounter(chunk, source, 0) is { } last)
+        {
+            parts[3] = LastOf(chunk, parts[^1], last, source);
+        }
+
         return minTime > maxTime ? null : new Chunk(minTime, maxTime, ChunkEncoding.Aggregates, Encode(parts));
+    }
+
+    // What stands in the place of the maximum, beside a counter that ends earlier perhaps: it stays behind the counter by as much.
+    static Chunk LastOf(Chunk chunk, Chunk kept, Histogram last, string source)
+    {
+        TryGet(chunk, Aggregate.Counter, source, 0, out var whole);
+        if (LastHistogram(whole, source) is { } before && LastHistogram(kept, source) is { } after)
+        {
+            last = last.Copy();
+            last.Sub(before);
+            last.Add(after);
+            last.CounterResetHint = CounterResetHint.Unknown;
+        }
+
+        var builder = new AggregateBuilder();
+        builder.TryAppend(kept.MaxTime, last);
+        return builder.Chunk();
+    }
+
+    static Histogram? LastHistogram(Chunk part, string source)
+    {
+        var batch = new SampleBatch(Math.Max(1, ChunkIterators.Count(part, source, 0)));
+        return ChunkIterators.OpenChunk(part, Aggregate.Raw, source, 0).Append(batch) > 0 && batch.Kind == SampleKind.Histogram
+            ? batch.Histograms[batch.Count - 1] : null;
     }
 
     static Chunk Cut(Chunk part, DeletedSpans deleted, string source)

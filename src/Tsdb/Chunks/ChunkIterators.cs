@@ -1,4 +1,5 @@
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Chunks;
@@ -45,7 +46,8 @@ public static class ChunkIterators
     static WindowEndIterator? OpenWindows(Chunk chunk, Aggregate aggregate, string source, long origin)
     {
         var isAverage = aggregate == Aggregate.Raw;
-        if (!AggregatesChunk.TryGet(chunk, isAverage ? Aggregate.Sum : aggregate, source, origin, out var found))
+        if (!AggregatesChunk.TryGet(chunk, isAverage ? Aggregate.Sum : aggregate, source, origin, out var found)
+            || (aggregate is Aggregate.Min or Aggregate.Max && found.Encoding != ChunkEncoding.Xor))
         {
             return null;
         }
@@ -83,7 +85,7 @@ public static class ChunkIterators
 
 /// <summary>
 /// A counter over the chunks of a series, downsampled ones among them: values that only rise, resets within and between chunks applied;
-/// staleness markers and other NaNs left out. Histograms pass as they are. What it gives counts as windows, that of raw chunks too.
+/// staleness markers and other NaNs left out. What it gives counts as windows, that of raw chunks too.
 /// </summary>
 public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, long origin) : ChunkIterator
 {
@@ -97,6 +99,11 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
     long _time = long.MinValue;
     double _last;
     double _total;
+    Histogram? _lastHistogram;
+
+    // Of histograms: what the resets before add; null while that is nothing. And what the chunk at hand says of its last value.
+    Histogram? _offset;
+    Histogram? _lastOfChunk;
 
     /// <summary>The last true value, as the raw series had it.</summary>
     public double LastValue => _last;
@@ -120,6 +127,7 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             }
 
             _total = whole._last - whole._total;
+            _offset = whole._offset?.Copy().Mul(-1);
         }
 
         while (Fill() && Accepts(batch, _batch.Kind, startTimestamps: false, ResolutionMs))
@@ -127,10 +135,15 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             var timestamp = IsContinued ? WindowEnd() : _batch.Timestamps[_at];
             if (_batch.Kind == SampleKind.Histogram)
             {
-                if (timestamp > _time)
+                if (!double.IsNaN(_batch.Histograms[_at].Sum) && timestamp > _time)
                 {
-                    batch.Timestamps[batch.Count] = _time = timestamp;
-                    batch.Histograms[batch.Count++] = _batch.Histograms[_at];
+                    var counter = Counted(_batch.Histograms[_at]);
+                    if (!(_isFirst && _started && IsBeforeWindowEnd()))
+                    {
+                        batch.Timestamps[batch.Count] = _time = timestamp;
+                        batch.Histograms[batch.Count++] = counter;
+                        _started = true;
+                    }
                 }
             }
             else if (!double.IsNaN(_batch.Values[_at]))
@@ -160,6 +173,48 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
         }
 
         return batch.Count - from;
+    }
+
+    Histogram Counted(Histogram histogram)
+    {
+        if (histogram.CounterResetHint == CounterResetHint.Gauge)
+        {
+            return histogram;
+        }
+
+        if (_lastHistogram is not null)
+        {
+            if (_lastHistogram.UsesCustomBuckets != histogram.UsesCustomBuckets)
+            {
+                _offset = null;
+            }
+            else if (histogram.DetectReset(_lastHistogram))
+            {
+                Advance(_lastHistogram);
+            }
+        }
+
+        _lastHistogram = histogram;
+        if (_offset is null || _offset.UsesCustomBuckets != histogram.UsesCustomBuckets)
+        {
+            return histogram;
+        }
+
+        var counter = histogram.Copy();
+        counter.Add(_offset);
+        counter.CounterResetHint = CounterResetHint.Unknown;
+        return counter;
+    }
+
+    void Advance(Histogram by)
+    {
+        var offset = by.Copy();
+        if (_offset is not null)
+        {
+            offset.Add(_offset);
+        }
+
+        _offset = offset;
     }
 
     // That of the first chunk of windows.
@@ -194,12 +249,23 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             _batch.Clear();
             if (_samples is null || _samples.Append(_batch) == 0)
             {
+                if (_lastOfChunk is { } last && _lastHistogram is not null)
+                {
+                    var ahead = _lastHistogram.Copy();
+                    ahead.Sub(last);
+                    Advance(ahead);
+                    _lastHistogram = last;
+                }
+
+                _lastOfChunk = null;
                 if (_next == chunks.Count)
                 {
                     return false;
                 }
 
                 _isFirst = true;
+                _lastOfChunk = chunks[_next].Encoding == ChunkEncoding.Aggregates
+                    ? AggregatesChunk.LastOfCounter(chunks[_next], source, origin) : null;
                 _samples = ChunkIterators.OpenChunk(chunks[_next++], Aggregate.Counter, source, origin);
             }
         }

@@ -158,7 +158,7 @@ static class RateFunctions
             return Point.None;
         }
 
-        var toZero = isCounter && increase.Count > 0 && histograms[0].Count >= 0 ? histograms[0].Count / increase.Count : double.NaN;
+        var toZero = isCounter && !window.HasWindows && increase.Count > 0 && histograms[0].Count >= 0 ? histograms[0].Count / increase.Count : double.NaN;
         return increase.Mul(Factor(window, times, startsWithin ? starts[0] : 0, toZero, isRate));
     }
 
