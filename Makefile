@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql truth death kills lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-interference fuzz-promql truth history death kills lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ truth: ## ask COUNT queries, from SEED on, of pairs of replicas and of the one s
 
 truth: COUNT = 1000000
 truth: SEED = 1
+
+history: ## make a month of three clusters, compact and downsample it, and write what each function answers from what is left: artifacts/history.tsv
+	@HISTORY_DAYS=$(DAYS) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~MonthTests --logger 'console;verbosity=detailed'
+
+history: DAYS = 30
 
 death: ## send COUNT hostile queries, of SEED from number FIRST on, to the program in 512 MiB while it scrapes; each within its limit + 100 ms
 	@DEATH_QUERIES=$(COUNT) DEATH_SEED=$(SEED) DEATH_FIRST=$(FIRST) DEATH_SLACK_MS=100 dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \

@@ -1,0 +1,103 @@
+using System.Diagnostics;
+using System.Globalization;
+using Observe.Testkit;
+using Xunit;
+
+namespace Observe.Query.Tests.Promql.History;
+
+/// <summary>
+/// What every function answers from what is left of some days of three clusters, held against one uninterrupted series of each target.
+/// <c>make history</c> does it with a month.
+/// </summary>
+public sealed class MonthTests
+{
+    const long Minute = MonthTable.Minute;
+    const long Hour = MonthTable.Hour;
+
+    /// <summary>Rounding of sums, in another order than raw samples' are made.</summary>
+    const double Rounding = 1e-9;
+
+    /// <summary>Replicas scrape at other times by a third of an interval, which functions of time see where one fills the other's gap.</summary>
+    const double Phases = 0.05;
+
+    static readonly (string Name, long ResolutionMs)[] s_stores = [("all", 0), ("5m+1h", 5 * Minute), ("1h", Hour)];
+
+    [Fact]
+    public async Task Every_function_answers_from_what_is_left_of_history()
+    {
+        var days = int.Parse(Environment.GetEnvironmentVariable("HISTORY_DAYS") ?? "2", CultureInfo.InvariantCulture);
+        var output = TestContext.Current.TestOutputHelper!;
+        var clock = Stopwatch.StartNew();
+        await using var month = await MonthBuckets.MakeAsync(days, seed: 1);
+        output.WriteLine($"{days} days of three clusters, made in {clock.Elapsed.TotalSeconds:0} s");
+        foreach (var (resolution, size) in month.Sizes.OrderBy(s => s.Key))
+        {
+            output.WriteLine($"{resolution} ms: {size.Blocks} blocks, {size.Samples} samples, {size.Bytes} bytes");
+        }
+
+        long[] steps = month.IsShort ? [Minute, Hour] : [Minute, 5 * Minute, 30 * Minute, Hour, 6 * Hour];
+        long[] windows = month.IsShort ? [5 * Minute, Hour, 6 * Hour] : [5 * Minute, 30 * Minute, Hour, 6 * Hour, 24 * Hour];
+        var points = month.IsShort ? 40 : 700;
+        using var table = new MonthTable(month);
+        var rows = new List<MonthRow>();
+        var faults = new List<string>();
+        foreach (var query in MonthTable.Queries)
+        {
+            foreach (var step in steps)
+            {
+                foreach (var window in query.HasWindow ? windows : [Hour])
+                {
+                    foreach (var (store, resolution) in s_stores)
+                    {
+                        var row = await table.AskAsync(query, store, resolution, step, window, points);
+                        rows.Add(row);
+                        faults.AddRange(Faults(row, resolution).Select(fault => $"{row.Where}: {fault}"));
+                    }
+                }
+            }
+        }
+
+        output.WriteLine($"asked {rows.Count} queries, {clock.Elapsed.TotalSeconds:0} s in all");
+        var file = Environment.GetEnvironmentVariable("HISTORY_TABLE") ?? Path.Combine(Checkout.Root, "artifacts", "history.tsv");
+        await File.WriteAllTextAsync(file, MonthTable.Lines(rows));
+        Assert.True(faults.Count == 0, $"{faults.Count} faults:\n{string.Join('\n', faults.Take(100))}");
+    }
+
+    /// <summary>What is wrong in a row, of data whose finest resolution is this.</summary>
+    static IEnumerable<string> Faults(MonthRow row, long resolutionMs)
+    {
+        var isOfRaw = resolutionMs == 0 && row.Query.Claim == MonthClaim.Raw;
+        if (isOfRaw && row.Any > Phases)
+        {
+            yield return $"an error of {row.Any:G3} where raw samples are";
+        }
+
+        if (row.Query.Claim == MonthClaim.Raw)
+        {
+            if (!isOfRaw && row.Warnings.Count == 0)
+            {
+                yield return "no warning that it needs raw samples";
+            }
+
+            yield break;
+        }
+
+        // The coarsest that may answer where finer data is there too.
+        var used = Math.Max(resolutionMs, Math.Min(row.StepMs, row.WindowMs) >= 25 * Minute ? 5 * Minute : 0);
+        if (row.Missing > 0 && !(row.Query is { EndsWithin: true, Claim: MonthClaim.Rate }) && row.Query.RangeMs(row.WindowMs) >= 2 * resolutionMs)
+        {
+            yield return $"{row.Missing} of {row.Points} points are missing";
+        }
+
+        if (row.Query.Claim == MonthClaim.Exact && row.Aligned > Rounding)
+        {
+            yield return $"an error of {row.Aligned:G3} over aligned windows";
+        }
+
+        // What the first window of the range gained is extrapolated.
+        if (row.Query.Claim == MonthClaim.Rate && !row.Query.EndsWithin && row.Aligned > (used == 0 ? Phases : 3.0 * used / row.WindowMs))
+        {
+            yield return $"an error of {row.Aligned:G3} over aligned windows";
+        }
+    }
+}
