@@ -2,6 +2,7 @@ using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
 using Observe.Benchmarks.Interference;
+using Observe.Benchmarks.MetadataBench;
 using Observe.Benchmarks.QueryBench;
 using Observe.Benchmarks.Scrape;
 
@@ -56,6 +57,12 @@ if (args is ["scrape", .. var options])
 if (args is ["bench-query", .. var queries])
 {
     Environment.ExitCode = await QueryComparison.RunAsync(queries);
+    return;
+}
+
+if (args is ["bench-metadata", .. var searches])
+{
+    Environment.ExitCode = await MetadataComparison.RunAsync(searches);
     return;
 }
 

@@ -57,13 +57,15 @@ sealed class PeerProcess : IAsyncDisposable
         throw new InvalidOperationException($"{program} does not become ready: {await File.ReadAllTextAsync(log)}");
     }
 
+    public Task<(double Milliseconds, byte[] Answer)> AskAsync(BenchQuery query) => GetAsync(query.Hours == 0
+        ? $"/api/v1/query?query={Uri.EscapeDataString(query.Promql)}&time={Seconds(FleetData.EndMs - 60_000)}"
+        : $"/api/v1/query_range?query={Uri.EscapeDataString(query.Promql)}&start={Seconds(FleetData.EndMs - (query.Hours * 3_600_000L))}"
+            + $"&end={Seconds(FleetData.EndMs - (query.StepSeconds * 1000))}&step={query.StepSeconds}");
+
     /// <summary>Milliseconds until the whole answer is here, and the answer.</summary>
-    public async Task<(double Milliseconds, byte[] Answer)> AskAsync(BenchQuery query)
+    public async Task<(double Milliseconds, byte[] Answer)> GetAsync(string path)
     {
-        var uri = new Uri(Address, query.Hours == 0
-            ? $"/api/v1/query?query={Uri.EscapeDataString(query.Promql)}&time={Seconds(FleetData.EndMs - 60_000)}"
-            : $"/api/v1/query_range?query={Uri.EscapeDataString(query.Promql)}&start={Seconds(FleetData.EndMs - (query.Hours * 3_600_000L))}"
-                + $"&end={Seconds(FleetData.EndMs - (query.StepSeconds * 1000))}&step={query.StepSeconds}");
+        var uri = new Uri(Address, path);
         var clock = Stopwatch.GetTimestamp();
         using var response = await s_client.GetAsync(uri);
         var answer = await response.Content.ReadAsByteArrayAsync();
