@@ -275,6 +275,44 @@ public abstract class QuerierSuite
         Assert.Empty(await querier.LabelValuesAsync("__name__", query.Select(Hints(), others)));
     });
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public Task Names_values_and_series_are_those_of_a_walk_over_all_series_whatever_is_asked_for(int seed)
+    {
+        var random = new Random(seed);
+        TestSeries[] all = [.. RandomLabels(random, 700).Select(labels => Floats(labels, (1_000, 1), (2_000, 2), (3_000, 3)))];
+        var walk = new MemoryQuerier(all);
+        return With(all, async querier =>
+        {
+            for (var search = 0; search < 80; search++)
+            {
+                var (hints, matchers) = (RandomHints(random), RandomMatchers(random));
+                var (name, what) = (RandomName(random), $"{{{string.Join(", ", matchers.Select(m => m.ToString()))}}} {hints.Range} limit {hints.Limit}");
+                await SameAsync($"names {what}", hints, matchers, (one, selection) => one.LabelNamesAsync(selection));
+                await SameAsync($"values of {name} {what}", hints, matchers, (one, selection) => one.LabelValuesAsync(name, selection));
+
+                var (matching, query) = (await Select(walk, hints with { Limit = 0 }, matchers), new QueryContext());
+                var found = (await Select(querier, hints, matchers, query)).ConvertAll(s => s.Labels);
+                var isCut = hints.Limit > 0 && matching.Count > hints.Limit;
+                Assert.Equal(isCut ? [CoverageText.Truncated] : [], query.Coverage.Warnings());
+                Assert.Equal(isCut ? hints.Limit : matching.Count, found.Count);
+                Assert.Equal(found.Distinct().Order(), found);
+                Assert.Empty(found.Except(matching.Select(s => s.Labels)));
+            }
+
+            async Task SameAsync(
+                string what, SelectHints hints, Matcher[] matchers, Func<IQuerier, Selection, ValueTask<IReadOnlyList<string>>> ask)
+            {
+                var (expectedOf, query) = (new QueryContext(), new QueryContext());
+                var expected = await ask(walk, expectedOf.Select(hints, matchers));
+                var actual = await ask(querier, query.Select(hints, matchers));
+                Assert.True(expected.SequenceEqual(actual), $"{what}: {string.Join(' ', expected)} expected, not {string.Join(' ', actual)}");
+                Assert.Equal(expectedOf.Coverage.Warnings(), query.Coverage.Warnings());
+            }
+        });
+    }
+
     [Fact]
     public Task A_query_whose_time_is_up_ends_the_selection() => With(Fixture, async querier =>
     {
@@ -298,6 +336,46 @@ public abstract class QuerierSuite
     protected static TestSeries Floats(Labels labels, params (long, double)[] samples) => new(labels, samples);
 
     static SelectHints Hints() => new() { Range = new TimeRange(0, long.MaxValue) };
+
+    static IEnumerable<Labels> RandomLabels(Random random, int count) => Enumerable.Range(0, count).Select(_ =>
+    {
+        var labels = new LabelsBuilder();
+        foreach (var (name, values) in s_randomNames)
+        {
+            if (random.Next(10) > 0)
+            {
+                labels.Set(name, RandomValue(random, values));
+            }
+        }
+
+        labels.Set("cluster", random.Next(3) switch { 0 => "", 1 => "dev", _ => "prod" });
+        return labels.Build();
+    }).Where(labels => !labels.IsEmpty).Distinct();
+
+    static readonly (string Name, int Values)[] s_randomNames = [("Upper", 2), ("__name__", 20), ("a", 3), ("b.c", 40), ("pod", 400), ("z\u00e4", 5)];
+
+    static string RandomName(Random random) =>
+        random.Next(8) switch { 0 => "cluster", 1 => "none", _ => s_randomNames[random.Next(s_randomNames.Length)].Name };
+
+    static string RandomValue(Random random, int values) => random.Next(values) is var number && number % 7 == 6 ? $"\U0001f600{number}" : $"v{number}";
+
+    static Matcher[] RandomMatchers(Random random) => [.. Enumerable.Range(0, random.Next(4)).Select(_ => new Matcher(
+        (MatchType)random.Next(4),
+        RandomName(random),
+        random.Next(9) switch
+        {
+            0 => "", 1 => ".*", 2 => ".+", 3 => "v1.*", 4 => "v1|v2|dev", 5 => "prod", 6 => "|v3", 7 => RandomValue(random, 400), _ => RandomValue(random, 4),
+        }))];
+
+    static SelectHints RandomHints(Random random) => new()
+    {
+        Range = random.Next(6) switch
+        {
+            0 => new TimeRange(0, 999), 1 => new TimeRange(3_001, 5_000), 2 => new TimeRange(1_000, 1_000), 3 => new TimeRange(2_500, long.MaxValue), _ => TimeRange.All,
+        },
+        SkipSamples = true,
+        Limit = random.Next(8) switch { 0 => 1, 1 => 2, 2 => 7, 3 => 100, _ => 0 },
+    };
 
     async Task With(IReadOnlyList<TestSeries> series, Func<IQuerier, Task> test)
     {

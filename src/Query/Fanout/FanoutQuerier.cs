@@ -88,9 +88,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }));
         forStores.Coverage.ThrowIfRefused();
-        return answers.Length == 1
-            ? answers[0]
-            : selection.Limited([.. answers.SelectMany(answer => answer).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
+        return selection.Union(answers);
     }
 
     /// <summary>

@@ -21,7 +21,7 @@ sealed class BucketBlock : IDisposable
     /// <summary>What a meta.json says of sizes is believed up to here: larger ones are asked for again.</summary>
     const int MaxSize = 64 << 10;
 
-    const int SeriesBatch = 10_000;
+    public const int SeriesBatch = 10_000;
 
     readonly IBucket _bucket;
     readonly RangeReader _reader;
@@ -154,54 +154,65 @@ sealed class BucketBlock : IDisposable
     /// Series that match, in no particular order.
     /// </summary>
     /// <param name="matchers">Without those on external labels.</param>
+    /// <param name="wanted">Series that suffice.</param>
     /// <param name="external">Those of the block's external labels that series come with.</param>
     /// <param name="withChunks">Also read where the chunks are.</param>
     /// <param name="like">As of <see cref="BlockEntries"/>; may be null.</param>
     /// <returns>The caller's, to be disposed.</returns>
     public async Task<BlockEntries> EntriesAsync(
         IReadOnlyList<Matcher> matchers,
-        TimeRange range, Labels external, bool withChunks, BlockEntries? like, ByteBudget budget,
+        int wanted, TimeRange range, Labels external, bool withChunks, BlockEntries? like, ByteBudget budget,
         CancellationToken cancellationToken)
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, NewEntries, cancellationToken);
+            return local.Entries(matchers, Sufficient(local.HasLabel), NewEntries, cancellationToken);
         }
 
+        return await TwiceAsync(async () =>
+        {
+            var index = await IndexAsync(cancellationToken);
+            var references = await PostingsAsync(index.Header, matchers, budget, cancellationToken);
+            var entries = NewEntries();
+            try
+            {
+                var sufficient = Sufficient(name => index.Header.Lists.Size(Utf8Order.Bytes(name)).Values > 0);
+                for (int from = 0, count; from < references.Length && entries.Count < sufficient; from += count)
+                {
+                    count = Math.Min(references.Length - from, Math.Min(SeriesBatch, Math.Max(sufficient, from)));
+                    await SeriesAsync(index, references.Slice(from, count), entries, budget, cancellationToken);
+                }
+
+                return entries;
+            }
+            catch
+            {
+                entries.Dispose();
+                throw;
+            }
+        });
+
+        BlockEntries NewEntries() => new(external, range, withChunks, like);
+
+        // Where an external label replaces one of the series', several may become one.
+        int Sufficient(Func<string, bool> hasLabel) => wanted < int.MaxValue && external.Names().Any(hasLabel) ? int.MaxValue : wanted;
+    }
+
+    /// <summary>Searches for names and values.</summary>
+    public Task<T> SearchAsync<T>(Func<BucketLabels, Task<T>> search, ByteBudget budget) =>
+        Local() is not null ? search(new BucketLabels(this, budget)) : TwiceAsync(() => search(new BucketLabels(this, budget)));
+
+    // What was read may have been damaged on its way here: ranges of an object have no checksum.
+    async Task<T> TwiceAsync<T>(Func<Task<T>> read)
+    {
         try
         {
-            return await FetchEntriesAsync(matchers, NewEntries, budget, cancellationToken);
+            return await read();
         }
         catch (CorruptionException)
         {
-            // It may have been damaged on its way here: ranges of an object have no checksum.
             _reader.Forget(Meta.Id);
-            return await FetchEntriesAsync(matchers, NewEntries, budget, cancellationToken);
-        }
-
-        BlockEntries NewEntries() => new(external, range, withChunks, like);
-    }
-
-    async Task<BlockEntries> FetchEntriesAsync(
-        IReadOnlyList<Matcher> matchers, Func<BlockEntries> newEntries, ByteBudget budget, CancellationToken cancellationToken)
-    {
-        var index = await IndexAsync(cancellationToken);
-        var references = await PostingsAsync(index.Header, matchers, budget, cancellationToken);
-        var entries = newEntries();
-        try
-        {
-            for (var from = 0; from < references.Length; from += SeriesBatch)
-            {
-                var batch = references.Slice(from, Math.Min(SeriesBatch, references.Length - from));
-                await SeriesAsync(index, batch, entries, budget, cancellationToken);
-            }
-
-            return entries;
-        }
-        catch
-        {
-            entries.Dispose();
-            throw;
+            return await read();
         }
     }
 
@@ -348,7 +359,8 @@ sealed class BucketBlock : IDisposable
         return estimates;
     }
 
-    async Task<ReadOnlyMemory<uint>> PostingsAsync(
+    /// <summary>References of the series that match, in order of their labels, deleted ones among them.</summary>
+    public async Task<ReadOnlyMemory<uint>> PostingsAsync(
         IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken)
     {
         var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers, cancellationToken);
@@ -357,15 +369,21 @@ sealed class BucketBlock : IDisposable
             return default;
         }
 
-        var ranges = plan.Required.SelectMany(lists => lists).Concat(plan.Excluded).Distinct()
-            .Select(list => new ByteRange(list.Start, list.End)).OrderBy(range => range.Start).ToList();
-        var size = await SizeAsync("index", cancellationToken);
-        using var bytes = await _reader.ReadAsync(Meta.Id, 0, size, ranges, budget, cancellationToken);
-        return plan.Evaluate(
-            list => PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start), cancellationToken).Rest();
+        using var lists = await ListsAsync(plan.Required.SelectMany(some => some).Concat(plan.Excluded), budget, cancellationToken);
+        return plan.Evaluate(lists.Open, cancellationToken).Rest();
     }
 
-    async Task SeriesAsync(
+    /// <summary>Fetches postings lists.</summary>
+    public async Task<FetchedLists> ListsAsync(
+        IEnumerable<PostingsRange> lists, ByteBudget budget, CancellationToken cancellationToken)
+    {
+        var ranges = lists.Distinct().Select(list => new ByteRange(list.Start, list.End)).OrderBy(range => range.Start).ToList();
+        var size = await SizeAsync("index", cancellationToken);
+        return new FetchedLists(await _reader.ReadAsync(Meta.Id, 0, size, ranges, budget, cancellationToken));
+    }
+
+    /// <summary>Fetches series entries.</summary>
+    public async Task SeriesAsync(
         BlockIndex index, ReadOnlyMemory<uint> references, BlockEntries entries, ByteBudget budget, CancellationToken cancellationToken)
     {
         var stats = Meta.Thanos?.IndexStats?.SeriesMaxSize is > 0 and <= MaxSize and var known ? known : SeriesSize;
@@ -444,4 +462,13 @@ sealed class BucketBlock : IDisposable
             Directory.Delete(_directory, recursive: true);
         }
     }
+}
+
+/// <summary>Postings lists that were fetched.</summary>
+sealed class FetchedLists(FetchedRanges bytes) : IDisposable
+{
+    public Postings Open(PostingsRange list) =>
+        PostingsList.Decode(bytes.From(list.Start, list.End - list.Start), bytes.Source, list.Start);
+
+    public void Dispose() => bytes.Dispose();
 }

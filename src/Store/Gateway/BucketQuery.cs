@@ -54,7 +54,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         {
             var sources = _plan.Blocks();
             var vanished = new ConcurrentBag<BlockId>();
-            var entries = await EntriesAsync(sources, withChunks: true, vanished, cancellationToken);
+            var entries = await EntriesAsync(sources, vanished, cancellationToken);
             var merge = new EntryMerge(entries, [.. sources.Select(source => source.Replica)]);
             var after = last;
             // The next batch is on its way while this one is read.
@@ -100,62 +100,27 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         }
     }
 
-    /// <summary>Labels of all series that match; the same may come more than once.</summary>
-    public Task VisitLabelsAsync(Action<Labels> visit) => UntilNoneVanishedAsync(
-        async vanished => await VisitLabelsAsync(_plan.Blocks(), visit, vanished));
-
-    /// <summary>
-    /// The index-headers of all blocks that the selection would ask, and the external labels that their series come with. Of a block in
-    /// which series are deleted, whose header knows labels that no series may have any more, the labels of the series.
-    /// </summary>
-    public Task VisitHeadersAsync(Action<Labels, IndexHeader> visit, Action<Labels> visitLabels) => UntilNoneVanishedAsync(
-        async vanished =>
-        {
-            var sources = _plan.Blocks();
-            var indexes = new ConcurrentDictionary<BucketBlock, BlockIndex>();
-            await Parallel.ForEachAsync(
-                sources.Select(source => source.Block),
-                Parallelism(selection.CancellationToken),
-                async (block, token) => await TryAsync(block, async () => indexes[block] = await block.IndexAsync(token), vanished));
-            foreach (var source in sources.Where(source => indexes.TryGetValue(source.Block, out var index) && index.Tombstones.IsEmpty))
-            {
-                await TryAsync(
-                    source.Block,
-                    () =>
-                    {
-                        visit(source.External, indexes[source.Block].Header);
-                        return Task.CompletedTask;
-                    },
-                    vanished);
-            }
-
-            var deleted = sources.Where(source => indexes.TryGetValue(source.Block, out var index) && !index.Tombstones.IsEmpty).ToList();
-            await VisitLabelsAsync(deleted, visitLabels, vanished);
-        });
-
-    async Task VisitLabelsAsync(List<PlannedBlock> sources, Action<Labels> visit, ConcurrentBag<BlockId> vanished)
-    {
-        foreach (var entries in await EntriesAsync(sources, withChunks: false, vanished, selection.CancellationToken))
-        {
-            for (var i = 0; i < entries.Count; i++)
-            {
-                visit(entries[i].Labels);
-            }
-        }
-    }
-
-    // When blocks turned out to be gone, visits once more, with the blocks that replaced them.
-    async Task UntilNoneVanishedAsync(Func<ConcurrentBag<BlockId>, Task> visit)
+    /// <summary>What each block of the selection has to say of labels.</summary>
+    public async Task<IReadOnlyList<IReadOnlyList<string>>> SearchAsync(
+        Func<PlannedBlock, BucketLabels, CancellationToken, Task<IReadOnlyList<string>>> search)
     {
         while (true)
         {
-            var vanished = new ConcurrentBag<BlockId>();
-            await visit(vanished);
+            selection.Query.ThrowIfOver();
+            var (vanished, found) = (new ConcurrentBag<BlockId>(), new ConcurrentBag<IReadOnlyList<string>>());
+            await Parallel.ForEachAsync(
+                _plan.Blocks(),
+                Parallelism(selection.CancellationToken),
+                async (source, token) => await TryAsync(
+                    source.Block,
+                    async () => found.Add(await source.Block.SearchAsync(labels => search(source, labels, token), budget)),
+                    vanished));
             if (vanished.IsEmpty)
             {
-                return;
+                return [.. found];
             }
 
+            // Once more, with the blocks that replaced those that are gone.
             await ReplaceAsync(vanished, selection.CancellationToken);
         }
     }
@@ -216,7 +181,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
     }
 
     async Task<BlockEntries[]> EntriesAsync(
-        List<PlannedBlock> sources, bool withChunks, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
+        List<PlannedBlock> sources, ConcurrentBag<BlockId> vanished, CancellationToken cancellationToken)
     {
         var all = new BlockEntries[sources.Count];
         if (sources.TrueForAll(source => source.Block.IsLocal))
@@ -239,11 +204,13 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         async Task ReadAsync(int i, BlockEntries? like, CancellationToken token)
         {
             var (block, rest, range) = (sources[i].Block, sources[i].Rest.Matchers, sources[i].Hull);
+            var withChunks = block.Meta.NeedsChunks(range, _hints);
             await TryAsync(
                 block,
                 async () =>
                 {
-                    var entries = await block.EntriesAsync(rest, range, sources[i].External, withChunks, like, budget, token);
+                    var entries = await block.EntriesAsync(
+                        rest, _hints.Wanted, range, sources[i].External, withChunks, like, budget, token);
                     lock (_entries)
                     {
                         _entries.Add(entries);

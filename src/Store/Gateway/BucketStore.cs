@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
@@ -128,39 +127,23 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<BucketQuery>(() => NewQuery(selection), query => query.SelectAsync());
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        CollectAsync(
-            selection,
-            (external, header, names) =>
-            {
-                names.UnionWith(header.Lists.LabelNames());
-                AddNames(external, names);
-            },
-            AddNames);
-
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
+    public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        var utf8 = Utf8Order.Bytes(name);
-        return CollectAsync(
-            selection.Matchers.Count == 0 ? selection : selection.With(new Matcher(Tsdb.Model.MatchType.NotEqual, name, "")),
-            (external, header, values) =>
-            {
-                if (external.TryGet(utf8, out var one))
-                {
-                    values.Add(Encoding.UTF8.GetString(one));
-                }
-                else
-                {
-                    header.Lists.Visit(utf8, default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
-                }
-            },
-            (labels, values) =>
-            {
-                if (labels.TryGet(utf8, out var value))
-                {
-                    values.Add(Encoding.UTF8.GetString(value));
-                }
-            });
+        using var query = NewQuery(selection);
+        return selection.Union(await query.SearchAsync(async (source, labels, token) =>
+        {
+            var names = await labels.NamesAsync(source.Rest.Matchers, selection.Hints.Wanted, token);
+            return names.Count == 0 ? names : selection.Union([names, source.External.Names()]);
+        }));
+    }
+
+    public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
+    {
+        using var query = NewQuery(selection);
+        return selection.Union(await query.SearchAsync(async (source, labels, token) =>
+            !source.External.Has(name) ? await labels.ValuesAsync(name, source.Rest.Matchers, selection.Hints.Wanted, token)
+            : await labels.AnyAsync(source.Rest.Matchers, token) ? [source.External.Get(name)]
+            : []));
     }
 
     public ValueTask DisposeAsync()
@@ -209,34 +192,8 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
             || gone.Sources.All(source => others.Any(other => other.Sources.Contains(source)));
     }
 
-    static void AddNames(Labels labels, HashSet<string> names)
-    {
-        foreach (var label in labels)
-        {
-            names.Add(label.NameText);
-        }
-    }
-
     BucketQuery NewQuery(Selection selection) =>
         new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
-
-    // Where no matcher is left for a block, its index-header alone has the answer.
-    async ValueTask<IReadOnlyList<string>> CollectAsync(
-        Selection selection, Action<Labels, IndexHeader, HashSet<string>> fromHeader, Action<Labels, HashSet<string>> fromLabels)
-    {
-        var texts = new HashSet<string>();
-        using var query = NewQuery(selection);
-        if (selection.Matchers.Count > 0)
-        {
-            await query.VisitLabelsAsync(labels => fromLabels(labels, texts));
-        }
-        else
-        {
-            await query.VisitHeadersAsync((external, header) => fromHeader(external, header, texts), labels => fromLabels(labels, texts));
-        }
-
-        return selection.Limited([.. texts.Order(Utf8Order.Instance)]);
-    }
 
     async Task SyncHeldAsync(CancellationToken cancellationToken)
     {

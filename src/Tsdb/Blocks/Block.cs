@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Runtime.ExceptionServices;
-using System.Text;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Index;
@@ -27,12 +26,14 @@ public sealed class Block : IQuerier, IDisposable
 
     readonly IndexReader _index;
     readonly UseCount _users;
+    readonly Lazy<uint[]> _deleted;
     int _disposed;
 
     Block(string directory, BlockMeta meta, IndexReader index, ChunkSegmentReader chunks, Tombstones tombstones)
     {
         (Directory, Meta, _index, Chunks, Tombstones) = (directory, meta, index, chunks, tombstones);
         LabelSets = meta.ExternalLabels is { IsEmpty: false } external ? [external] : [];
+        _deleted = new Lazy<uint[]>(WhollyDeleted, LazyThreadSafetyMode.PublicationOnly);
         _users = new UseCount(() =>
         {
             index.Dispose();
@@ -85,48 +86,46 @@ public sealed class Block : IQuerier, IDisposable
     public IEnumerable<BlockSeries> Select(Selection selection)
     {
         var reading = new BlockSelection(selection.Range, selection.Hints.Aggregate, coverage: null);
-        var all = Entries(selection, SeriesOfStretch, withChunks: true).SelectMany(some => Series(some, new BlockPart[some.Count], reading));
+        var all = Entries(selection, SeriesOfStretch).SelectMany(some => Series(some, new BlockPart[some.Count], reading));
         return Limited(all, selection);
     }
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
-    {
-        using var held = new HeldBlock(this);
-        if (selection.Matchers.Count == 0 && Tombstones.IsEmpty)
-        {
-            return ValueTask.FromResult(selection.Limited(_index.LabelNames()));
-        }
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        ValueTask.FromResult(Search(selection, labels => labels.Names(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
 
-        var names = new HashSet<string>();
-        VisitLabels(selection, labels =>
-        {
-            foreach (var label in labels)
-            {
-                names.Add(label.NameText);
-            }
-        });
-        return ValueTask.FromResult(selection.Limited([.. names.Order(Utf8Order.Instance)]));
-    }
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => ValueTask.FromResult(
+        Search(selection, labels => labels.Values(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
-    {
-        using var held = new HeldBlock(this);
-        if (selection.Matchers.Count == 0 && Tombstones.IsEmpty)
-        {
-            return ValueTask.FromResult(selection.Limited(_index.LabelValues(name)));
-        }
+    /// <summary>Searches for names and values, while the caller keeps the block open. Series that are wholly deleted are not there.</summary>
+    public LabelSearch<PostingsRange> Labels() => _index.Labels(_deleted.Value);
 
-        var values = new HashSet<string>();
-        var utf8 = Encoding.UTF8.GetBytes(name);
-        VisitLabels(
-            selection.With(new Matcher(Model.MatchType.NotEqual, name, "")),
-            labels => values.Add(Encoding.UTF8.GetString(labels.Value(utf8))));
-        return ValueTask.FromResult(selection.Limited([.. values.Order(Utf8Order.Instance)]));
-    }
+    public bool HasLabel(string name) => _index.Lists.Size(Utf8Order.Bytes(name)).Values > 0;
 
     /// <summary>The series that match; where there are many, all cores read.</summary>
-    public BlockEntries Entries(IReadOnlyList<Matcher> matchers, Func<BlockEntries> newEntries, CancellationToken cancellationToken) =>
-        Entries(_index.Select(matchers, cancellationToken).Rest(), newEntries, cancellationToken);
+    /// <param name="wanted">Series that suffice, the first ones.</param>
+    public BlockEntries Entries(
+        IReadOnlyList<Matcher> matchers, int wanted, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
+    {
+        var references = _index.Select(matchers, cancellationToken).Rest();
+        var count = Math.Min(references.Length, wanted);
+        var entries = Entries(references[..count], newEntries, cancellationToken);
+        try
+        {
+            // Some may have had no chunk in the range.
+            for (var from = count; from < references.Length && entries.Count < wanted; from += count)
+            {
+                count = Math.Min(references.Length - from, Math.Max(count, SeriesOfStretch));
+                Read(references.Span.Slice(from, count), entries, cancellationToken);
+            }
+
+            return entries;
+        }
+        catch
+        {
+            entries.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Keeps it open until <see cref="Release"/>, disposed or not; false when it is closed already.</summary>
     internal bool TryAcquire() => _users.TryAcquire();
@@ -161,7 +160,7 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    IEnumerable<BlockEntries> Entries(Selection selection, int seriesAtOnce, bool withChunks)
+    IEnumerable<BlockEntries> Entries(Selection selection, int seriesAtOnce)
     {
         selection.Query.ThrowIfOver();
         if (!Meta.Range.Overlaps(selection.Range))
@@ -170,12 +169,13 @@ public sealed class Block : IQuerier, IDisposable
         }
 
         var references = _index.Select(selection.Matchers, selection.CancellationToken).Rest();
-        for (var from = 0; from < references.Length; from += seriesAtOnce)
+        var count = Math.Min(seriesAtOnce, selection.Hints.Wanted);
+        for (var from = 0; from < references.Length; from += count, count = Math.Min(seriesAtOnce, count * 4))
         {
             selection.Query.ThrowIfOver();
             yield return Entries(
-                references.Slice(from, Math.Min(seriesAtOnce, references.Length - from)),
-                () => new BlockEntries(Labels.Empty, selection.Range, withChunks, like: null),
+                references.Slice(from, Math.Min(count, references.Length - from)),
+                () => new BlockEntries(Model.Labels.Empty, selection.Range, Meta.NeedsChunks(selection.Range, selection.Hints), like: null),
                 selection.CancellationToken);
         }
     }
@@ -234,18 +234,38 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    void VisitLabels(Selection selection, Action<Labels> visit)
+    IReadOnlyList<string> Search(Selection selection, Func<LabelSearch<PostingsRange>, IReadOnlyList<string>> search)
     {
-        foreach (var some in Entries(selection, SeriesAtOnce, withChunks: false))
+        selection.Query.ThrowIfOver();
+        if (!Meta.Range.Overlaps(selection.Range))
         {
-            using (some)
+            return [];
+        }
+
+        using var held = new HeldBlock(this);
+        using var labels = Labels();
+        return selection.Limited(search(labels));
+    }
+
+    uint[] WhollyDeleted()
+    {
+        if (Tombstones.IsEmpty)
+        {
+            return [];
+        }
+
+        var (deleted, reader) = (new List<uint>(), _index.Series());
+        for (var some = Postings.Intersect(_index.Select([]), Postings.Of(Tombstones.Series)); some.Next();)
+        {
+            reader.Read(some.Current);
+            Tombstones.Of(some.Current).RemoveCovered(reader.Chunks);
+            if (reader.Chunks.Count == 0)
             {
-                for (var i = 0; i < some.Count; i++)
-                {
-                    visit(some[i].Labels);
-                }
+                deleted.Add(some.Current);
             }
         }
+
+        return [.. deleted];
     }
 
     /// <param name="parts">One for each entry at least; filled here.</param>
@@ -296,7 +316,7 @@ public sealed class Block : IQuerier, IDisposable
 
         public IEnumerable<BlockSeries> Series()
         {
-            foreach (var some in Block.Entries(selection, SeriesAtOnce, withChunks: true))
+            foreach (var some in Block.Entries(selection, SeriesAtOnce))
             {
                 _entries.Add(some);
                 _parts.Add(ArrayPool<BlockPart>.Shared.Rent(some.Count));

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Tsdb.Blocks;
 
@@ -50,6 +51,13 @@ public sealed record BlockMeta
     /// <summary>The samples' span with both ends inclusive.</summary>
     [JsonIgnore]
     public TimeRange Range => new(MinTime, MaxTime - 1);
+
+    /// <summary>
+    /// Whether a reader of a range has to know where chunks lie. A reader of labels need not where the range is the whole block, of which
+    /// every series has a chunk.
+    /// </summary>
+    public bool NeedsChunks(TimeRange range, SelectHints hints) =>
+        !hints.SkipSamples || MinTime < range.MinTime || Range.MaxTime > range.MaxTime;
 
     /// <summary>The labels that all series of the block have besides their own; empty for a block without Thanos's section.</summary>
     [JsonIgnore]

@@ -257,6 +257,7 @@ public sealed class BlockVerifier
                         listed++;
                     }
                 });
+                return true;
             });
         }
 

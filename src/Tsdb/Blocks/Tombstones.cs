@@ -100,6 +100,9 @@ public sealed class Tombstones
         return spans.Count == 0 ? None : new Tombstones(spans);
     }
 
+    /// <summary>References of series of which something is deleted, rising.</summary>
+    public ReadOnlyMemory<uint> Series => _series.Keys.Order().ToArray();
+
     /// <summary>What is deleted of a series.</summary>
     /// <param name="series">Its reference in the index.</param>
     public DeletedSpans Of(uint series) => _series.GetValueOrDefault(series);

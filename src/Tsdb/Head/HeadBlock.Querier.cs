@@ -1,5 +1,5 @@
-using System.Text;
 using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Index;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
@@ -7,70 +7,29 @@ namespace Observe.Tsdb.Head;
 
 public sealed partial class HeadBlock
 {
+    const int SeriesAtOnce = 1_024;
+
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<ReaderGate.Reader>(
             _readers.Enter,
             _ => Select(selection).ToAsyncEnumerable());
 
-    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
+    public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
+        ValueTask.FromResult(Search(selection, labels => labels.Names(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => ValueTask.FromResult(
+        Search(selection, labels => labels.Values(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+
+    IReadOnlyList<string> Search(Selection selection, Func<HeadSearch, IReadOnlyList<string>> search)
     {
+        selection.Query.ThrowIfOver();
         if (!selection.Range.Overlaps(Range))
         {
-            return ValueTask.FromResult<IReadOnlyList<string>>([]);
+            return [];
         }
 
-        if (selection.Matchers.Count == 0)
-        {
-            return ValueTask.FromResult(selection.Limited(Series.Postings.LabelNames()));
-        }
-
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var labels in MatchingLabels(selection))
-        {
-            foreach (var label in labels)
-            {
-                names.Add(label.NameText);
-            }
-        }
-
-        return ValueTask.FromResult(selection.Limited([.. names.Order(Utf8Order.Instance)]));
-    }
-
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
-    {
-        if (!selection.Range.Overlaps(Range))
-        {
-            return ValueTask.FromResult<IReadOnlyList<string>>([]);
-        }
-
-        if (selection.Matchers.Count == 0)
-        {
-            return ValueTask.FromResult(selection.Limited(Series.Postings.LabelValues(name)));
-        }
-
-        var utf8 = Encoding.UTF8.GetBytes(name);
-        var values = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var labels in MatchingLabels(selection))
-        {
-            if (labels.TryGet(utf8, out var value))
-            {
-                values.Add(Encoding.UTF8.GetString(value));
-            }
-        }
-
-        return ValueTask.FromResult(selection.Limited([.. values.Order(Utf8Order.Instance)]));
-    }
-
-    IEnumerable<Labels> MatchingLabels(Selection selection)
-    {
-        foreach (var reference in Series.Postings.Select(selection.Matchers, selection.CancellationToken).ToArray())
-        {
-            selection.Query.ThrowIfOver();
-            if (Series.TryGetLabels(reference, out var labels))
-            {
-                yield return labels;
-            }
-        }
+        using var labels = new HeadSearch(Series);
+        return selection.Limited(search(labels));
     }
 
     List<HeadSeries> Select(Selection selection)
@@ -78,27 +37,43 @@ public sealed partial class HeadBlock
         selection.Query.ThrowIfOver();
         var hints = selection.Hints;
         var references = Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span;
-        var range = hints.Range;
-        var seen = Visible(references, ref range, selection.Query);
-        var selected = new List<HeadSeries>(seen.Count);
-        foreach (var (reference, slot, maxTime) in seen)
+        var selected = new List<HeadSeries>(Math.Min(references.Length, hints.Wanted));
+
+        // Where any series will do, as many are looked at as are wanted, and more only where these have no samples in the range.
+        for (int from = 0, count; from < references.Length && selected.Count < hints.Wanted; from += count)
         {
-            selection.Query.ThrowIfOver();
-            if (Series.TryGetLabels(reference, out var labels))
+            count = Math.Min(references.Length - from, Math.Max(hints.Wanted, SeriesAtOnce));
+            var range = hints.Range;
+            foreach (var (reference, slot, maxTime) in Visible(references.Slice(from, count), ref range, selection.Query))
             {
-                selected.Add(
-                    new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
+                selection.Query.ThrowIfOver();
+                if (selected.Count < hints.Wanted && Series.TryGetLabels(reference, out var labels))
+                {
+                    selected.Add(
+                        new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
+                }
             }
         }
 
         selected.Sort((a, b) => a.Labels.CompareTo(b.Labels));
-        if (hints.Limit > 0 && selected.Count > hints.Limit)
+        if (selected.Count == hints.Wanted && hints.Limit > 0)
         {
-            selected.RemoveRange(hints.Limit, selected.Count - hints.Limit);
+            selected.RemoveAt(hints.Limit);
             selection.Coverage.Truncate();
         }
 
         return selected;
+    }
+
+    sealed class HeadSearch(SeriesTable series) : LabelSearch<ReadOnlyMemory<uint>>(series.Postings)
+    {
+        protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
+
+        protected override bool TryRead(uint reference, out Labels labels) => series.TryGetLabels(reference, out labels);
+
+        public override void Dispose()
+        {
+        }
     }
 
     /// <summary>A series as it was when it was selected: samples that came later are not in its range.</summary>

@@ -51,6 +51,8 @@ public sealed partial class HeadBlock
                 {
                     Keep(metrics, new Cardinality(text, list.Length), limit);
                 }
+
+                return true;
             });
             pairCount += valueCount;
             Keep(values, new Cardinality(name, valueCount), limit);

@@ -1,5 +1,5 @@
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using System.Text;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
@@ -63,29 +63,16 @@ public sealed class IndexReader : IDisposable
 
     public IReadOnlyList<string> LabelNames() => Lists.LabelNames();
 
-    public IReadOnlyList<string> LabelValues(string name)
-    {
-        var values = new List<string>();
-        Lists.Visit(Encoding.UTF8.GetBytes(name), default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
-        values.Sort(Utf8Order.Instance);
-        return values;
-    }
+    /// <summary>Searches for names and values.</summary>
+    /// <param name="deleted">Series that are not there for the search; rising.</param>
+    public LabelSearch<PostingsRange> Labels(ReadOnlyMemory<uint> deleted = default) => new Search(this, deleted);
 
     /// <summary>References of the series that match, in order of their labels.</summary>
     public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
-        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Evaluate(Postings, cancellationToken);
+        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Evaluate(new ListReader(this).Read, cancellationToken);
 
     /// <summary>Reads a list and checks it.</summary>
-    public Postings Postings(PostingsRange range)
-    {
-        var length = _file.ReadUInt32(range.Start);
-        if (length + 8L > range.End - range.Start)
-        {
-            CorruptionException.Throw(Path, range.Start, $"a postings list of {length} bytes runs into what follows");
-        }
-
-        return PostingsList.Decode(_file.Read(range.Start, (int)length + 8), Path, range.Start);
-    }
+    public Postings Postings(PostingsRange range) => new ListReader(this).Read(range);
 
     public SeriesReader Series() => new(this);
 
@@ -135,7 +122,7 @@ public sealed class IndexReader : IDisposable
 
             var entry = Window(position, checked(size + (int)length + 4))[size..];
             if (entry.Length < (int)length + 4
-                || Crc32C.Of(entry[..(int)length]) != System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(entry[(int)length..]))
+                || Crc32C.Of(entry[..(int)length]) != BinaryPrimitives.ReadUInt32BigEndian(entry[(int)length..]))
             {
                 CorruptionException.ThrowChecksum(index.Path, position);
             }
@@ -170,6 +157,64 @@ public sealed class IndexReader : IDisposable
             return _window.AsSpan(0, Math.Min(count, _filled));
         }
     }
+
+    /// <summary>Reads lists, cheapest in the order in which they lie in the file: one read serves neighbours. Not thread-safe.</summary>
+    sealed class ListReader(IndexReader index)
+    {
+        const int SmallWindow = 4_096;
+        const int LargeWindow = 65_536;
+
+        // Never overwritten, since the lists that were read lie in it.
+        byte[] _window = [];
+        long _start;
+
+        public Postings Read(PostingsRange range)
+        {
+            var head = Window(range.Start, 4);
+            var length = BinaryPrimitives.ReadUInt32BigEndian(head.Span);
+            if (length + 8L > range.End - range.Start)
+            {
+                CorruptionException.Throw(index.Path, range.Start, $"a postings list of {length} bytes runs into what follows");
+            }
+
+            return PostingsList.Decode(Window(range.Start, (int)length + 8), index.Path, range.Start);
+        }
+
+        ReadOnlyMemory<byte> Window(long position, int count)
+        {
+            var end = _start + _window.Length;
+            if (position < _start || position + count > end)
+            {
+                var isNear = _window.Length > 0 && position >= _start && position <= end + LargeWindow;
+                var wanted = Math.Max(count, isNear ? Math.Clamp(_window.Length * 4, SmallWindow, LargeWindow) : SmallWindow);
+                _window = index._file.Read(position, (int)Math.Min(wanted, Math.Max(count, index._file.Length - position)));
+                _start = position;
+            }
+
+            return _window.AsMemory((int)(position - _start), count);
+        }
+    }
+
+    sealed class Search(IndexReader index, ReadOnlyMemory<uint> deleted) : LabelSearch<PostingsRange>(index.Lists)
+    {
+        readonly SeriesReader _series = index.Series();
+        readonly LabelsWriter _labels = new();
+        readonly ListReader _lists = new(index);
+
+        protected override ReadOnlyMemory<uint> Deleted => deleted;
+
+        protected override Postings Open(PostingsRange list) => _lists.Read(list);
+
+        protected override bool TryRead(uint series, out Labels labels)
+        {
+            _series.Read(series, withChunks: false, _labels);
+            labels = _labels.Take();
+            _labels.ForgetLast();
+            return true;
+        }
+
+        public override void Dispose() => _labels.Dispose();
+    }
 }
 
 /// <summary>The codec of a postings list: u32 length, u32 count, references, CRC of all after the length.</summary>
@@ -191,7 +236,7 @@ public static class PostingsList
             reader.Fail("a postings list's count does not fit its length");
         }
 
-        var checksum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(bytes.Span[(int)(4 + length)..]);
+        var checksum = BinaryPrimitives.ReadUInt32BigEndian(bytes.Span[(int)(4 + length)..]);
         if (Crc32C.Of(bytes.Span.Slice(4, (int)length)) != checksum)
         {
             CorruptionException.ThrowChecksum(source, position);

@@ -33,6 +33,8 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
         }
     }
 
+    public bool IsSorted => false;
+
     /// <summary>Enters a series under all its labels. Cheapest when references rise from call to call.</summary>
     /// <param name="reference">New, or already there under the same labels: then nothing happens.</param>
     public void Add(uint reference, Labels labels)
@@ -101,13 +103,14 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
         return names;
     }
 
-    /// <summary>All values of a name, sorted by bytes.</summary>
-    public IReadOnlyList<string> LabelValues(string name)
+    public LabelNameSize Size(ReadOnlySpan<byte> name)
     {
-        var values = new List<string>();
-        Visit(Encoding.UTF8.GetBytes(name), default, (value, _) => values.Add(Encoding.UTF8.GetString(value)));
-        values.Sort(Utf8Order.Instance);
-        return values;
+        lock (_lock)
+        {
+            return ValuesOf(name, add: false) is { } values
+                ? new LabelNameSize(values.Count, values.References, values.References == _count)
+                : default;
+        }
     }
 
     /// <summary>References of the series that match, rising; some may have been deleted meanwhile.</summary>
@@ -136,9 +139,9 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
         for (var i = 0; i < count; i++)
         {
             values!.At(i, out var value, out var list);
-            if (value.StartsWith(prefix))
+            if (value.StartsWith(prefix) && !visitor(value, list))
             {
-                visitor(value, list);
+                return;
             }
         }
     }
@@ -203,12 +206,16 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 
         public int Count => _values.Count;
 
+        /// <summary>In all lists.</summary>
+        public long References { get; private set; }
+
         /// <summary>A copy of the lists' ends over the same arrays, to be read outside the lock.</summary>
         public Values Snapshot() => new() { _values = _values.Snapshot(), _lists = _lists[..Count] };
 
         public void Add(ReadOnlySpan<byte> value, uint reference)
         {
             var number = _values.Find(value);
+            References++;
             if (number < 0)
             {
                 Append(value, new List { CountOrSingle = reference });
@@ -257,6 +264,7 @@ sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
                 }
 
                 touched |= rest.Count < list.Length;
+                kept.References += rest.Count;
                 if (rest.Count > 0)
                 {
                     kept.Append(_values[i], rest.Count == list.Length ? _lists[i]

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 
 namespace Observe.Tsdb.Index;
 
@@ -55,6 +56,36 @@ public abstract class Postings
     /// <summary>What is in the first and not in the second.</summary>
     public static Postings Without(Postings full, Postings drop) =>
         full is EmptyPostings || drop is EmptyPostings ? full : new WithoutPostings(full, drop);
+
+    /// <summary>Whether a list that was not read yet has any of these references.</summary>
+    /// <param name="sorted">Strictly rising.</param>
+    public static bool Overlap(Postings list, ReadOnlySpan<uint> sorted)
+    {
+        while (!sorted.IsEmpty && list.Seek(sorted[0]))
+        {
+            var step = 1;
+            while (step < sorted.Length && sorted[step] < list.Current)
+            {
+                step *= 2;
+            }
+
+            var (low, high) = (step / 2, Math.Min(step + 1, sorted.Length));
+            while (low < high)
+            {
+                var middle = (low + high) >>> 1;
+                (low, high) = sorted[middle] < list.Current ? (middle + 1, high) : (low, middle);
+            }
+
+            if (low < sorted.Length && sorted[low] == list.Current)
+            {
+                return true;
+            }
+
+            sorted = sorted[low..];
+        }
+
+        return false;
+    }
 
     /// <summary>All that is left, read at once.</summary>
     /// <returns>Not to be changed.</returns>
@@ -229,6 +260,24 @@ public abstract class Postings
     {
         readonly int _count = bytes.Length / 4;
         int _at = -1;
+
+        public override ReadOnlyMemory<uint> Rest()
+        {
+            var from = Math.Min(_at + 1, _count);
+            var rest = new uint[_count - from];
+            _at = _count;
+            var encoded = MemoryMarshal.Cast<byte, uint>(bytes.Span[(from * sizeof(uint))..]);
+            if (BitConverter.IsLittleEndian)
+            {
+                BinaryPrimitives.ReverseEndianness(encoded, rest);
+            }
+            else
+            {
+                encoded.CopyTo(rest);
+            }
+
+            return rest;
+        }
 
         public override bool Next()
         {

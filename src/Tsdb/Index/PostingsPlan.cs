@@ -5,7 +5,13 @@ using MatchType = Observe.Tsdb.Model.MatchType;
 namespace Observe.Tsdb.Index;
 
 /// <summary>One value of a label and where the list of its series is; the span lives until the visitor returns.</summary>
-public delegate void LabelValueVisitor<TList>(ReadOnlySpan<byte> value, TList list);
+/// <returns>Whether to go on to the next value.</returns>
+public delegate bool LabelValueVisitor<TList>(ReadOnlySpan<byte> value, TList list);
+
+/// <summary>How much an index has of one name.</summary>
+/// <param name="References">In the lists of all values, about.</param>
+/// <param name="HasAll">It is known that every series has the label.</param>
+public readonly record struct LabelNameSize(long Values, long References, bool HasAll);
 
 /// <summary>An index seen as labels: which values a name has and where their lists are. Head, block and bucket each have one.</summary>
 /// <typeparam name="TList">What names a postings list: the list itself, or where it lies in a file.</typeparam>
@@ -14,10 +20,21 @@ public interface ILabelIndex<TList>
     /// <summary>The list of all series.</summary>
     TList All { get; }
 
+    /// <summary>All names of labels, sorted by bytes.</summary>
+    IReadOnlyList<string> LabelNames();
+
+    /// <summary>Found without looking at the values.</summary>
+    LabelNameSize Size(ReadOnlySpan<byte> name);
+
     bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out TList list);
 
-    /// <summary>Visits the values of a name, in no particular order; those that do not start with the prefix may be left out.</summary>
+    /// <summary>
+    /// Visits the values of a name, in the order of their bytes if <see cref="IsSorted"/>; those that do not start with the prefix may be
+    /// left out.
+    /// </summary>
     void Visit(ReadOnlySpan<byte> name, ReadOnlySpan<byte> prefix, LabelValueVisitor<TList> visitor);
+
+    bool IsSorted { get; }
 }
 
 /// <summary>
@@ -57,6 +74,11 @@ public sealed class PostingsPlan<TList>
             if (matcher.MatchesEmpty)
             {
                 Select(index, matcher, accepted: false, plan._excluded, cancellationToken);
+                continue;
+            }
+
+            if (TakesAll(index, matcher))
+            {
                 continue;
             }
 
@@ -100,6 +122,11 @@ public sealed class PostingsPlan<TList>
         }
     }
 
+    // A matcher for any value of a label that every series has, as the metric's name: the lists of its values need not be united.
+    static bool TakesAll(ILabelIndex<TList> index, Matcher matcher) =>
+        matcher is { Type: MatchType.NotEqual, Value: "" } or { Type: MatchType.Regex, Value: ".+" }
+        && index.Size(Encoding.UTF8.GetBytes(matcher.Name)).HasAll;
+
     static void Select(ILabelIndex<TList> index, Matcher matcher, bool accepted, List<TList> lists, CancellationToken cancellationToken)
     {
         var name = Encoding.UTF8.GetBytes(matcher.Name);
@@ -127,6 +154,8 @@ public sealed class PostingsPlan<TList>
             {
                 lists.Add(list);
             }
+
+            return true;
         });
     }
 }

@@ -1,6 +1,5 @@
 using System.Text;
 using Observe.Tsdb.Bytes;
-using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Index;
 
@@ -10,16 +9,24 @@ namespace Observe.Tsdb.Index;
 /// </summary>
 public sealed class PostingsTable : ILabelIndex<PostingsRange>
 {
+    /// <summary>Bytes of a list besides its references: length, count and checksum.</summary>
+    const long ListOverhead = 12;
+
     readonly IndexFile _file;
     long _end;
     readonly long _lastListEnd;
     readonly List<Sample> _samples = [];
-    readonly List<byte[]> _names = [];
+    readonly List<Name> _names = [];
+    IReadOnlyList<string> _labelNames = [];
+    bool _isPacked = true;
 
     /// <summary>Where entries are in no order (version 1): all are samples then, sorted, and know their list's range.</summary>
     readonly Dictionary<long, PostingsRange>? _unordered;
 
     readonly record struct Sample(byte[] Name, byte[] Value, long Position);
+
+    /// <param name="First">Where the list of its first value starts.</param>
+    record struct Name(byte[] Bytes, long First, int Values);
 
     /// <param name="position">Of the table's length field.</param>
     /// <param name="lastListEnd">Where the postings section ends in the index.</param>
@@ -38,12 +45,37 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
 
     public PostingsRange All { get; }
 
+    public bool IsSorted => true;
+
     /// <summary>All names of labels, sorted by bytes.</summary>
-    public IReadOnlyList<string> LabelNames()
+    public IReadOnlyList<string> LabelNames() => _labelNames;
+
+    public LabelNameSize Size(ReadOnlySpan<byte> name)
     {
-        var names = _names.Select(n => Encoding.UTF8.GetString(n)).Where(n => n.Length > 0).Distinct().ToList();
-        names.Sort(Utf8Order.Instance);
-        return names;
+        var (low, high) = (0, _names.Count);
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            (low, high) = name.SequenceCompareTo(_names[middle].Bytes) > 0 ? (middle + 1, high) : (low, middle);
+        }
+
+        if (low == _names.Count || !name.SequenceEqual(_names[low].Bytes))
+        {
+            return default;
+        }
+
+        var (named, all) = (_names[low], References(All.End - All.Start, lists: 1));
+        if (!_isPacked)
+        {
+            return new LabelNameSize(named.Values, all, HasAll: false);
+        }
+
+        // Something else may lie behind the last list.
+        var isLast = low + 1 == _names.Count;
+        var references = References((isLast ? _lastListEnd : _names[low + 1].First) - named.First, named.Values);
+        return new LabelNameSize(named.Values, references, HasAll: !isLast && references == all);
+
+        static long References(long bytes, int lists) => Math.Max(0, (bytes - (lists * ListOverhead)) / sizeof(uint));
     }
 
     public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out PostingsRange list)
@@ -84,7 +116,10 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
                 return;
             }
 
-            visitor(cursor.Value, cursor.List);
+            if (!visitor(cursor.Value, cursor.List))
+            {
+                return;
+            }
         }
     }
 
@@ -99,11 +134,12 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
     {
         _samples.Clear();
         _names.Clear();
+        _isPacked = _unordered is null;
         var reader = SequentialReader.OfSection(_file, position);
         var lists = new List<(long Start, long Entry)>();
         var entry = new Entry();
         byte[] name = [], value = [];
-        var ordered = true;
+        var (ordered, start) = (true, -1L);
         var count = reader.UInt32();
         for (uint number = 0; number < count; number++)
         {
@@ -123,8 +159,12 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
             if (number == 0 || !entry.Name.SequenceEqual(name))
             {
                 name = entry.Name.ToArray();
-                _names.Add(name);
+                _names.Add(new Name(name, entry.Start, 0));
             }
+
+            _isPacked &= entry.Start > start;
+            start = entry.Start;
+            _names[^1] = _names[^1] with { Values = _names[^1].Values + 1 };
 
             value = entry.Value.ToArray();
             if (_unordered is not null)
@@ -142,6 +182,7 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
         reader.VerifyChecksum();
         if (_unordered is not null)
         {
+            Unite(_names);
             _samples.Sort((a, b) => Compare(a.Name, a.Value, b.Name, b.Value));
             lists.Sort();
             for (var i = 0; i < lists.Count; i++)
@@ -150,7 +191,18 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
             }
         }
 
+        _labelNames = [.. _names.Where(n => n.Bytes.Length > 0).Select(n => Encoding.UTF8.GetString(n.Bytes)).Distinct()];
         return ordered || _unordered is not null;
+    }
+
+    // Entries in no order may come back to a name.
+    static void Unite(List<Name> names)
+    {
+        var united = names.GroupBy(n => Encoding.Latin1.GetString(n.Bytes))
+            .Select(g => new Name(g.First().Bytes, 0, g.Sum(n => n.Values))).ToList();
+        united.Sort(static (a, b) => a.Bytes.AsSpan().SequenceCompareTo(b.Bytes));
+        names.Clear();
+        names.AddRange(united);
     }
 
     // The last sample at or before a key, or the first.

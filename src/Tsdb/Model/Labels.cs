@@ -110,6 +110,18 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
         return TryGet(utf8, out var value) ? Encoding.UTF8.GetString(value) : "";
     }
 
+    /// <summary>All names, sorted by bytes.</summary>
+    public IReadOnlyList<string> Names()
+    {
+        var names = new List<string>();
+        foreach (var label in this)
+        {
+            names.Add(label.NameText);
+        }
+
+        return names;
+    }
+
     public bool Has(string name) => TryGet(Encoding.UTF8.GetBytes(name), out _);
 
     /// <summary>All labels but those named.</summary>

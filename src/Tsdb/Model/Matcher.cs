@@ -77,6 +77,20 @@ public sealed class Matcher : IEquatable<Matcher>
         return true;
     }
 
+    /// <summary>Whether all of them match a value of the label that they are about.</summary>
+    public static bool All(IReadOnlyList<Matcher> matchers, ReadOnlySpan<byte> value)
+    {
+        foreach (var matcher in matchers)
+        {
+            if (!matcher.Matches(value))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     public bool Equals(Matcher? other) =>
         other is not null && Type == other.Type && Name == other.Name && Value == other.Value && _orEmpty == other._orEmpty;
 

@@ -15,17 +15,15 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         var labels = external();
         var (kept, replica) = (labels.Without(selection.Hints.ReplicaLabels), labels.Only(selection.Hints.ReplicaLabels));
         return selection.Answer(labels) is { } rest
-            ? new HeldSelection<Labelled>(
-                () => new Labelled(
-                    inner.SelectAsync(rest.With(rest.Hints with { Limit = 0, ReplicaLabels = [] }))
-                    .GetAsyncEnumerator(), new LabelsWriter(kept)),
-                held => LabelAsync(held.All, held.Merged, replica, selection))
+            ? new HeldSelection<Labelled>(() => new Labelled(new LabelsWriter(kept)), held => LabelAsync(held, rest, kept, replica, selection))
             : AsyncEnumerable.Empty<Series>();
     }
 
-    static async IAsyncEnumerable<Series> LabelAsync(
-        IAsyncEnumerator<Series> all, LabelsWriter merged, Labels replica, Selection selection)
+    async IAsyncEnumerable<Series> LabelAsync(Labelled held, Selection rest, Labels kept, Labels replica, Selection selection)
     {
+        var limit = rest.Hints.Limit > 0 && await HasAnyAsync(kept, rest) ? 0 : rest.Hints.Limit;
+        var (all, merged) = (held.Open(inner.SelectAsync(rest.With(rest.Hints with { Limit = limit, ReplicaLabels = [] }))), held.Merged);
+
         // The order of series can change with labels added, so that all series are gathered first.
         var gathered = new List<Series>();
         while (await all.MoveNextAsync())
@@ -63,9 +61,8 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
             return [];
         }
 
-        var names = await inner.LabelNamesAsync(rest.With(rest.Hints with { Limit = 0 }));
-        return names.Count == 0 ? names : selection.Limited(
-            [.. names.Union(labels.Without(selection.Hints.ReplicaLabels).ToDictionary().Keys).Order(Utf8Order.Instance)]);
+        var names = await inner.LabelNamesAsync(rest);
+        return names.Count == 0 ? names : selection.Union([names, labels.Without(selection.Hints.ReplicaLabels).Names()]);
     }
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
@@ -86,13 +83,34 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         return any.Count == 0 ? [] : [labels.Get(name)];
     }
 
-    /// <summary>The series of the source, and the memory of the labels that they get.</summary>
-    sealed record Labelled(IAsyncEnumerator<Series> All, LabelsWriter Merged) : IAsyncDisposable
+    // Whether any series has a label that is replaced: several of them may become one, and the source can't tell when there are enough.
+    async ValueTask<bool> HasAnyAsync(Labels replaced, Selection rest)
     {
+        var first = rest.With(rest.Query.Derive(new Coverage())).With(rest.Hints with { Limit = 1, ReplicaLabels = [] });
+        foreach (var name in replaced.Names())
+        {
+            if ((await inner.LabelValuesAsync(name, first)).Count > 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The series of the source, and the memory of the labels that they get.</summary>
+    sealed class Labelled(LabelsWriter merged) : IAsyncDisposable
+    {
+        IAsyncEnumerator<Series>? _all;
+
+        public LabelsWriter Merged => merged;
+
+        public IAsyncEnumerator<Series> Open(IAsyncEnumerable<Series> series) => _all = series.GetAsyncEnumerator();
+
         public ValueTask DisposeAsync()
         {
-            Merged.Dispose();
-            return All.DisposeAsync();
+            merged.Dispose();
+            return _all?.DisposeAsync() ?? ValueTask.CompletedTask;
         }
     }
 

@@ -18,10 +18,10 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
             sources => MergeAsync(sources, selection));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        Union(await Task.WhenAll(queriers.Select(querier => querier.LabelNamesAsync(selection).AsTask())), selection);
+        selection.Union(await Task.WhenAll(queriers.Select(querier => querier.LabelNamesAsync(selection).AsTask())));
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
-        Union(await Task.WhenAll(queriers.Select(querier => querier.LabelValuesAsync(name, selection).AsTask())), selection);
+        selection.Union(await Task.WhenAll(queriers.Select(querier => querier.LabelValuesAsync(name, selection).AsTask())));
 
     static async IAsyncEnumerable<Series> MergeAsync(SeriesSources sources, Selection selection)
     {
@@ -37,9 +37,6 @@ public sealed class MergeQuerier(IReadOnlyList<IQuerier> queriers) : IQuerier
             yield return equal.Count == 1 ? equal[0] : new MergedSeries([.. equal]);
         }
     }
-
-    static IReadOnlyList<string> Union(IReadOnlyList<string>[] lists, Selection selection) => selection.Limited(
-        lists.Length == 1 ? lists[0] : [.. lists.SelectMany(list => list).Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)]);
 }
 
 /// <summary>

@@ -62,10 +62,13 @@ public sealed record SelectHints
     public bool SkipSamples { get; init; }
 
     /// <summary>
-    /// The most series or names to return; 0 is no limit. Replicas of one series count once. A source that stops there says so by <see
-    /// cref="Coverage.Truncate"/>.
+    /// The most series, names or values to return; 0 is no limit. Replicas of one series count once. Of names and values they are the
+    /// first, of series any. A source that stops there says so by <see cref="Coverage.Truncate"/>.
     /// </summary>
     public int Limit { get; init; }
+
+    /// <summary>How many a source looks for at most: one more than the limit, by which it knows that there are more.</summary>
+    public int Wanted => Limit is 0 or int.MaxValue ? int.MaxValue : Limit + 1;
 
     /// <summary>These hints without function and aggregation: selectors whose other hints are equal can read the same series.</summary>
     public SelectHints WithoutUser() => Function is null && Aggregation is null ? this : this with { Function = null, Aggregation = null };
@@ -189,5 +192,37 @@ public sealed class Selection
 
         Coverage.Truncate();
         return [.. sorted.Take(Hints.Limit)];
+    }
+
+    /// <summary>What is in any of several lists, each sorted by bytes and without doubles, up to the limit.</summary>
+    public IReadOnlyList<string> Union(IReadOnlyList<IReadOnlyList<string>> lists)
+    {
+        var rest = new List<IReadOnlyList<string>>(lists.Where(list => list.Count > 0));
+        while (rest.Count > 1)
+        {
+            // Always two of about the same size, so that each text is compared as often as the lists can be halved.
+            for (var i = 0; i < rest.Count / 2; i++)
+            {
+                rest[i] = Union(rest[i], rest[rest.Count - 1 - i], Hints.Wanted);
+            }
+
+            rest.RemoveRange((rest.Count + 1) / 2, rest.Count / 2);
+        }
+
+        return rest.Count == 0 ? [] : Limited(rest[0]);
+    }
+
+    static List<string> Union(IReadOnlyList<string> a, IReadOnlyList<string> b, int most)
+    {
+        var union = new List<string>(Math.Min(most, Math.Max(a.Count, b.Count)));
+        for (int i = 0, j = 0; union.Count < most && (i < a.Count || j < b.Count);)
+        {
+            var order = i == a.Count ? 1 : j == b.Count ? -1 : Utf8Order.Instance.Compare(a[i], b[j]);
+            union.Add(order <= 0 ? a[i] : b[j]);
+            i += order <= 0 ? 1 : 0;
+            j += order >= 0 ? 1 : 0;
+        }
+
+        return union;
     }
 }

@@ -81,7 +81,11 @@ public sealed class IndexHeaderTests : IDisposable
     static List<(string, PostingsRange)> Lists(PostingsTable table, string name)
     {
         var lists = new List<(string, PostingsRange)>();
-        table.Visit(Encoding.UTF8.GetBytes(name), default, (value, list) => lists.Add((Encoding.UTF8.GetString(value), list)));
+        table.Visit(Encoding.UTF8.GetBytes(name), default, (value, list) =>
+        {
+            lists.Add((Encoding.UTF8.GetString(value), list));
+            return true;
+        });
         return lists;
     }
 }

@@ -32,7 +32,9 @@ public class MemPostingsTests
         postings.Add(3, Labels.Of(("job", "b"), ("zone", "z")));
         postings.Delete(new HashSet<uint> { 1, 3 });
         Assert.Equal(["job"], postings.LabelNames());
-        Assert.Equal(["b"], postings.LabelValues("job"));
+        Assert.False(postings.TryGet("job"u8, "a"u8, out _));
+        Assert.Equal(new LabelNameSize(1, 1, HasAll: true), postings.Size("job"u8));
+        Assert.Equal(default, postings.Size("zone"u8));
         Assert.Equal([2u], postings.All.ToArray());
         postings.Add(4, Labels.Of(("job", "a")));
         Assert.Equal([4u], postings.Select([new Matcher(Tsdb.Model.MatchType.Equal, "job", "a")]).ToArray());
@@ -49,20 +51,6 @@ public class MemPostingsTests
         postings.Add(7, Labels.Of(("a", "1")));
         postings.Delete(new HashSet<uint> { 5 });
         Assert.Equal([5u, 9u], before.ToArray());
-    }
-
-    [Fact]
-    public void Values_are_sorted_by_their_bytes()
-    {
-        var postings = new MemPostings();
-        var values = new[] { "b", "a", "\U0001F600", "\uFF5E", "ab" };
-        for (var i = 0; i < values.Length; i++)
-        {
-            postings.Add((uint)i, Labels.Of(("v", values[i])));
-        }
-
-        Assert.Equal(["a", "ab", "b", "\uFF5E", "\U0001F600"], postings.LabelValues("v"));
-        Assert.Empty(postings.LabelValues("none"));
     }
 
     [Fact]

@@ -1,0 +1,170 @@
+using System.Text;
+using Observe.Tsdb.Model;
+using MatchType = Observe.Tsdb.Model.MatchType;
+
+namespace Observe.Tsdb.Index;
+
+/// <summary>
+/// Names and values of labels of the series that match, mostly without reading these: a value is there when its list has one of them. Where
+/// few series match, they are read instead. Not thread-safe.
+/// </summary>
+public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
+{
+    /// <summary>What it costs to open a list, and to read the labels of a series: as much as to look at so many references.</summary>
+    const int ListCost = 50;
+    const int SeriesCost = 100;
+
+    /// <summary>So many of the series that match are read before lists are: they have most of the names.</summary>
+    const int Probes = 200;
+
+    /// <summary>Series that are not there; rising.</summary>
+    protected virtual ReadOnlyMemory<uint> Deleted => default;
+
+    protected abstract Postings Open(TList list);
+
+    /// <param name="labels">Valid until the next call.</param>
+    /// <returns>False when the series is gone.</returns>
+    protected abstract bool TryRead(uint series, out Labels labels);
+
+    /// <summary>Whether any series matches.</summary>
+    public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) => Matching(matchers, cancellationToken).Next();
+
+    /// <summary>Names of labels of the series that match, sorted by bytes.</summary>
+    /// <param name="most">There may be more.</param>
+    public IReadOnlyList<string> Names(IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
+    {
+        var all = index.LabelNames();
+        if (matchers.Count == 0 && Deleted.IsEmpty)
+        {
+            return all.Count <= most ? all : [.. all.Take(most)];
+        }
+
+        var matching = Matching(matchers, cancellationToken).Rest();
+        var found = new HashSet<string>(StringComparer.Ordinal);
+        var step = Math.Max(1, matching.Length / Probes);
+        ReadNames(matching.Span, step, found, cancellationToken);
+        if (step > 1)
+        {
+            var open = all.Where(name => !found.Contains(name)).ToList();
+            if (Cost(open) > (long)matching.Length * SeriesCost)
+            {
+                ReadNames(matching.Span, 1, found, cancellationToken);
+            }
+            else
+            {
+                found.UnionWith(open.Where(name => Values(Utf8Order.Bytes(name), [], matching, 1, cancellationToken).Count > 0));
+            }
+        }
+
+        var names = found.ToList();
+        names.Sort(Utf8Order.Instance);
+        return names.Count <= most ? names : names[..most];
+    }
+
+    /// <summary>Values of a label of the series that match, sorted by bytes.</summary>
+    /// <inheritdoc cref="Names"/>
+    public IReadOnlyList<string> Values(string name, IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
+    {
+        var utf8 = Utf8Order.Bytes(name);
+        var own = matchers.Where(m => m.Name == name).ToList();
+        if (own.Count == matchers.Count && Deleted.IsEmpty)
+        {
+            return Values(utf8, own, matching: null, most, cancellationToken);
+        }
+
+        var size = index.Size(utf8);
+        if (size.Values == 0)
+        {
+            return [];
+        }
+
+        var matching = Matching([.. matchers.Where(m => m.Name != name)], cancellationToken).Rest();
+        return (long)matching.Length * SeriesCost < size.References + (size.Values * ListCost)
+            ? ReadValues(utf8, own, matching.Span, most, cancellationToken)
+            : Values(utf8, own, matching, most, cancellationToken);
+    }
+
+    public abstract void Dispose();
+
+    Postings Matching(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) => Postings.Without(
+        PostingsPlan<TList>.Of(index, matchers, cancellationToken).Evaluate(Open, cancellationToken), Postings.Of(Deleted));
+
+    long Cost(List<string> names) => names.Sum(name => index.Size(Utf8Order.Bytes(name)) is var size ? size.References + (size.Values * ListCost) : 0);
+
+    /// <param name="matching">Null: a value is there whatever series have it.</param>
+    List<string> Values(byte[] name, List<Matcher> own, ReadOnlyMemory<uint>? matching, int most, CancellationToken cancellationToken)
+    {
+        var values = new List<string>();
+        if (own.Find(m => m is { Type: MatchType.Equal, Value.Length: > 0 }) is { } equal)
+        {
+            var value = Utf8Order.Bytes(equal.Value);
+            if (index.TryGet(name, value, out var list))
+            {
+                Add(value, list);
+            }
+
+            return values;
+        }
+
+        index.Visit(name, default, Add);
+        if (!index.IsSorted)
+        {
+            values.Sort(Utf8Order.Instance);
+        }
+
+        return values.Count <= most ? values : values[..most];
+
+        bool Add(ReadOnlySpan<byte> value, TList list)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!value.IsEmpty && Matcher.All(own, value) && (matching is not { } some || Postings.Overlap(Open(list), some.Span)))
+            {
+                values.Add(Encoding.UTF8.GetString(value));
+            }
+
+            return !index.IsSorted || values.Count < most;
+        }
+    }
+
+    List<string> ReadValues(
+        byte[] name, List<Matcher> own, ReadOnlySpan<uint> matching, int most, CancellationToken cancellationToken)
+    {
+        var values = new SymbolTable();
+        foreach (var series in matching)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (TryRead(series, out var labels) && labels.TryGet(name, out var value) && Matcher.All(own, value))
+            {
+                values.FindOrAdd(value);
+            }
+        }
+
+        return [.. values.Sorted().Take(most).Select(number => Encoding.UTF8.GetString(values[number]))];
+    }
+
+    void ReadNames(ReadOnlySpan<uint> matching, int step, HashSet<string> names, CancellationToken cancellationToken)
+    {
+        var known = names.GetAlternateLookup<ReadOnlySpan<char>>();
+        Span<char> buffer = stackalloc char[128];
+        for (var i = 0; i < matching.Length; i += step)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!TryRead(matching[i], out var labels))
+            {
+                continue;
+            }
+
+            foreach (var label in labels)
+            {
+                if (label.Name.Length <= buffer.Length)
+                {
+                    known.Add(buffer[..Encoding.UTF8.GetChars(label.Name, buffer)]);
+                }
+                else
+                {
+                    names.Add(label.NameText);
+                }
+            }
+        }
+    }
+}
