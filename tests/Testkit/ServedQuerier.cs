@@ -27,7 +27,9 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
 
     public string Endpoint => Client.Endpoint;
 
-    /// <param name="isThanos">The server knows none of the fields that only Observe has.</param>
+    /// <param name="isThanos">
+    /// The server knows none of the fields that only Observe has, and has nothing for matchers that are all on external labels.
+    /// </param>
     public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
         StoreApiMetrics? metrics = null, StoreApiOptions? store = null, bool isThanos = false)
     {
@@ -37,7 +39,7 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
         builder.Services.AddStoreApi(querier, () => description, metrics, store);
         if (isThanos)
         {
-            builder.Services.Configure<GrpcServiceOptions>(grpc => grpc.Interceptors.Add<ThanosFieldsOnly>());
+            builder.Services.Configure<GrpcServiceOptions>(grpc => grpc.Interceptors.Add<ThanosRules>(description));
         }
 
         var server = builder.Build();
@@ -64,7 +66,7 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
         await _server.DisposeAsync();
     }
 
-    sealed class ThanosFieldsOnly : Interceptor
+    sealed class ThanosRules(StoreDescription description) : Interceptor
     {
         public override Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
             TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
@@ -78,7 +80,16 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
             TRequest request, IServerStreamWriter<TResponse> responses, ServerCallContext context,
             ServerStreamingServerMethod<TRequest, TResponse> continuation)
         {
-            (request as SeriesRequest)?.ReplicaLabels.Clear();
+            if (request is SeriesRequest series)
+            {
+                series.ReplicaLabels.Clear();
+                series.AnyName = false;
+                if (description.LabelSets.Any(set => series.Matchers.All(m => set.Has(m.Name))))
+                {
+                    return Task.CompletedTask;
+                }
+            }
+
             return continuation(request, responses, context);
         }
     }

@@ -4,6 +4,7 @@ using Observe.Store.Api.Wire;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Any = Google.Protobuf.WellKnownTypes.Any;
+using MatchType = Observe.Tsdb.Model.MatchType;
 using Series = Observe.Tsdb.Querying.Series;
 
 namespace Observe.Store.Api;
@@ -97,8 +98,9 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
     {
-        var request =
-            new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = selection.Hints.Limit };
+        // A store that does not leave replica labels off sends their names too.
+        var limit = selection.Hints.Limit == 0 ? 0L : (long)selection.Hints.Limit + selection.Hints.ReplicaLabels.Count;
+        var request = new LabelNamesRequest { Start = selection.Range.MinTime, End = selection.Range.MaxTime, Limit = limit };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
         request.ReplicaLabels.AddRange(selection.Hints.ReplicaLabels);
         var response = await CallAsync(options => _store.LabelNamesAsync(request, options), selection.Query);
@@ -111,7 +113,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             }
         }
 
-        return names;
+        return selection.Limited(names);
     }
 
     public async ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection)
@@ -121,7 +123,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Label = name,
             Start = selection.Range.MinTime,
             End = selection.Range.MaxTime,
-            Limit = selection.Hints.Limit
+            Limit = selection.Hints.ReplicaLabels.Contains(name) ? 0 : selection.Hints.Limit,
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
         request.ReplicaLabels.AddRange(selection.Hints.ReplicaLabels);
@@ -133,12 +135,12 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             values.RemoveAll(external.Contains);
         }
 
-        return values;
+        return selection.Limited(values);
     }
 
     public void Dispose() => _channel.Dispose();
 
-    static SeriesRequest Request(Selection selection)
+    SeriesRequest Request(Selection selection)
     {
         var hints = selection.Hints;
         var request = new SeriesRequest
@@ -150,7 +152,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             SkipChunks = hints.SkipSamples,
             Step = hints.StepMs,
             Range = hints.WindowMs,
-            Limit = hints.Limit,
+            Limit = Limit(hints),
             ResponseBatchSize = 64,
             QueryHints = new QueryHints
             {
@@ -161,6 +163,13 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             },
         };
         request.Matchers.AddRange(selection.Matchers.Select(WireLabels.ToWire));
+        if (_described?.LabelSets.Any(set => selection.Matchers.All(m => set.Has(m.Name))) == true)
+        {
+            // Thanos's stores have nothing, or an error, for matchers that are all on external labels.
+            request.Matchers.Add(WireLabels.ToWire(new Matcher(MatchType.NotEqual, Labels.MetricName, "")));
+            request.AnyName = true;
+        }
+
         request.ReplicaLabels.AddRange(hints.ReplicaLabels);
         request.Aggregates.AddRange(hints.Aggregate switch
         {
@@ -172,6 +181,17 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             _ => (IEnumerable<Aggr>)[Aggr.Count, Aggr.Sum],
         });
         return request;
+    }
+
+    // A store that does not leave replica labels off counts each replica of a series.
+    long Limit(SelectHints hints)
+    {
+        if (hints.Limit == 0 || hints.ReplicaLabels.Count == 0 || _described is not { LabelSets.Count: > 1 } described)
+        {
+            return hints.Limit;
+        }
+
+        return (long)hints.Limit * described.LabelSets.GroupBy(set => set.Without(hints.ReplicaLabels)).Max(replicas => replicas.Count());
     }
 
     static List<string> Sorted(IEnumerable<string> names, IEnumerable<string> warnings, Any? hints, Coverage coverage)

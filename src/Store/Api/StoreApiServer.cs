@@ -19,7 +19,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : Wire.Store.St
 
     public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesResponse> responses, ServerCallContext context)
     {
-        var (hints, matchers) = (Hints(request), Matchers(request.Matchers));
+        var (hints, matchers) = (Hints(request), Matchers(request.AnyName ? request.Matchers.SkipLast(1) : request.Matchers));
         await gate.RunSeriesAsync(context, query => Guard(async () =>
         {
             var selection = query.Select(hints, matchers);

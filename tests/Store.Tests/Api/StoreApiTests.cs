@@ -114,6 +114,40 @@ public sealed class StoreApiTests
         Assert.Equal(["up1", "up2", "up2"], labels);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Matchers_on_external_labels_alone_find_the_series_of_any_store(bool isThanos)
+    {
+        var external = Labels.Of(("cluster", "prod"), ("region", "eu"));
+        TestSeries[] series =
+        [
+            new(Labels.Of(("__name__", "up")), (1, 1)) { External = external },
+            new(Labels.Of(("nameless", "yes")), (1, 1)) { External = external },
+        ];
+        await using var served = await ServedQuerier.StartAsync(
+            new MemoryQuerier(series), new StoreDescription("sidecar", [external], TimeRange.All), isThanos: isThanos);
+        await served.Client.DescribeAsync(default);
+        Matcher cluster = new(Observe.Tsdb.Model.MatchType.Equal, "cluster", "prod");
+        Matcher region = new(Observe.Tsdb.Model.MatchType.Regex, "region", "e.*");
+        foreach (var matchers in new Matcher[][] { [cluster], [region], [cluster, region] })
+        {
+            var found = new List<string>();
+            await foreach (var one in served.SelectAsync(new QueryContext().Select(s_all, matchers)))
+            {
+                found.Add(one.Labels.Get("__name__"));
+            }
+
+            Assert.Equal(isThanos ? ["up"] : ["up", ""], found);
+        }
+
+        Matcher other = new(Observe.Tsdb.Model.MatchType.Equal, "cluster", "dev");
+        await foreach (var _ in served.SelectAsync(new QueryContext().Select(s_all, [other])))
+        {
+            Assert.Fail("there is no such cluster");
+        }
+    }
+
     [Fact]
     public async Task Shards_of_a_query_share_its_series()
     {
