@@ -72,10 +72,16 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     async ValueTask<IReadOnlyList<string>> AllAsync(Selection selection, Func<IQuerier, Selection, ValueTask<IReadOnlyList<string>>> ask)
     {
         var forStores = ForStores(selection);
-        var answers = await Task.WhenAll(Available(forStores).Select(async store =>
+        var available = Available(forStores);
+        var answers = await Task.WhenAll(available.Select(async store =>
         {
             try
             {
+                if (available.Count == 1)
+                {
+                    return await ask(store.Querier!, forStores);
+                }
+
                 // On the threads that the caller runs on, the query's.
                 return await Task.Factory.StartNew(
                     async () => await ask(store.Querier!, forStores),

@@ -108,13 +108,26 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         {
             selection.Query.ThrowIfOver();
             var (vanished, found) = (new ConcurrentBag<BlockId>(), new ConcurrentBag<IReadOnlyList<string>>());
-            await Parallel.ForEachAsync(
-                _plan.Blocks(),
-                Parallelism(selection.CancellationToken),
-                async (source, token) => await TryAsync(
-                    source.Block,
-                    async () => found.Add(await source.Block.SearchAsync(labels => search(source, labels, token), budget)),
-                    vanished));
+            var sources = _plan.Blocks();
+            if (sources.TrueForAll(source => source.Rest.Matchers.Count == 0 && source.Block.IsLocal))
+            {
+                // Each has its answer at hand.
+                foreach (var source in sources)
+                {
+                    await SearchAsync(source, selection.CancellationToken);
+                }
+            }
+            else
+            {
+                await Parallel.ForEachAsync(
+                    sources, Parallelism(selection.CancellationToken), async (source, token) => await SearchAsync(source, token));
+            }
+
+            Task SearchAsync(PlannedBlock source, CancellationToken token) => TryAsync(
+                source.Block,
+                async () => found.Add(await source.Block.SearchAsync(labels => search(source, labels, token), budget)),
+                vanished);
+
             if (vanished.IsEmpty)
             {
                 return [.. found];

@@ -106,18 +106,15 @@ public sealed class Block : IQuerier, IDisposable
     public BlockEntries Entries(
         IReadOnlyList<Matcher> matchers, int wanted, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
     {
-        var references = _index.Select(matchers, cancellationToken).Rest();
-        var count = Math.Min(references.Length, wanted);
-        var entries = Entries(references[..count], newEntries, cancellationToken);
+        if (wanted == int.MaxValue)
+        {
+            return Entries(_index.Select(matchers, cancellationToken).Rest(), newEntries, cancellationToken);
+        }
+
+        var entries = newEntries();
         try
         {
-            // Some may have had no chunk in the range.
-            for (var from = count; from < references.Length && entries.Count < wanted; from += count)
-            {
-                count = Math.Min(references.Length - from, Math.Max(count, SeriesOfStretch));
-                Read(references.Span.Slice(from, count), entries, cancellationToken);
-            }
-
+            ReadFew(matchers, wanted, entries, cancellationToken);
             return entries;
         }
         catch
@@ -168,16 +165,21 @@ public sealed class Block : IQuerier, IDisposable
             yield break;
         }
 
+        if (selection.Hints.Wanted < int.MaxValue)
+        {
+            yield return Entries(selection.Matchers, selection.Hints.Wanted, NewEntries, selection.CancellationToken);
+            yield break;
+        }
+
         var references = _index.Select(selection.Matchers, selection.CancellationToken).Rest();
-        var count = Math.Min(seriesAtOnce, selection.Hints.Wanted);
-        for (var from = 0; from < references.Length; from += count, count = Math.Min(seriesAtOnce, count * 4))
+        for (var from = 0; from < references.Length; from += seriesAtOnce)
         {
             selection.Query.ThrowIfOver();
             yield return Entries(
-                references.Slice(from, Math.Min(count, references.Length - from)),
-                () => new BlockEntries(Model.Labels.Empty, selection.Range, Meta.NeedsChunks(selection.Range, selection.Hints), like: null),
-                selection.CancellationToken);
+                references.Slice(from, Math.Min(seriesAtOnce, references.Length - from)), NewEntries, selection.CancellationToken);
         }
+
+        BlockEntries NewEntries() => new(Model.Labels.Empty, selection.Range, Meta.NeedsChunks(selection.Range, selection.Hints), like: null);
     }
 
     BlockEntries Entries(ReadOnlyMemory<uint> references, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
@@ -220,6 +222,30 @@ public sealed class Block : IQuerier, IDisposable
 
             throw;
         }
+    }
+
+    void ReadFew(IReadOnlyList<Matcher> matchers, int wanted, BlockEntries entries, CancellationToken cancellationToken)
+    {
+        var references = ArrayPool<uint>.Shared.Rent(SeriesOfStretch);
+        var (postings, next) = (_index.SelectFew(matchers, cancellationToken), Math.Min(wanted, SeriesOfStretch));
+
+        // More than are wanted where some of them have no chunk in the range.
+        while (entries.Count < wanted && postings.Take(references.AsSpan(0, next)) is var count and > 0)
+        {
+            var before = entries.Count;
+            Read(references.AsSpan(0, count), entries, cancellationToken);
+            for (var i = before; i < entries.Count; i++)
+            {
+                if (!Matcher.All(matchers, entries[i].Labels))
+                {
+                    CorruptionException.Throw(_index.Path, _index.Toc.Postings, $"a postings list has {entries[i].Labels}, which it should not");
+                }
+            }
+
+            next = Math.Min(next * 2, SeriesOfStretch);
+        }
+
+        ArrayPool<uint>.Shared.Return(references);
     }
 
     void Read(ReadOnlySpan<uint> references, BlockEntries entries, CancellationToken cancellationToken)

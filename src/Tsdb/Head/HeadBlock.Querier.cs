@@ -36,22 +36,19 @@ public sealed partial class HeadBlock
     {
         selection.Query.ThrowIfOver();
         var hints = selection.Hints;
-        var references = Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span;
-        var selected = new List<HeadSeries>(Math.Min(references.Length, hints.Wanted));
-
-        // Where any series will do, as many are looked at as are wanted, and more only where these have no samples in the range.
-        for (int from = 0, count; from < references.Length && selected.Count < hints.Wanted; from += count)
+        var selected = new List<HeadSeries>();
+        if (hints.Wanted == int.MaxValue)
         {
-            count = Math.Min(references.Length - from, Math.Max(hints.Wanted, SeriesAtOnce));
-            var range = hints.Range;
-            foreach (var (reference, slot, maxTime) in Visible(references.Slice(from, count), ref range, selection.Query))
+            Add(Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span, selection, selected);
+        }
+        else
+        {
+            // Any series will do: more than are wanted are looked at only where some have no samples in the range.
+            var (references, postings) = (new uint[SeriesAtOnce], Series.Postings.SelectFew(selection.Matchers, selection.CancellationToken));
+            while (selected.Count < hints.Wanted
+                && postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
             {
-                selection.Query.ThrowIfOver();
-                if (selected.Count < hints.Wanted && Series.TryGetLabels(reference, out var labels))
-                {
-                    selected.Add(
-                        new HeadSeries(this, labels, reference, slot, range with { MaxTime = Math.Min(range.MaxTime, maxTime) }, hints));
-                }
+                Add(references.AsSpan(0, count), selection, selected);
             }
         }
 
@@ -63,6 +60,22 @@ public sealed partial class HeadBlock
         }
 
         return selected;
+    }
+
+    void Add(ReadOnlySpan<uint> references, Selection selection, List<HeadSeries> selected)
+    {
+        var range = selection.Range;
+        var visible = Visible(references, ref range, selection.Query);
+        selected.EnsureCapacity(selected.Count + visible.Count);
+        foreach (var (reference, slot, maxTime) in visible)
+        {
+            selection.Query.ThrowIfOver();
+            if (Series.TryGetLabels(reference, out var labels))
+            {
+                var seen = range with { MaxTime = Math.Min(range.MaxTime, maxTime) };
+                selected.Add(new HeadSeries(this, labels, reference, slot, seen, selection.Hints));
+            }
+        }
     }
 
     sealed class HeadSearch(SeriesTable series) : LabelSearch<ReadOnlyMemory<uint>>(series.Postings)

@@ -71,6 +71,14 @@ public sealed class IndexReader : IDisposable
     public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
         PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Evaluate(new ListReader(this).Read, cancellationToken);
 
+    /// <summary>
+    /// As <see cref="Select"/>, for readers of few series: of the lists no more is read than that takes, so that their checksums are not
+    /// checked, and the reader has to see to it that the series do match.
+    /// </summary>
+    public Postings SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
+        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken)
+            .EvaluateLazily(list => new PostingsInFile(_file, list), cancellationToken);
+
     /// <summary>Reads a list and checks it.</summary>
     public Postings Postings(PostingsRange range) => new ListReader(this).Read(range);
 

@@ -53,6 +53,14 @@ public abstract class Postings
         };
     }
 
+    /// <summary>As <see cref="Merge"/>, without reading more of the lists than is asked for.</summary>
+    public static Postings MergeLazily(ReadOnlySpan<Postings> all) => all.Length switch
+    {
+        0 => Empty,
+        1 => all[0],
+        _ => new UnionPostings(MergeLazily(all[..(all.Length / 2)]), MergeLazily(all[(all.Length / 2)..])),
+    };
+
     /// <summary>What is in the first and not in the second.</summary>
     public static Postings Without(Postings full, Postings drop) =>
         full is EmptyPostings || drop is EmptyPostings ? full : new WithoutPostings(full, drop);
@@ -96,6 +104,19 @@ public abstract class Postings
         var copy = all.AsSpan(0, rest).ToArray();
         ArrayPool<uint>.Shared.Return(all);
         return copy;
+    }
+
+    /// <summary>The next ones, as many as there are and fit.</summary>
+    /// <returns>How many.</returns>
+    public int Take(Span<uint> references)
+    {
+        var count = 0;
+        while (count < references.Length && Next())
+        {
+            references[count++] = Current;
+        }
+
+        return count;
     }
 
     /// <summary>As <see cref="Rest"/>, for the caller to keep.</summary>

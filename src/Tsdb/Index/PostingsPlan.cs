@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Observe.Tsdb.Model;
 using MatchType = Observe.Tsdb.Model.MatchType;
@@ -43,6 +44,9 @@ public interface ILabelIndex<TList>
 /// </summary>
 public sealed class PostingsPlan<TList>
 {
+    /// <summary>More lists are faster read than held open.</summary>
+    const int LazyLists = 256;
+
     readonly List<List<TList>> _required = [];
     readonly List<TList> _excluded = [];
 
@@ -104,7 +108,14 @@ public sealed class PostingsPlan<TList>
     }
 
     /// <param name="open">The postings of a list.</param>
-    public Postings Evaluate(Func<TList, Postings> open, CancellationToken cancellationToken)
+    public Postings Evaluate(Func<TList, Postings> open, CancellationToken cancellationToken) =>
+        Evaluate(open, isLazy: false, cancellationToken);
+
+    /// <summary>As <see cref="Evaluate(Func{TList, Postings}, CancellationToken)"/>, with no more read of the lists than is asked for.</summary>
+    public Postings EvaluateLazily(Func<TList, Postings> open, CancellationToken cancellationToken) =>
+        Evaluate(open, isLazy: true, cancellationToken);
+
+    Postings Evaluate(Func<TList, Postings> open, bool isLazy, CancellationToken cancellationToken)
     {
         if (IsEmpty)
         {
@@ -118,7 +129,8 @@ public sealed class PostingsPlan<TList>
         Postings Merged(List<TList> lists)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            return Postings.Merge([.. lists.Select(open)]);
+            var postings = lists.ConvertAll(list => open(list));
+            return isLazy && lists.Count <= LazyLists ? Postings.MergeLazily(CollectionsMarshal.AsSpan(postings)) : Postings.Merge(postings);
         }
     }
 
