@@ -55,9 +55,13 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             joined = new DedupQuerier(joined, options.ReplicaLabels);
         }
 
-        await foreach (var series in joined.SelectAsync(selection))
+        var isRemote = streams.Exists(stream => stream.IsRemote);
+        await using var all = joined.SelectAsync(selection).GetAsyncEnumerator();
+        while (await (isRemote
+            ? selection.Query.Slot.WaitAsync(all.MoveNextAsync(), selection.CancellationToken)
+            : all.MoveNextAsync()))
         {
-            yield return series;
+            yield return all.Current;
         }
 
         selection.Coverage.ThrowIfRefused();
@@ -73,26 +77,31 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         var forStores = ForStores(selection);
         var available = Available(forStores);
-        var answers = await Task.WhenAll(available.Select(async store =>
+        using var patience = StorePatience.Of(available, forStores.Query);
+        var asked = Task.WhenAll(available.Select(async store =>
         {
+            using var wait = patience.WaitFor(store);
             try
             {
                 if (available.Count == 1)
                 {
-                    return await ask(store.Querier!, forStores);
+                    return await ask(store.Querier!, forStores.With(wait.Query));
                 }
 
                 // On the threads that the caller runs on, the query's.
                 return await Task.Factory.StartNew(
-                    async () => await ask(store.Querier!, forStores),
+                    async () => await ask(store.Querier!, forStores.With(wait.Query)),
                     forStores.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
             }
-            catch (IOException e) when (e is not PartialResponseException)
+            catch (Exception e) when (wait.IsLost(e))
             {
-                AddMissing(store, forStores, e, metrics);
+                AddMissing(store, forStores, wait.Reason(e), metrics);
                 return [];
             }
         }));
+        var answers = available.Exists(store => store.Silence is not null)
+            ? await forStores.Query.Slot.WaitAsync(new ValueTask<IReadOnlyList<string>[]>(asked), forStores.CancellationToken)
+            : await asked;
         forStores.Coverage.ThrowIfRefused();
         return selection.Union(answers);
     }
@@ -118,7 +127,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             if (store.IsSilent)
             {
                 metrics?.Missing.Inc();
-                selection.Coverage.Add(store.Missing(selection.Range, store.LastError ?? "it was not reached yet"));
+                selection.Coverage.Add(store.Missing(
+                    selection.Range, store.Silence?.Reason ?? store.LastError ?? "it was not reached yet"));
             }
             else
             {
@@ -132,11 +142,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     bool IsChosen(StoreState store) => options.StoreMatchers.Count == 0
         || options.StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
 
-    static void AddMissing(StoreState store, Selection selection, IOException e, FanoutMetrics? metrics)
+    static void AddMissing(StoreState store, Selection selection, string why, FanoutMetrics? metrics)
     {
         metrics?.Missing.Inc();
-        var why = e.Message;
-        why = why.StartsWith(store.Name + ": ", StringComparison.Ordinal) ? why[(store.Name.Length + 2)..] : why;
         selection.Coverage.Add(store.Missing(selection.Range, why));
     }
 
@@ -144,6 +152,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     sealed class StoreStreams : IAsyncDisposable
     {
         readonly CancellationTokenSource _cancel;
+        readonly StorePatience _patience;
 
         /// <param name="hints">What each store is asked for, of the selection.</param>
         public StoreStreams(List<StoreState> available, Selection selection, SelectHints hints, FanoutMetrics? metrics)
@@ -151,7 +160,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
             Query = selection.Query.Derive(_cancel.Token);
             var isAlone = available.Count == 1;
-            All = available.ConvertAll(store => new StoreStream(store, selection.With(Query), hints, metrics, isAlone));
+            _patience = StorePatience.Of(available, Query);
+            All = available.ConvertAll(
+                store => new StoreStream(store, selection.With(Query), _patience.WaitFor(store), hints, metrics, isAlone));
         }
 
         /// <summary>The query, with a token that is cancelled when the streams are disposed.</summary>
@@ -172,6 +183,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 await stream.EndAsync();
             }
 
+            _patience.Dispose();
             _cancel.Dispose();
         }
     }
@@ -184,15 +196,17 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         readonly StoreState _store;
         readonly Selection _selection;
+        readonly StorePatience.Wait _wait;
         readonly FanoutMetrics? _metrics;
         readonly IAsyncEnumerator<Series> _all;
         readonly Channel<List<Series>>? _ahead;
         readonly Task _pump = Task.CompletedTask;
 
-        public StoreStream(StoreState store, Selection selection, SelectHints hints, FanoutMetrics? metrics, bool isAlone)
+        public StoreStream(
+            StoreState store, Selection selection, StorePatience.Wait wait, SelectHints hints, FanoutMetrics? metrics, bool isAlone)
         {
-            (_store, _selection, _metrics) = (store, selection, metrics);
-            _all = store.Querier!.SelectAsync(selection.With(hints)).GetAsyncEnumerator();
+            (_store, _selection, _wait, _metrics) = (store, selection, wait, metrics);
+            _all = store.Querier!.SelectAsync(selection.With(hints).With(wait.Query)).GetAsyncEnumerator();
             if (!isAlone)
             {
                 var ahead = _ahead = Channel.CreateBounded<List<Series>>(
@@ -223,9 +237,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 var next = _all.MoveNextAsync();
                 return next.IsCompletedSuccessfully ? next : AwaitedAsync(next);
             }
-            catch (IOException e) when (e is not PartialResponseException)
+            catch (Exception e) when (_wait.IsLost(e))
             {
-                AddMissing(_store, _selection, e, _metrics);
+                AddMissing(_store, _selection, _wait.Reason(e), _metrics);
                 return ValueTask.FromResult(false);
             }
 
@@ -235,9 +249,9 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 {
                     return await next;
                 }
-                catch (IOException e) when (e is not PartialResponseException)
+                catch (Exception e) when (_wait.IsLost(e))
                 {
-                    AddMissing(_store, _selection, e, _metrics);
+                    AddMissing(_store, _selection, _wait.Reason(e), _metrics);
                     return false;
                 }
             }
@@ -263,10 +277,13 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
         public bool IsAtWork => !_pump.IsCompleted;
 
+        public bool IsRemote => _store.Silence is not null;
+
         public async ValueTask EndAsync()
         {
             await _pump;
             await _all.DisposeAsync();
+            _wait.Dispose();
         }
 
         Prometheus.ITimer? Timer() => _metrics is null ? null : Prometheus.TimerExtensions.NewTimer(_metrics.StoreDuration);

@@ -47,8 +47,13 @@ public sealed record StoreSetOptions
 public sealed record StoreState(
     string Name, IQuerier? Querier, StoreDescription? Description, long LastCheck, long LastSeen, string? LastError, int Failures)
 {
-    /// <summary>Whether the store is known to be silent: the last two checks, or all so far, had no answer.</summary>
-    public bool IsSilent => Querier is null || Failures >= 2 || (Failures > 0 && Description is null);
+    /// <summary>Of a store in another process; null of a source within this one.</summary>
+    public StoreSilence? Silence { get; init; }
+
+    /// <summary>
+    /// Whether the store is known to be silent: the last two checks, or all so far, had no answer, or what was asked of it had none.
+    /// </summary>
+    public bool IsSilent => Silence?.Reason is not null || Querier is null || Failures >= 2 || (Failures > 0 && Description is null);
 }
 
 /// <summary>The stores that take part in queries: endpoints, looked up and polled, and sources within this process.</summary>
@@ -190,8 +195,8 @@ public sealed partial class StoreSet : IAsyncDisposable
     async Task<(string Endpoint, IReadOnlyList<string>? Addresses, string? Error)> LookUpAsync(
         string endpoint, CancellationToken cancellationToken)
     {
-        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timeout.CancelAfter(_options.PollTimeout);
+        using var late = new CancellationTokenSource(_options.PollTimeout, _options.Time);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, late.Token);
         _metrics?.Lookups.Inc();
         try
         {
@@ -207,13 +212,26 @@ public sealed partial class StoreSet : IAsyncDisposable
 
     async Task PollAsync(Member member, CancellationToken cancellationToken)
     {
-        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timeout.CancelAfter(_options.PollTimeout);
+        using var late = new CancellationTokenSource(_options.PollTimeout, _options.Time);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, late.Token);
         var before = member.State;
         try
         {
             var description = await member.Client.DescribeAsync(timeout.Token);
-            member.State = before with { Description = description, LastCheck = Now, LastSeen = Now, LastError = null, Failures = 0 };
+            if (before.Silence?.Reason is not null)
+            {
+                await ProbeAsync(member.Client, timeout.Token);
+            }
+
+            member.State = before with
+            {
+                Description = description,
+                LastCheck = Now,
+                LastSeen = Now,
+                LastError = null,
+                Failures = 0,
+                Silence = before.Silence is { Reason: null } ? before.Silence : new StoreSilence(),
+            };
             if (before.LastError is not null)
             {
                 LogBack(before.Name);
@@ -224,10 +242,25 @@ public sealed partial class StoreSet : IAsyncDisposable
             var error = e is OperationCanceledException ? $"no response in {Duration.Format(_options.PollTimeout)}" : e.Message;
             error = error.StartsWith(before.Name + ": ", StringComparison.Ordinal) ? error[(before.Name.Length + 2)..] : error;
             member.State = before with { LastCheck = Now, LastError = error, Failures = before.Failures + 1 };
+            if (member.State.IsSilent)
+            {
+                member.State.Silence!.Declare(error);
+            }
+
             if (before.LastError is null)
             {
                 LogSilent(before.Name, error);
             }
+        }
+    }
+
+    /// <summary>Asks for series that there are not: a store may describe itself and yet answer nothing else.</summary>
+    static async Task ProbeAsync(StoreApiClient store, CancellationToken cancellationToken)
+    {
+        var hints = new SelectHints { Range = TimeRange.All, SkipSamples = true, Limit = 1 };
+        var nothing = new Matcher(Tsdb.Model.MatchType.Equal, "__name__", "observe:no_such_metric");
+        await foreach (var _ in store.SelectAsync(new QueryContext(cancellationToken).Select(hints, [nothing])))
+        {
         }
     }
 
@@ -270,7 +303,7 @@ public sealed partial class StoreSet : IAsyncDisposable
     {
         public StoreApiClient Client { get; } = client;
 
-        public StoreState State { get; set; } = new(address, client, null, 0, 0, null, 0);
+        public StoreState State { get; set; } = new(address, client, null, 0, 0, null, 0) { Silence = new StoreSilence() };
 
         public long? UnlistedSince { get; set; }
     }

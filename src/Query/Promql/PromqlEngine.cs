@@ -160,7 +160,7 @@ public sealed class PromqlEngine : IDisposable
     }
 
     /// <summary>
-    /// Runs a function when the gate has a place for it, and throws when the query's time is up, even if the function goes on for a moment.
+    /// Runs a function when the gate has a slot for it, and throws when the query's time is up, even if the function goes on for a moment.
     /// </summary>
     /// <param name="run">
     /// Receives how long the query waited for the gate, and the query with a token that is also cancelled when its time is up.
@@ -176,11 +176,11 @@ public sealed class PromqlEngine : IDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            await gate.WaitAsync(either.Token);
+            var slot = await QuerySlot.TakeAsync(gate, either.Token);
             where = what;
             var queued = clock.GetElapsedTime(started);
-            var turn = context.Derive(either.Token);
-            var running = RunAndReleaseAsync(gate, () => run(queued, turn), isSmall);
+            var turn = context.Within(slot, either.Token);
+            var running = RunAndEndAsync(slot, () => run(queued, turn), isSmall);
             try
             {
                 return await running.WaitAsync(either.Token);
@@ -204,8 +204,8 @@ public sealed class PromqlEngine : IDisposable
         }
     }
 
-    /// <summary>Runs a query and releases its place in the gate when the query is really over.</summary>
-    async Task<T> RunAndReleaseAsync<T>(SemaphoreSlim gate, Func<Task<T>> query, bool isSmall)
+    /// <summary>Runs a query, whose slot is free when the query is really over.</summary>
+    async Task<T> RunAndEndAsync<T>(QuerySlot slot, Func<Task<T>> query, bool isSmall)
     {
         try
         {
@@ -213,7 +213,7 @@ public sealed class PromqlEngine : IDisposable
         }
         finally
         {
-            gate.Release();
+            slot.End();
         }
     }
 

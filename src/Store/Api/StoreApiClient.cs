@@ -32,6 +32,9 @@ public sealed record StoreApiClientOptions
 public sealed class StoreApiException(string endpoint, string what, Exception? inner = null) : IOException($"{endpoint}: {what}", inner)
 {
     public string Endpoint { get; } = endpoint;
+
+    /// <summary>Whether no call to the store was answered, in full or in part, for as long as one may take.</summary>
+    public bool IsSilence { get; init; }
 }
 
 /// <summary>Another process's series over the store API: Observe's or Thanos's.</summary>
@@ -48,6 +51,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     readonly Wire.Store.StoreClient _store;
     readonly Info.InfoClient _info;
     volatile StoreDescription? _described;
+    long _lastFrame;
 
     /// <param name="endpoint">HOST:PORT.</param>
     public StoreApiClient(string endpoint, StoreApiClientOptions options)
@@ -293,9 +297,11 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         var next = frames.MoveNext(cancel.Token);
         try
         {
-            return next.IsCompletedSuccessfully
+            var moved = next.IsCompletedSuccessfully
                 ? await next
                 : await next.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);
+            Volatile.Write(ref _lastFrame, _options.Time.GetTimestamp());
+            return moved;
         }
         catch (TimeoutException e)
         {
@@ -327,7 +333,10 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
     }
 
-    StoreApiException Silent(TimeoutException e) => new(Endpoint, $"no response in {Duration.Format(_options.ResponseTimeout)}", e);
+    StoreApiException Silent(TimeoutException e) => new(Endpoint, $"no response in {Duration.Format(_options.ResponseTimeout)}", e)
+    {
+        IsSilence = _options.Time.GetElapsedTime(Volatile.Read(ref _lastFrame)) >= _options.ResponseTimeout,
+    };
 
     Exception Failure(RpcException e, QueryContext query)
     {

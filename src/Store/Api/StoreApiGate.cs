@@ -39,32 +39,35 @@ sealed class StoreApiGate(StoreApiOptions options, StoreApiMetrics? metrics)
         }
 
         using var time = new CallTime(context, options);
+        var slot = QuerySlot.Unlimited;
         using (metrics?.WaitForTurn(options.MaxConcurrentSeries))
         {
-            await time.WithinAsync("waiting for its turn (--store.grpc.series-max-concurrency)", _series.WaitAsync);
+            await time.WithinAsync(
+                "waiting for its turn (--store.grpc.series-max-concurrency)",
+                async token => slot = await QuerySlot.TakeAsync(_series, token));
         }
 
         try
         {
             using var running = metrics?.CountSeries();
-            await ComputeAsync(time, answer);
+            await ComputeAsync(time, slot, answer);
         }
         finally
         {
-            _series.Release();
+            slot.End();
         }
     }
 
     public async Task RunAsync(ServerCallContext context, Func<QueryContext, Task> answer)
     {
         using var time = new CallTime(context, options);
-        await ComputeAsync(time, answer);
+        await ComputeAsync(time, QuerySlot.Unlimited, answer);
     }
 
-    Task ComputeAsync(CallTime time, Func<QueryContext, Task> answer) =>
+    Task ComputeAsync(CallTime time, QuerySlot slot, Func<QueryContext, Task> answer) =>
         time.WithinAsync("being served", token =>
             (options.Threads?.Share() ?? TaskScheduler.Default)
-                .RunAsync(() => answer(new QueryContext(token) { Deadline = time.Deadline })));
+                .RunAsync(() => answer(new QueryContext(token) { Deadline = time.Deadline }.Within(slot, token))));
 
     /// <summary>The time that a call has: until the peer's deadline, and no longer than the store's own limit.</summary>
     sealed class CallTime : IDisposable

@@ -17,11 +17,15 @@ public sealed class QueryContext
         (CancellationToken, Coverage) = (cancellationToken, coverage);
         (Deadline, EnforcedMatchers) = (outer.Deadline, outer.EnforcedMatchers);
         (Bytes, Samples, Series, Fetched) = (outer.Bytes, outer.Samples, outer.Series, outer.Fetched);
+        Slot = outer.Slot;
     }
 
     public CancellationToken CancellationToken { get; }
 
     public Deadline Deadline { get; init; } = Deadline.None;
+
+    /// <summary>The slot that the query is evaluated in.</summary>
+    public QuerySlot Slot { get; private init; } = QuerySlot.Unlimited;
 
     /// <summary>Bytes held in memory by the evaluation of the query and by its sources.</summary>
     public Budget Bytes { get; init; } = new();
@@ -52,6 +56,9 @@ public sealed class QueryContext
 
     /// <summary>As <see cref="Derive(CancellationToken)"/>.</summary>
     public QueryContext Derive(Coverage coverage) => new(this, coverage, CancellationToken);
+
+    /// <summary>The query from when it has a slot.</summary>
+    public QueryContext Within(QuerySlot slot, CancellationToken cancellationToken) => new(this, Coverage, cancellationToken) { Slot = slot };
 
     /// <summary>A context for a part of the query that wants no partial answer; see <see cref="Coverage.Refusing"/>.</summary>
     public QueryContext Refusing(Func<string, Exception> refusal) => Derive(Coverage.Refusing(refusal));

@@ -64,7 +64,7 @@ sealed class Prefetch(int most) : IAsyncDisposable
         while (Next() is { } selection)
         {
             // An exception reaches the operator that needs the series.
-            await ((Task)selection.SeriesAsync())
+            await ((Task)selection.LoadedAsync())
                 .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }
     }

@@ -22,6 +22,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     // What needs raw samples among the users of the series.
     readonly HashSet<string> _needRaw = [];
     Task<List<Series>>? _loading;
+    bool _isLoaded;
+    bool _isAwaited;
     IAsyncEnumerator<Series>? _enumerator;
 
     /// <summary>
@@ -57,8 +59,29 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
 
     public bool IsAtWork => _loading is { IsCompleted: false };
 
-    /// <summary>The series; callers do not change the list. Readable until the selection is disposed.</summary>
+    /// <summary>
+    /// The series; callers do not change the list. Readable until the selection is disposed. For the query's evaluation, which waits for
+    /// what it did not begin to load itself.
+    /// </summary>
     public Task<List<Series>> SeriesAsync()
+    {
+        var loading = LoadedAsync();
+        lock (_lock)
+        {
+            if (_isLoaded)
+            {
+                return loading;
+            }
+
+            _isAwaited = true;
+        }
+
+        evaluation.Query.Slot.Pause();
+        return loading;
+    }
+
+    /// <summary>As <see cref="SeriesAsync"/>, for what loads selections ahead of the evaluation.</summary>
+    public Task<List<Series>> LoadedAsync()
     {
         Task<Task<List<Series>>> load;
         lock (_lock)
@@ -78,6 +101,29 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     }
 
     async Task<List<Series>> LoadAsync()
+    {
+        await evaluation.Query.Slot.ResumeAsync(evaluation.CancellationToken);
+        try
+        {
+            return await ReadAsync();
+        }
+        finally
+        {
+            // The evaluation goes on where this ends, in the same slot, if it waits for this.
+            bool isAwaited;
+            lock (_lock)
+            {
+                (_isLoaded, isAwaited) = (true, _isAwaited);
+            }
+
+            if (!isAwaited)
+            {
+                evaluation.Query.Slot.Pause();
+            }
+        }
+    }
+
+    async Task<List<Series>> ReadAsync()
     {
         var series = new List<Series>();
         _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Derive(_coverage).Select(hints, matchers)).GetAsyncEnumerator();
