@@ -29,6 +29,7 @@ public sealed class BackgroundWorkTests
         ["Observe/Hosting/RoleHost.cs: PosixSignalRegistration.Create ×3"] = "they cancel a token, or begin a reload",
         ["Observe/Hosting/RoleHost.cs: _reloading.RunAsync"] = "it logs and counts whatever a reload throws",
         ["Query/Fanout/FanoutQuerier.cs: StartNew"] = "the query awaits it, before it ends",
+        ["Query/Fanout/StoreSilence.cs: _declared.CancelAsync"] = "nobody: what waits for the store hears of its own failure",
         ["Query/Promql/Execution/ParallelLoop.cs: StartNew"] = "whoever runs the loop throws the first that a part of it threw",
         ["Query/Promql/Execution/Prefetch.cs: StartNew"] = "whoever needs the series awaits them too",
         ["Query/Promql/Execution/SeriesOperator.cs: OpenCoreAsync"] = "all who open the operator await the same task",
