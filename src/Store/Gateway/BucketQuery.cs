@@ -300,10 +300,10 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             return;
         }
 
-        var members = Enumerable.Range(0, batch.Members.Count).GroupBy(member => batch.Members[member].Source).ToList();
+        var bySource = Enumerable.Range(0, batch.Members.Count).GroupBy(member => batch.Members[member].Source).ToList();
         var fetched = new Chunk[batch.Members.Count][];
         await Parallel.ForEachAsync(
-            members,
+            bySource,
             Parallelism(cancellationToken),
             async (group, token) =>
             {
@@ -328,11 +328,15 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
 
         for (var i = 0; i < batch.Series.Count; i++)
         {
-            batch.Opened.Add(BucketSeries.Assemble(batch.Series[i].Key, Fetched(batch, i, sources, fetched), _hints, store.Name));
+            var (key, first) = batch.Series[i];
+            var members = batch.MembersOf(i);
+            batch.Opened.Add(PlannedBlock.RangeOf(sources, members) is { } range
+                ? BucketSeries.Join(key, fetched.AsSpan(first, members.Length), range, _hints, store.Name)
+                : BucketSeries.Assemble(key, Fetched(batch, i, sources, fetched), _hints, store.Name));
         }
     }
 
-    // Where all chunks of a batch are on this machine and of one resolution, they are read only when their series are; else false.
+    // Where all chunks of a batch are on this machine and go out as they are, they are read only when their series are; else false.
     bool OpenLocal(SeriesBatch batch, List<PlannedBlock> sources)
     {
         var parts = ArrayPool<BlockPart>.Shared.Rent(batch.Members.Count);
@@ -341,11 +345,15 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
         {
             var first = batch.Series[i].First;
             var members = batch.MembersOf(i);
-            var span = sources[members[0].Source].Spans[0];
+            if (PlannedBlock.RangeOf(sources, members) is not { } range)
+            {
+                batch.Opened.Clear();
+                return false;
+            }
+
             for (var m = 0; m < members.Length; m++)
             {
-                var source = sources[members[m].Source];
-                if (source.Block.Local() is not { } local || source.Spans is not [var only] || only != span)
+                if (sources[members[m].Source].Block.Local() is not { } local)
                 {
                     batch.Opened.Clear();
                     return false;
@@ -360,7 +368,7 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             }
 
             var (labels, replica) = batch.Series[i].Key;
-            batch.Opened.Add(new BlockSeries(labels, parts, first, members.Length, Local(span.Range, replica)));
+            batch.Opened.Add(new BlockSeries(labels, parts, first, members.Length, Local(range, replica)));
         }
 
         return true;

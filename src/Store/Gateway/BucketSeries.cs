@@ -15,6 +15,25 @@ sealed class BucketSeries(SeriesKey key, Chunk[] chunks, SelectHints hints, stri
 {
     public override Labels Replica => key.Replica;
 
+    /// <summary>Makes a series of chunks that were fetched and go out as they are.</summary>
+    /// <param name="fetched">Of each block; null where it could not be read.</param>
+    public static BucketSeries Join(SeriesKey key, ReadOnlySpan<Chunk[]?> fetched, TimeRange range, SelectHints hints, string source)
+    {
+        var chunks = fetched.Length == 1 ? fetched[0] ?? [] : new Chunk[Count(fetched)];
+        if (fetched.Length > 1)
+        {
+            var at = 0;
+            foreach (var some in fetched)
+            {
+                some?.CopyTo(chunks, at);
+                at += some?.Length ?? 0;
+            }
+        }
+
+        chunks.AsSpan().Sort(static (a, b) => a.MinTime.CompareTo(b.MinTime));
+        return new BucketSeries(key, chunks, hints, source) { Range = range };
+    }
+
     /// <summary>Makes a series of chunks that were fetched. Where spans of its blocks overlap, the one of lower order counts.</summary>
     public static BucketSeries Assemble(
         SeriesKey key, IEnumerable<(PlannedBlock Block, Chunk[] Chunks)> fetched, SelectHints hints, string source)
@@ -56,6 +75,17 @@ sealed class BucketSeries(SeriesKey key, Chunk[] chunks, SelectHints hints, stri
                 Range = new TimeRange(parts[0].Range.MinTime, parts[^1].Range.MaxTime),
             },
         };
+    }
+
+    static int Count(ReadOnlySpan<Chunk[]?> fetched)
+    {
+        var count = 0;
+        foreach (var chunks in fetched)
+        {
+            count += chunks?.Length ?? 0;
+        }
+
+        return count;
     }
 
     TimeRange Range { get; init; }

@@ -1,4 +1,5 @@
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
@@ -12,6 +13,64 @@ namespace Observe.Store.Gateway;
 sealed record PlannedBlock(BucketBlock Block, Selection Rest, List<(int Order, TimeRange Range)> Spans, Labels External, Labels Replica)
 {
     public TimeRange Hull => new(Spans.Min(s => s.Range.MinTime), Spans.Max(s => s.Range.MaxTime));
+
+    /// <summary>
+    /// The spans of its stream, where it answers for one span that no other one of the stream overlaps; else null.
+    /// </summary>
+    public StreamSpans? Stream { get; set; }
+
+    /// <summary>
+    /// The range that a series is read in, of which these blocks have chunks, where the chunks of each lie in its own span as far as they
+    /// lie in the range at all: then they can follow one another as they are. Else null.
+    /// </summary>
+    public static TimeRange? RangeOf(IReadOnlyList<PlannedBlock> sources, ReadOnlySpan<BlockMember> members)
+    {
+        var first = sources[members[0].Source];
+        if (first.Stream is not { Range: var range } stream)
+        {
+            return null;
+        }
+
+        foreach (ref readonly var member in members)
+        {
+            var source = sources[member.Source];
+            if (source.Stream != stream || !source.HasAllOf(member.Chunks.Span, range))
+            {
+                return null;
+            }
+        }
+
+        return range;
+    }
+
+    bool HasAllOf(ReadOnlySpan<ChunkMeta> chunks, TimeRange range)
+    {
+        var own = Spans[0].Range;
+        if (own == range)
+        {
+            return true;
+        }
+
+        foreach (ref readonly var chunk in chunks)
+        {
+            var inside = new TimeRange(chunk.MinTime, chunk.MaxTime).Intersect(range);
+            if (!inside.IsEmpty && inside.Intersect(own) != inside)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
+
+/// <summary>The spans for which a stream answers.</summary>
+sealed class StreamSpans(IReadOnlyList<(int Order, TimeRange Range)> spans)
+{
+    /// <summary>From the first to the last.</summary>
+    public TimeRange Range { get; } = new(spans.Min(span => span.Range.MinTime), spans.Max(span => span.Range.MaxTime));
+
+    public bool IsAlone(int order, TimeRange range) => spans.All(span => span.Order == order || !span.Range.Overlaps(range));
 }
 
 /// <summary>
@@ -73,10 +132,16 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
         var external = stream.ExternalLabels.Without(selection.Hints.ReplicaLabels);
         var replica = stream.ExternalLabels.Only(selection.Hints.ReplicaLabels);
         var blocks = stream.Blocks.ToDictionary(block => block.Meta.Id);
+        var ranges = new List<(int Order, TimeRange Range)>();
         foreach (var span in spans)
         {
             order++;
             var range = span.ResolutionMs > 0 ? span.Range : span.Range.Intersect(selection.Range);
+            if (!range.IsEmpty)
+            {
+                ranges.Add((order, range));
+            }
+
             Note(stream.ExternalLabels, span);
             foreach (var meta in span.Blocks.Where(meta => meta.Range.Overlaps(range)))
             {
@@ -92,6 +157,12 @@ sealed class SelectionPlan(BucketStore store, Selection selection) : IDisposable
 
                 source.Spans.Add((order, range));
             }
+        }
+
+        var ofStream = ranges.Count > 0 ? new StreamSpans(ranges) : null;
+        foreach (var source in blocks.Keys.Select(sources.GetValueOrDefault).OfType<PlannedBlock>())
+        {
+            source.Stream = source.Spans is [var (number, own)] && ofStream!.IsAlone(number, own) ? ofStream : null;
         }
 
         return true;
