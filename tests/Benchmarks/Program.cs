@@ -54,9 +54,9 @@ if (args is ["scrape", .. var options])
     return;
 }
 
-if (args is ["bench-query", .. var queries])
+if (args is ["bench-query" or "bench-store", .. var queries])
 {
-    Environment.ExitCode = await QueryComparison.RunAsync(queries);
+    Environment.ExitCode = await QueryComparison.RunAsync(queries, overStore: args[0] == "bench-store");
     return;
 }
 

@@ -5,11 +5,35 @@ using System.Text.RegularExpressions;
 namespace Observe.Benchmarks.QueryBench;
 
 /// <summary>
-/// Queries of dashboards and alert rules, asked of Prometheus and of Observe over the same blocks. Each is asked once of servers that
-/// have just started, then, after passes over all queries, in turns of both, until enough is known; nothing is cached but files' pages.
+/// Queries of dashboards and alert rules, asked of two servers over the same blocks: of Prometheus and of Observe, or of Observe that reads
+/// the bucket itself and of Observe that asks a store. Each is asked once of servers that have just started, then, after passes over all
+/// queries, in turns of both, until enough is known; nothing is cached but files' pages.
 /// </summary>
 static class QueryComparison
 {
+    /// <summary>One side of the comparison.</summary>
+    /// <param name="Letter">Heads its columns.</param>
+    sealed record Side(string Name, char Letter, Func<Task<Servers>> Start);
+
+    /// <summary>The processes of a side; the first is asked.</summary>
+    sealed class Servers(params PeerProcess[] processes) : IAsyncDisposable
+    {
+        public PeerProcess Asked => processes[0];
+
+        public long PeakMemory => processes.Sum(process => process.PeakMemory());
+
+        public string ProcessorTime =>
+            string.Join(" + ", processes.Select(process => process.ProcessorTime().ToString("F1", CultureInfo.InvariantCulture)));
+
+        public async ValueTask DisposeAsync()
+        {
+            foreach (var process in processes)
+            {
+                await process.DisposeAsync();
+            }
+        }
+    }
+
     /// <summary>Of one query's warm runs of both servers together.</summary>
     static readonly TimeSpan s_share = TimeSpan.FromSeconds(4);
 
@@ -22,7 +46,8 @@ static class QueryComparison
         public double Ratio => Median(1) / Median(0);
     }
 
-    public static async Task<int> RunAsync(string[] arguments)
+    /// <param name="overStore">Compare the bucket inside with <c>observe store</c>; otherwise Prometheus with Observe.</param>
+    public static async Task<int> RunAsync(string[] arguments, bool overStore)
     {
         var options = new Dictionary<string, string>();
         for (var i = 0; i + 1 < arguments.Length; i += 2)
@@ -37,16 +62,28 @@ static class QueryComparison
         var only = new Regex(options.GetValueOrDefault("--only", ""));
         var blocks = new FleetBlocks(folder, observe);
         await blocks.MakeAsync();
-        Func<Task<PeerProcess>>[] servers =
-        [
-            () => PeerProcess.StartAsync(
+        Side[] sides = overStore
+            ? [new("the bucket inside", 'I', InsideAsync), new("over observe store", 'S', OverStoreAsync)]
+            : [new("Prometheus", 'P', PrometheusAsync), new("Observe", 'O', InsideAsync)];
+        async Task<Servers> PrometheusAsync() => new(
+            await PeerProcess.StartAsync(
                 PeerProcess.Find("prometheus"), Path.Combine(folder, "prometheus.log"), "--config.file=/dev/null", $"--storage.tsdb.path={blocks.Prometheus}",
                 "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h",
-                "--web.listen-address=127.0.0.1:{port}"),
-            () => PeerProcess.StartAsync(
+                "--web.listen-address=127.0.0.1:{port}"));
+        async Task<Servers> InsideAsync() => new(
+            await PeerProcess.StartAsync(
                 observe, Path.Combine(folder, "observe.log"), "query", $"--objstore.config={blocks.ObjstoreConfig}", "--http-address=127.0.0.1:{port}",
-                "--grpc-address=127.0.0.1:0", $"--data-dir={Path.Combine(folder, "observe")}"),
-        ];
+                "--grpc-address=127.0.0.1:0", $"--data-dir={Path.Combine(folder, "observe")}"));
+        async Task<Servers> OverStoreAsync()
+        {
+            var endpoint = $"127.0.0.1:{PeerProcess.FreePort()}";
+            var store = await PeerProcess.StartAsync(
+                observe, Path.Combine(folder, "store.log"), "store", $"--objstore.config={blocks.ObjstoreConfig}", "--http-address=127.0.0.1:{port}",
+                $"--grpc-address={endpoint}", $"--data-dir={Path.Combine(folder, "store")}");
+            var query = await PeerProcess.StartAsync(
+                observe, Path.Combine(folder, "query.log"), "query", $"--endpoint={endpoint}", "--http-address=127.0.0.1:{port}", "--grpc-address=127.0.0.1:0");
+            return new(query, store);
+        }
 
         var queries = BenchQueries.All.Select((query, i) => (Number: i + 1, Query: query)).Where(q => only.IsMatch(q.Query.Promql)).ToList();
         var coldTimes = new double[BenchQueries.All.Count + 1][];
@@ -56,20 +93,22 @@ static class QueryComparison
             coldTimes[number] = [double.NaN, double.NaN];
             for (var s = 0; s < (cold ? 2 : 0); s++)
             {
-                await using var server = await servers[s]();
-                coldTimes[number][s] = (await server.AskAsync(query)).Milliseconds;
+                await using var started = await sides[s].Start();
+                coldTimes[number][s] = (await started.Asked.AskAsync(query)).Milliseconds;
             }
         }
 
-        await using var prometheus = await servers[0]();
-        await using var own = await servers[1]();
-        PeerProcess[] running = [prometheus, own];
-        await WarmUpAsync(running, queries.Select(q => q.Query));
+        await using var first = await sides[0].Start();
+        await using var second = await sides[1].Start();
+        PeerProcess[] asked = [first.Asked, second.Asked];
+        await WarmUpAsync(asked, queries.Select(q => q.Query));
         var rows = new List<Row>();
-        Console.WriteLine($"{"",3} {"range",5} {"step",5} {"series",6} {"samples",8} {"cold P",7} {"cold O",7} {"warm P",7} {"warm O",7} {"ratio",6}  result   query");
+        var (one, other) = (sides[0].Letter, sides[1].Letter);
+        Console.WriteLine(
+            $"{"",3} {"range",5} {"step",5} {"series",6} {"samples",8} {"cold " + one,7} {"cold " + other,7} {"warm " + one,7} {"warm " + other,7} {"ratio",6}  result   query");
         foreach (var (number, query) in queries)
         {
-            var row = await MeasureAsync(running, number, query, coldTimes[number], runs);
+            var row = await MeasureAsync(asked, number, query, coldTimes[number], runs);
             rows.Add(row);
             Console.WriteLine(Line(row));
         }
@@ -79,12 +118,13 @@ static class QueryComparison
         var coldMean = Math.Exp(rows.Average(r => Math.Log(r.Cold[1] / r.Cold[0])));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"geometric mean of the ratios: warm {geometric:F3}, cold {coldMean:F3}; warm above 1.0: {rows.Count(r => r.Ratio > 1)}; "
+            $"geometric mean of the ratios: warm {geometric:F3}, cold {coldMean:F3}; worst {rows.Max(r => r.Ratio):F2}; warm above 1.0: {rows.Count(r => r.Ratio > 1)}; "
             + $"equal {rows.Count(r => r.Equality == "equal")}, within 1e-12 {rows.Count(r => r.Equality == "1e-12")}, different {rows.Count(r => r.Equality is not ("equal" or "1e-12"))}"));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"peak resident memory: Prometheus {prometheus.PeakMemory() >> 20} MiB, Observe {own.PeakMemory() >> 20} MiB, ratio {(double)own.PeakMemory() / prometheus.PeakMemory():F2}; "
-            + $"CPU: Prometheus {prometheus.ProcessorTime():F1} s, Observe {own.ProcessorTime():F1} s; {Stopwatch.GetElapsedTime(clock).TotalSeconds:F0} s in all"));
+            $"peak resident memory: {sides[0].Name} {first.PeakMemory >> 20} MiB, {sides[1].Name} {second.PeakMemory >> 20} MiB, "
+            + $"ratio {(double)second.PeakMemory / first.PeakMemory:F2}; CPU: {sides[0].Name} {first.ProcessorTime} s, "
+            + $"{sides[1].Name} {second.ProcessorTime} s; {Stopwatch.GetElapsedTime(clock).TotalSeconds:F0} s in all"));
         foreach (var row in rows.Where(r => r.Equality is not ("equal" or "1e-12")))
         {
             Console.WriteLine($"{row.Number}: {row.Equality}");
