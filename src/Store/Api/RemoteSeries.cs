@@ -1,3 +1,4 @@
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
@@ -5,61 +6,87 @@ using Observe.Tsdb.Querying;
 namespace Observe.Store.Api;
 
 /// <summary>A series that a store sent, whose chunks are decoded when its samples are read.</summary>
-/// <param name="replica">The external labels that the store left off; null where it did not say so.</param>
-sealed class RemoteSeries(Labels labels, Labels? replica, SelectHints hints, string endpoint) : Series(labels)
+/// <param name="tellsReplica">Whether the store said which external labels it left off.</param>
+sealed class RemoteSeries(SeriesKey key, bool tellsReplica, RemoteSelection selection) : Series(key.Labels)
 {
-    List<Chunk> _chunks = [];
-    bool _sorted;
+    FramePart _first;
+    List<FramePart>? _more;
 
-    public override Labels Replica => replica ?? Labels.Empty;
+    public override Labels Replica => key.Replica;
 
-    public bool TellsReplica => replica is not null;
+    public bool TellsReplica => tellsReplica;
 
-    /// <summary>
-    /// Adds a frame to the series under way, or begins the next series with it and returns the one before, which is whole then.
-    /// </summary>
-    public static RemoteSeries? Join(ref RemoteSeries? series, Wire.Series frame, SelectHints hints, string endpoint)
+    int ChunkCount => _first.Chunks + (_more?.Sum(part => part.Chunks) ?? 0);
+
+    public void Add(FramePart part)
     {
-        var labels = WireLabels.FromWire(frame.Labels);
-        Labels? replica = frame.Replica is { } told ? WireLabels.FromWire(told.Labels) : null;
-        var whole = series;
-        if (series is null || series.Labels != labels || series.Replica != (replica ?? Labels.Empty))
+        if (_first.Array is null)
         {
-            series = new RemoteSeries(labels, replica, hints, endpoint);
+            _first = part;
         }
         else
         {
-            whole = null;
+            (_more ??= []).Add(part);
         }
-
-        foreach (var chunk in frame.Chunks)
-        {
-            series._chunks.Add(WireChunks.FromWire(chunk, endpoint));
-        }
-
-        return whole;
     }
 
     /// <summary>The same samples by other labels.</summary>
-    public RemoteSeries As(SeriesKey key) => new(key.Labels, key.Replica, hints, endpoint) { _chunks = _chunks };
+    public RemoteSeries As(SeriesKey other) => new(other, tellsReplica, selection) { _first = _first, _more = _more };
 
-    public override ISampleIterator Samples() => new ChunkSeriesIterator(
-        hints.SkipSamples ? [] : Sorted(), hints.Aggregate, hints.WindowRange, endpoint);
+    public override ISampleIterator Samples() => selection.Open(this);
 
-    public override IEnumerable<Chunk> Chunks() => Sorted();
-
-    /// <summary>Stores send chunks in order of time, as a rule.</summary>
-    List<Chunk> Sorted()
+    public override IEnumerable<Chunk> Chunks()
     {
-        lock (_chunks)
+        selection.ThrowIfDisposed();
+        Chunk[] chunks = [];
+        return Read(ref chunks);
+    }
+
+    /// <summary>The chunks by time.</summary>
+    /// <param name="chunks">Holds them, and is replaced by a larger array where it is too small.</param>
+    public ArraySegment<Chunk> Read(ref Chunk[] chunks)
+    {
+        var count = ChunkCount;
+        if (chunks.Length < count)
         {
-            if (!_sorted)
+            chunks = new Chunk[count];
+        }
+
+        var at = 0;
+        Read(_first, chunks, ref at);
+        foreach (var part in _more ?? [])
+        {
+            Read(part, chunks, ref at);
+        }
+
+        // Stores send chunks in order of time, as a rule.
+        for (var i = 1; i < count; i++)
+        {
+            if (chunks[i].MinTime < chunks[i - 1].MinTime)
             {
-                _chunks.Sort(static (a, b) => a.MinTime.CompareTo(b.MinTime));
-                _sorted = true;
+                chunks.Take(count).OrderBy(chunk => chunk.MinTime).ToArray().CopyTo(chunks, 0);
+                break;
             }
         }
 
-        return _chunks;
+        return new ArraySegment<Chunk>(chunks, 0, count);
+    }
+
+    void Read(FramePart part, Chunk[] chunks, ref int at)
+    {
+        var all = part.Array.AsMemory(part.Start, part.Length);
+        var fields = new ByteReader(all.Span, selection.Endpoint, part.Start);
+        for (var end = at + part.Chunks; at < end;)
+        {
+            if (fields.UVarint() is var tag && tag != WireChunks.ChunkTag)
+            {
+                WireFields.Skip(ref fields, tag);
+                continue;
+            }
+
+            var length = fields.Length();
+            chunks[at++] = WireChunks.Read(all.Slice(fields.Position, length), selection.Endpoint);
+            fields.Skip(length);
+        }
     }
 }

@@ -44,6 +44,9 @@ public sealed class StoreApiException(string endpoint, string what, Exception? i
 /// </remarks>
 public sealed class StoreApiClient : IQuerier, IDisposable
 {
+    /// <summary>Bytes that a store may be ahead of the reader of one call: it does not stop after each small piece.</summary>
+    const int WindowBytes = 4 << 20;
+
     static readonly TimeSpan s_early = TimeSpan.FromMilliseconds(100);
 
     readonly StoreApiClientOptions _options;
@@ -66,6 +69,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
                 KeepAlivePingDelay = TimeSpan.FromSeconds(10),
                 KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
                 PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5),
+                InitialHttp2StreamWindowSize = WindowBytes,
             },
             DisposeHttpClient = options.Handler is null,
             MaxReceiveMessageSize = options.MaxMessageBytes,
@@ -96,8 +100,8 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             new TimeRange(store.MinTime, store.MaxTime));
     }
 
-    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<Budget>(
-        () => new Budget(outer: selection.Query.Bytes),
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<RemoteSelection>(
+        () => new RemoteSelection(Endpoint, selection.Hints, selection.Query.Bytes),
         held => selection.Hints.ReplicaLabels.Count == 0 ? ReadAsync(selection, held) : WithoutReplicasAsync(selection, held));
 
     public async ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
@@ -157,7 +161,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             Step = hints.StepMs,
             Range = hints.WindowMs,
             Limit = Limit(hints),
-            ResponseBatchSize = 64,
+            ResponseBatchSize = 1024,
             QueryHints = new QueryHints
             {
                 StepMillis = hints.StepMs,
@@ -217,7 +221,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     /// <summary>
     /// A store that does not leave replica labels off sends them all, and its series are in order without them only once all are here.
     /// </summary>
-    async IAsyncEnumerable<Series> WithoutReplicasAsync(Selection selection, Budget held)
+    async IAsyncEnumerable<Series> WithoutReplicasAsync(Selection selection, RemoteSelection held)
     {
         var (gathered, announced) = (new List<RemoteSeries>(), default(AnnouncedLabels));
         await foreach (var series in ReadAsync(selection, held))
@@ -239,50 +243,39 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         }
     }
 
-    /// <param name="held">Counts the bytes of frames as they arrive.</param>
-    async IAsyncEnumerable<RemoteSeries> ReadAsync(Selection selection, Budget held)
+    /// <param name="held">Gets the frames as they arrive.</param>
+    async IAsyncEnumerable<RemoteSeries> ReadAsync(Selection selection, RemoteSelection held)
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
-        using var call = _store.Series(Request(selection), Options(selection.Query, cancel.Token));
-        var frames = call.ResponseStream;
-        RemoteSeries? series = null;
+        using var call = _channel.CreateCallInvoker().AsyncServerStreamingCall(
+            SeriesFrame.Method, null, Options(selection.Query, cancel.Token), Request(selection));
+        var (frames, reader) = (call.ResponseStream, new SeriesFrameReader(held));
         while (await NextAsync(frames, cancel, selection.Query))
         {
-            held.Take(frames.Current.CalculateSize());
-            switch (frames.Current.ResultCase)
+            held.Add(frames.Current);
+            reader.Open(frames.Current);
+            while (reader.Next() is { } next)
             {
-                case SeriesResponse.ResultOneofCase.Warning:
-                    WireCoverage.AddTo(selection.Coverage, frames.Current.Warning);
-                    break;
-
-                case SeriesResponse.ResultOneofCase.Hints:
-                    WireCoverage.AddTo(selection.Coverage, frames.Current.Hints);
-                    break;
-
-                case SeriesResponse.ResultOneofCase.Series:
-                    if (RemoteSeries.Join(ref series, frames.Current.Series, selection.Hints, Endpoint) is { } whole)
-                    {
+                switch (next)
+                {
+                    case RemoteSeries whole:
                         yield return whole;
-                    }
+                        break;
 
-                    break;
+                    case string warning:
+                        WireCoverage.AddTo(selection.Coverage, warning);
+                        break;
 
-                case SeriesResponse.ResultOneofCase.Batch:
-                    foreach (var frame in frames.Current.Batch.Series)
-                    {
-                        if (RemoteSeries.Join(ref series, frame, selection.Hints, Endpoint) is { } wholeOfBatch)
-                        {
-                            yield return wholeOfBatch;
-                        }
-                    }
-
-                    break;
+                    case Any hints:
+                        WireCoverage.AddTo(selection.Coverage, hints);
+                        break;
+                }
             }
         }
 
-        if (series is not null)
+        if (reader.Last() is { } last)
         {
-            yield return series;
+            yield return last;
         }
     }
 
@@ -292,7 +285,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         query.Deadline.TimeLeft is { } left ? (TimeProvider.System.GetUtcNow() + left).UtcDateTime : null,
         cancellationToken);
 
-    async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesResponse> frames, CancellationTokenSource cancel, QueryContext query)
+    async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesFrame> frames, CancellationTokenSource cancel, QueryContext query)
     {
         var next = frames.MoveNext(cancel.Token);
         try

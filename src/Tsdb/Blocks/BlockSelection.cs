@@ -14,6 +14,7 @@ public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverag
 {
     // By thread, so that a thread gets the iterator that it used before, whose windows have the bytes around the next series.
     readonly BlockSamples?[] _free = new BlockSamples?[16];
+    readonly OpenedBlockChunks?[] _freeChunks = new OpenedBlockChunks?[16];
     volatile bool _isDisposed;
 
     public TimeRange Range => range;
@@ -27,18 +28,23 @@ public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverag
     internal BlockSamples Open(ReadOnlySpan<BlockPart> parts)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        var samples = Interlocked.Exchange(ref Slot, null) ?? new BlockSamples(this, new ChunkSeriesIterator(aggregate, range));
+        var samples = Interlocked.Exchange(ref Slot(_free), null) ?? new BlockSamples(this, new ChunkSeriesIterator(aggregate, range));
         samples.Open(parts);
         return samples;
     }
 
-    internal void Return(BlockSamples samples)
+    internal void Return(BlockSamples samples) => Interlocked.Exchange(ref Slot(_free), samples)?.ReleaseBuffers();
+
+    /// <summary>As <see cref="Open"/>.</summary>
+    internal OpenedBlockChunks OpenChunks(ReadOnlySpan<BlockPart> parts)
     {
-        if (Interlocked.Exchange(ref Slot, samples) is { } other)
-        {
-            other.ReleaseBuffers();
-        }
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var chunks = Interlocked.Exchange(ref Slot(_freeChunks), null) ?? new OpenedBlockChunks(this);
+        chunks.Open(parts);
+        return chunks;
     }
+
+    internal void Return(OpenedBlockChunks chunks) => Interlocked.Exchange(ref Slot(_freeChunks), chunks)?.ReleaseBuffers();
 
     public void Dispose()
     {
@@ -47,7 +53,14 @@ public sealed class BlockSelection(TimeRange range, Aggregate aggregate, Coverag
         {
             samples?.ReleaseBuffers();
         }
+
+        foreach (var chunks in _freeChunks)
+        {
+            chunks?.ReleaseBuffers();
+        }
     }
 
-    ref BlockSamples? Slot => ref _free[Environment.CurrentManagedThreadId % _free.Length];
+    static ref T? Slot<T>(T?[] free)
+        where T : class =>
+        ref free[Environment.CurrentManagedThreadId % free.Length];
 }

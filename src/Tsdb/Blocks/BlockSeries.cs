@@ -21,6 +21,36 @@ public sealed class BlockSeries(Labels labels, BlockPart[] parts, int firstPart,
         chunks.Read(parts.AsSpan(firstPart, partCount), selection);
         return chunks.Filled;
     }
+
+    public override OpenedChunks OpenChunks() => selection.OpenChunks(parts.AsSpan(firstPart, partCount));
+}
+
+/// <summary>The chunks of one series after another, as <see cref="BlockSamples"/> are its samples.</summary>
+sealed class OpenedBlockChunks(BlockSelection selection) : OpenedChunks(default)
+{
+    readonly BlockChunks _chunks = new(pooled: true);
+    bool _isOpen;
+
+    public override ArraySegment<Chunk> All => _chunks.Filled;
+
+    public void Open(ReadOnlySpan<BlockPart> parts)
+    {
+        _isOpen = true;
+        _chunks.Read(parts, selection);
+    }
+
+    protected override void Release()
+    {
+        if (_isOpen)
+        {
+            _isOpen = false;
+            _chunks.Release();
+            selection.Return(this);
+        }
+    }
+
+    /// <summary>It is not used again.</summary>
+    public void ReleaseBuffers() => _chunks.Dispose();
 }
 
 /// <summary>The samples of one series after another: disposed, it returns to its selection with all that it has allocated.</summary>

@@ -24,8 +24,10 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
     /// <param name="encoded">As <see cref="Encoded"/>, sorted by name; belongs to the labels from now on and is not checked.</param>
     public Labels(byte[] encoded) => (_array, _length) = (encoded, encoded.Length);
 
-    /// <param name="array">May hold the labels of other series too.</param>
-    internal Labels(byte[] array, int start, int length) => (_array, _start, _length) = (array, start, length);
+    /// <param name="array">
+    /// Holds the labels as <see cref="Encoded"/> at the start given, which is not checked; may hold anything else beside them.
+    /// </param>
+    public Labels(byte[] array, int start, int length) => (_array, _start, _length) = (array, start, length);
 
     public static Labels Empty => default;
 

@@ -121,5 +121,7 @@ public sealed class ExternalLabelsQuerier(IQuerier inner, Func<Labels> external)
         public override ISampleIterator Samples() => series.Samples();
 
         public override IEnumerable<Chunk>? Chunks() => series.Chunks();
+
+        public override OpenedChunks? OpenChunks() => series.OpenChunks();
     }
 }

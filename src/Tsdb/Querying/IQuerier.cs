@@ -48,6 +48,26 @@ public abstract class Series(Labels labels)
     /// null when the series is not made of whole chunks. For senders and compaction, which need not decode.
     /// </summary>
     public virtual IEnumerable<Chunks.Chunk>? Chunks() => null;
+
+    /// <summary>The same chunks for a reader that is done with them soon: they may lie in buffers that are used again.</summary>
+    public virtual OpenedChunks? OpenChunks() =>
+        Chunks() is { } chunks ? new OpenedChunks(chunks as Chunks.Chunk[] ?? [.. chunks]) : null;
+}
+
+/// <summary>Chunks of one series, readable until this is disposed.</summary>
+public class OpenedChunks(ArraySegment<Chunks.Chunk> all) : IDisposable
+{
+    public virtual ArraySegment<Chunks.Chunk> All => all;
+
+    public void Dispose()
+    {
+        Release();
+        GC.SuppressFinalize(this);
+    }
+
+    protected virtual void Release()
+    {
+    }
 }
 
 /// <summary>What makes two series of several sources the same, and the order of series.</summary>

@@ -34,6 +34,7 @@ public sealed class BackgroundWorkTests
         ["Query/Promql/Execution/Prefetch.cs: StartNew"] = "whoever needs the series awaits them too",
         ["Query/Promql/Execution/SeriesOperator.cs: OpenCoreAsync"] = "all who open the operator await the same task",
         ["Query/Promql/PromqlEngine.cs: DisposeResultAsync"] = "nobody: its query has been answered, and its result is given up",
+        ["Store/Api/SeriesFrameWriter.cs: responses.WriteAsync"] = "whoever sends the next frame, or ends the call, throws what it threw",
         ["Tsdb/Head/HeadReplay.cs: new Thread"] = "the replay throws what a thread of it threw",
         ["Tsdb/Threading/BackgroundLoop.cs: CreateTimer"] = "it only writes to a channel",
         ["Tsdb/Threading/ComputeShare.cs: StartNew"] = "it runs tasks, each of which holds what it throws",

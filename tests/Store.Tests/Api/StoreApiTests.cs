@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Health.V1;
 using Grpc.Net.Client;
@@ -344,7 +345,7 @@ public sealed class StoreApiTests
         };
         using var call = new Observe.Store.Api.Wire.Store.StoreClient(channel).Series(request);
         Assert.True(await call.ResponseStream.MoveNext(default));
-        var raw = WireChunks.FromWire(Assert.Single(call.ResponseStream.Current.Series.Chunks), "peer");
+        var raw = WireChunks.Read(Assert.Single(call.ResponseStream.Current.Series.Chunks).ToByteArray(), "peer");
         var samples = new Observe.Tsdb.Chunks.ChunkSeriesIterator([raw], Aggregate.Raw, TimeRange.All, "peer");
         Assert.Equal([(1L, 5.0), (2L, 7.0), (3L, 9.0)], Samples.Floats(samples));
         Assert.Equal((function, null, isCounter), (received!.Function, received.Aggregation, received.IsCounter));

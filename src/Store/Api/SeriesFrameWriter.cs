@@ -1,0 +1,222 @@
+using Google.Protobuf;
+using Grpc.Core;
+using Observe.Store.Api.Wire;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Chunk = Observe.Tsdb.Chunks.Chunk;
+using Series = Observe.Tsdb.Querying.Series;
+
+namespace Observe.Store.Api;
+
+/// <summary>
+/// Series on their way to a peer. A frame is filled while the one before it is sent; nothing of a series is needed once it was added.
+/// </summary>
+sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<SeriesFrame> responses, CancellationToken cancellationToken)
+    : IAsyncDisposable
+{
+    /// <summary>A frame that is larger is sent.</summary>
+    const int FrameBytes = 256 << 10;
+
+    /// <summary>Messages of one series each are sent once they have so many bytes together.</summary>
+    const int SendBytes = 64 << 10;
+
+    const int MaxBatch = 1024;
+
+    /// <summary>Before a frame's series: a field's tag and the length of what follows.</summary>
+    const int HeaderBytes = 1 + 5;
+
+    const byte SeriesTag = (1 << 3) | 2;
+    const byte BatchTag = (4 << 3) | 2;
+    const byte LabelTag = (1 << 3) | 2;
+    const byte NameTag = (1 << 3) | 2;
+    const byte ValueTag = (2 << 3) | 2;
+    const uint ReplicaTag = (1000 << 3) | 2;
+
+    static readonly WriteOptions s_sendLater = new(WriteFlags.BufferHint);
+
+    readonly ShardMatcher? _shard = ShardMatcher.Of(request.ShardInfo);
+    readonly WireChunks _chunks = new(request);
+    readonly int _batch = (int)Math.Clamp(request.ResponseBatchSize, 1, MaxBatch);
+
+    /// <summary>Labels and replica of the series under way, as fields.</summary>
+    readonly ByteWriter _labels = new();
+
+    /// <summary>The field of the replica that was written last: most series have that of the series before.</summary>
+    readonly ByteWriter _replicaField = new();
+
+    Labels? _replica;
+    ByteWriter _filled = new(FrameBytes);
+    ByteWriter _sent = new(FrameBytes);
+    Task _sending = Task.CompletedTask;
+    int _series;
+    int _unsent;
+
+    public async ValueTask AddAsync(Series series)
+    {
+        if (_shard?.Matches(series.Labels) == false)
+        {
+            return;
+        }
+
+        WriteLabels(series);
+        if (request.SkipChunks)
+        {
+            Begin(_labels.Length);
+            await FlushIfFullAsync();
+            return;
+        }
+
+        using var opened = _chunks.Open(series);
+        var chunks = opened.All;
+        for (var from = 0; from < chunks.Count;)
+        {
+            var (to, size) = Fitting(chunks, from);
+            if (size > 0)
+            {
+                Begin(_labels.Length + size);
+                _chunks.Write(_filled, chunks.AsSpan(from, to - from));
+            }
+
+            from = to;
+            await FlushIfFullAsync();
+        }
+    }
+
+    public async ValueTask EndAsync(Coverage coverage, bool withHints)
+    {
+        await FlushAsync();
+        await _sending;
+        foreach (var warning in WireCoverage.Warnings(coverage, withHints))
+        {
+            await WriteAsync(new SeriesResponse { Warning = warning });
+        }
+
+        if (withHints && WireCoverage.Hints(coverage) is { } hints)
+        {
+            await WriteAsync(new SeriesResponse { Hints = hints });
+        }
+    }
+
+    /// <summary>Waits for what is being sent, and returns the buffers.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _labels.Dispose();
+        _replicaField.Dispose();
+        _filled.Dispose();
+        _sent.Dispose();
+    }
+
+    // How far the chunks go into this frame, one at least, and the bytes of their fields.
+    (int To, int Size) Fitting(ArraySegment<Chunk> chunks, int from)
+    {
+        var (to, size) = (from, 0);
+        while (to < chunks.Count && (to == from || _filled.Length + size <= FrameBytes))
+        {
+            size += _chunks.Size(chunks[to++]);
+        }
+
+        return (to, size);
+    }
+
+    void WriteLabels(Series series)
+    {
+        _labels.Clear();
+        WriteLabels(_labels, series.Labels);
+        if (request.ReplicaLabels.Count == 0)
+        {
+            return;
+        }
+
+        if (_replica is null || _replica != series.Replica)
+        {
+            // A copy, since the field outlives the series.
+            _replica = series.Replica.Copy();
+            using var fields = new ByteWriter();
+            WriteLabels(fields, series.Replica);
+            _replicaField.Clear();
+            _replicaField.UVarint(ReplicaTag);
+            _replicaField.LengthPrefixed(fields.Written);
+        }
+
+        _labels.Raw(_replicaField.Written);
+    }
+
+    static void WriteLabels(ByteWriter to, Labels labels)
+    {
+        foreach (var label in labels)
+        {
+            var size = (label.Name.Length == 0 ? 0 : 1 + Sized(label.Name.Length)) + (label.Value.Length == 0 ? 0 : 1 + Sized(label.Value.Length));
+            to.Byte(LabelTag);
+            to.UVarint((ulong)size);
+            if (label.Name.Length > 0)
+            {
+                to.Byte(NameTag);
+                to.LengthPrefixed(label.Name);
+            }
+
+            if (label.Value.Length > 0)
+            {
+                to.Byte(ValueTag);
+                to.LengthPrefixed(label.Value);
+            }
+        }
+    }
+
+    static int Sized(int length) => Varint.SizeUnsigned((ulong)length) + length;
+
+    /// <summary>Begins a series, or the rest of one, whose fields have so many bytes together, with its labels.</summary>
+    void Begin(int size)
+    {
+        if (_filled.Length == 0)
+        {
+            _filled.GetSpan(HeaderBytes)[..HeaderBytes].Clear();
+            _filled.Advance(HeaderBytes);
+        }
+
+        if (_batch > 1)
+        {
+            _filled.Byte(SeriesTag);
+            _filled.UVarint((ulong)size);
+        }
+
+        _filled.Raw(_labels.Written);
+        _series++;
+    }
+
+    ValueTask FlushIfFullAsync() => _series >= _batch || _filled.Length > FrameBytes ? FlushAsync() : ValueTask.CompletedTask;
+
+    async ValueTask FlushAsync()
+    {
+        if (_series == 0)
+        {
+            return;
+        }
+
+        var frame = TakeFrame();
+        await _sending;
+        (_filled, _sent) = (_sent, _filled);
+        _filled.Clear();
+        _series = 0;
+
+        // Series that go alone are sent some at a time.
+        _unsent += frame.Bytes.Length;
+        responses.WriteOptions = _batch == 1 && _unsent < SendBytes ? s_sendLater : null;
+        _unsent = responses.WriteOptions is null ? 0 : _unsent;
+        _sending = responses.WriteAsync(frame, cancellationToken);
+    }
+
+    /// <summary>The series that were added as one message, which lies in their buffer.</summary>
+    SeriesFrame TakeFrame()
+    {
+        var content = _filled.Length - HeaderBytes;
+        var start = HeaderBytes - 1 - Varint.SizeUnsigned((ulong)content);
+        var buffer = _filled.WrittenMutable;
+        buffer[start] = _batch > 1 ? BatchTag : SeriesTag;
+        Varint.WriteUnsigned(buffer[(start + 1)..], (ulong)content);
+        return new SeriesFrame(_filled.WrittenMemory[start..]);
+    }
+
+    Task WriteAsync(SeriesResponse message) => responses.WriteAsync(new SeriesFrame(message.ToByteArray()), cancellationToken);
+}
