@@ -31,7 +31,8 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
     /// The server knows none of the fields that only Observe has, and has nothing for matchers that are all on external labels.
     /// </param>
     public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
-        StoreApiMetrics? metrics = null, StoreApiOptions? store = null, bool isThanos = false)
+        StoreApiMetrics? metrics = null, StoreApiOptions? store = null, bool isThanos = false,
+        Action<IServiceCollection>? configure = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -42,6 +43,7 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
             builder.Services.Configure<GrpcServiceOptions>(grpc => grpc.Interceptors.Add<ThanosRules>(description));
         }
 
+        configure?.Invoke(builder.Services);
         var server = builder.Build();
         server.MapStoreApi();
         await server.StartAsync();

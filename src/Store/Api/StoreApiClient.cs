@@ -44,6 +44,11 @@ public sealed class StoreApiException(string endpoint, string what, Exception? i
 /// </remarks>
 public sealed class StoreApiClient : IQuerier, IDisposable
 {
+    /// <summary>
+    /// The label of a set that Thanos's stores announce beside their own, for queriers older than most. No series has it.
+    /// </summary>
+    const string ThanosStoreType = "@thanos_compatibility_store_type";
+
     /// <summary>Bytes that a store may be ahead of the reader of one call: it does not stop after each small piece.</summary>
     const int WindowBytes = 4 << 20;
 
@@ -74,6 +79,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
             DisposeHttpClient = options.Handler is null,
             MaxReceiveMessageSize = options.MaxMessageBytes,
             MaxSendMessageSize = null,
+            CompressionProviders = WireCompression.All(options.MaxMessageBytes),
             // By default the channel waits up to two minutes before it tries a store again that was down.
             InitialReconnectBackoff = TimeSpan.FromMilliseconds(500),
             MaxReconnectBackoff = TimeSpan.FromSeconds(5),
@@ -96,8 +102,15 @@ public sealed class StoreApiClient : IQuerier, IDisposable
 
         return _described = new StoreDescription(
             response.ComponentType,
-            [.. response.LabelSets.Select(set => WireLabels.FromWire(set.Labels))],
-            new TimeRange(store.MinTime, store.MaxTime));
+            [.. response.LabelSets.Select(set => WireLabels.FromWire(set.Labels)).Where(set => !set.Has(ThanosStoreType))],
+            new TimeRange(store.MinTime, store.MaxTime))
+        {
+            Apis = (response.MetricMetadata is null ? 0 : ServedApis.Metadata)
+                | (response.Targets is null ? 0 : ServedApis.Targets)
+                | (response.Rules is null ? 0 : ServedApis.Rules)
+                | (response.Exemplars is null ? 0 : ServedApis.Exemplars)
+                | (response.Query is null ? 0 : ServedApis.Query),
+        };
     }
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => new HeldSelection<RemoteSelection>(

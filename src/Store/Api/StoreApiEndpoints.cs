@@ -10,6 +10,8 @@ namespace Observe.Store.Api;
 /// <summary>Serves a querier to Observe's and Thanos's queriers: thanos.Store, thanos.info.Info and grpc.health.v1.</summary>
 public static class StoreApiEndpoints
 {
+    const int MaxRequestBytes = 1 << 20;
+
     /// <param name="querier">Series carry their external labels already.</param>
     /// <param name="describe">Describes what is served at the moment; called for each poll of a querier, and cheap.</param>
     /// <param name="metrics">Counts the calls; null: calls are not counted.</param>
@@ -20,8 +22,10 @@ public static class StoreApiEndpoints
     {
         services.AddGrpc(grpc =>
         {
-            grpc.MaxReceiveMessageSize = 1 << 20;
+            grpc.MaxReceiveMessageSize = MaxRequestBytes;
             grpc.MaxSendMessageSize = null;
+            grpc.CompressionProviders = WireCompression.All(MaxRequestBytes);
+            grpc.Interceptors.Add<AnswerCompression>();
             if (metrics is not null)
             {
                 grpc.Interceptors.Add<StoreApiMetrics>();
@@ -31,7 +35,6 @@ public static class StoreApiEndpoints
         {
             services.AddSingleton(metrics);
         }
-
 
         // Healthy as far as the store API goes; a host adds checks of its own, and the worst result is reported.
         services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());

@@ -8,4 +8,20 @@ namespace Observe.Store.Api;
 /// Sets of external labels: each series of the process has all labels of one of the sets. Empty: the process may hold any series.
 /// </param>
 /// <param name="Range">The range of time that the process has samples of.</param>
-public sealed record StoreDescription(string Component, IReadOnlyList<Labels> LabelSets, TimeRange Range);
+public sealed record StoreDescription(string Component, IReadOnlyList<Labels> LabelSets, TimeRange Range)
+{
+    /// <summary>What it serves beside series.</summary>
+    public ServedApis Apis { get; init; }
+}
+
+/// <summary>APIs of a process beside that of series.</summary>
+[Flags]
+public enum ServedApis
+{
+    None = 0,
+    Metadata = 1,
+    Targets = 2,
+    Rules = 4,
+    Exemplars = 8,
+    Query = 16,
+}

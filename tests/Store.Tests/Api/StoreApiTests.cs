@@ -35,6 +35,18 @@ public sealed class StoreApiTests
         Assert.Equal(sets, description.LabelSets);
     }
 
+    /// <summary>Thanos's stores announce it beside their own, and no series has it.</summary>
+    [Fact]
+    public async Task A_set_of_labels_for_old_queriers_is_none()
+    {
+        Labels[] sets = [Labels.Of(("@thanos_compatibility_store_type", "store")), Labels.Of(("cluster", "dev"))];
+        await using var served = await ServedQuerier.StartAsync(
+            new MemoryQuerier([]), new StoreDescription("store", sets, TimeRange.All) { Apis = ServedApis.Targets | ServedApis.Query });
+        var description = await served.Client.DescribeAsync(default);
+        Assert.Equal([Labels.Of(("cluster", "dev"))], description.LabelSets);
+        Assert.Equal(ServedApis.Targets | ServedApis.Query, description.Apis);
+    }
+
     [Fact]
     public async Task Health_is_served()
     {
