@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Observe.Hosting;
 using Observe.Query.Fanout;
+using Observe.Query.GrpcApi;
 using Observe.Query.HttpApi;
 using Observe.Query.Page;
 using Observe.Query.Promql;
@@ -31,6 +32,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
             services.AddStoreApi(
                 new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }),
                 Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
+            services.AddQueryApi(api);
         }
     }
 
@@ -41,6 +43,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
         if (serve is not null)
         {
             app.MapStoreApi();
+            app.MapQueryApi();
         }
     }
 
@@ -69,6 +72,9 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
         return new StoreDescription(
             "query",
             [.. known.SelectMany(d => d.LabelSets).Distinct()],
-            known.Count == 0 ? TimeRange.All : new TimeRange(known.Min(d => d.Range.MinTime), known.Max(d => d.Range.MaxTime)));
+            known.Count == 0 ? TimeRange.All : new TimeRange(known.Min(d => d.Range.MinTime), known.Max(d => d.Range.MaxTime)))
+        {
+            Apis = ServedApis.Query,
+        };
     }
 }

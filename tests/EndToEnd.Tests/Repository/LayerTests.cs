@@ -43,7 +43,7 @@ public sealed partial class LayerTests
             ["Promql"],
             ["Promql.Scripts", "Fanout"],
             ["HttpApi"],
-            ["Page"],
+            ["GrpcApi", "Page"],
         ],
         ["Observe"] =
         [
