@@ -25,6 +25,17 @@ static class RateFunctions
             return Point.None;
         }
 
+        if (isCounter && window.HasLoadedWindows && !window.Anchored && !window.Smoothed
+            && WindowedRate.TryGet(window, isRate, out var point))
+        {
+            return point;
+        }
+
+        if (values.IsEmpty && histograms.IsEmpty)
+        {
+            return Point.None;
+        }
+
         if (window.Anchored || window.Smoothed)
         {
             return values.IsEmpty
@@ -70,7 +81,7 @@ static class RateFunctions
             return Point.None;
         }
 
-        var toZero = isCounter && !window.HasWindows && increase > 0 && values[0] >= 0 ? values[0] / increase : double.NaN;
+        var toZero = isCounter && increase > 0 && values[0] >= 0 ? values[0] / increase : double.NaN;
         return increase * Factor(window, times, startsWithin ? starts[0] : 0, toZero, isRate);
     }
 
@@ -114,13 +125,6 @@ static class RateFunctions
         var (first, last) = (times[0], times[^1]);
         var (before, after, span) = (first - window.RangeStart, window.RangeEnd - last, last - first);
         var (started, count) = (start == 0 ? 0 : last - start, times.Length);
-        if (window.HasWindows && count > 1)
-        {
-            // Samples of several resolutions may be here: what is to be expected beyond an end is told by the distances at the ends.
-            var distance = Math.Max(Math.Max(times[1] - first, last - times[^2]), window.ResolutionAt(first));
-            count = (int)Math.Max(1, span / distance) + 1;
-        }
-
         if (!window.Geometry.Fits(count, before, after, span, started, window.RangeMs))
         {
             window.Geometry = new WindowGeometry(count, before, after, span, started, window.RangeMs);
@@ -158,7 +162,7 @@ static class RateFunctions
             return Point.None;
         }
 
-        var toZero = isCounter && !window.HasWindows && increase.Count > 0 && histograms[0].Count >= 0 ? histograms[0].Count / increase.Count : double.NaN;
+        var toZero = isCounter && increase.Count > 0 && histograms[0].Count >= 0 ? histograms[0].Count / increase.Count : double.NaN;
         return increase.Mul(Factor(window, times, startsWithin ? starts[0] : 0, toZero, isRate));
     }
 

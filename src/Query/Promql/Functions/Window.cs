@@ -26,6 +26,9 @@ sealed class Window
     double[] _copy = [];
     long _resolutionMs;
     long _windowsTo = long.MinValue;
+    long _coarsestMs;
+    long _coarsestTo = long.MinValue;
+    ((int First, int End) Floats, (int First, int End) Histograms) _shown;
 
     /// <summary>The floats, for code that evaluates several steps in a loop of its own.</summary>
     public WindowRun<double> Floats => _floats;
@@ -95,13 +98,97 @@ sealed class Window
     public bool HasWindows => _resolutionMs > 0
         && ((_floats.Count > 0 && Times[0] <= _windowsTo) || (_histograms.Count > 0 && HistogramTimes[0] <= _windowsTo));
 
+    /// <summary>
+    /// Where a range begins among downsampled windows, makes those visible too that lie next to its bounds, one before and one behind, until
+    /// <see cref="Narrow"/>. False where it begins among raw samples, or there are none.
+    /// </summary>
+    public bool TryWiden()
+    {
+        var (floats, histograms) = (FirstTime(_floats) <= _windowsTo, FirstTime(_histograms) <= _windowsTo);
+        if (!floats && !histograms)
+        {
+            return false;
+        }
+
+        var distance = 2 * _coarsestMs;
+        _shown = ((_floats.First, _floats.End), (_histograms.First, _histograms.End));
+        _floats.Show(_floats.Widened(distance));
+        _histograms.Show(_histograms.Widened(distance));
+        return true;
+
+        // That of the first point within the window or behind it.
+        static long FirstTime<T>(WindowRun<T> run) => run.First < run.Loaded ? run.TimeBuffer[run.First] : long.MaxValue;
+    }
+
+    public void Narrow()
+    {
+        _floats.Show(_shown.Floats);
+        _histograms.Show(_shown.Histograms);
+    }
+
+    /// <summary>
+    /// Of downsampled windows in which the range begins or ends, takes the part that lies in the range, in proportion, until <see
+    /// cref="TakeWhole"/>; also where the range is shorter than a window.
+    /// </summary>
+    /// <param name="isAdditive">Values are counts or sums, of which a part has less; otherwise they stay as they are.</param>
+    public void TakeParts(long after, long to, bool isAdditive)
+    {
+        TakeParts(_floats, after, to, isAdditive ? (value, part) => value * part : null);
+        TakeParts(_histograms, after, to, isAdditive ? (value, part) => value.Copy().Mul(part) : null);
+        if (_weights is not null)
+        {
+            TakeParts(_weights, after, to, (value, part) => value * part);
+        }
+    }
+
+    public void TakeWhole()
+    {
+        _floats.TakeWhole();
+        _histograms.TakeWhole();
+        _weights?.TakeWhole();
+    }
+
+    void TakeParts<T>(WindowRun<T> run, long after, long to, Func<T, double, T>? scale)
+    {
+        run.Keep();
+        if (run.Count > 0 && Part(run.TimeBuffer[run.First], after, long.MaxValue) is var first && first < 1 && scale is not null)
+        {
+            run.Replace(run.First, scale(run.Buffer[run.First], first));
+        }
+
+        if (run.End < run.Loaded && Part(run.TimeBuffer[run.End], after, to) is var last && last > 0 && ResolutionAt(run.TimeBuffer[run.End]) > 0)
+        {
+            if (scale is not null)
+            {
+                run.Replace(run.End, scale(run.Buffer[run.End], last));
+            }
+
+            run.Show((run.First, run.End + 1));
+        }
+    }
+
+    /// <summary>How much of the window that ends at a time lies after one time and not after another; 1 of a raw sample.</summary>
+    double Part(long end, long after, long to)
+    {
+        var resolution = ResolutionAt(end);
+        if (resolution == 0)
+        {
+            return 1;
+        }
+
+        // Both without the first millisecond: a range that begins with a window has all of it, and one that ends there has nothing of it.
+        var start = end - (end % resolution);
+        var length = Math.Max(1, end - start);
+        return Math.Clamp((double)(Math.Min(end, to) - Math.Max(start, after)) / length, 0, 1);
+    }
+
     /// <summary>Whether samples of downsampled windows were loaded, of which the window may have none.</summary>
     public bool HasLoadedWindows => _resolutionMs > 0;
 
     /// <summary>
-    /// The resolution of a sample, 0 of a raw one, where raw samples come after windows as they do unless raw ones in between are lost.
+    /// The resolution of a sample, 0 of a raw one, where finer samples come after coarser ones as they do unless those in between are lost.
     /// </summary>
-    public long ResolutionAt(long time) => time <= _windowsTo ? _resolutionMs : 0;
+    public long ResolutionAt(long time) => time <= _coarsestTo ? _coarsestMs : time <= _windowsTo ? _resolutionMs : 0;
 
     /// <summary>Only the number of samples is wanted: raw ones are loaded as ones, beside the counts of downsampled windows.</summary>
     public bool CountsSamples { get; set; }
@@ -179,7 +266,7 @@ sealed class Window
         _weights?.Clear();
         _dropFirst = _dropCount = 0;
         LoadedTo = long.MinValue;
-        (_resolutionMs, _windowsTo) = (0, long.MinValue);
+        (_resolutionMs, _windowsTo, _coarsestMs, _coarsestTo) = (0, long.MinValue, 0, long.MinValue);
     }
 
     /// <summary>Removes everything that belongs to a query, so that another can use the window.</summary>
@@ -196,6 +283,10 @@ sealed class Window
         if (batch.ResolutionMs > 0)
         {
             (_resolutionMs, _windowsTo) = (batch.ResolutionMs, LoadedTo);
+            if (batch.ResolutionMs >= _coarsestMs)
+            {
+                (_coarsestMs, _coarsestTo) = (batch.ResolutionMs, LoadedTo);
+            }
         }
 
         if (batch.HasWeights)

@@ -5,6 +5,12 @@ namespace Observe.Query.Promql.Functions;
 /// <summary>Loaded points, of which a contiguous part is visible.</summary>
 sealed class WindowRun<T>
 {
+    (int First, int End) _kept;
+
+    // Points that were replaced for a while, at most the first visible one and the last.
+    (int Index, T Point)? _front;
+    (int Index, T Point)? _back;
+
     public int First { get; private set; }
 
     /// <summary>Where the visible part ends, exclusive.</summary>
@@ -52,7 +58,9 @@ sealed class WindowRun<T>
         Loaded++;
     }
 
-    /// <summary>Reserves place at the end; returns by how many places the loaded points moved to the front.</summary>
+    /// <summary>
+    /// Reserves place at the end; returns by how many places the loaded points moved to the front. The point before the visible part stays.
+    /// </summary>
     public int Reserve(int count, bool tracksStarts)
     {
         if (tracksStarts && StartBuffer.Length < Buffer.Length)
@@ -65,16 +73,17 @@ sealed class WindowRun<T>
             return 0;
         }
 
-        var (kept, shift) = (Loaded - First, First);
+        var shift = Math.Max(0, First - 1);
+        var kept = Loaded - shift;
         var capacity = Buffer.Length;
         while (kept + count > capacity / 2)
         {
             capacity *= 2;
         }
 
-        (TimeBuffer, Buffer) = (Moved(TimeBuffer, capacity), Moved(Buffer, capacity));
-        StartBuffer = StartBuffer.Length > 0 ? Moved(StartBuffer, capacity) : StartBuffer;
-        (First, End, Loaded) = (0, End - shift, kept);
+        (TimeBuffer, Buffer) = (Moved(TimeBuffer, shift, capacity), Moved(Buffer, shift, capacity));
+        StartBuffer = StartBuffer.Length > 0 ? Moved(StartBuffer, shift, capacity) : StartBuffer;
+        (First, End, Loaded) = (First - shift, End - shift, kept);
         return shift;
     }
 
@@ -90,6 +99,60 @@ sealed class WindowRun<T>
 
     /// <summary>Makes another part visible, which a loop outside this class has found.</summary>
     public void MoveTo(int first, int end) => (First, End, Entered) = (first, end, 0);
+
+    /// <summary>The visible part with the points next to it, where they are no further away than a distance.</summary>
+    public (int First, int End) Widened(long distance)
+    {
+        var (first, end) = (First, End);
+        if (first > 0 && first < Loaded && TimeBuffer[first] - TimeBuffer[first - 1] <= distance)
+        {
+            first--;
+        }
+
+        if (end > 0 && end < Loaded && TimeBuffer[end] - TimeBuffer[end - 1] <= distance)
+        {
+            end++;
+        }
+
+        return (first, end);
+    }
+
+    /// <summary>Makes another part visible for a while; nothing of it has entered.</summary>
+    public void Show((int First, int End) part) => (First, End) = part;
+
+    /// <summary>Remembers what is visible, for <see cref="TakeWhole"/>.</summary>
+    public void Keep() => (_kept, _front, _back) = ((First, End), null, null);
+
+    /// <summary>Replaces a point until <see cref="TakeWhole"/>, two at most.</summary>
+    public void Replace(int index, T point)
+    {
+        if (_front is null)
+        {
+            _front = (index, Buffer[index]);
+        }
+        else
+        {
+            _back = (index, Buffer[index]);
+        }
+
+        Buffer[index] = point;
+    }
+
+    public void TakeWhole()
+    {
+        if (_back is var (back, last))
+        {
+            Buffer[back] = last;
+        }
+
+        if (_front is var (front, first))
+        {
+            Buffer[front] = first;
+        }
+
+        (_front, _back) = (null, null);
+        Show(_kept);
+    }
 
     public void Slide(long after, long to)
     {
@@ -119,10 +182,10 @@ sealed class WindowRun<T>
         return end - before;
     }
 
-    TItem[] Moved<TItem>(TItem[] items, int capacity)
+    TItem[] Moved<TItem>(TItem[] items, int from, int capacity)
     {
         var target = capacity == items.Length ? items : new TItem[capacity];
-        Array.Copy(items, First, target, 0, Loaded - First);
+        Array.Copy(items, from, target, 0, Loaded - from);
         return target;
     }
 }

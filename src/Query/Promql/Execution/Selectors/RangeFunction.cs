@@ -141,8 +141,20 @@ sealed class RangeFunction(
                 feed.Slide(end - before, end + after);
             }
 
-            if (window.Count == 0)
+            var takesParts = window.HasLoadedWindows && function is { NeedsRaw: false, IsOfCounters: false };
+            if (takesParts)
             {
+                window.TakeParts(end - before, end + after, isAdditive: function.Aggregate is Aggregate.Count or Aggregate.Sum);
+            }
+
+            // What a counter gained within a window of downsampled data is told by the ends of the windows around.
+            if (window.Count == 0 && !(window.HasLoadedWindows && function is { IsOfCounters: true, NeedsRaw: false }))
+            {
+                if (takesParts)
+                {
+                    window.TakeWhole();
+                }
+
                 continue;
             }
 
@@ -171,6 +183,11 @@ sealed class RangeFunction(
             }
 
             var point = kernel(window);
+            if (takesParts)
+            {
+                window.TakeWhole();
+            }
+
             if (!point.Exists)
             {
                 continue;

@@ -100,9 +100,10 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
         {
             while (!_ended && window.LoadedTo <= to)
             {
-                if (window.LoadedTo < after)
+                // Before the first read it is not known whether windows come, of which the one before is wanted too.
+                if (window.LoadedTo < after && window.LoadedTo > long.MinValue)
                 {
-                    samples.Seek(after + 1);
+                    samples.Seek(after + 1 - (window.HasLoadedWindows ? Planning.SelectorResolution.WindowsMarginMs : 0));
                 }
 
                 // Samples that no further window needs are removed, which makes place for the next.
