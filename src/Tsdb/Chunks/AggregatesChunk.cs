@@ -101,9 +101,10 @@ public static class AggregatesChunk
 
     /// <summary>
     /// The resolution that the first samples of an aggregate show, since a chunk does not say it: windows end with the last millisecond of
-    /// five minutes or of an hour, save the last one of a chunk.
+    /// five minutes or of an hour, save the last one of a chunk. Where that is the only one, its counter may show that it is longer than five
+    /// minutes.
     /// </summary>
-    internal static long ResolutionMs(ChunkIterator aggregate)
+    internal static long ResolutionMs(Chunk chunk, ChunkIterator aggregate, string source, long origin)
     {
         var first = new SampleBatch(FirstWindows);
         aggregate.Append(first);
@@ -120,7 +121,19 @@ public static class AggregatesChunk
             }
         }
 
-        return isHours ? OneHour : FiveMinutes;
+        return isHours || IsLong(chunk, source, origin) ? OneHour : FiveMinutes;
+    }
+
+    static bool IsLong(Chunk chunk, string source, long origin)
+    {
+        if (chunk.MinTime != chunk.MaxTime || !TryGet(chunk, Aggregate.Counter, source, origin, out var counter))
+        {
+            return false;
+        }
+
+        var first = new SampleBatch(1);
+        return ChunkIterators.OpenChunk(counter, Aggregate.Raw, source, origin).Append(first) > 0
+            && chunk.MaxTime - first.Timestamps[0] > FiveMinutes;
     }
 
     /// <summary>

@@ -63,7 +63,7 @@ public static class ChunkIterators
             windows = new AverageIterator(windows, OpenEncoded(counts, source, origin), source, origin);
         }
 
-        return new WindowEndIterator(windows, AggregatesChunk.ResolutionMs(OpenEncoded(found, source, origin)));
+        return new WindowEndIterator(windows, AggregatesChunk.ResolutionMs(chunk, OpenEncoded(found, source, origin), source, origin));
     }
 
     static ChunkIterator OpenEncoded(Chunk chunk, string source, long origin)
@@ -217,10 +217,10 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
         _offset = offset;
     }
 
-    // That of the first chunk of windows.
+    // The coarser of the first two chunks of windows, since one that has a single window may not show how long that is.
     long ResolutionMs => _resolutionMs ??= chunks.Where(chunk => chunk.Encoding == ChunkEncoding.Aggregates)
         .Select(chunk => ChunkIterators.OpenChunk(chunk, Aggregate.Counter, source, origin))
-        .OfType<WindowEndIterator>().FirstOrDefault()?.ResolutionMs ?? 0;
+        .OfType<WindowEndIterator>().Take(2).Select(windows => windows.ResolutionMs).DefaultIfEmpty().Max();
 
     // A chunk's last window has the time of its last sample, but its value counts for the window's end, as those of other windows do, where
     // another chunk follows.
