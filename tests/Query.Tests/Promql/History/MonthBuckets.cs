@@ -54,19 +54,17 @@ sealed class MonthBuckets : IAsyncDisposable
     public static async Task<MonthBuckets> MakeAsync(int days, int seed)
     {
         var month = new MonthBuckets(days);
-        foreach (var bucket in (string[])["truth", "pairs", "apart"])
+        foreach (var bucket in (string[])["truth", "pairs"])
         {
             month._buckets[bucket] = new MemoryBucket(month._time);
         }
 
         await month.WriteAsync(seed);
         await month.CompactAsync("pairs", "replica");
-        await month.CompactAsync("apart");
         await month.OpenAsync("truth", "truth", 0);
         await month.OpenAsync("all", "pairs", 0);
         await month.OpenAsync("5m+1h", "pairs", Downsampler.FiveMinutes);
         await month.OpenAsync("1h", "pairs", Downsampler.OneHour);
-        await month.OpenAsync("1h apart", "apart", Downsampler.OneHour);
         return month;
     }
 
@@ -97,8 +95,8 @@ sealed class MonthBuckets : IAsyncDisposable
             for (var from = StartTime; from < EndTime; from += Span)
             {
                 var (whole, first, second) = cluster.Next(from, from + Span);
-                await AddAsync(["pairs", "apart"], first, from, Span, ("cluster", cluster.Name), ("replica", "0"));
-                await AddAsync(["pairs", "apart"], second, from, Span, ("cluster", cluster.Name), ("replica", "1"));
+                await AddAsync("pairs", first, from, Span, ("cluster", cluster.Name), ("replica", "0"));
+                await AddAsync("pairs", second, from, Span, ("cluster", cluster.Name), ("replica", "1"));
                 foreach (var series in whole)
                 {
                     truth[series.Labels] = truth.TryGetValue(series.Labels, out var before)
@@ -108,14 +106,14 @@ sealed class MonthBuckets : IAsyncDisposable
 
                 if ((from + Span) % Day == 0)
                 {
-                    await AddAsync(["truth"], [.. truth.Values], from + Span - Day, Day, ("cluster", cluster.Name));
+                    await AddAsync("truth", [.. truth.Values], from + Span - Day, Day, ("cluster", cluster.Name));
                     truth.Clear();
                 }
             }
         }
     }
 
-    async Task AddAsync(string[] buckets, IReadOnlyList<TestSeries> series, long from, long span, params (string, string)[] external)
+    async Task AddAsync(string bucket, IReadOnlyList<TestSeries> series, long from, long span, params (string, string)[] external)
     {
         if (series.Count == 0)
         {
@@ -126,11 +124,7 @@ sealed class MonthBuckets : IAsyncDisposable
         await TestBlocks.WriteAsync(
             _folder.Path, id, series, TestBlocks.Meta(series, external) with { MinTime = from, MaxTime = from + span });
         var folder = Path.Combine(_folder.Path, id.ToString());
-        foreach (var bucket in buckets)
-        {
-            await new BucketBlocks(_buckets[bucket]).UploadAsync(folder, DateTimeOffset.UnixEpoch, default);
-        }
-
+        await new BucketBlocks(_buckets[bucket]).UploadAsync(folder, DateTimeOffset.UnixEpoch, default);
         Directory.Delete(folder, recursive: true);
     }
 

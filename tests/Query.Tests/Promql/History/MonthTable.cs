@@ -39,9 +39,10 @@ sealed record MonthQuery(string Text, MonthClaim Claim)
 /// <param name="Aligned">The largest error where step and window are multiples of the coarsest resolution, as a part of the series' mean.</param>
 /// <param name="Any">The largest error at all.</param>
 /// <param name="Missing">Points that the truth has and the answer has not, save those of a series' first window.</param>
+/// <param name="FirstMissing">One of them.</param>
 /// <param name="Extra">Points that the answer has beyond the truth.</param>
 sealed record MonthRow(
-    MonthQuery Query, string Store, long StepMs, long WindowMs, double Aligned, double Any, int Missing, int Extra, int Points,
+    MonthQuery Query, string Store, long StepMs, long WindowMs, double Aligned, double Any, int Missing, string FirstMissing, int Extra, int Points,
     IReadOnlyList<string> Warnings, IReadOnlyList<string> Infos)
 {
     public string Where => FormattableString.Invariant(
@@ -128,14 +129,20 @@ sealed class MonthTable(MonthBuckets month) : IDisposable
 
         var answer = await RangeAsync(month[store], text, from, to, stepMs, maxResolutionMs: null);
         var found = Points(answer);
-        var (aligned, any, missing, extra, count) = (0.0, 0.0, 0, 0, 0);
+        var (aligned, any, missing, firstMissing, extra, count) = (0.0, 0.0, 0, "", 0, 0);
         foreach (var labels in truth.Keys.Union(found.Keys))
         {
             var expected = truth.GetValueOrDefault(labels) ?? [];
             var actual = found.GetValueOrDefault(labels) ?? [];
             var mean = expected.Values.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(1).Average();
             count += expected.Count;
-            missing += expected.Keys.Count(time => !actual.ContainsKey(time) && time >= expected.Keys.First() + resolutionMs);
+            var late = expected.Keys.FirstOrDefault() + resolutionMs;
+            foreach (var time in expected.Keys.Where(time => !actual.ContainsKey(time) && time >= late))
+            {
+                missing++;
+                firstMissing = firstMissing.Length == 0 ? $"{labels} at {DateTimeOffset.FromUnixTimeMilliseconds(time):u}" : firstMissing;
+            }
+
             extra += actual.Keys.Count(time => !expected.ContainsKey(time));
             foreach (var (time, value) in expected)
             {
@@ -154,7 +161,7 @@ sealed class MonthTable(MonthBuckets month) : IDisposable
             }
         }
 
-        return new MonthRow(query, store, stepMs, windowMs, aligned, any, missing, extra, count, answer.Warnings, answer.Infos);
+        return new MonthRow(query, store, stepMs, windowMs, aligned, any, missing, firstMissing, extra, count, answer.Warnings, answer.Infos);
     }
 
     /// <summary>The range of a query: around an edge of blocks, as far as data and a window before reach.</summary>
