@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-metadata bench-interference fuzz-promql truth history death kills lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-interference fuzz-promql truth history death kills lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ bench-query: build native ## time queries against Prometheus over the same block
 bench-metadata: build native ## time searches for labels and series against Prometheus (make peers first); ARGS="--series 150000 --runs 9 --only REGEX"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-metadata --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
+
+bench-pair: build native ## time queries over two replicas' blocks against those over one's (make peers first); ARGS as for bench-query
+	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-pair --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
 bench-store: build native ## time queries over observe store against the bucket inside query (make peers first); ARGS as of bench-query
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary

@@ -54,9 +54,9 @@ if (args is ["scrape", .. var options])
     return;
 }
 
-if (args is ["bench-query" or "bench-store", .. var queries])
+if (args is ["bench-query" or "bench-store" or "bench-pair", .. var queries])
 {
-    Environment.ExitCode = await QueryComparison.RunAsync(queries, overStore: args[0] == "bench-store");
+    Environment.ExitCode = await QueryComparison.RunAsync(args[0], queries);
     return;
 }
 

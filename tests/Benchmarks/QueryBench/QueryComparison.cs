@@ -6,7 +6,7 @@ namespace Observe.Benchmarks.QueryBench;
 
 /// <summary>
 /// Queries of dashboards and alert rules, asked of two servers over the same blocks: of Prometheus and of Observe, or of Observe that reads
-/// the bucket itself and of Observe that asks a store. Each is asked once of servers that have just started, then, after passes over all
+/// the bucket itself and of Observe that asks a store, or over the blocks of one replica and over those of two. Each is asked once of servers that have just started, then, after passes over all
 /// queries, in turns of both, until enough is known; nothing is cached but files' pages.
 /// </summary>
 static class QueryComparison
@@ -46,8 +46,11 @@ static class QueryComparison
         public double Ratio => Median(1) / Median(0);
     }
 
-    /// <param name="overStore">Compare the bucket inside with <c>observe store</c>; otherwise Prometheus with Observe.</param>
-    public static async Task<int> RunAsync(string[] arguments, bool overStore)
+    /// <param name="what">
+    /// <c>bench-store</c>: compare the bucket inside with <c>observe store</c>; <c>bench-pair</c>: one replica with two; otherwise Prometheus
+    /// with Observe.
+    /// </param>
+    public static async Task<int> RunAsync(string what, string[] arguments)
     {
         var options = new Dictionary<string, string>();
         for (var i = 0; i + 1 < arguments.Length; i += 2)
@@ -62,18 +65,28 @@ static class QueryComparison
         var only = new Regex(options.GetValueOrDefault("--only", ""));
         var blocks = new FleetBlocks(folder, observe);
         await blocks.MakeAsync();
-        Side[] sides = overStore
-            ? [new("the bucket inside", 'I', InsideAsync), new("over observe store", 'S', OverStoreAsync)]
-            : [new("Prometheus", 'P', PrometheusAsync), new("Observe", 'O', InsideAsync)];
+        if (what == "bench-pair")
+        {
+            await blocks.MakePairAsync();
+        }
+
+        Side[] sides = what switch
+        {
+            "bench-store" => [new("the bucket inside", 'I', InsideAsync), new("over observe store", 'S', OverStoreAsync)],
+            "bench-pair" => [new("one replica", '1', InsideAsync), new("a pair", '2', PairAsync)],
+            _ => [new("Prometheus", 'P', PrometheusAsync), new("Observe", 'O', InsideAsync)],
+        };
         async Task<Servers> PrometheusAsync() => new(
             await PeerProcess.StartAsync(
                 PeerProcess.Find("prometheus"), Path.Combine(folder, "prometheus.log"), "--config.file=/dev/null", $"--storage.tsdb.path={blocks.Prometheus}",
                 "--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h",
                 "--web.listen-address=127.0.0.1:{port}"));
-        async Task<Servers> InsideAsync() => new(
+        Task<Servers> InsideAsync() => ObserveAsync(blocks.ObjstoreConfig, "observe");
+        Task<Servers> PairAsync() => ObserveAsync(blocks.PairConfig, "observe-pair");
+        async Task<Servers> ObserveAsync(string bucket, string name) => new(
             await PeerProcess.StartAsync(
-                observe, Path.Combine(folder, "observe.log"), "query", $"--objstore.config={blocks.ObjstoreConfig}", "--http-address=127.0.0.1:{port}",
-                "--grpc-address=127.0.0.1:0", $"--data-dir={Path.Combine(folder, "observe")}"));
+                observe, Path.Combine(folder, name + ".log"), "query", $"--objstore.config={bucket}", "--http-address=127.0.0.1:{port}",
+                "--grpc-address=127.0.0.1:0", $"--data-dir={Path.Combine(folder, name)}"));
         async Task<Servers> OverStoreAsync()
         {
             var endpoint = $"127.0.0.1:{PeerProcess.FreePort()}";
@@ -130,7 +143,8 @@ static class QueryComparison
             Console.WriteLine($"{row.Number}: {row.Equality}");
         }
 
-        return rows.All(r => r.Equality is "equal" or "1e-12") ? 0 : 1;
+        // A pair fills the gaps of its first replica.
+        return what == "bench-pair" || rows.All(r => r.Equality is "equal" or "1e-12") ? 0 : 1;
     }
 
     // Servers that have been at work for a while: pages are read, code is compiled for good.
