@@ -58,15 +58,26 @@ public sealed class DedupIterator : ISampleIterator
     double? _secondValueThen;
     long _secondAt = long.MinValue;
 
-    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind, DedupKind kindOfWindows) =>
-        (_first, _second, _kind, _kindOfWindows) = (new ReplicaCursor(first), new ReplicaCursor(second), kind, kindOfWindows);
+    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind, DedupKind kindOfWindows, bool isFirstJoined) =>
+        (_first, _second, _kind, _kindOfWindows) =
+        (new ReplicaCursor(first, isFirstJoined), new ReplicaCursor(second, isJoined: false), kind, kindOfWindows);
 
     /// <summary>One series of any number of replicas: each fills the gaps which those before it leave.</summary>
     /// <param name="replicas">Owned from now on; at least one.</param>
     /// <param name="kind">What raw samples are.</param>
     /// <param name="kindOfWindows">What samples are where a replica gives those of downsampled windows; null: the same.</param>
-    public static ISampleIterator Join(IReadOnlyList<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null) =>
-        replicas.Aggregate((first, second) => new DedupIterator(first, second, kind, kindOfWindows ?? kind));
+    /// <param name="isFirstJoined">The first is no replica, but what compaction made of some.</param>
+    public static ISampleIterator Join(
+        IReadOnlyList<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null, bool isFirstJoined = false)
+    {
+        var joined = replicas[0];
+        for (var i = 1; i < replicas.Count; i++)
+        {
+            joined = new DedupIterator(joined, replicas[i], kind, kindOfWindows ?? kind, isFirstJoined && i == 1);
+        }
+
+        return joined;
+    }
 
     /// <summary>What the name tells where nothing else does: by convention counters, and those of classic histograms, end so.</summary>
     public static DedupKind KindOf(Labels labels)
@@ -76,14 +87,12 @@ public sealed class DedupIterator : ISampleIterator
     }
 
     /// <summary>Milliseconds: the shorter one, since a replica that misses most scrapes would hide its gaps behind its own.</summary>
-    internal long Interval
-    {
-        get
-        {
-            var (first, second) = (_first.Interval, _second.Interval);
-            return first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
-        }
-    }
+    internal long Interval => Shorter(_first.Interval, _second.Interval);
+
+    /// <summary>As <see cref="Interval"/>, of those that have samples near a span; 0 where none has.</summary>
+    internal long IntervalWithin(long from, long to) => Shorter(_first.IntervalWithin(from, to), _second.IntervalWithin(from, to));
+
+    static long Shorter(long first, long second) => first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
 
     public bool Read(SampleBatch batch)
     {
@@ -157,7 +166,13 @@ public sealed class DedupIterator : ISampleIterator
         return IsGap(interval) ? GiveSecond(batch, _first.Timestamp - (interval / 2)) ?? GiveFirst(batch) : GiveFirst(batch);
     }
 
-    long GapInterval() => Interval is > 0 and var interval ? interval : UnknownInterval;
+    /// <summary>What replicas keep where the next sample is looked for.</summary>
+    long GapInterval()
+    {
+        var next = _first.HasSample ? _first.Timestamp : _second.HasSample ? _second.Timestamp : _last;
+        return IntervalWithin(_last == long.MinValue ? next : _last, next) is > 0 and var near ? near
+            : Interval is > 0 and var interval ? interval : UnknownInterval;
+    }
 
     static long Threshold(long interval) => interval * 3 / 2;
 
@@ -169,7 +184,7 @@ public sealed class DedupIterator : ISampleIterator
             return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > Threshold(interval);
         }
 
-        return _lastReplica == _second
+        return _lastReplica == _second || _first.IsJoined
             || (_second.HasSample && _second.Timestamp < _first.Timestamp - Threshold(interval))
             || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - Threshold(interval));
     }
@@ -181,11 +196,16 @@ public sealed class DedupIterator : ISampleIterator
         var most = Math.Min(_first.Batch.Count, from + batch.Capacity - batch.Count);
         var threshold = Threshold(GapInterval());
         var timestamps = _first.Batch.Timestamps;
+
+        // Where the second one comes near, its interval may be a shorter one.
+        var until = _second.HasSample && _second.Timestamp - ReplicaCursor.Near > _first.Timestamp
+            ? _second.Timestamp - ReplicaCursor.Near : long.MaxValue;
         do
         {
             at++;
         }
-        while (at < most && timestamps[at] - timestamps[at - 1] <= threshold && !_first.IsStaleAt(at));
+        while (at < most && timestamps[at] - timestamps[at - 1] <= threshold && !_first.IsStaleAt(at)
+            && timestamps[at] < until);
         return Take(batch, _first, at - from);
     }
 
@@ -260,13 +280,13 @@ public sealed class DedupIterator : ISampleIterator
     /// <summary>
     /// Whether the second replica shows that the first one has a gap: where the first goes on, its next sample has shown it.
     /// </summary>
-    bool IsLeft(long interval) => _first.HasSample || !_first.HasPrevious || _first.IsAbsent
+    bool IsLeft(long interval) => _first.HasSample || _first.IsJoined || !_first.HasPrevious || _first.IsAbsent
         || _second.HasSampleAfter(_first.PreviousTimestamp + Threshold(interval));
 
     /// <summary>Whether the series ends with the second replica's staleness marker: the first has had time to say otherwise.</summary>
     bool EndsFirst(long interval) => _first.HasSample
         ? !_first.IsStale
-        : !_first.HasPrevious || _first.IsAbsent || _second.Timestamp - _first.PreviousTimestamp >= interval;
+        : _first.IsJoined || !_first.HasPrevious || _first.IsAbsent || _second.Timestamp - _first.PreviousTimestamp >= interval;
 
     /// <summary>
     /// Whether the second replica's sample is below the last one, or above the first replica's next one, without a fall in its own replica

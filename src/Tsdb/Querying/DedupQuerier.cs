@@ -76,7 +76,8 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
                 _ => kind,
             };
             return new TrimmedIterator(
-                DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind, kindOfWindows), hints.WindowRange);
+                DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind, kindOfWindows, isFirstJoined: replicas[0].Replica.IsEmpty),
+                hints.WindowRange);
         }
     }
 

@@ -6,8 +6,18 @@ namespace Observe.Tsdb.Querying;
 
 /// <summary>Goes over one replica's samples, one after another, and learns which interval the replica keeps.</summary>
 /// <param name="samples">Owned from now on. Nothing is read before the cursor is asked.</param>
-sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
+/// <param name="isJoined">
+/// The samples are what compaction made of several replicas: their distances are not those that one of them keeps, and they end where a block
+/// does.
+/// </param>
+sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
 {
+    /// <summary>
+    /// Which interval a replica keeps counts so far from its samples, in milliseconds: less than is read beyond a range, so that it is
+    /// known to whoever reads a part.
+    /// </summary>
+    public const long Near = 150_000;
+
     /// <summary>Of the distances between samples the latest so many are remembered.</summary>
     const int Remembered = 15;
 
@@ -21,6 +31,7 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
     SampleBatch? _ahead;
     int _at;
     int _distanceCount;
+    long _rememberedTo = long.MinValue;
     long _interval;
     bool _isIntervalKnown;
     bool _isOpen;
@@ -36,6 +47,8 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
     /// <summary>Whether the current samples are those of downsampled windows.</summary>
     public bool IsOfWindows => HasSample && _batch.ResolutionMs > 0;
+
+    public bool IsJoined => isJoined;
 
     public SampleBatch Batch => _batch;
 
@@ -113,8 +126,8 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
     /// <summary>
     /// Milliseconds between the replica's samples: of the latest fifteen distances those like the third shortest, since missed scrapes
-    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. 0 while
-    /// fewer than two samples were seen.
+    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. Of
+    /// downsampled data the length of a window. 0 while fewer than two samples were seen.
     /// </summary>
     public long Interval
     {
@@ -125,7 +138,11 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
                 return joined.Interval;
             }
 
-            Open();
+            if (IsOfWindows)
+            {
+                return _batch.ResolutionMs;
+            }
+
             if (!_isIntervalKnown)
             {
                 (_isIntervalKnown, _interval) = (true, Usual());
@@ -135,7 +152,24 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
         }
     }
 
-    public bool IsStaleAt(int at) => IsHistogram ? _batch.Histograms[at].IsStale : StaleMarker.IsStale(_batch.Values[at]);
+    /// <summary>The interval that the replica keeps in a span; 0 where it has no sample near, or is none but several in one.</summary>
+    public long IntervalWithin(long from, long to)
+    {
+        if (samples is DedupIterator joined)
+        {
+            return joined.IntervalWithin(from, to);
+        }
+
+        // What lies between the cursor and a later time was not read.
+        var isNear = HasSample && (Timestamp <= to + Near || PreviousTimestamp > to + Near);
+        isNear |= HasPrevious && PreviousTimestamp >= from - Near;
+        return isNear && !isJoined ? Interval : 0;
+    }
+
+    public bool IsStaleAt(int at) => IsStaleAt(_batch, at);
+
+    static bool IsStaleAt(SampleBatch batch, int at) =>
+        batch.Kind == SampleKind.Histogram ? batch.Histograms[at].IsStale : StaleMarker.IsStale(batch.Values[at]);
 
     public void MoveNext() => MoveBy(1);
 
@@ -161,13 +195,13 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
         for (; _at < last; _at++)
         {
-            Remember(_batch.Timestamps[_at + 1] - _batch.Timestamps[_at]);
+            Remember(_batch.Timestamps[_at], _batch.Timestamps[_at + 1]);
         }
 
         Advance();
         if (_at < _batch.Count && HasPrevious && !IsAbsent && !IsStale)
         {
-            Remember(Timestamp - PreviousTimestamp);
+            Remember(PreviousTimestamp, Timestamp);
         }
     }
 
@@ -193,6 +227,7 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
             Advance();
         }
 
+        Peek();
         return true;
     }
 
@@ -207,13 +242,34 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
         _isOpen = true;
         Load(_batch);
-        for (var i = 1; i < _batch.Count && i <= Remembered; i++)
+        Peek();
+    }
+
+    /// <summary>
+    /// Remembers the distances of what comes next. Of a batch that was begun so little may be left that the one behind it is looked at too.
+    /// </summary>
+    void Peek()
+    {
+        var left = PeekInto(_batch, _at + 1, Remembered);
+        if (left > 0 && _at > 0)
         {
-            if (!IsStaleAt(i) && !IsStaleAt(i - 1))
+            _ahead ??= Load(new SampleBatch());
+            PeekInto(_ahead, 1, left);
+        }
+    }
+
+    int PeekInto(SampleBatch batch, int from, int most)
+    {
+        for (var i = from; i < batch.Count && most > 0; i++)
+        {
+            if (!IsStaleAt(batch, i) && !IsStaleAt(batch, i - 1))
             {
-                Remember(_batch.Timestamps[i] - _batch.Timestamps[i - 1]);
+                Remember(batch.Timestamps[i - 1], batch.Timestamps[i]);
+                most--;
             }
         }
+
+        return most;
     }
 
     void Advance()
@@ -234,9 +290,16 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
         return batch;
     }
 
-    void Remember(long distance)
+    /// <summary>Each distance once, whether the samples are passed or looked at ahead.</summary>
+    void Remember(long before, long after)
     {
-        _distances[_distanceCount++ % Remembered] = distance;
+        if (after <= _rememberedTo)
+        {
+            return;
+        }
+
+        var distance = after - before;
+        (_rememberedTo, _distances[_distanceCount++ % Remembered]) = (after, distance);
         // The interval is asked for at every sample, but changes only when the distances do.
         _isIntervalKnown &= Math.Abs(distance - _interval) <= _interval / 8;
     }
@@ -252,7 +315,7 @@ sealed class ReplicaCursor(ISampleIterator samples) : IDisposable
 
         _distances.AsSpan(0, distances.Length).CopyTo(distances);
         distances.Sort();
-        var third = distances[distances.Length < 3 ? 0 : distances.Length < 9 ? 1 : 2];
+        var third = distances[distances.Length == 2 ? 1 : Math.Min(2, (distances.Length - 1) / 2)];
         var (sum, count) = (0L, 0);
         foreach (var distance in distances)
         {

@@ -1,6 +1,6 @@
 using System.Globalization;
+using System.Text;
 using Observe.Query.Promql;
-using Observe.Testkit;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Xunit;
@@ -8,125 +8,267 @@ using Xunit;
 namespace Observe.Query.Tests.Promql.Truth;
 
 /// <summary>
-/// Queries over pairs of replicas, held against the truth: one series that nobody had to deduplicate. So many as TRUTH_CASES says are asked,
-/// from TRUTH_SEED on.
+/// Queries over replicas, held against the truth: one series that nobody had to deduplicate. So many as TRUTH_CASES says are asked, from
+/// TRUTH_SEED on. In memory and as they lie in a bucket and in heads.
 /// </summary>
 public sealed class PairTruthTests(ITestOutputHelper output)
 {
     const long Start = 1_700_000_000_000;
     const long End = Start + 3_600_000;
-    const int QueriesOfPair = 40;
+    const int QueriesOfSet = 50;
+    const int StoredSets = 12;
 
     /// <summary>Beyond the ends of a range so much is read, in milliseconds.</summary>
     const long Margin = 300_000;
 
-    static readonly string[] s_overTime =
+    /// <summary>NAME is the series' name, WINDOW a window.</summary>
+    static readonly string[] s_ofAll =
     [
-        "delta", "idelta", "changes", "count_over_time", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "last_over_time",
-        "stddev_over_time", "present_over_time",
+        "NAME", "count_over_time(NAME[WINDOW])", "sum_over_time(NAME[WINDOW])", "avg_over_time(NAME[WINDOW])", "last_over_time(NAME[WINDOW])",
+        "changes(NAME[WINDOW])", "present_over_time(NAME[WINDOW])",
+    ];
+
+    static readonly string[] s_ofFloats =
+    [
+        "delta(NAME[WINDOW])", "idelta(NAME[WINDOW])", "min_over_time(NAME[WINDOW])", "max_over_time(NAME[WINDOW])", "stddev_over_time(NAME[WINDOW])",
     ];
 
     /// <summary>What these give of a gauge means nothing, and who asks for them says that it is a counter.</summary>
-    static readonly string[] s_ofCounters = ["rate", "irate", "increase", "resets"];
+    static readonly string[] s_ofCounters = ["rate(NAME[WINDOW])", "irate(NAME[WINDOW])", "increase(NAME[WINDOW])", "resets(NAME[WINDOW])"];
+
+    static readonly string[] s_ofHistograms = ["histogram_quantile(0.9, rate(NAME[WINDOW]))", "histogram_quantile(0.5, NAME)"];
 
     [Fact]
-    public async Task A_pair_answers_as_one_series_of_its_samples_without_doubles()
+    public async Task Replicas_answer_as_one_series_of_their_samples_without_doubles()
     {
         var cases = int.Parse(Environment.GetEnvironmentVariable("TRUTH_CASES") ?? "4000", CultureInfo.InvariantCulture);
         var seed = int.Parse(Environment.GetEnvironmentVariable("TRUTH_SEED") ?? "1", CultureInfo.InvariantCulture);
-        using var engine = new PromqlEngine(new EngineOptions());
-        var (asked, alone, silent, failures) = (0, 0, 0, new List<string>());
-        for (; asked < cases && failures.Count < 20; seed++)
+        using var campaign = new Campaign();
+        for (; campaign.Asked < cases && campaign.Failures.Count < 20; seed++)
         {
             var random = new Random(seed);
-            var functions = new List<string>(s_overTime);
-            var pair = new ReplicaPair(random, Start, End);
-            var (name, union) = (pair.IsCounter ? "m_total" : "m", pair.Union());
-            functions.AddRange(pair.IsCounter ? s_ofCounters : []);
-            var replicas = new DedupQuerier(
-                new MemoryQuerier([Series(name, "a", pair.First), Series(name, "b", pair.Second)]), ["replica"]);
-            var (one, first) = (new MemoryQuerier([Series(name, "", [.. union])]), new MemoryQuerier([Series(name, "", pair.First)]));
-            for (var i = 0; i < QueriesOfPair && asked < cases; i++, asked++)
+            if (seed % 30 == 0)
             {
-                var (window, isPlain) = (pair.IntervalMs * random.Next(1, 40) / 2, random.Next(8) == 0);
-                var selector = isPlain ? name : $"{functions[random.Next(functions.Count)]}({name}[{window}ms])";
-                window = isPlain ? new EngineOptions().LookbackMs : window;
-                var from = random.NextInt64(Start - 60_000, End + 60_000);
-                var (to, step) = random.Next(2) == 0
-                    ? (from, 0)
-                    : (from + random.NextInt64(1_800_000), random.NextInt64(1_000, 120_000));
-                to = step == 0 ? to : to - ((to - from) % step);
-                var (expected, answer) = (await AskAsync(engine, one, selector, from, to, step), await AskAsync(engine, replicas, selector, from, to, step));
-                if (expected != answer && IsSilent(pair, from - window, to))
+                ReplicaSet[] sets = [.. Enumerable.Range(0, StoredSets).Select(i => new ReplicaSet(random, Start, End, i))];
+                await using var stored = await StoredReplicas.CreateAsync(sets, random, Start, End);
+                foreach (var set in sets)
                 {
-                    // Both end, or begin, within an interval and a half, and nothing near shows that the first one has left.
-                    silent++;
+                    await campaign.AskAsync($"seed {seed} stored", set, stored.Querier, stored.Union(set), stored.Edges, random, 2 * QueriesOfSet);
                 }
-                else if (expected != answer)
+            }
+            else
+            {
+                var set = new ReplicaSet(random, Start, End, 0);
+                var replicas = new DedupQuerier(new TruthQuerier(set.Replicas.SelectMany((r, i) => set.Series($"{i}", r))), ["replica"]);
+                await campaign.AskAsync($"seed {seed}", set, replicas, ReplicaUnion.Of(set.Replicas, set.IntervalMs), [], random, QueriesOfSet);
+            }
+        }
+
+        output.WriteLine($"{campaign}; seeds up to {seed - 1}");
+        Assert.True(campaign.Failures.Count == 0, string.Join('\n', campaign.Failures));
+        campaign.AssertSound();
+    }
+
+    sealed class Campaign : IDisposable
+    {
+        readonly PromqlEngine _engine = new(new EngineOptions());
+        int _sets;
+        int _alone;
+        int _silent;
+        int _otherUnions;
+
+        public int Asked { get; private set; }
+
+        public List<string> Failures { get; } = [];
+
+        public void Dispose() => _engine.Dispose();
+
+        public override string ToString() =>
+            $"{Asked} queries over {_sets} sets of replicas, {_alone} of them where the first replica missed nothing; {_silent} differ where all were silent for five minutes; "
+            + $"of {_otherUnions} sets the union is another one than the rules say word for word";
+
+        public void AssertSound() => Assert.True(_alone > Asked / 50 && _silent <= 1 + (Asked / 1_000) && _otherUnions <= 1 + (_sets / 50), ToString());
+
+        /// <summary>Asks of what a set's replicas are as one series, and of that one series.</summary>
+        /// <param name="edges">Times at which blocks were cut before they were deduplicated.</param>
+        /// <param name="union">By the rules, but for the one that a counter does not fall, which clocks that differ bring about.</param>
+        public async Task AskAsync(string name, ReplicaSet set, IQuerier replicas, Scrape[] union, IReadOnlyList<long> edges, Random random, int queries)
+        {
+            _sets++;
+            var read = await ReadAsync(replicas, set);
+            var expected = set.Series("", union).ToList();
+            foreach (var series in read)
+            {
+                if (UnionChecks.Fault(set, series, edges) is { } fault)
                 {
-                    failures.Add(
-                        $"seed {seed}: {selector} from {from - Start} to {to - Start} step {step}, interval {pair.IntervalMs}\n  {expected}\n  {answer}\n"
-                        + await DifferenceAsync(replicas, new TimeRange(from - window, to), union, pair));
+                    Failures.Add($"{name}: {series.Labels}: {fault}");
+                }
+            }
+
+            if (!(set.IsSkewed && set.IsCounter) && !expected.Zip(read).All(p => p.First.Times.SequenceEqual(p.Second.Times)))
+            {
+                _otherUnions++;
+            }
+
+            // What is given near a time depends on what lies near it alone, so that all that is read at once is what each part has to be.
+            var one = new TruthQuerier(read);
+            for (var i = 0; i < queries; i++)
+            {
+                var window = set.IntervalMs * random.Next(1, 40) / 2;
+                var query = Query(set, random).Replace("NAME", set.Name, StringComparison.Ordinal)
+                    .Replace("WINDOW", $"{window}ms", StringComparison.Ordinal);
+                window = query.Contains('[', StringComparison.Ordinal) ? window : new EngineOptions().LookbackMs;
+                var from = random.NextInt64(Start - 60_000, End + 60_000);
+                var (to, step) = random.Next(2) == 0 ? (from, 0) : (from + random.NextInt64(1_800_000), random.NextInt64(1_000, 120_000));
+                to = step == 0 ? to : to - ((to - from) % step);
+                Asked++;
+                using var truth = await RunAsync(one, query, from, to, step);
+                using var answer = await RunAsync(replicas, query, from, to, step);
+                if (!IsSame(truth, answer))
+                {
+                    if (IsSilent(set, from - window, to))
+                    {
+                        // All end, or begin, within an interval and a half, and nothing near shows that the first one has left.
+                        _silent++;
+                        continue;
+                    }
+
+                    var part = await ReadAsync(replicas, set, new TimeRange(from - window, to));
+                    Failures.Add(
+                        $"{name}: {query} from {from - Start} to {to - Start} step {step}, interval {set.IntervalMs}\n  {Text(truth)}\n  {Text(answer)}\n"
+                        + string.Join('\n', read.Zip(part).Select(p => UnionChecks.Difference(set, p.First.Within(from - window, to), p.Second))));
                 }
 
                 // Where the first replica missed nothing, it alone is the truth.
-                if (IsWhole(pair, from - window, to) && ++alone > 0)
+                if (IsWhole(set, from - window, to))
                 {
-                    Assert.Equal(await AskAsync(engine, first, selector, from, to, step), answer);
+                    _alone++;
+                    if (!read[0].Within(from - window, to).Times.SequenceEqual(
+                        set.Replicas[0].Where(s => s.Time >= from - window && s.Time <= to).Select(s => s.Time)))
+                    {
+                        Failures.Add($"{name}: the first replica missed nothing from {from - window - Start} to {to - Start}");
+                    }
                 }
             }
         }
 
-        output.WriteLine($"{asked} queries, {alone} of them where the first replica missed nothing, {silent} differ where both were silent for five minutes; seeds up to {seed - 1}");
-        Assert.True(failures.Count == 0, string.Join('\n', failures));
-        Assert.True(alone > asked / 50 && silent <= 1 + (asked / 1_000));
-    }
-
-    /// <summary>Whether neither replica has anything for as long as is read beyond one of the ends.</summary>
-    static bool IsSilent(ReplicaPair pair, long from, long to)
-    {
-        var times = pair.First.Concat(pair.Second).Select(s => s.Time).ToArray();
-        var (last, first) = (times.Where(t => t <= to).DefaultIfEmpty(long.MinValue).Max(), times.Where(t => t >= from).DefaultIfEmpty(long.MaxValue).Min());
-        return !Array.Exists(times, t => t > last && t <= to + Margin) || !Array.Exists(times, t => t < first && t >= from - Margin);
-    }
-
-    static bool IsWhole(ReplicaPair pair, long from, long to)
-    {
-        var around = pair.First.Where(s => s.Time >= from - (2 * pair.IntervalMs) && s.Time <= to + (2 * pair.IntervalMs)).ToArray();
-        return around.Length > 0 && around[0].Time <= from && around[^1].Time >= to && !Array.Exists(around, ReplicaPair.IsStale)
-            && around.Zip(around.Skip(1)).All(p => p.Second.Time - p.First.Time <= pair.IntervalMs * 3 / 2);
-    }
-
-    static TestSeries Series(string name, string replica, (long, double)[] samples) =>
-        new(Labels.Of(("__name__", name)), samples) { External = Labels.Of(("replica", replica)) };
-
-    /// <summary>Where the samples of a range first differ from what they should be.</summary>
-    static async Task<string> DifferenceAsync(
-        DedupQuerier replicas, TimeRange range, List<(long Time, double Value)> union, ReplicaPair pair)
-    {
-        await foreach (var series in replicas.SelectAsync(new QueryContext().Select(new SelectHints { Range = range }, [])))
+        static string Query(ReplicaSet set, Random random)
         {
-            var read = Samples.Floats(series.Samples());
-            var expected = union.Where(s => range.Contains(s.Time)).ToList();
-            var at = expected.Zip(read).TakeWhile(p => p.First.Time == p.Second.Timestamp).Count();
-            var around = at < expected.Count ? expected[at].Time : at < read.Count ? read[at].Timestamp : range.MaxTime;
-            return $"  expected {Near(expected)}\n  read     {Near(read)}\n  first    {Near(pair.First)}\n  second   {Near(pair.Second)}";
-
-            string Near(IEnumerable<(long Time, double Value)> samples) => string.Join(
-                ' ', samples.Where(s => Math.Abs(s.Time - around) < 5 * pair.IntervalMs).Select(s => $"{s.Time - Start}{(ReplicaPair.IsStale(s) ? "s" : "")}"));
+            string[] functions = set.Kind switch
+            {
+                TargetKind.Gauge => [.. s_ofAll, .. s_ofFloats],
+                TargetKind.Counter => [.. s_ofAll, .. s_ofFloats, .. s_ofCounters, .. s_ofCounters],
+                TargetKind.ClassicHistogram => ["histogram_quantile(0.9, sum by (le) (rate(NAME[WINDOW])))", "increase(NAME[WINDOW])", "sum(NAME)", "count_over_time(NAME[WINDOW])"],
+                _ => [.. s_ofAll, .. s_ofCounters, .. s_ofHistograms],
+            };
+            var query = functions[random.Next(functions.Length)];
+            return set.Kind == TargetKind.NativeHistogram && query is not ("count_over_time(NAME[WINDOW])" or "changes(NAME[WINDOW])"
+                or "present_over_time(NAME[WINDOW])" or "resets(NAME[WINDOW])") && !query.StartsWith("histogram_", StringComparison.Ordinal)
+                ? $"{(random.Next(2) == 0 ? "histogram_sum" : "histogram_count")}({query})"
+                : query;
         }
 
-        return "  nothing was read";
-    }
+        async Task<QueryResult> RunAsync(IQuerier querier, string query, long from, long to, long step) => step == 0
+            ? await _engine.InstantAsync(querier, new InstantQuery(query, from), CancellationToken.None)
+            : await _engine.RangeAsync(querier, new RangeQuery(query, from, to, step), CancellationToken.None);
 
-    static async Task<string> AskAsync(PromqlEngine engine, IQuerier querier, string query, long from, long to, long step)
-    {
-        var result = step == 0
-            ? await engine.InstantAsync(querier, new InstantQuery(query, from), CancellationToken.None)
-            : await engine.RangeAsync(querier, new RangeQuery(query, from, to, step), CancellationToken.None);
-        return string.Join(
-            "; ",
-            result.Series.Select(s => $"{s.Labels}: " + string.Join(
-                ' ', s.Timestamps.ToArray().Zip(s.Values.ToArray(), (t, v) => $"{t - Start}:{v.ToString("R", CultureInfo.InvariantCulture)}"))));
+        static async Task<List<TruthSeries>> ReadAsync(IQuerier querier, ReplicaSet set, TimeRange? range = null)
+        {
+            var (all, batch) = (new List<TruthSeries>(), new SampleBatch());
+            var selection = new QueryContext().Select(
+                new SelectHints { Range = range ?? TimeRange.All }, [new Matcher(Tsdb.Model.MatchType.Equal, "__name__", set.Name)]);
+            await foreach (var series in querier.SelectAsync(selection))
+            {
+                var (times, values, histograms) = (new List<long>(), new List<double>(), new List<Tsdb.Histograms.Histogram>());
+                using var samples = series.Samples();
+                while (samples.Read(batch))
+                {
+                    times.AddRange(batch.Timestamps.AsSpan(0, batch.Count));
+                    if (batch.Kind == SampleKind.Float)
+                    {
+                        values.AddRange(batch.Values.AsSpan(0, batch.Count));
+                    }
+                    else
+                    {
+                        histograms.AddRange(batch.Histograms.AsSpan(0, batch.Count));
+                    }
+                }
+
+                all.Add(new TruthSeries(
+                    series.Labels.Copy(), "", [.. times], set.Kind == TargetKind.NativeHistogram ? null : [.. values],
+                    set.Kind == TargetKind.NativeHistogram ? [.. histograms] : null));
+            }
+
+            return all;
+        }
+
+        /// <summary>Whether no replica has anything for as long as is read beyond one of the ends.</summary>
+        static bool IsSilent(ReplicaSet set, long from, long to)
+        {
+            var times = set.Replicas.SelectMany(r => r).Select(s => s.Time).ToArray();
+            var (last, first) = (times.Where(t => t <= to).DefaultIfEmpty(long.MinValue).Max(), times.Where(t => t >= from).DefaultIfEmpty(long.MaxValue).Min());
+            return !Array.Exists(times, t => t > last && t <= to + Margin) || !Array.Exists(times, t => t < first && t >= from - Margin);
+        }
+
+        static bool IsWhole(ReplicaSet set, long from, long to)
+        {
+            var (around, last) = (2 * set.IntervalMs, long.MinValue);
+            foreach (var scrape in set.Replicas[0])
+            {
+                if (scrape.Time < from - around)
+                {
+                    continue;
+                }
+
+                if ((last == long.MinValue && scrape.Time > from) || scrape.IsStale
+                    || (last != long.MinValue && scrape.Time - last > set.IntervalMs * 3 / 2))
+                {
+                    return false;
+                }
+
+                last = scrape.Time;
+                if (last > to + around)
+                {
+                    return true;
+                }
+            }
+
+            return last >= to;
+        }
+
+        static bool IsSame(QueryResult a, QueryResult b)
+        {
+            if (a.Series.Count != b.Series.Count)
+            {
+                return false;
+            }
+
+            for (var i = 0; i < a.Series.Count; i++)
+            {
+                var (x, y) = (a.Series[i], b.Series[i]);
+                if (x.Labels != y.Labels || !x.Timestamps.Span.SequenceEqual(y.Timestamps.Span) || !x.Values.Span.SequenceEqual(y.Values.Span)
+                    || x.HistogramTimestamps.Length + y.HistogramTimestamps.Length > 0)
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+
+        static string Text(QueryResult result)
+        {
+            var text = new StringBuilder();
+            foreach (var series in result.Series)
+            {
+                text.Append(series.Labels).Append(':');
+                for (var i = 0; i < series.Values.Length; i++)
+                {
+                    text.Append(CultureInfo.InvariantCulture, $" {series.Timestamps.Span[i] - Start}:{series.Values.Span[i]:R}");
+                }
+            }
+
+            return text.ToString();
+        }
     }
 }

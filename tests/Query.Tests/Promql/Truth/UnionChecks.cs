@@ -1,0 +1,99 @@
+using Observe.Tsdb.Bytes;
+
+namespace Observe.Query.Tests.Promql.Truth;
+
+/// <summary>What must hold of replicas as one series, whatever rules made them one.</summary>
+static class UnionChecks
+{
+    /// <summary>What is wrong; null when nothing is.</summary>
+    /// <param name="edges">
+    /// Times at which blocks were cut before they were deduplicated: of a gap around one nothing in a block shows where it ends, so that one
+    /// scrape may be there twice, or not at all.
+    /// </param>
+    public static string? Fault(ReplicaSet set, TruthSeries union, IReadOnlyList<long> edges)
+    {
+        var replicas = set.Replicas.Select(r => set.Series("", r).Single(s => s.Labels == union.Labels)).ToArray();
+        var half = set.IntervalMs / 2;
+        for (var i = 0; i < union.Times.Length; i++)
+        {
+            var time = union.Times[i];
+            if (i > 0 && time <= union.Times[i - 1])
+            {
+                return $"the time does not rise at {time}";
+            }
+
+            if (!Array.Exists(replicas, r => IndexAt(r, time) is >= 0 and var at && IsEqual(r, at, union, i)))
+            {
+                return $"no replica has the sample at {time}";
+            }
+
+            if (i == 0 || IsStale(union, i) || IsStale(union, i - 1))
+            {
+                continue;
+            }
+
+            var before = union.Times[i - 1];
+            var isEdge = edges.Any(edge => edge > before && edge <= time);
+            if (!isEdge && time - before < half && !Array.Exists(replicas, r => IndexAt(r, time) >= 0 && IndexAt(r, before) >= 0))
+            {
+                return $"two samples of one scrape at {before} and {time}\n{Around(set, time, union)}";
+            }
+
+            if (set.IsCounter && Count(union, i) < Count(union, i - 1)
+                && !set.WasReset(before - ReplicaSet.MaxSkewMs, time + ReplicaSet.MaxSkewMs))
+            {
+                return $"the counter falls from {Count(union, i - 1)} at {before} to {Count(union, i)} at {time}\n{Around(set, time, union)}";
+            }
+
+            // Of three, the second may end shortly after the first.
+            if (replicas.Length == 2 && !isEdge && time - before > (set.IntervalMs * 8 / 5) + 1
+                && Array.FindIndex(replicas, r => Fills(set, r, union, i)) is >= 0 and var filling)
+            {
+                return $"replica {filling} has a sample in the gap from {before} to {time}\n{Around(set, time, union)}";
+            }
+        }
+
+        var newest = replicas.SelectMany(r => r.Times).Max();
+        return newest - union.Times[^1] > (replicas.Length * set.IntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost" : null;
+    }
+
+    /// <summary>Where two series first differ, and what the replicas have around there.</summary>
+    public static string Difference(ReplicaSet set, TruthSeries expected, TruthSeries read)
+    {
+        var at = expected.Times.Zip(read.Times).TakeWhile(p => p.First == p.Second).Count();
+        var around = at < expected.Times.Length ? expected.Times[at] : at < read.Times.Length ? read.Times[at] : 0;
+        return $"  expected {Near(set, around, expected.Times)}\n{Around(set, around, read)}";
+    }
+
+    static string Around(ReplicaSet set, long around, TruthSeries read) => $"  read     {Near(set, around, read.Times)}\n"
+        + string.Join('\n', set.Replicas.Select((r, i) => $"  {i}        {Near(set, around, r.Select(s => s.Time), r)}"));
+
+    static string Near(ReplicaSet set, long around, IEnumerable<long> times, Scrape[]? scrapes = null) => string.Join(
+        ' ', times.Where(t => Math.Abs(t - around) < 5 * set.IntervalMs)
+        .Select(t => $"{t - 1_700_000_000_000}{(scrapes is not null && Array.Exists(scrapes, s => s.Time == t && s.IsStale) ? "s" : "")}"));
+
+    /// <summary>Whether a replica has a sample that should stand before one of the union, and does not.</summary>
+    static bool Fills(ReplicaSet set, TruthSeries replica, TruthSeries union, int index)
+    {
+        var apart = set.IntervalMs * 6 / 10;
+        for (var i = replica.FirstAt(union.Times[index - 1] + apart); i < replica.Times.Length && replica.Times[i] < union.Times[index] - apart; i++)
+        {
+            if (!IsStale(replica, i)
+                && (!set.IsSkewed || !set.IsCounter || (Count(replica, i) >= Count(union, index - 1) && Count(replica, i) <= Count(union, index))))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    static int IndexAt(TruthSeries series, long time) => Array.BinarySearch(series.Times, time);
+
+    static bool IsStale(TruthSeries series, int i) => series.Values is { } values ? StaleMarker.IsStale(values[i]) : series.Histograms![i].IsStale;
+
+    static double Count(TruthSeries series, int i) => series.Values is { } values ? values[i] : series.Histograms![i].Count;
+
+    static bool IsEqual(TruthSeries a, int i, TruthSeries b, int j) =>
+        IsStale(a, i) ? IsStale(b, j) : !IsStale(b, j) && Count(a, i) == Count(b, j) && (a.Histograms is null || a.Histograms[i].Sum == b.Histograms![j].Sum);
+}
