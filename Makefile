@@ -61,7 +61,7 @@ fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Obs
 	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
 
-truth: ## ask COUNT queries, from SEED on, of pairs of replicas and of the one series that they are, and print what differs
+truth: ## ask COUNT queries, from SEED on, of replicas and of the one series that they are, and print what differs
 	@TRUTH_CASES=$(COUNT) TRUTH_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~PairTruthTests --logger 'console;verbosity=detailed'
 

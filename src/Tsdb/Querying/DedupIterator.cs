@@ -37,16 +37,19 @@ public sealed class DedupIterator : ISampleIterator
     /// <summary>So much of what comes before a time is read at least, in milliseconds, to know what is a gap there.</summary>
     const long SeekMargin = 600_000;
 
-    readonly ReplicaCursor _first;
-    readonly ReplicaCursor _second;
-    readonly DedupKind _kindOfWindows;
+    readonly ReplicaCursor _first = new();
+    readonly ReplicaCursor _second = new();
+    DedupPool? _pool;
+    DedupKind _kindOfWindows;
     DedupKind _kind;
-    long _from = long.MinValue;
+    long _from;
+    long _until;
 
     // What was given last, staleness markers included, and the last sample that was none.
-    long _last = long.MinValue;
+    long _last;
     bool _lastIsStale;
-    long _lastSample = long.MinValue;
+    long _lastResolution;
+    long _lastSample;
     double _lastValue;
     Histogram? _lastHistogram;
     ReplicaCursor? _lastReplica;
@@ -56,27 +59,44 @@ public sealed class DedupIterator : ISampleIterator
 
     // Of an adjusted counter: the second replica's value at the time of the last sample, and that time.
     double? _secondValueThen;
-    long _secondAt = long.MinValue;
+    long _secondAt;
 
-    DedupIterator(ISampleIterator first, ISampleIterator second, DedupKind kind, DedupKind kindOfWindows, bool isFirstJoined) =>
-        (_first, _second, _kind, _kindOfWindows) =
-        (new ReplicaCursor(first, isFirstJoined), new ReplicaCursor(second, isJoined: false), kind, kindOfWindows);
+    internal DedupIterator()
+    {
+    }
 
     /// <summary>One series of any number of replicas: each fills the gaps which those before it leave.</summary>
     /// <param name="replicas">Owned from now on; at least one.</param>
     /// <param name="kind">What raw samples are.</param>
     /// <param name="kindOfWindows">What samples are where a replica gives those of downsampled windows; null: the same.</param>
     /// <param name="isFirstJoined">The first is no replica, but what compaction made of some.</param>
+    /// <param name="until">Nothing after it is wanted.</param>
+    /// <param name="pool">Where iterators come from, and go back to when they are disposed.</param>
     public static ISampleIterator Join(
-        IReadOnlyList<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null, bool isFirstJoined = false)
+        ReadOnlySpan<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null, bool isFirstJoined = false,
+        long until = long.MaxValue, DedupPool? pool = null)
     {
         var joined = replicas[0];
-        for (var i = 1; i < replicas.Count; i++)
+        for (var i = 1; i < replicas.Length; i++)
         {
-            joined = new DedupIterator(joined, replicas[i], kind, kindOfWindows ?? kind, isFirstJoined && i == 1);
+            var iterator = pool?.Rent() ?? new DedupIterator();
+            iterator._first.Reset(joined, isFirstJoined && i == 1);
+            iterator._second.Reset(replicas[i], isJoined: false);
+
+            // What one that is joined further reads beyond shows gaps.
+            iterator.Reset(kind, kindOfWindows ?? kind, i == replicas.Length - 1 ? until : long.MaxValue, pool);
+            joined = iterator;
         }
 
         return joined;
+    }
+
+    void Reset(DedupKind kind, DedupKind kindOfWindows, long until, DedupPool? pool)
+    {
+        (_kind, _kindOfWindows, _from, _until, _pool) = (kind, kindOfWindows, long.MinValue, until, pool);
+        (_last, _lastIsStale, _lastResolution, _lastSample) = (long.MinValue, false, 0, long.MinValue);
+        (_lastValue, _lastHistogram, _lastReplica, _offset) = (0, null, null, 0);
+        (_secondValueThen, _secondAt) = (null, long.MinValue);
     }
 
     /// <summary>What the name tells where nothing else does: by convention counters, and those of classic histograms, end so.</summary>
@@ -91,6 +111,8 @@ public sealed class DedupIterator : ISampleIterator
 
     /// <summary>As <see cref="Interval"/>, of those that have samples near a span; 0 where none has.</summary>
     internal long IntervalWithin(long from, long to) => Shorter(_first.IntervalWithin(from, to), _second.IntervalWithin(from, to));
+
+    internal long Guess => Shorter(_first.Guess, _second.Guess);
 
     static long Shorter(long first, long second) => first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
 
@@ -146,11 +168,17 @@ public sealed class DedupIterator : ISampleIterator
     {
         _first.Dispose();
         _second.Dispose();
+        _pool?.Return(this);
     }
 
     /// <summary>Adds what comes next; false at the end, or where the batch cannot take it.</summary>
     bool Give(SampleBatch batch)
     {
+        if (_last >= _until)
+        {
+            return false;
+        }
+
         if (!_first.HasSample)
         {
             return GiveSecond(batch, long.MaxValue) ?? false;
@@ -163,7 +191,7 @@ public sealed class DedupIterator : ISampleIterator
             return GiveSecond(batch, until) ?? GiveMarker(batch);
         }
 
-        return IsGap(interval) ? GiveSecond(batch, _first.Timestamp - (interval / 2)) ?? GiveFirst(batch) : GiveFirst(batch);
+        return IsGap(interval) ? GiveSecond(batch, _first.Timestamp - Covered(interval)) ?? GiveFirst(batch) : GiveFirst(batch);
     }
 
     /// <summary>What replicas keep where the next sample is looked for.</summary>
@@ -171,22 +199,33 @@ public sealed class DedupIterator : ISampleIterator
     {
         var next = _first.HasSample ? _first.Timestamp : _second.HasSample ? _second.Timestamp : _last;
         return IntervalWithin(_last == long.MinValue ? next : _last, next) is > 0 and var near ? near
-            : Interval is > 0 and var interval ? interval : UnknownInterval;
+            : Interval is > 0 and var interval ? interval : Guess is > 0 and var guess ? guess : UnknownInterval;
     }
 
     static long Threshold(long interval) => interval * 3 / 2;
+
+    /// <summary>Of the first replica a window is no gap behind the one before, however short the second one's interval is.</summary>
+    long FirstThreshold(long interval) => Threshold(Math.Max(interval, _first.Batch.ResolutionMs));
+
+    /// <summary>What the first replica's current sample stands for: nothing of that is taken from the second one, which may be finer.</summary>
+    long Covered(long interval) =>
+        _second.HasSample && _first.Batch.ResolutionMs > _second.Batch.ResolutionMs ? _first.Batch.ResolutionMs : interval / 2;
+
+    /// <summary>How far from the last sample the second replica's next one is at least: a window reaches back behind the one before.</summary>
+    long Distance(long interval) => _second.HasSample && _second.Batch.ResolutionMs > _lastResolution
+        ? _second.Batch.ResolutionMs : Math.Max(interval, _lastResolution == 0 ? 0 : _second.Batch.ResolutionMs) / 2;
 
     /// <summary>Whether the first replica missed scrapes before its current sample.</summary>
     bool IsGap(long interval)
     {
         if (_first.HasPrevious)
         {
-            return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > Threshold(interval);
+            return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > FirstThreshold(interval);
         }
 
         return _lastReplica == _second || _first.IsJoined
-            || (_second.HasSample && _second.Timestamp < _first.Timestamp - Threshold(interval))
-            || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - Threshold(interval));
+            || (_second.HasSample && _second.Timestamp < _first.Timestamp - FirstThreshold(interval))
+            || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - FirstThreshold(interval));
     }
 
     /// <summary>Adds the first replica's samples up to its next gap, or to the end of what was read of it.</summary>
@@ -194,7 +233,7 @@ public sealed class DedupIterator : ISampleIterator
     {
         var (from, at) = (_first.At, _first.At);
         var most = Math.Min(_first.Batch.Count, from + batch.Capacity - batch.Count);
-        var threshold = Threshold(GapInterval());
+        var threshold = FirstThreshold(GapInterval());
         var timestamps = _first.Batch.Timestamps;
 
         // Where the second one comes near, its interval may be a shorter one.
@@ -222,7 +261,7 @@ public sealed class DedupIterator : ISampleIterator
             _second.SkipBefore(_lastSample - (2 * interval));
         }
 
-        var from = _lastReplica == _second || _lastSample == long.MinValue ? long.MinValue : _lastSample + (interval / 2);
+        var from = _lastReplica == _second || _lastSample == long.MinValue ? long.MinValue : _lastSample + Distance(interval);
         for (; _second.HasSample && _second.Timestamp <= until; _second.MoveNext())
         {
             if (_kind == DedupKind.AdjustedCounter && _second.Timestamp > _lastSample && _secondAt != _lastSample && !_second.IsStale)
@@ -345,16 +384,17 @@ public sealed class DedupIterator : ISampleIterator
                 _offset = Continued(replica) - replica.Value;
             }
 
-            if (_offset != 0)
+            // Raw samples behind the windows fall where the counter was reset.
+            var previous = isSwitch || !replica.HasPrevious ? replica.Value : replica.PreviousValue;
+            foreach (ref var value in batch.Values.AsSpan(at, count))
             {
-                foreach (ref var value in batch.Values.AsSpan(at, count))
-                {
-                    value += _offset;
-                }
+                _offset += value < previous ? previous : 0;
+                previous = value;
+                value += _offset;
             }
         }
 
-        (_last, _lastIsStale) = (batch.Timestamps[batch.Count - 1], isStale);
+        (_last, _lastIsStale, _lastResolution) = (batch.Timestamps[batch.Count - 1], isStale, batch.ResolutionMs);
         if (!isStale)
         {
             (_lastSample, _lastReplica) = (_last, replica);
@@ -377,9 +417,42 @@ public sealed class DedupIterator : ISampleIterator
         return before is { } value ? _lastValue + Math.Max(0, replica.Value - value) : Math.Max(_lastValue, replica.Value);
     }
 
-    /// <summary>A replica's value at a time between its previous sample and its current one; null where it has no previous one.</summary>
-    static double? ValueAt(ReplicaCursor replica, long timestamp) => replica.HasPrevious && replica.PreviousTimestamp <= timestamp
-        ? replica.PreviousValue + ((replica.Value - replica.PreviousValue)
-            * (timestamp - replica.PreviousTimestamp) / (replica.Timestamp - replica.PreviousTimestamp))
-        : null;
+    /// <summary>
+    /// A replica's value at a time between its previous sample and its current one, which counts from zero where it is lower; null where it has
+    /// no previous one.
+    /// </summary>
+    static double? ValueAt(ReplicaCursor replica, long timestamp)
+    {
+        if (!replica.HasPrevious || replica.PreviousTimestamp > timestamp)
+        {
+            return null;
+        }
+
+        var before = replica.Value < replica.PreviousValue ? 0 : replica.PreviousValue;
+        return before + ((replica.Value - before)
+            * (timestamp - replica.PreviousTimestamp) / (replica.Timestamp - replica.PreviousTimestamp));
+    }
+}
+
+/// <summary>Iterators of one query that serve one series after another. Thread-safe.</summary>
+public sealed class DedupPool
+{
+    readonly Lock _lock = new();
+    readonly Stack<DedupIterator> _free = new();
+
+    internal DedupIterator? Rent()
+    {
+        lock (_lock)
+        {
+            return _free.TryPop(out var free) ? free : null;
+        }
+    }
+
+    internal void Return(DedupIterator iterator)
+    {
+        lock (_lock)
+        {
+            _free.Push(iterator);
+        }
+    }
 }

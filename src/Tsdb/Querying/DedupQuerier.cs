@@ -34,7 +34,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
 
     static async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
-        var (hints, replicas, count) = (selection.Hints, new List<Series>(), new SeriesCount(selection));
+        var (hints, replicas, count, pool) = (selection.Hints, new List<Series>(), new SeriesCount(selection), new DedupPool());
         for (var isMore = await all.MoveNextAsync(); isMore;)
         {
             if (!count.Add(all.Current.Labels))
@@ -52,7 +52,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
 
             yield return hints.SkipSamples ? replicas[0]
                 : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.WindowRange)
-                : new DedupSeries(replicas[0].Labels, [.. replicas], hints);
+                : new DedupSeries(replicas[0].Labels, [.. replicas], hints, pool);
         }
     }
 
@@ -63,7 +63,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
 
     Selection WithoutReplica(Selection selection) => selection.With(selection.Hints with { ReplicaLabels = replicaLabels });
 
-    sealed class DedupSeries(Labels labels, Series[] replicas, SelectHints hints) : Series(labels)
+    sealed class DedupSeries(Labels labels, Series[] replicas, SelectHints hints, DedupPool pool) : Series(labels)
     {
         public override ISampleIterator Samples()
         {
@@ -75,9 +75,15 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
                 Aggregate.Count or Aggregate.Sum => DedupKind.Gauge,
                 _ => kind,
             };
+            var samples = new ISampleIterator[replicas.Length];
+            for (var i = 0; i < samples.Length; i++)
+            {
+                samples[i] = replicas[i].Samples();
+            }
+
+            var range = hints.WindowRange;
             return new TrimmedIterator(
-                DedupIterator.Join([.. replicas.Select(r => r.Samples())], kind, kindOfWindows, isFirstJoined: replicas[0].Replica.IsEmpty),
-                hints.WindowRange);
+                DedupIterator.Join(samples, kind, kindOfWindows, replicas[0].Replica.IsEmpty, range.MaxTime, pool), range);
         }
     }
 

@@ -5,12 +5,7 @@ using Observe.Tsdb.Model;
 namespace Observe.Tsdb.Querying;
 
 /// <summary>Goes over one replica's samples, one after another, and learns which interval the replica keeps.</summary>
-/// <param name="samples">Owned from now on. Nothing is read before the cursor is asked.</param>
-/// <param name="isJoined">
-/// The samples are what compaction made of several replicas: their distances are not those that one of them keeps, and they end where a block
-/// does.
-/// </param>
-sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
+sealed class ReplicaCursor
 {
     /// <summary>
     /// Which interval a replica keeps counts so far from its samples, in milliseconds: less than is read beyond a range, so that it is
@@ -21,13 +16,19 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
     /// <summary>Of the distances between samples the latest so many are remembered.</summary>
     const int Remembered = 15;
 
+    /// <summary>Of fewer distances one that a restart shortened, or a gap lengthened, would be the interval.</summary>
+    const int Few = 3;
+
     /// <summary>The first batch is small, since of most replicas only the interval is wanted.</summary>
     const int FirstCapacity = 16;
 
     const long Second = 1_000;
 
     readonly long[] _distances = new long[Remembered];
-    SampleBatch _batch = new(FirstCapacity);
+    readonly SampleBatch _small = new(FirstCapacity);
+    readonly SampleBatch?[] _large = new SampleBatch?[2];
+    ISampleIterator _samples = null!;
+    SampleBatch _batch = null!;
     SampleBatch? _ahead;
     int _at;
     int _distanceCount;
@@ -48,7 +49,11 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
     /// <summary>Whether the current samples are those of downsampled windows.</summary>
     public bool IsOfWindows => HasSample && _batch.ResolutionMs > 0;
 
-    public bool IsJoined => isJoined;
+    /// <summary>
+    /// Whether the samples are what compaction made of several replicas: their distances are not those that one of them keeps, and they end
+    /// where a block does.
+    /// </summary>
+    public bool IsJoined { get; private set; }
 
     public SampleBatch Batch => _batch;
 
@@ -91,7 +96,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
                 return _batch.Timestamps[_at + 1];
             }
 
-            _ahead ??= Load(new SampleBatch());
+            _ahead ??= Load(Large());
             return _ahead.Count > 0 ? _ahead.Timestamps[0] : null;
         }
     }
@@ -120,20 +125,20 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
             return true;
         }
 
-        _ahead ??= Load(new SampleBatch());
+        _ahead ??= Load(Large());
         return _ahead.Count > 0 && _ahead.Timestamps[_ahead.Count - 1] > timestamp;
     }
 
     /// <summary>
     /// Milliseconds between the replica's samples: of the latest fifteen distances those like the third shortest, since missed scrapes
     /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. Of
-    /// downsampled data the length of a window. 0 while fewer than two samples were seen.
+    /// downsampled data the length of a window. 0 while fewer than three distances were seen.
     /// </summary>
     public long Interval
     {
         get
         {
-            if (samples is DedupIterator joined)
+            if (_samples is DedupIterator joined)
             {
                 return joined.Interval;
             }
@@ -148,14 +153,18 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
                 (_isIntervalKnown, _interval) = (true, Usual());
             }
 
-            return _interval;
+            return _distanceCount < Few ? 0 : _interval;
         }
     }
+
+    /// <summary>What the shortest distance that was seen says, for want of anything better; 0 where there is none.</summary>
+    public long Guess => _samples is DedupIterator joined ? joined.Guess
+        : _distanceCount == 0 ? 0 : _distances.AsSpan(0, Math.Min(_distanceCount, Remembered)).ToArray().Min();
 
     /// <summary>The interval that the replica keeps in a span; 0 where it has no sample near, or is none but several in one.</summary>
     public long IntervalWithin(long from, long to)
     {
-        if (samples is DedupIterator joined)
+        if (_samples is DedupIterator joined)
         {
             return joined.IntervalWithin(from, to);
         }
@@ -163,13 +172,23 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
         // What lies between the cursor and a later time was not read.
         var isNear = HasSample && (Timestamp <= to + Near || PreviousTimestamp > to + Near);
         isNear |= HasPrevious && PreviousTimestamp >= from - Near;
-        return isNear && !isJoined ? Interval : 0;
+        return isNear && !IsJoined ? Interval : 0;
     }
 
     public bool IsStaleAt(int at) => IsStaleAt(_batch, at);
 
     static bool IsStaleAt(SampleBatch batch, int at) =>
         batch.Kind == SampleKind.Histogram ? batch.Histograms[at].IsStale : StaleMarker.IsStale(batch.Values[at]);
+
+    /// <summary>Begins anew with the samples of another series.</summary>
+    /// <param name="samples">Owned from now on. Nothing is read before the cursor is asked.</param>
+    public void Reset(ISampleIterator samples, bool isJoined)
+    {
+        (_samples, IsJoined, _batch, _ahead, _at) = (samples, isJoined, _small, null, 0);
+        (_distanceCount, _rememberedTo, _interval, _isIntervalKnown, _isOpen) = (0, long.MinValue, 0, false, false);
+        (HasPrevious, PreviousTimestamp, PreviousValue, RisingSince, IsAbsent) = (false, 0, 0, long.MaxValue, false);
+        _small.Clear();
+    }
 
     public void MoveNext() => MoveBy(1);
 
@@ -211,7 +230,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
     {
         if (!_isOpen)
         {
-            samples.Seek(timestamp);
+            _samples.Seek(timestamp);
             return false;
         }
 
@@ -220,7 +239,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
             return false;
         }
 
-        samples.Seek(timestamp);
+        _samples.Seek(timestamp);
         (HasPrevious, IsAbsent) = (false, false);
         while (_at < _batch.Count && Timestamp < timestamp)
         {
@@ -231,7 +250,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
         return true;
     }
 
-    public void Dispose() => samples.Dispose();
+    public void Dispose() => _samples.Dispose();
 
     void Open()
     {
@@ -253,7 +272,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
         var left = PeekInto(_batch, _at + 1, Remembered);
         if (left > 0 && _at > 0)
         {
-            _ahead ??= Load(new SampleBatch());
+            _ahead ??= Load(Large());
             PeekInto(_ahead, 1, left);
         }
     }
@@ -276,13 +295,20 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
     {
         if (++_at == _batch.Count)
         {
-            (_batch, _ahead, _at) = (_ahead ?? Load(_batch.Capacity == FirstCapacity ? new SampleBatch() : _batch), null, 0);
+            (_batch, _ahead, _at) = (_ahead ?? Load(_batch == _small ? Large() : _batch), null, 0);
         }
+    }
+
+    /// <summary>A batch that is not in use.</summary>
+    SampleBatch Large()
+    {
+        var at = _large[0] is { } large && (large == _batch || large == _ahead) ? 1 : 0;
+        return _large[at] ??= new SampleBatch();
     }
 
     SampleBatch Load(SampleBatch batch)
     {
-        if (!samples.Read(batch))
+        if (!_samples.Read(batch))
         {
             batch.Count = 0;
         }
@@ -315,7 +341,7 @@ sealed class ReplicaCursor(ISampleIterator samples, bool isJoined) : IDisposable
 
         _distances.AsSpan(0, distances.Length).CopyTo(distances);
         distances.Sort();
-        var third = distances[distances.Length == 2 ? 1 : Math.Min(2, (distances.Length - 1) / 2)];
+        var third = distances[Math.Min(2, (distances.Length - 1) / 2)];
         var (sum, count) = (0L, 0);
         foreach (var distance in distances)
         {

@@ -86,6 +86,25 @@ public sealed class DedupIteratorTests
     public void Counters_whose_resets_are_applied_go_on_with_what_the_other_replica_gained(string a, string b, string expected) =>
         Assert.Equal(expected, Dedup(DedupKind.AdjustedCounter, a, b));
 
+    /// <summary>A window ends with its time; what it stands for is not given a second time, whichever replica has it.</summary>
+    [Theory]
+    // Replicas that were there every other hour: an hour is the interval, however rarely each has one.
+    [InlineData("3600:1 10800:3 18000:5", 3600, "7200:2 14400:4", 3600, "3600:1 7200:2 10800:3 14400:4 18000:5")]
+    // The second one has raw samples, which stand in the first one's gap alone.
+    [InlineData("300:1 600:2 900:3", 300, "100:0 200:0 300:1 400:1 500:1 600:2 700:2 800:2 900:3", 0, "300:1 600:2 900:3")]
+    [InlineData("300:1 1200:4", 300, "100:0 200:0 300:1 400:1 500:1 600:2 700:2 800:2 900:3 1000:3 1100:3", 0, "300:1 400:1 500:1 600:2 700:2 800:2 900:3 1200:4")]
+    // The first one has raw samples, and in its gap those of the second one's windows that lie within.
+    [InlineData("0:0 60:0 120:0 180:0 300:1 360:1", 0, "300:1 600:2", 300, "0:0 60:0 120:0 180:0 300:1 360:1")]
+    [InlineData("0:0 60:0 120:0 180:0 1080:4 1140:4", 0, "300:1 600:2 900:3 1200:4", 300, "0:0 60:0 120:0 180:0 600:2 900:3 1080:4 1140:4")]
+    [InlineData("300:1 600:2 7800:26", 300, "3600:12 7200:24", 3600, "300:1 600:2 7200:24 7800:26")]
+    public void A_window_stands_for_its_time_once(string a, long resolutionA, string b, long resolutionB, string expected) =>
+        Assert.Equal(expected, Text(DedupIterator.Join([Windows(a, resolutionA), Windows(b, resolutionB)], DedupKind.Gauge)));
+
+    [Fact]
+    public void A_counter_whose_resets_are_applied_goes_on_where_raw_samples_show_a_reset() => Assert.Equal(
+        "300:1000 600:1005 660:1006 720:1007 780:1010",
+        Text(DedupIterator.Join([Windows("300:1000", 300), new Sequence(Windows("300:0 600:5", 300), Parse("660:6 720:1 780:4"))], DedupKind.Counter, DedupKind.AdjustedCounter)));
+
     [Fact]
     public void Histograms_stay_and_switch_alike_and_do_not_fall()
     {
@@ -186,6 +205,28 @@ public sealed class DedupIteratorTests
     static ISampleIterator Parse(string text) => Iterator(
         [.. Pairs(text).Select(p => (p.Time * 1000, p.Value == "s" ? StaleMarker.Value : double.Parse(p.Value, System.Globalization.CultureInfo.InvariantCulture)))]);
 
+    static ISampleIterator Windows(string text, long resolution)
+    {
+        var samples = Pairs(text).Select(p => (p.Time * 1000, double.Parse(p.Value, System.Globalization.CultureInfo.InvariantCulture))).ToArray();
+        return new OneBatch(Batch(samples, resolution * 1000));
+    }
+
+    /// <summary>One iterator behind the other.</summary>
+    sealed class Sequence(ISampleIterator first, ISampleIterator second) : ISampleIterator
+    {
+        public bool Read(SampleBatch batch) => first.Read(batch) || second.Read(batch);
+
+        public void Seek(long timestamp)
+        {
+            first.Seek(timestamp);
+            second.Seek(timestamp);
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
     static ISampleIterator Histograms(string text)
     {
         var samples = Pairs(text).ToArray();
@@ -203,15 +244,17 @@ public sealed class DedupIteratorTests
         return new OneBatch(batch);
     }
 
-    static ISampleIterator Iterator((long Timestamp, double Value)[] samples)
+    static ISampleIterator Iterator((long Timestamp, double Value)[] samples) => new OneBatch(Batch(samples, 0));
+
+    static SampleBatch Batch((long Timestamp, double Value)[] samples, long resolutionMs)
     {
-        var batch = new SampleBatch(Math.Max(1, samples.Length)) { Count = samples.Length };
+        var batch = new SampleBatch(Math.Max(1, samples.Length)) { Count = samples.Length, ResolutionMs = resolutionMs };
         for (var i = 0; i < samples.Length; i++)
         {
             (batch.Timestamps[i], batch.Values[i]) = samples[i];
         }
 
-        return new OneBatch(batch);
+        return batch;
     }
 
     static IEnumerable<(long Time, string Value)> Pairs(string text) =>
