@@ -32,6 +32,22 @@ public sealed class ExplainTests : IDisposable
             var line = Assert.Single(lines, line => line.StartsWith(text, StringComparison.Ordinal));
             Assert.Matches($@" {steps} \d+ [\d,]+ [\d.]+ m?s [\d.]+ (B|KiB|MiB)$", line);
         }
+
+        Assert.Equal("│ reads raw samples", lines[1 + lines.FindIndex(line => line.Contains("rate(", StringComparison.Ordinal))]);
+    }
+
+    /// <summary>JSON that is nested deeper than readers take by default.</summary>
+    [Fact]
+    public async Task A_deep_plan_is_printed()
+    {
+        var bucket = Directory.CreateDirectory(Path.Combine(_folder, "bucket")).FullName;
+        await using var server = await ObserveProcess.StartAsync(
+            "query", ["--objstore.config={type: FILESYSTEM, config: {directory: " + bucket + "}}", "--data-dir=" + Path.Combine(_folder, "query")]);
+        var chain = string.Join(" + ", Enumerable.Repeat("vector(time())", 400));
+        var (code, output) = await ObserveProcess.RunAsync(["promql", "instant", "--url=" + server.Url, "--time=60", "--explain", chain]);
+        Assert.True(code == 0, output);
+        Assert.StartsWith("{} => 24000 @[60]", output, StringComparison.Ordinal);
+        Assert.Equal(399, output.Split('\n').Count(line => line.Contains("Add OneToOne", StringComparison.Ordinal)));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Observe.Tsdb.Bytes;
 using Spectre.Console;
 
 namespace Observe.Commands;
@@ -9,6 +10,9 @@ namespace Observe.Commands;
 /// </summary>
 static class ExplainedPlan
 {
+    /// <summary>Operators below so many others are not indented further.</summary>
+    const int DeepestIndent = 16 * 3;
+
     static readonly string[] s_units = ["B", "KiB", "MiB", "GiB", "TiB"];
 
     public static void Write(IAnsiConsole console, JsonNode explanation)
@@ -41,12 +45,37 @@ static class ExplainedPlan
             Time(TimeSpan.FromSeconds((double)operation["seconds"]!)),
             Size((long)operation["bytes"]!));
         var inputs = operation["inputs"]!.AsArray();
+        foreach (var line in (operation["reads"]?.AsArray() ?? []).SelectMany(selection => Lines(selection!)))
+        {
+            table.AddRow(Markup.Escape(below + (inputs.Count > 0 ? "│  " : "   ") + line));
+        }
+
+        if (below.Length >= DeepestIndent)
+        {
+            below = below[..DeepestIndent];
+        }
+
         for (var i = 0; i < inputs.Count; i++)
         {
             var isLast = i == inputs.Count - 1;
             AddRows(table, inputs[i]!, below + (isLast ? "└─ " : "├─ "), below + (isLast ? "   " : "│  "));
         }
     }
+
+    // What is read of series, and from which resolutions.
+    static IEnumerable<string> Lines(JsonNode selection)
+    {
+        var coarsest = (string)selection["maxResolution"]!;
+        yield return $"reads {(coarsest == "0s" ? "raw samples" : $"what there is up to {coarsest}")}"
+            + string.Concat(selection["needRaw"]!.AsArray().Select((name, i) => $"{(i == 0 ? ", needed by " : ", ")}{name}"));
+        foreach (var range in selection["windows"]!.AsArray())
+        {
+            yield return $"from {Moment(range!["start"]!)} to {Moment(range["end"]!)} {selection["aggregate"]} of windows of "
+                + $"{range["resolution"]} of {range["labels"]}";
+        }
+    }
+
+    static string Moment(JsonNode seconds) => GoText.Rfc3339((long)((double)seconds * 1000));
 
     static string Count(JsonNode number) => ((long)number).ToString("N0", CultureInfo.InvariantCulture);
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Observe.Hosting;
 using Observe.Query.Promql;
@@ -15,6 +16,9 @@ namespace Observe.Commands;
 /// <summary><c>observe promql instant | range | format | test</c>.</summary>
 static class PromqlCommand
 {
+    /// <summary>A plan has two levels of JSON for each of its operators, of which there can be thousands one above the other.</summary>
+    const int MaxDepth = 1 << 20;
+
     public static Command Build()
     {
         var url = Flags.Text("--url", "a server with Prometheus's HTTP API (default http://127.0.0.1:9090)", "http://127.0.0.1:9090");
@@ -102,9 +106,10 @@ static class PromqlCommand
         try
         {
             using var response = await http.PostAsync("api/v1/" + endpoint, form, cancellationToken);
-            answer = JsonNode.Parse(await response.Content.ReadAsStreamAsync(cancellationToken));
+            answer = JsonNode.Parse(
+                await response.Content.ReadAsStreamAsync(cancellationToken), documentOptions: new JsonDocumentOptions { MaxDepth = MaxDepth });
         }
-        catch (Exception e) when (e is HttpRequestException or System.Text.Json.JsonException)
+        catch (Exception e) when (e is HttpRequestException or JsonException)
         {
             await Console.Error.WriteLineAsync($"observe: {url}: {e.Message}");
             return 1;

@@ -1,6 +1,7 @@
 using Observe.Query.Promql;
 using Observe.Query.Promql.Execution;
 using Observe.Tsdb.Histograms;
+using Observe.Tsdb.Model;
 
 namespace Observe.Query.HttpApi;
 
@@ -130,14 +131,45 @@ static class ResultWriter
             .Key("series"u8).Number((long)operation.Series)
             .Key("samples"u8).Number(operation.Samples)
             .Key("seconds"u8).Number(operation.Time.TotalSeconds)
-            .Key("bytes"u8).Number(operation.Bytes)
-            .Raw(",\"inputs\":["u8);
+            .Key("bytes"u8).Number(operation.Bytes);
+        Reads(json, operation.Reads);
+        json.Raw(",\"inputs\":["u8);
         for (var i = 0; i < operation.Inputs.Count; i++)
         {
             Explanation(i == 0 ? json : json.Raw(","u8), operation.Inputs[i]);
         }
 
         json.Raw("]}"u8);
+    }
+
+    /// <summary>What an operator reads itself; nothing where it reads nothing.</summary>
+    static void Reads(JsonText json, IReadOnlyList<ExplainedSelection> selections)
+    {
+        for (var i = 0; i < selections.Count; i++)
+        {
+            var selection = selections[i];
+            json.Raw(i == 0 ? ",\"reads\":[{\"selector\":"u8 : ",{\"selector\":"u8).Text(selection.Selector)
+                .Key("maxResolution"u8).Text(Duration.Format(selection.MaxResolutionMs))
+                .Key("aggregate"u8)
+                .Text(selection.Aggregate == Aggregate.Raw ? "average" : selection.Aggregate.ToString().ToLowerInvariant())
+                .Key("needRaw"u8).Raw("["u8);
+            for (var name = 0; name < selection.NeedRaw.Count; name++)
+            {
+                (name == 0 ? json : json.Raw(","u8)).Text(selection.NeedRaw[name]);
+            }
+
+            json.Raw("],\"windows\":["u8);
+            for (var range = 0; range < selection.Windows.Count; range++)
+            {
+                var served = selection.Windows[range];
+                json.Raw(range == 0 ? "{\"labels\":"u8 : ",{\"labels\":"u8).Text(served.ExternalLabels.ToString())
+                    .Key("start"u8).Number(served.Range.MinTime / 1000.0)
+                    .Key("end"u8).Number(served.Range.MaxTime / 1000.0)
+                    .Key("resolution"u8).Text(Duration.Format(served.ResolutionMs)).Raw("}"u8);
+            }
+
+            json.Raw(i == selections.Count - 1 ? "]}]"u8 : "]}"u8);
+        }
     }
 
     static void Statistics(JsonText json, QueryStatistics statistics)

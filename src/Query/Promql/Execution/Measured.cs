@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Observe.Query.Promql.Planning;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.Promql.Execution;
 
@@ -32,6 +34,7 @@ sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : Series
         Volatile.Read(ref _samples),
         Stopwatch.GetElapsedTime(0, Volatile.Read(ref _ticks)),
         Volatile.Read(ref _bytes),
+        [.. SelectionsOf(input).Distinct().Select(selection => selection.Explain())],
         [.. Below(input).Select(measured => measured.Explain())]);
 
     protected override async Task OpenCoreAsync(Evaluation evaluation)
@@ -42,6 +45,9 @@ sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : Series
         _bytes = evaluation.Bytes - bytes;
         Interlocked.Add(ref _ticks, Stopwatch.GetTimestamp() - started);
     }
+
+    static IEnumerable<SeriesSelection> SelectionsOf(SeriesOperator above) =>
+        above.Selections.Concat(above.Inputs.Where(input => input is not Measured).SelectMany(SelectionsOf));
 
     static IEnumerable<Measured> Below(SeriesOperator above) =>
         above.Inputs.SelectMany(input => input is Measured measured ? [measured] : Below(input));
@@ -54,5 +60,21 @@ sealed class Measured(PlanNode node, SeriesOperator input, Scope scope) : Series
 /// <param name="Samples">Samples that it gave, histograms weighed; what is asked for twice counts twice.</param>
 /// <param name="Time">Opening (selecting series, aggregating) and evaluating; that of several cores added up.</param>
 /// <param name="Bytes">Memory taken when it was opened.</param>
+/// <param name="Reads">What it reads itself.</param>
 public sealed record ExplainedOperator(
-    string Operation, int Steps, int Series, long Samples, TimeSpan Time, long Bytes, IReadOnlyList<ExplainedOperator> Inputs);
+    string Operation,
+    int Steps,
+    int Series,
+    long Samples,
+    TimeSpan Time,
+    long Bytes,
+    IReadOnlyList<ExplainedSelection> Reads,
+    IReadOnlyList<ExplainedOperator> Inputs);
+
+/// <summary>What was read of series, and from which resolutions.</summary>
+/// <param name="MaxResolutionMs">The coarsest resolution that was wanted where there are finer ones too; 0 is raw.</param>
+/// <param name="Aggregate">What was taken of downsampled windows; Raw: their averages.</param>
+/// <param name="NeedRaw">What needs raw samples among those who read the series, by name.</param>
+/// <param name="Windows">The ranges that were answered from windows; all others were from raw samples.</param>
+public sealed record ExplainedSelection(
+    string Selector, long MaxResolutionMs, Aggregate Aggregate, IReadOnlyList<string> NeedRaw, IReadOnlyList<ServedRange> Windows);

@@ -49,6 +49,9 @@ abstract class SeriesOperator(Scope scope)
     /// <summary>The operators that this one reads from.</summary>
     public virtual IEnumerable<SeriesOperator> Inputs => [];
 
+    /// <summary>The series that the operator itself reads from the source, once it is open.</summary>
+    public virtual IEnumerable<SeriesSelection> Selections => [];
+
     /// <summary>
     /// Evaluating a series may show that the query is in error, so that even series whose samples are not needed have to be evaluated.
     /// Known once the operator is open. Warnings alone do not count.

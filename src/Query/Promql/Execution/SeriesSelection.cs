@@ -51,10 +51,15 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     /// <summary>A user of the series, by its name in the language, needs raw samples.</summary>
     public void NeedRaw(string name) => _needRaw.Add(name);
 
-    /// <summary>The ranges of the series that were answered from downsampled windows, once the series are here.</summary>
-    public IReadOnlyList<ServedRange> Served => _coverage.Served;
+    /// <summary>What is read, and from which resolutions; complete once the series are here.</summary>
+    public ExplainedSelection Explain() => new(
+        $"{{{string.Join(',', matchers)}}}",
+        hints.MaxResolutionMs,
+        hints.Aggregate,
+        [.. _needRaw.Order(StringComparer.Ordinal)],
+        [.. _coverage.Served.OrderBy(served => served.ExternalLabels).ThenBy(served => served.Range.MinTime)]);
 
-    public IEnumerable<string> WarningsOfWindows() => _needRaw.Count == 0 ? [] : Served.Where(served => served.IsCoarser)
+    public IEnumerable<string> WarningsOfWindows() => _needRaw.Count == 0 ? [] : _coverage.Served.Where(served => served.IsCoarser)
         .SelectMany(served => _needRaw.Select(name => CoverageText.NeedsRaw(name, served)));
 
     public bool IsAtWork => _loading is { IsCompleted: false };

@@ -1,8 +1,8 @@
 namespace Observe.Query.Promql.Functions;
 
 /// <summary>
-/// How many raw samples each sample of a window stands for: one where it is raw, more where it is the average of a downsampled window. Asked
-/// by rising times.
+/// How many raw samples each sample of a window stands for: one where it is raw, more where it is the average of a downsampled window.
+/// Asked by rising times.
 /// </summary>
 ref struct SampleWeights(Window window)
 {

@@ -38,7 +38,17 @@ export interface Explained {
   samples: number
   seconds: number
   bytes: number
+  reads?: ExplainedSelection[]
   inputs: Explained[]
+}
+
+/** What was read of series; ranges that are not among the windows were answered from raw samples. */
+export interface ExplainedSelection {
+  selector: string
+  maxResolution: string
+  aggregate: string
+  needRaw: string[]
+  windows: { labels: string; start: number; end: number; resolution: string }[]
 }
 
 export interface Answer<T> {

@@ -1,5 +1,7 @@
 using System.Globalization;
 using Observe.Query.Promql;
+using Observe.Query.Promql.Execution;
+using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Xunit;
 using static Observe.Query.Tests.Promql.Truth.BucketHistory;
@@ -189,6 +191,38 @@ public sealed class HistoryTruthTests : IClassFixture<BucketHistory>
             Assert.Single(result.Infos);
             Assert.Empty((await InstantAsync(_history.Store("hours", isRemote), "avg_over_time(g[6h]) + count(g)", Middle)).Warnings);
         }
+    }
+
+    /// <summary>Selector by selector: what it wants, and what there was.</summary>
+    [Fact]
+    public async Task An_explanation_says_which_resolution_answered_each_selector()
+    {
+        using var engine = new PromqlEngine(new EngineOptions());
+        foreach (var isRemote in (bool[])[false, true])
+        {
+            using var result = await engine.RangeAsync(
+                _history.Store("mixed", isRemote),
+                new RangeQuery("stddev_over_time(g[1h]) + max(g) - increase(c_total[6h])", Start + (6 * Hour), End, 6 * Hour)
+                {
+                    MaxResolutionMs = null,
+                    Explain = true,
+                },
+                CancellationToken.None);
+            Assert.Equal(
+                [
+                    "{__name__=\"g\"} up to 0s Raw, stddev_over_time: 1h 5-20, 5m 20-40",
+                    "{__name__=\"g\"} up to 1h12m Max: 1h 6-40",
+                    "{__name__=\"c_total\"} up to 1h12m Counter: 1h 0-40",
+                ],
+                Reads(result.Explanation!));
+        }
+
+        static IEnumerable<string> Reads(ExplainedOperator top) => top.Reads.Select(read =>
+            $"{read.Selector} up to {Duration.Format(read.MaxResolutionMs)} {string.Join(", ", [$"{read.Aggregate}", .. read.NeedRaw])}: "
+            + string.Join(", ", read.Windows.Select(w =>
+                $"{Duration.Format(w.ResolutionMs)} {Hours(w.Range.MinTime)}-{Hours(w.Range.MaxTime)}"))).Concat(top.Inputs.SelectMany(Reads));
+
+        static long Hours(long time) => (time - Start + (30 * Minute)) / Hour;
     }
 
     /// <summary>A window's minimum shows a reset; where two are in one window, or in two that follow, one is seen.</summary>

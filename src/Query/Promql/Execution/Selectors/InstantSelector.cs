@@ -38,6 +38,8 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
 
     public override long Cost => _times.Cost(0);
 
+    public override IEnumerable<SeriesSelection> Selections => _selection is null ? [] : [_selection];
+
     public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 
     public override void Evaluate(int series, Column column, Worker worker)

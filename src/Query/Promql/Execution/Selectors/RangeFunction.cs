@@ -25,6 +25,8 @@ sealed class RangeFunction(
 
     public override IEnumerable<SeriesOperator> Inputs => [.. source.Inputs, .. arguments];
 
+    public override IEnumerable<SeriesSelection> Selections => source.Selections;
+
     public override void Prefetch(Evaluation evaluation)
     {
         source.Prefetch(evaluation);

@@ -14,6 +14,8 @@ sealed class SmoothedSelector(SelectorNode node, Scope scope) : SeriesOperator(s
 
     public override long Cost => _source.Cost;
 
+    public override IEnumerable<SeriesSelection> Selections => _source.Selections;
+
     public override void Prefetch(Evaluation evaluation) => _source.Prefetch(evaluation);
 
     public override void Evaluate(int series, Column column, Worker worker)

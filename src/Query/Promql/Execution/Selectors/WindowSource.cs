@@ -30,6 +30,8 @@ abstract class WindowSource
 
     public virtual IEnumerable<SeriesOperator> Inputs => [];
 
+    public virtual IEnumerable<SeriesSelection> Selections => [];
+
     public abstract void Prefetch(Evaluation evaluation);
 
     public abstract Task OpenAsync(Evaluation evaluation);
@@ -62,6 +64,8 @@ sealed class SelectorSource(RangeNode node, StepGrid grid, Function? function) :
     public override bool Smoothed => node.Selector.Smoothed;
 
     public override long Cost => Times.Cost(RangeMs);
+
+    public override IEnumerable<SeriesSelection> Selections => _selection is null ? [] : [_selection];
 
     public override void Prefetch(Evaluation evaluation) => evaluation.Prefetch.Add(Select(evaluation));
 

@@ -1,4 +1,4 @@
-import type { Explained, QueryData } from '../api'
+import type { Explained, ExplainedSelection, QueryData } from '../api'
 import { element } from '../element'
 import { formatBytes, groupNumber } from '../format'
 import { type Column, table } from '../table'
@@ -41,7 +41,7 @@ function plan(top: Explained): HTMLElement {
       'Plan',
       columns,
       rows.map(({ operator, depth, own, bytes }) => [
-        element('div', { class: 'operation', style: { paddingLeft: `${Math.min(depth, deepestIndent)}em` } }, element('code', {}, operator.operation)),
+        element('div', { class: 'operation', style: { paddingLeft: `${Math.min(depth, deepestIndent)}em` } }, element('code', {}, operator.operation), ...(operator.reads ?? []).flatMap(reads)),
         groupNumber(operator.series),
         groupNumber(operator.steps),
         groupNumber(operator.samples),
@@ -51,6 +51,12 @@ function plan(top: Explained): HTMLElement {
       'plan',
     ),
   )
+}
+
+/** From which resolutions series were read, where it was not from raw samples alone. */
+function reads({ aggregate, windows }: ExplainedSelection): HTMLElement[] {
+  const time = (seconds: number) => new Date(seconds * 1000).toISOString()
+  return windows.map(({ labels, start, end, resolution }) => element('div', {}, `${aggregate} of windows of ${resolution}, ${time(start)} to ${time(end)}, of ${labels}`))
 }
 
 function meter(share: number): HTMLElement {
