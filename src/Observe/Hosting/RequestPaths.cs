@@ -32,25 +32,47 @@ static class RequestPaths
         }
 
         var path = request.Path.Value ?? "";
-        if (path.Contains("//", StringComparison.Ordinal))
+        var isDotted = HasDots(http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget);
+        if (isDotted || path.Contains("//", StringComparison.Ordinal))
         {
+            // The server has taken out dots already.
             var cleaned = new PathString("/" + string.Join('/', path.Split('/', StringSplitOptions.RemoveEmptyEntries)));
-            return RedirectAsync(
-                http,
-                StatusCodes.Status301MovedPermanently,
-                "Moved Permanently",
-                (path.EndsWith('/') ? cleaned.Add("/") : cleaned).ToUriComponent() + request.QueryString);
+            return MovedAsync(http, path.EndsWith('/') && !isDotted ? cleaned.Add("/") : cleaned);
         }
 
         if (!prefix.HasValue || request.Path.StartsWithSegments(prefix))
         {
-            return next(http);
+            return path.EndsWith('/') && path.Length > (prefix.Value?.Length ?? 0) + 1
+                ? MovedAsync(http, new PathString(path[..^1]))
+                : next(http);
         }
 
         return path is "" or "/"
             ? RedirectAsync(http, StatusCodes.Status302Found, "Found", prefix.ToUriComponent())
             : TextAsync(http, StatusCodes.Status404NotFound, "404 page not found");
     }
+
+    static bool HasDots(string target)
+    {
+        var path = target.AsSpan(0, target.IndexOf('?') is var end and >= 0 ? end : target.Length);
+        if (path.IndexOf('.') < 0 && !path.Contains("%2e", StringComparison.OrdinalIgnoreCase))
+        {
+            return false;
+        }
+
+        foreach (var segment in path.Split('/'))
+        {
+            if (Uri.UnescapeDataString(path[segment]) is "." or "..")
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    static Task MovedAsync(HttpContext http, PathString path) => RedirectAsync(
+        http, StatusCodes.Status301MovedPermanently, "Moved Permanently", path.ToUriComponent() + http.Request.QueryString);
 
     static Task RedirectAsync(HttpContext http, int status, string reason, string location)
     {

@@ -1,7 +1,7 @@
 using System.Globalization;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.Extensions.Primitives;
 using Observe.Query.Promql.Parsing;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
@@ -19,42 +19,39 @@ sealed class RequestParameters
     const string MinTimeText = "-292273086-05-16T16:47:06Z";
     const string MaxTimeText = "292277025-08-18T07:12:54.999999999Z";
 
-    readonly IFormCollection? _form;
-    readonly IQueryCollection _url;
+    /// <summary>More in a URL or a form are refused.</summary>
+    const int MaxValues = 16_384;
 
-    RequestParameters(IFormCollection? form, IQueryCollection url) => (_form, _url) = (form, url);
+    readonly Dictionary<string, List<string>>? _form;
+    readonly Dictionary<string, List<string>> _url;
+
+    RequestParameters(Dictionary<string, List<string>>? form, Dictionary<string, List<string>> url) => (_form, _url) = (form, url);
 
     /// <summary>Reads the form of a POST; the body of any other request is not looked at.</summary>
     public static async ValueTask<RequestParameters> ReadAsync(HttpRequest request, long maxBodyBytes, CancellationToken cancellationToken)
     {
-        if (!HttpMethods.IsPost(request.Method) || !request.HasFormContentType)
-        {
-            return new RequestParameters(null, request.Query);
-        }
-
         // The form is refused at once, but the server reads the rest and drops it: a client whose connection is closed while it sends never
         // sees the answer.
-        if (request.ContentLength > maxBodyBytes)
+        var hasForm = HttpMethods.IsPost(request.Method) && request.HasFormContentType;
+        if (hasForm && request.ContentLength > maxBodyBytes)
         {
             throw ApiException.BadData($"error parsing form values: the body has {request.ContentLength} bytes, more than {maxBodyBytes}");
         }
 
-        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        if (hasForm && request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
             size.MaxRequestBodySize = maxBodyBytes;
         }
 
         try
         {
-            var options = new FormOptions
-            {
-                BufferBodyLengthLimit = maxBodyBytes,
-                MultipartBodyLengthLimit = maxBodyBytes,
-                ValueLengthLimit = (int)maxBodyBytes,
-                KeyLengthLimit = 2048,
-                ValueCountLimit = 16_384,
-            };
-            return new RequestParameters(await new FormFeature(request, options).ReadFormAsync(cancellationToken), request.Query);
+            var url = UrlEncoded.Values(Encoding.UTF8.GetBytes(request.QueryString.Value?.TrimStart('?') ?? ""), MaxValues);
+            return new RequestParameters(
+                !hasForm ? null
+                : request.ContentType!.StartsWith("multipart/", StringComparison.OrdinalIgnoreCase)
+                    ? await PartsAsync(request, maxBodyBytes, cancellationToken)
+                    : UrlEncoded.Values(await BodyAsync(request, maxBodyBytes, cancellationToken), MaxValues),
+                url);
         }
         catch (Exception e) when (e is InvalidDataException or BadHttpRequestException or IOException)
         {
@@ -62,19 +59,45 @@ sealed class RequestParameters
         }
     }
 
+    static async ValueTask<byte[]> BodyAsync(HttpRequest request, long maxBodyBytes, CancellationToken cancellationToken)
+    {
+        using var body = new MemoryStream();
+        var buffer = new byte[16_384];
+        while (await request.Body.ReadAsync(buffer, cancellationToken) is var read and > 0)
+        {
+            if (body.Length + read > maxBodyBytes)
+            {
+                throw new InvalidDataException($"the body has more than {maxBodyBytes} bytes");
+            }
+
+            body.Write(buffer, 0, read);
+        }
+
+        return body.ToArray();
+    }
+
+    static async ValueTask<Dictionary<string, List<string>>> PartsAsync(HttpRequest request, long maxBodyBytes, CancellationToken cancellationToken)
+    {
+        var options = new FormOptions
+        {
+            BufferBodyLengthLimit = maxBodyBytes,
+            MultipartBodyLengthLimit = maxBodyBytes,
+            ValueLengthLimit = (int)maxBodyBytes,
+            KeyLengthLimit = 2048,
+            ValueCountLimit = MaxValues,
+        };
+        var form = await new FormFeature(request, options).ReadFormAsync(cancellationToken);
+        return form.ToDictionary(pair => pair.Key, pair => pair.Value.OfType<string>().ToList(), StringComparer.Ordinal);
+    }
+
     /// <summary>The first value; "" when there is none.</summary>
-    public string this[string name] =>
-        _form is not null && _form.TryGetValue(name, out var values) && values.Count > 0 ? values[0]! : Url(name);
+    public string this[string name] => _form is not null && _form.TryGetValue(name, out var values) ? values[0] : Url(name);
 
     /// <summary>The first value in the URL; "" when there is none.</summary>
-    public string Url(string name) => _url.TryGetValue(name, out var values) && values.Count > 0 ? values[0]! : "";
+    public string Url(string name) => _url.TryGetValue(name, out var values) ? values[0] : "";
 
     /// <summary>All values, the form's before the URL's.</summary>
-    public IReadOnlyList<string> All(string name)
-    {
-        var form = _form is null ? StringValues.Empty : _form[name];
-        return [.. form.OfType<string>(), .. _url[name].OfType<string>()];
-    }
+    public IReadOnlyList<string> All(string name) => [.. _form?.GetValueOrDefault(name) ?? [], .. _url.GetValueOrDefault(name) ?? []];
 
     /// <summary>Unix milliseconds.</summary>
     public long Time(string name) => TryTime(this[name], out var time, out var error) ? time : throw ApiException.Parameter(name, error);

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
@@ -78,14 +80,17 @@ static class SeriesEndpoints
 
     static Task ValuesAsync(ApiCall call)
     {
-        var name = (string)call.Http.GetRouteValue("name")!;
-        if (name.StartsWith("U__", StringComparison.Ordinal))
+        // The path as it came: what is not UTF-8 in it is lost in the route's value.
+        var path = call.Http.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.Split('?')[0].TrimEnd('/').Split('/');
+        if (path.Length < 3 || !UrlEncoded.TryDecode(Encoding.UTF8.GetBytes(path[^2]), isPath: true, out var name))
         {
-            name = Unescape(name);
-            if (name.Length == 0)
-            {
-                throw ApiException.BadData("invalid label name: \"\"");
-            }
+            name = (string)call.Http.GetRouteValue("name")!;
+        }
+
+        name = name.StartsWith("U__", StringComparison.Ordinal) ? Unescape(name) : name;
+        if (!LabelName.IsValid(name))
+        {
+            throw ApiException.BadData($"invalid label name: {GoText.Quote(name)}");
         }
 
         var limit = call.Parameters.Limit();
@@ -102,10 +107,8 @@ static class SeriesEndpoints
         {
             foreach (var matchers in sets.Count == 0 ? [[]] : sets)
             {
-                foreach (var text in await ask(turn, matchers))
-                {
-                    all.Add(text, sizeof(char) * text.Length);
-                }
+                var texts = await ask(turn, matchers);
+                all.AddRange(texts, texts.Sum(text => (long)sizeof(char) * text.Length));
             }
         }));
         List<string> texts = sets.Count <= 1 ? result.Items : [.. result.Items.Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)];
@@ -199,6 +202,12 @@ static class SeriesEndpoints
         {
             _held.Take(ItemBytes + bytes);
             Items.Add(item);
+        }
+
+        public void AddRange(IReadOnlyList<T> items, long bytes)
+        {
+            _held.Take(((long)ItemBytes * items.Count) + bytes);
+            Items.AddRange(items);
         }
 
         public void Dispose() => _held.Dispose();

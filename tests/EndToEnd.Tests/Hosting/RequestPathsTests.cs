@@ -21,6 +21,8 @@ public sealed class RequestPathsTests : IDisposable
         foreach (var (method, path) in new[]
         {
             ("GET", "//-/healthy"), ("GET", "/-//healthy?a=1&b=%22<x>"), ("GET", "///-/healthy//"), ("GET", "//nothing/%C3%A4 b/"), ("GET", "//"),
+            ("GET", "/./-/healthy?a=1"), ("GET", "/-/x/../healthy"), ("GET", "/-/%2e/healthy"), ("GET", "/../-/healthy"), ("GET", "/-/healthy/."),
+            ("GET", "/-/healthy/?a=1"), ("GET", "/metrics/"),
             ("HEAD", "//-/healthy"), ("POST", "//-/healthy"), ("GET", "//evil.example/x"),
         })
         {
