@@ -82,11 +82,9 @@ public sealed partial class HeadBlock
     {
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
-        protected override bool TryRead(uint reference, out Labels labels) => series.TryGetLabels(reference, out labels);
+        protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Open(list);
 
-        public override void Dispose()
-        {
-        }
+        protected override bool TryRead(uint reference, out Labels labels) => series.TryGetLabels(reference, out labels);
     }
 
     /// <summary>A series as it was when it was selected: samples that came later are not in its range.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using Observe.Tsdb.Bytes;
@@ -167,14 +168,18 @@ public sealed class IndexReader : IDisposable
     }
 
     /// <summary>Reads lists, cheapest in the order in which they lie in the file: one read serves neighbours. Not thread-safe.</summary>
-    sealed class ListReader(IndexReader index)
+    /// <param name="rented">
+    /// Gets the arrays of the shared pool that the lists lie in, which the caller returns; null for arrays of their own.
+    /// </param>
+    /// <param name="once">A list is done with when the next one is read.</param>
+    sealed class ListReader(IndexReader index, List<byte[]>? rented = null, bool once = false)
     {
         const int SmallWindow = 4_096;
         const int LargeWindow = 65_536;
 
-        // Never overwritten, since the lists that were read lie in it.
         byte[] _window = [];
         long _start;
+        int _filled;
 
         public Postings Read(PostingsRange range)
         {
@@ -190,28 +195,50 @@ public sealed class IndexReader : IDisposable
 
         ReadOnlyMemory<byte> Window(long position, int count)
         {
-            var end = _start + _window.Length;
+            var end = _start + _filled;
             if (position < _start || position + count > end)
             {
-                var isNear = _window.Length > 0 && position >= _start && position <= end + LargeWindow;
-                var wanted = Math.Max(count, isNear ? Math.Clamp(_window.Length * 4, SmallWindow, LargeWindow) : SmallWindow);
-                _window = index._file.Read(position, (int)Math.Min(wanted, Math.Max(count, index._file.Length - position)));
+                var isNear = _filled > 0 && position >= _start && position <= end + LargeWindow;
+                var wanted = Math.Max(count, isNear ? Math.Clamp(_filled * 4, SmallWindow, LargeWindow) : SmallWindow);
+                Renew((int)Math.Min(wanted, Math.Max(count, index._file.Length - position)));
+                index._file.Read(position, _window.AsSpan(0, _filled));
                 _start = position;
             }
 
             return _window.AsMemory((int)(position - _start), count);
         }
+
+        void Renew(int count)
+        {
+            if (!once || _window.Length < count)
+            {
+                _window = rented is null ? new byte[count] : ArrayPool<byte>.Shared.Rent(count);
+                rented?.Add(_window);
+            }
+
+            _filled = count;
+        }
     }
 
-    sealed class Search(IndexReader index, ReadOnlyMemory<uint> deleted) : LabelSearch<PostingsRange>(index.Lists)
+    sealed class Search : LabelSearch<PostingsRange>
     {
-        readonly SeriesReader _series = index.Series();
+        readonly ReadOnlyMemory<uint> _deleted;
+        readonly SeriesReader _series;
         readonly LabelsWriter _labels = new();
-        readonly ListReader _lists = new(index);
+        readonly List<byte[]> _rented = [];
+        readonly ListReader _lists;
+        readonly ListReader _listsOnce;
 
-        protected override ReadOnlyMemory<uint> Deleted => deleted;
+        public Search(IndexReader index, ReadOnlyMemory<uint> deleted)
+            : base(index.Lists) =>
+            (_deleted, _series, _lists, _listsOnce) = (
+                deleted, index.Series(), new ListReader(index, _rented), new ListReader(index, _rented, once: true));
+
+        protected override ReadOnlyMemory<uint> Deleted => _deleted;
 
         protected override Postings Open(PostingsRange list) => _lists.Read(list);
+
+        protected override Postings OpenOnce(PostingsRange list) => _listsOnce.Read(list);
 
         protected override bool TryRead(uint series, out Labels labels)
         {
@@ -221,7 +248,13 @@ public sealed class IndexReader : IDisposable
             return true;
         }
 
-        public override void Dispose() => _labels.Dispose();
+        public override void Dispose()
+        {
+            base.Dispose();
+            _labels.Dispose();
+            _rented.ForEach(array => ArrayPool<byte>.Shared.Return(array));
+            _rented.Clear();
+        }
     }
 }
 

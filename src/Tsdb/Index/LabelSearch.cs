@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Observe.Tsdb.Model;
 using MatchType = Observe.Tsdb.Model.MatchType;
@@ -11,35 +12,42 @@ namespace Observe.Tsdb.Index;
 public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
 {
     /// <summary>What it costs to open a list, and to read the labels of a series: as much as to look at so many references.</summary>
-    const int ListCost = 50;
-    const int SeriesCost = 100;
+    const int ListCost = 150;
+    const int SeriesCost = 200;
 
-    /// <summary>So many of the series that match are read before lists are: they have most of the names.</summary>
-    const int Probes = 200;
+    /// <summary>So many of the series that match are read before lists are: they have most of the names, and of the values of a label with few.</summary>
+    const int Probes = 128;
+
+    uint[] _matching = ArrayPool<uint>.Shared.Rent(Probes);
 
     /// <summary>Series that are not there; rising.</summary>
     protected virtual ReadOnlyMemory<uint> Deleted => default;
 
     protected abstract Postings Open(TList list);
 
+    /// <summary>As <see cref="Open"/>, for a list that is done with when the next one is opened.</summary>
+    protected abstract Postings OpenOnce(TList list);
+
     /// <param name="labels">Valid until the next call.</param>
     /// <returns>False when the series is gone.</returns>
     protected abstract bool TryRead(uint series, out Labels labels);
 
     /// <summary>Whether any series matches.</summary>
-    public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) => Matching(matchers, cancellationToken).Next();
+    public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
+        Matching(PostingsPlan<TList>.Of(index, matchers, cancellationToken), cancellationToken).Next();
 
     /// <summary>Names of labels of the series that match, sorted by bytes.</summary>
     /// <param name="most">There may be more.</param>
     public IReadOnlyList<string> Names(IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
     {
         var all = index.LabelNames();
-        if (matchers.Count == 0 && Deleted.IsEmpty)
+        var plan = PostingsPlan<TList>.Of(index, matchers, cancellationToken);
+        if (plan.IsAll && Deleted.IsEmpty)
         {
             return all.Count <= most ? all : [.. all.Take(most)];
         }
 
-        var matching = Matching(matchers, cancellationToken).Rest();
+        var matching = ReadMatching(plan, cancellationToken);
         var found = new HashSet<string>(StringComparer.Ordinal);
         var step = Math.Max(1, matching.Length / Probes);
         ReadNames(matching.Span, step, found, cancellationToken);
@@ -52,7 +60,7 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
             }
             else
             {
-                found.UnionWith(open.Where(name => Values(Utf8Order.Bytes(name), [], matching, 1, cancellationToken).Count > 0));
+                found.UnionWith(open.Where(name => Values(Utf8Order.Bytes(name), [], matching, null, 1, cancellationToken).Count > 0));
             }
         }
 
@@ -67,32 +75,58 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     {
         var utf8 = Utf8Order.Bytes(name);
         var own = matchers.Where(m => m.Name == name).ToList();
-        if (own.Count == matchers.Count && Deleted.IsEmpty)
-        {
-            return Values(utf8, own, matching: null, most, cancellationToken);
-        }
-
         var size = index.Size(utf8);
         if (size.Values == 0)
         {
             return [];
         }
 
-        var matching = Matching([.. matchers.Where(m => m.Name != name)], cancellationToken).Rest();
-        return (long)matching.Length * SeriesCost < size.References + (size.Values * ListCost)
-            ? ReadValues(utf8, own, matching.Span, most, cancellationToken)
-            : Values(utf8, own, matching, most, cancellationToken);
+        var plan = PostingsPlan<TList>.Of(index, [.. matchers.Where(m => m.Name != name)], cancellationToken);
+        if (plan.IsAll && Deleted.IsEmpty)
+        {
+            return Values(utf8, own, matching: null, null, most, cancellationToken);
+        }
+
+        var (matching, known) = (ReadMatching(plan, cancellationToken), new SymbolTable());
+        if ((long)matching.Length * SeriesCost < size.References + (size.Values * ListCost))
+        {
+            ReadValues(utf8, own, matching.Span, 1, known, cancellationToken);
+            return [.. known.Sorted().Take(most).Select(number => Encoding.UTF8.GetString(known[number]))];
+        }
+
+        if (size.Values <= Probes)
+        {
+            ReadValues(utf8, own, matching.Span, Math.Max(1, matching.Length / Probes), known, cancellationToken);
+        }
+
+        return Values(utf8, own, matching, known, most, cancellationToken);
     }
 
-    public abstract void Dispose();
+    public virtual void Dispose()
+    {
+        if (_matching.Length > 0)
+        {
+            ArrayPool<uint>.Shared.Return(_matching);
+            _matching = [];
+        }
+    }
 
-    Postings Matching(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) => Postings.Without(
-        PostingsPlan<TList>.Of(index, matchers, cancellationToken).Evaluate(Open, cancellationToken), Postings.Of(Deleted));
+    Postings Matching(PostingsPlan<TList> plan, CancellationToken cancellationToken) =>
+        Postings.Without(plan.Evaluate(Open, cancellationToken), Postings.Of(Deleted));
+
+    /// <summary>Valid until this is disposed.</summary>
+    ReadOnlyMemory<uint> ReadMatching(PostingsPlan<TList> plan, CancellationToken cancellationToken)
+    {
+        var count = Matching(plan, cancellationToken).AppendRest(ref _matching, 0);
+        return _matching.AsMemory(0, count);
+    }
 
     long Cost(List<string> names) => names.Sum(name => index.Size(Utf8Order.Bytes(name)) is var size ? size.References + (size.Values * ListCost) : 0);
 
     /// <param name="matching">Null: a value is there whatever series have it.</param>
-    List<string> Values(byte[] name, List<Matcher> own, ReadOnlyMemory<uint>? matching, int most, CancellationToken cancellationToken)
+    /// <param name="known">Values that are known to be there.</param>
+    List<string> Values(
+        byte[] name, List<Matcher> own, ReadOnlyMemory<uint>? matching, SymbolTable? known, int most, CancellationToken cancellationToken)
     {
         var values = new List<string>();
         if (own.Find(m => m is { Type: MatchType.Equal, Value.Length: > 0 }) is { } equal)
@@ -117,7 +151,8 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         bool Add(ReadOnlySpan<byte> value, TList list)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (!value.IsEmpty && Matcher.All(own, value) && (matching is not { } some || Postings.Overlap(Open(list), some.Span)))
+            if (!value.IsEmpty && Matcher.All(own, value)
+                && (matching is not { } some || known?.Find(value) >= 0 || Postings.Overlap(OpenOnce(list), some.Span)))
             {
                 values.Add(Encoding.UTF8.GetString(value));
             }
@@ -126,26 +161,23 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         }
     }
 
-    List<string> ReadValues(
-        byte[] name, List<Matcher> own, ReadOnlySpan<uint> matching, int most, CancellationToken cancellationToken)
+    void ReadValues(
+        byte[] name, List<Matcher> own, ReadOnlySpan<uint> matching, int step, SymbolTable values, CancellationToken cancellationToken)
     {
-        var values = new SymbolTable();
-        foreach (var series in matching)
+        for (var i = 0; i < matching.Length; i += step)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (TryRead(series, out var labels) && labels.TryGet(name, out var value) && Matcher.All(own, value))
+            if (TryRead(matching[i], out var labels) && labels.TryGet(name, out var value) && Matcher.All(own, value))
             {
                 values.FindOrAdd(value);
             }
         }
-
-        return [.. values.Sorted().Take(most).Select(number => Encoding.UTF8.GetString(values[number]))];
     }
 
     void ReadNames(ReadOnlySpan<uint> matching, int step, HashSet<string> names, CancellationToken cancellationToken)
     {
-        var known = names.GetAlternateLookup<ReadOnlySpan<char>>();
-        Span<char> buffer = stackalloc char[128];
+        // Most series have the names of the one before.
+        var last = new List<byte[]>();
         for (var i = 0; i < matching.Length; i += step)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -154,16 +186,17 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
                 continue;
             }
 
+            var at = 0;
             foreach (var label in labels)
             {
-                if (label.Name.Length <= buffer.Length)
+                if (at == last.Count || !label.Name.SequenceEqual(last[at]))
                 {
-                    known.Add(buffer[..Encoding.UTF8.GetChars(label.Name, buffer)]);
-                }
-                else
-                {
+                    last.RemoveRange(at, last.Count - at);
+                    last.Add(label.Name.ToArray());
                     names.Add(label.NameText);
                 }
+
+                at++;
             }
         }
     }

@@ -100,7 +100,7 @@ public abstract class Postings
     public virtual ReadOnlyMemory<uint> Rest()
     {
         var all = ArrayPool<uint>.Shared.Rent(SmallestBuffer);
-        var rest = All(this, ref all, 0);
+        var rest = AppendRest(ref all, 0);
         var copy = all.AsSpan(0, rest).ToArray();
         ArrayPool<uint>.Shared.Return(all);
         return copy;
@@ -122,24 +122,28 @@ public abstract class Postings
     /// <summary>As <see cref="Rest"/>, for the caller to keep.</summary>
     public uint[] ToArray() => Rest().ToArray();
 
-    /// <summary>Into an array of the shared pool, which is replaced where it is too small.</summary>
+    /// <summary>All that is left, into an array of the shared pool, which is replaced where it is too small.</summary>
     /// <returns>How many there are in it then.</returns>
-    static int All(Postings list, ref uint[] all, int count)
+    internal virtual int AppendRest(ref uint[] all, int count)
     {
-        while (list.Next())
+        while (Next())
         {
-            if (count == all.Length)
-            {
-                var larger = ArrayPool<uint>.Shared.Rent(count * 2);
-                all.CopyTo(larger, 0);
-                ArrayPool<uint>.Shared.Return(all);
-                all = larger;
-            }
-
-            all[count++] = list.Current;
+            EnsureCapacity(ref all, count, 1);
+            all[count++] = Current;
         }
 
         return count;
+    }
+
+    private protected static void EnsureCapacity(ref uint[] all, int count, int more)
+    {
+        if (all.Length - count < more)
+        {
+            var larger = ArrayPool<uint>.Shared.Rent(Math.Max(count * 2, count + more));
+            all.AsSpan(0, count).CopyTo(larger);
+            ArrayPool<uint>.Shared.Return(all);
+            all = larger;
+        }
     }
 
     static uint[] Union(List<Postings> lists)
@@ -148,7 +152,7 @@ public abstract class Postings
         var count = 0;
         foreach (var list in lists)
         {
-            count = All(list, ref all, count);
+            count = list.AppendRest(ref all, count);
         }
 
         var union = Union(all.AsSpan(0, count));
@@ -228,6 +232,14 @@ public abstract class Postings
             return rest;
         }
 
+        internal override int AppendRest(ref uint[] all, int count)
+        {
+            var rest = Rest().Span;
+            EnsureCapacity(ref all, count, rest.Length);
+            rest.CopyTo(all.AsSpan(count));
+            return count + rest.Length;
+        }
+
         public override bool Next()
         {
             if (_at + 1 >= sorted.Length)
@@ -284,10 +296,23 @@ public abstract class Postings
 
         public override ReadOnlyMemory<uint> Rest()
         {
-            var from = Math.Min(_at + 1, _count);
-            var rest = new uint[_count - from];
+            var rest = new uint[_count - Math.Min(_at + 1, _count)];
+            DecodeRest(rest);
+            return rest;
+        }
+
+        internal override int AppendRest(ref uint[] all, int count)
+        {
+            var length = _count - Math.Min(_at + 1, _count);
+            EnsureCapacity(ref all, count, length);
+            DecodeRest(all.AsSpan(count, length));
+            return count + length;
+        }
+
+        void DecodeRest(Span<uint> rest)
+        {
+            var encoded = MemoryMarshal.Cast<byte, uint>(bytes.Span)[^rest.Length..];
             _at = _count;
-            var encoded = MemoryMarshal.Cast<byte, uint>(bytes.Span[(from * sizeof(uint))..]);
             if (BitConverter.IsLittleEndian)
             {
                 BinaryPrimitives.ReverseEndianness(encoded, rest);
@@ -296,8 +321,6 @@ public abstract class Postings
             {
                 encoded.CopyTo(rest);
             }
-
-            return rest;
         }
 
         public override bool Next()
@@ -389,6 +412,34 @@ public abstract class Postings
     sealed class UnionPostings(Postings left, Postings right) : Postings
     {
         bool _started, _left, _right;
+
+        internal override int AppendRest(ref uint[] all, int count)
+        {
+            if (_started)
+            {
+                return base.AppendRest(ref all, count);
+            }
+
+            _started = true;
+            uint[] a = ArrayPool<uint>.Shared.Rent(SmallestBuffer), b = ArrayPool<uint>.Shared.Rent(SmallestBuffer);
+            var (countA, countB, i, j) = (left.AppendRest(ref a, 0), right.AppendRest(ref b, 0), 0, 0);
+            EnsureCapacity(ref all, count, countA + countB);
+            while (i < countA && j < countB)
+            {
+                var (x, y) = (a[i], b[j]);
+                all[count++] = Math.Min(x, y);
+                i += x <= y ? 1 : 0;
+                j += y <= x ? 1 : 0;
+            }
+
+            a.AsSpan(i..countA).CopyTo(all.AsSpan(count));
+            count += countA - i;
+            b.AsSpan(j..countB).CopyTo(all.AsSpan(count));
+            count += countB - j;
+            ArrayPool<uint>.Shared.Return(a);
+            ArrayPool<uint>.Shared.Return(b);
+            return count;
+        }
 
         public override bool Next()
         {

@@ -57,6 +57,9 @@ public sealed class PostingsPlan<TList>
     /// <summary>Nothing matches, whatever the lists hold.</summary>
     public bool IsEmpty { get; private set; }
 
+    /// <summary>Every series matches.</summary>
+    public bool IsAll { get; private set; }
+
     public IReadOnlyList<IReadOnlyList<TList>> Required => _required;
 
     public IReadOnlyList<TList> Excluded => _excluded;
@@ -102,6 +105,7 @@ public sealed class PostingsPlan<TList>
         if (plan._required.Count == 0)
         {
             plan._required.Add([index.All]);
+            plan.IsAll = plan._excluded.Count == 0;
         }
 
         return plan;
