@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using CsCheck;
+using Observe.Testkit;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Index;
 using Xunit;
 
@@ -54,6 +56,7 @@ public class PostingsTests
             Array,
             BigEndian,
             list => Postings.Merge(Array([.. list.Where(r => r % 2 == 0)]), Array([.. list.Where(r => r % 3 != 0 || r % 2 == 1)])),
+            list => Postings.MergeLazily([Array([.. list.Where(r => r % 2 == 0)]), BigEndian([.. list.Where(r => r % 5 > 1)]), Array(list)]),
             list => Postings.Intersect(Array(list), BigEndian([.. Enumerable.Range(0, 201).Select(i => (uint)i)])),
             list => Postings.Without(Array([.. list.Concat([500u, 501u])]), Array([500, 501])),
         };
@@ -76,5 +79,65 @@ public class PostingsTests
                 at = next;
             }
         });
+    }
+
+    [Fact]
+    public void Lists_overlap_where_they_have_a_reference_in_common() =>
+        Gen.Select(s_list, s_list).Sample((list, sorted) =>
+        {
+            var sparse = sorted.Where(r => r % 7 == 0).ToArray();
+            Assert.Equal(list.Intersect(sorted).Any(), Postings.Overlap(BigEndian(list), sorted));
+            Assert.Equal(list.Intersect(sparse).Any(), Postings.Overlap(Array(list), sparse));
+        });
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_list_in_a_file_is_read_from_any_place_on(int seed)
+    {
+        var random = new Random(seed);
+        var list = Enumerable.Range(0, 50_000).Select(_ => (uint)random.Next(1_000_000)).Distinct().Order().ToArray();
+        using var folder = new TemporaryFolder();
+        using var file = new IndexFile(Write(folder, list, (uint)list.Length));
+        for (var round = 0; round < 50; round++)
+        {
+            var (expected, actual) = (Array(list), new PostingsInFile(file, new PostingsRange(3, file.Length)));
+            var (isThere, target) = (true, 0u);
+            while (isThere)
+            {
+                target += (uint)random.Next(1 << random.Next(1, 18));
+                var isNext = random.Next(3) > 0;
+                isThere = isNext ? expected.Next() : expected.Seek(target);
+                Assert.Equal(isThere, isNext ? actual.Next() : actual.Seek(target));
+                Assert.Equal(expected.Current, isThere ? actual.Current : expected.Current);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_list_in_a_file_that_does_not_rise_or_has_another_length_is_damaged()
+    {
+        using var folder = new TemporaryFolder();
+        using (var file = new IndexFile(Write(folder, [1, 5, 4], 3)))
+        {
+            var list = new PostingsInFile(file, new PostingsRange(3, file.Length));
+            Assert.Throws<CorruptionException>(() => list.Take(new uint[3]));
+        }
+
+        using var other = new IndexFile(Write(folder, [1, 2, 3], 4));
+        Assert.Throws<CorruptionException>(() => new PostingsInFile(other, new PostingsRange(3, other.Length)));
+    }
+
+    static string Write(TemporaryFolder folder, uint[] list, uint count)
+    {
+        using var bytes = new ByteWriter();
+        bytes.Raw([1, 2, 3]);
+        bytes.UInt32((uint)(4 * list.Length) + 4);
+        bytes.UInt32(count);
+        System.Array.ForEach(list, bytes.UInt32);
+        bytes.UInt32(0);
+        var path = System.IO.Path.Combine(folder.Path, $"{list.Length}-{count}");
+        System.IO.File.WriteAllBytes(path, bytes.Written.ToArray());
+        return path;
     }
 }
