@@ -42,7 +42,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
                     equal.Add((blocks[source].Replica, sources[source].Current));
                 }
 
-                yield return (equal[0].Series.Labels, Merge(equal));
+                yield return (equal[0].Series.Labels, Merge(equal, blocks[0].Block.Meta.ResolutionMs));
                 foreach (var source in taken)
                 {
                     Advance(source);
@@ -66,7 +66,7 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
         }
     }
 
-    static IEnumerable<Chunk> Merge(List<(Labels Replica, BlockSeries Series)> parts)
+    static IEnumerable<Chunk> Merge(List<(Labels Replica, BlockSeries Series)> parts, long resolutionMs)
     {
         var name = parts[0].Series.Labels.ToString();
         var replicas = parts.GroupBy(p => p.Replica)
@@ -76,9 +76,14 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
             return Joined(replicas[0], name);
         }
 
-        if (replicas.Any(r => r.Any(c => c.Encoding == ChunkEncoding.Aggregates)))
+        if (replicas.TrueForAll(r => r.TrueForAll(c => c.Encoding == ChunkEncoding.Aggregates && !AggregatesChunk.IsHistogram(c, name, 0))))
         {
-            // Windows of two replicas can't be merged: of each chunk only the windows behind the end of the chunks before are kept.
+            return WindowMerge.Join([.. replicas.Select(r => Trimmed(r, name).ToList())], resolutionMs, name);
+        }
+
+        if (replicas.Exists(r => r.Exists(c => c.Encoding == ChunkEncoding.Aggregates)))
+        {
+            // Windows of histograms are those of one replica after the other: of each chunk those behind the end of the chunks before.
             return Joined([.. replicas.SelectMany(r => r).OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime)], name);
         }
 
