@@ -32,12 +32,12 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
     /// </param>
     public static async Task<ServedQuerier> StartAsync(IQuerier querier, StoreDescription description, StoreApiClientOptions? options = null, int port = 0,
         StoreApiMetrics? metrics = null, StoreApiOptions? store = null, bool isThanos = false,
-        Action<IServiceCollection>? configure = null)
+        Action<IServiceCollection>? configure = null, ITargetSource? targets = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, port, listen => listen.Protocols = HttpProtocols.Http2));
-        builder.Services.AddStoreApi(querier, () => description, metrics, store);
+        builder.Services.AddStoreApi(querier, () => description, metrics, store, targets);
         if (isThanos)
         {
             builder.Services.Configure<GrpcServiceOptions>(grpc => grpc.Interceptors.Add<ThanosRules>(description));

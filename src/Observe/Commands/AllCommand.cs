@@ -82,7 +82,8 @@ static class AllCommand
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
             new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(
-                collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host)),
+                collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host),
+                new CollectorTargets(collectors, withExternal: true)),
         ]);
     }
 

@@ -1,12 +1,10 @@
 using System.CommandLine;
-using System.Globalization;
 using Observe.Hosting;
 using Observe.Query.Fanout;
 using Observe.Query.HttpApi;
 using Observe.Query.Promql;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Head;
-using Observe.Tsdb.Model;
 
 namespace Observe.Commands;
 
@@ -66,46 +64,10 @@ static class CollectorApi
 {
     public static PrometheusApiOptions With(IReadOnlyList<CollectorRole> collectors, PrometheusApiOptions options) => options with
     {
-        Targets = () => Targets(collectors),
+        Targets = _ => new CollectorTargets(collectors, withExternal: false),
         Configuration = () => string.Join("---\n", collectors.Select(c => c.Config.ToYaml())),
         Tsdb = limit => Tsdb(collectors, limit),
     };
-
-    static ApiTargets Targets(IReadOnlyList<CollectorRole> collectors)
-    {
-        var (pools, active, dropped, counts) = (
-            new SortedSet<string>(StringComparer.Ordinal), new List<ApiTarget>(), new List<ApiDroppedTarget>(), new Dictionary<string, int>());
-        foreach (var collector in collectors)
-        {
-            if (collector.Scrape is not { } scrape)
-            {
-                continue;
-            }
-
-            pools.UnionWith(scrape.Pools());
-            var metadata = scrape.Metadata().ToLookup(m => m.Target);
-            var targets = scrape.Targets();
-            active.AddRange(targets.Active.Select(t => new ApiTarget(
-                t.ScrapePool, t.DiscoveredLabels, t.Labels, t.ScrapeUrl, t.Health.ToString()
-                .ToLower(CultureInfo.InvariantCulture), t.LastError,
-                t.LastScrape?.ToUnixTimeMilliseconds() ?? 0, t.LastScrapeDuration.TotalSeconds,
-                Duration.Format(t.ScrapeInterval), Duration.Format(t.ScrapeTimeout))
-            {
-                GlobalUrl = t.GlobalUrl,
-                Cluster = collector.Config.Cluster,
-                Collector = collector.Name,
-                Metadata = [.. metadata[t.Labels]
-                    .Select(m => new ApiMetadata(m.Metric, m.Type.ToString().ToLower(CultureInfo.InvariantCulture), m.Help, m.Unit))],
-            }));
-            dropped.AddRange(targets.Dropped.Select(t => new ApiDroppedTarget(t.ScrapePool, t.DiscoveredLabels)));
-            foreach (var (pool, count) in targets.DroppedCounts)
-            {
-                counts[pool] = counts.GetValueOrDefault(pool) + count;
-            }
-        }
-
-        return new ApiTargets([.. pools], active, dropped, counts);
-    }
 
     static TsdbStatus Tsdb(IReadOnlyList<CollectorRole> collectors, int limit)
     {

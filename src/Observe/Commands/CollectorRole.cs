@@ -96,7 +96,9 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         if (options.Serve is not null)
         {
-            services.AddStoreApi(_querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(options.Registry)), options.Serve);
+            services.AddStoreApi(
+                _querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(options.Registry)), options.Serve,
+                new CollectorTargets([this], withExternal: true));
         }
     }
 

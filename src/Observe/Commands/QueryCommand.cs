@@ -50,7 +50,8 @@ static class QueryCommand
             var promql = new PromqlEngine(engine.Options(flags, host));
             var api = query.Api(flags, host, promql, stores, fanout);
             roles.Add(new QueryRole(
-                host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host)));
+                host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host),
+                new FanoutTargets(stores, api.Defaults with { Deduplicate = false })));
             using (folder)
             {
                 return await host.RunAsync(roles);
@@ -119,6 +120,7 @@ sealed class QueryFlags
                 PartialResponse = flags.GetValue(_partialResponse)
             },
             Stores = () => stores.Stores,
+            Targets = options => new FanoutTargets(stores, options),
             Flags = Flags.All(flags),
             Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),
             Runtime = () => new RuntimeDescription(started),

@@ -13,8 +13,10 @@ using Prometheus;
 namespace Observe.Commands;
 
 /// <summary>PromQL over a set of stores: endpoints of other processes, and sources within this process.</summary>
+/// <param name="targets">The targets that other processes get beside the fan-out; null: none are served.</param>
 /// <param name="serve">Serve the fan-out over the store API too, so that queriers can be stacked; null: it is not served.</param>
-sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, StoreApiOptions? serve) : IRole
+sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, PrometheusApiOptions api, StoreApiOptions? serve,
+    ITargetSource? targets = null) : IRole
 {
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
@@ -31,7 +33,7 @@ sealed class QueryRole(RoleHost host, StoreSet stores, PromqlEngine engine, Prom
         {
             services.AddStoreApi(
                 new FanoutQuerier(stores, api.Defaults with { Deduplicate = false }),
-                Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
+                Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve, targets);
             services.AddQueryApi(api);
         }
     }

@@ -19,6 +19,9 @@ public sealed record FanoutOptions
 
     /// <summary>Query only stores whose <c>__address__</c> one of these sets matches; empty: all stores.</summary>
     public IReadOnlyList<IReadOnlyList<Matcher>> StoreMatchers { get; init; } = [];
+
+    internal bool Chooses(StoreState store) => StoreMatchers.Count == 0
+        || StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
 }
 
 /// <summary>A store gave no answer, or not all of it, and the query wants no partial one. The message says what is missing.</summary>
@@ -122,7 +125,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     List<StoreState> Available(Selection selection)
     {
         var available = new List<StoreState>();
-        foreach (var store in stores.Stores.Where(s => IsChosen(s) && s.MayHold(selection)))
+        foreach (var store in stores.Stores.Where(s => options.Chooses(s) && s.MayHold(selection)))
         {
             if (store.IsSilent)
             {
@@ -138,9 +141,6 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
 
         return available;
     }
-
-    bool IsChosen(StoreState store) => options.StoreMatchers.Count == 0
-        || options.StoreMatchers.Any(set => set.All(m => m.Name != "__address__" || m.Matches(store.Name)));
 
     static void AddMissing(StoreState store, Selection selection, string why, FanoutMetrics? metrics)
     {

@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Query.Fanout;
 using Observe.Query.Promql;
+using Observe.Store.Api;
 using Observe.Store.Fleet;
-using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
@@ -25,7 +25,8 @@ public sealed record PrometheusApiOptions
     /// <summary>For <c>/stores</c>.</summary>
     public Func<IReadOnlyList<StoreState>>? Stores { get; init; }
 
-    public Func<ApiTargets>? Targets { get; init; }
+    /// <summary>The targets and metadata that a request gets, by the request's options.</summary>
+    public Func<FanoutOptions, ITargetSource>? Targets { get; init; }
 
     /// <summary>For <c>/blocks</c>: all blocks of the bucket.</summary>
     public Func<IReadOnlyList<BlockState>>? Blocks { get; init; }
@@ -82,42 +83,6 @@ public sealed record BuildDescription(
 /// <param name="LastConfigTime">The time of that load, Unix milliseconds.</param>
 public sealed record RuntimeDescription(
     long StartTime, bool ReloadSuccess = true, long LastConfigTime = 0, long CorruptionCount = 0, string StorageRetention = "");
-
-/// <param name="Kind">counter, gauge, histogram, gaugehistogram, summary, info, stateset or unknown.</param>
-public sealed record ApiMetadata(string Metric, string Kind, string Help, string Unit);
-
-/// <param name="Pool">The scrape pool: the job's name.</param>
-/// <param name="LastScrape">Unix milliseconds; 0: never.</param>
-/// <param name="LastScrapeDuration">Seconds.</param>
-/// <param name="Health">up, down or unknown.</param>
-/// <param name="LastError">"" after a good scrape.</param>
-public sealed record ApiTarget(
-    string Pool,
-    Labels DiscoveredLabels, Labels Labels, string Url, string Health, string LastError, long LastScrape, double LastScrapeDuration,
-    string ScrapeInterval, string ScrapeTimeout)
-{
-    public string GlobalUrl { get; init; } = Url;
-
-    /// <summary>The cluster of the collector that scrapes the target; "" when the collector has none, and then not shown.</summary>
-    public string Cluster { get; init; } = "";
-
-    /// <summary>The collector's own name; "" is not shown.</summary>
-    public string Collector { get; init; } = "";
-
-    public IReadOnlyList<ApiMetadata> Metadata { get; init; } = [];
-}
-
-/// <summary>A target that relabelling dropped.</summary>
-public sealed record ApiDroppedTarget(string Pool, Labels DiscoveredLabels);
-
-/// <param name="Pools">All scrape pools, those without targets too.</param>
-/// <param name="DroppedCounts">By pool: more may have been dropped than are kept.</param>
-public sealed record ApiTargets(
-    IReadOnlyList<string> Pools,
-    IReadOnlyList<ApiTarget> Active, IReadOnlyList<ApiDroppedTarget> Dropped, IReadOnlyDictionary<string, int> DroppedCounts)
-{
-    public static ApiTargets Empty { get; } = new([], [], [], new Dictionary<string, int>());
-}
 
 /// <summary>For <c>/status/tsdb</c>. Times are Unix milliseconds; lists are sorted, largest first.</summary>
 public sealed record TsdbStatus(long Series, long LabelPairs, long Chunks, long MinTime, long MaxTime)

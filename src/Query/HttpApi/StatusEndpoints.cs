@@ -2,8 +2,10 @@ using System.Globalization;
 using System.Text.Json;
 using Observe.Query.Fanout;
 using Observe.Query.Promql.Parsing;
+using Observe.Store.Api;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 
@@ -40,13 +42,15 @@ static class StatusEndpoints
         await call.EndAsync();
     }
 
-    static ApiTargets Snapshot(ApiCall call) => call.Options.Targets?.Invoke() ?? ApiTargets.Empty;
+    static Task<ApiTargets> TargetsAsync(ApiCall call, QueryContext query) =>
+        call.Options.Targets?.Invoke(QueryEndpoints.Fanout(call)).TargetsAsync(query) ?? Task.FromResult(ApiTargets.Empty);
 
     static async Task TargetsAsync(ApiCall call)
     {
         var pool = call.Parameters.Url("scrapePool");
         var state = call.Parameters.Url("state").ToLowerInvariant();
-        var snapshot = Snapshot(call);
+        var query = QueryEndpoints.Begin(call);
+        var snapshot = await TargetsAsync(call, query);
         var json = call.BeginData();
         json.WriteStartObject();
         json.WriteStartArray("activeTargets");
@@ -93,7 +97,7 @@ static class StatusEndpoints
         }
 
         json.WriteEndObject();
-        await call.EndAsync();
+        await call.EndAsync(query.Coverage);
     }
 
     static void WriteTarget(Utf8JsonWriter json, ApiTarget target)
@@ -140,10 +144,11 @@ static class StatusEndpoints
             }
         }
 
+        var targets = await TargetsAsync(call, QueryEndpoints.Begin(call));
         var json = call.BeginData();
         json.WriteStartArray();
         var written = 0;
-        foreach (var target in Snapshot(call).Active.Where(t => Matcher.All(matchers, t.Labels)))
+        foreach (var target in targets.Active.Where(t => Matcher.All(matchers, t.Labels)))
         {
             foreach (var metadata in target.Metadata.Where(m => metric.Length == 0 || m.Metric == metric))
             {
@@ -177,26 +182,16 @@ static class StatusEndpoints
         var limit = Count(call, "limit");
         var perMetric = Count(call, "limit_per_metric");
         var metric = call.Parameters["metric"];
-        var metrics = new SortedDictionary<string, List<ApiMetadata>>(Utf8Order.Instance);
-        foreach (var metadata in Snapshot(call).Active.SelectMany(t => t.Metadata).Where(m => metric.Length == 0 || m.Metric == metric))
-        {
-            if (!metrics.TryGetValue(metadata.Metric, out var known))
-            {
-                metrics[metadata.Metric] = known = [];
-            }
-
-            if (!known.Contains(metadata) && (perMetric <= 0 || known.Count < perMetric))
-            {
-                known.Add(metadata);
-            }
-        }
-
+        var query = QueryEndpoints.Begin(call);
+        var all = call.Options.Targets is { } targets
+            ? await targets(QueryEndpoints.Fanout(call)).MetadataAsync(metric, limit, query)
+            : [];
         var json = call.BeginData();
         json.WriteStartObject();
-        foreach (var (name, known) in limit >= 0 ? metrics.Take(limit) : metrics)
+        foreach (var known in all.GroupBy(metadata => metadata.Metric))
         {
-            json.WriteStartArray(name);
-            foreach (var metadata in known)
+            json.WriteStartArray(known.Key);
+            foreach (var metadata in perMetric > 0 ? known.Take(perMetric) : known)
             {
                 json.WriteStartObject();
                 json.WriteString("type", metadata.Kind);
@@ -210,16 +205,18 @@ static class StatusEndpoints
         }
 
         json.WriteEndObject();
-        await call.EndAsync();
+        await call.EndAsync(query.Coverage);
     }
 
     static async Task PoolsAsync(ApiCall call)
     {
+        var query = QueryEndpoints.Begin(call);
+        var targets = await TargetsAsync(call, query);
         var json = call.BeginData();
         json.WriteStartObject();
-        json.WriteTexts("scrapePools", Snapshot(call).Pools.Order(StringComparer.Ordinal));
+        json.WriteTexts("scrapePools", targets.Pools.Order(StringComparer.Ordinal));
         json.WriteEndObject();
-        await call.EndAsync();
+        await call.EndAsync(query.Coverage);
     }
 
     /// <summary>There are no rules; what is asked for is checked all the same.</summary>

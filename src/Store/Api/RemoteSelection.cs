@@ -12,7 +12,7 @@ sealed class RemoteSelection(string endpoint, SelectHints hints, Budget bytes) :
 {
     // By thread, as a thread reads one series after another.
     readonly RemoteSamples?[] _free = new RemoteSamples?[16];
-    readonly List<SeriesFrame> _frames = [];
+    readonly List<WireFrame> _frames = [];
     readonly Budget _held = new(outer: bytes);
     volatile bool _isDisposed;
 
@@ -20,7 +20,7 @@ sealed class RemoteSelection(string endpoint, SelectHints hints, Budget bytes) :
 
     /// <summary>Keeps a frame.</summary>
     /// <exception cref="LimitException">There is no budget left for it; it was returned.</exception>
-    public void Add(SeriesFrame frame)
+    public void Add(WireFrame frame)
     {
         try
         {

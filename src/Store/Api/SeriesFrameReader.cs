@@ -34,7 +34,7 @@ sealed class SeriesFrameReader(RemoteSelection selection)
     byte[] _replicaField = [];
 
     /// <summary>Goes on with a frame, all of the one before having been read.</summary>
-    public void Open(SeriesFrame frame) => (_frame, _at, _end, _batchEnd) = (frame.Received, 0, frame.Bytes.Length, 0);
+    public void Open(WireFrame frame) => (_frame, _at, _end, _batchEnd) = (frame.Received, 0, frame.Bytes.Length, 0);
 
     /// <summary>The next series that is whole, or what else is next; null at the end of the frame.</summary>
     public object? Next()

@@ -12,7 +12,7 @@ namespace Observe.Store.Api;
 /// <summary>
 /// Series on their way to a peer. A frame is filled while the one before it is sent; nothing of a series is needed once it was added.
 /// </summary>
-sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<SeriesFrame> responses, CancellationToken cancellationToken)
+sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFrame> responses, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
     /// <summary>A frame that is larger is sent.</summary>
@@ -208,15 +208,15 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<Series
     }
 
     /// <summary>The series that were added as one message, which lies in their buffer.</summary>
-    SeriesFrame TakeFrame()
+    WireFrame TakeFrame()
     {
         var content = _filled.Length - HeaderBytes;
         var start = HeaderBytes - 1 - Varint.SizeUnsigned((ulong)content);
         var buffer = _filled.WrittenMutable;
         buffer[start] = _batch > 1 ? BatchTag : SeriesTag;
         Varint.WriteUnsigned(buffer[(start + 1)..], (ulong)content);
-        return new SeriesFrame(_filled.WrittenMemory[start..]);
+        return new WireFrame(_filled.WrittenMemory[start..]);
     }
 
-    Task WriteAsync(SeriesResponse message) => responses.WriteAsync(new SeriesFrame(message.ToByteArray()), cancellationToken);
+    Task WriteAsync(SeriesResponse message) => responses.WriteAsync(new WireFrame(message.ToByteArray()), cancellationToken);
 }

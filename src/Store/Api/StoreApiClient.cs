@@ -42,7 +42,7 @@ public sealed class StoreApiException(string endpoint, string what, Exception? i
 /// Frames are read as the caller asks for series, and a series' chunks are decoded as its samples are read. Frames of one series that
 /// follow one another are one series here. Errors: <see cref="StoreApiException"/>; <see cref="LimitException"/> for a limit of the store.
 /// </remarks>
-public sealed class StoreApiClient : IQuerier, IDisposable
+public sealed partial class StoreApiClient : IQuerier, IDisposable
 {
     /// <summary>
     /// The label of a set that Thanos's stores announce beside their own, for queriers older than most. No series has it.
@@ -261,7 +261,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
     {
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
         using var call = _channel.CreateCallInvoker().AsyncServerStreamingCall(
-            SeriesFrame.Method, null, Options(selection.Query, cancel.Token), Request(selection));
+            StoreApiMethods.SeriesMethod, null, Options(selection.Query, cancel.Token), Request(selection));
         var (frames, reader) = (call.ResponseStream, new SeriesFrameReader(held));
         while (await NextAsync(frames, cancel, selection.Query))
         {
@@ -298,7 +298,7 @@ public sealed class StoreApiClient : IQuerier, IDisposable
         query.Deadline.TimeLeft is { } left ? (TimeProvider.System.GetUtcNow() + left).UtcDateTime : null,
         cancellationToken);
 
-    async ValueTask<bool> NextAsync(IAsyncStreamReader<SeriesFrame> frames, CancellationTokenSource cancel, QueryContext query)
+    async ValueTask<bool> NextAsync(IAsyncStreamReader<WireFrame> frames, CancellationTokenSource cancel, QueryContext query)
     {
         var next = frames.MoveNext(cancel.Token);
         try

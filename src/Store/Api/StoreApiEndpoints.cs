@@ -16,9 +16,10 @@ public static class StoreApiEndpoints
     /// <param name="describe">Describes what is served at the moment; called for each poll of a querier, and cheap.</param>
     /// <param name="metrics">Counts the calls; null: calls are not counted.</param>
     /// <param name="options">Null: <see cref="StoreApiOptions"/>' defaults.</param>
+    /// <param name="targets">Served as thanos.Targets and thanos.Metadata; null: they are not.</param>
     public static IServiceCollection AddStoreApi(
         this IServiceCollection services, IQuerier querier, Func<StoreDescription> describe,
-        StoreApiMetrics? metrics = null, StoreApiOptions? options = null)
+        StoreApiMetrics? metrics = null, StoreApiOptions? options = null, ITargetSource? targets = null)
     {
         services.AddGrpc(grpc =>
         {
@@ -39,8 +40,21 @@ public static class StoreApiEndpoints
         // Healthy as far as the store API goes; a host adds checks of its own, and the worst result is reported.
         services.AddGrpcHealthChecks().AddCheck("store", () => HealthCheckResult.Healthy());
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(new StoreApiServer(querier, new StoreApiGate(options ?? new StoreApiOptions(), metrics)));
-        services.AddSingleton(new InfoServer(describe));
+        var gate = new StoreApiGate(options ?? new StoreApiOptions(), metrics);
+        services.AddSingleton(new StoreApiServer(querier, gate));
+        if (targets is null)
+        {
+            services.AddSingleton(new InfoServer(describe));
+            return services;
+        }
+
+        services.AddSingleton(new TargetsServer(targets, gate));
+        services.AddSingleton(new MetadataServer(targets, gate));
+        services.AddSingleton(new InfoServer(() =>
+        {
+            var description = describe();
+            return description with { Apis = description.Apis | ServedApis.Targets | ServedApis.Metadata };
+        }));
         return services;
     }
 
@@ -49,6 +63,12 @@ public static class StoreApiEndpoints
     {
         endpoints.MapGrpcService<StoreApiServer>();
         endpoints.MapGrpcService<InfoServer>();
+        if (endpoints.ServiceProvider.GetService<TargetsServer>() is not null)
+        {
+            endpoints.MapGrpcService<TargetsServer>();
+            endpoints.MapGrpcService<MetadataServer>();
+        }
+
         endpoints.MapGrpcHealthChecksService();
         return endpoints;
     }

@@ -13,7 +13,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
     /// <summary>A day: more than any reader needs, in milliseconds.</summary>
     const long MaxWindowsMargin = 86_400_000;
 
-    public override async Task Series(SeriesRequest request, IServerStreamWriter<SeriesFrame> responses, ServerCallContext context)
+    public override async Task Series(SeriesRequest request, IServerStreamWriter<WireFrame> responses, ServerCallContext context)
     {
         var (hints, matchers) = (Hints(request), Matchers(request.AnyName ? request.Matchers.SkipLast(1) : request.Matchers));
         await gate.RunSeriesAsync(context, query => Guard(async () =>
@@ -113,7 +113,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
         }
     }
 
-    static void Check(Coverage coverage, bool disabled, PartialResponseStrategy strategy)
+    internal static void Check(Coverage coverage, bool disabled, PartialResponseStrategy strategy)
     {
         if ((disabled || strategy == PartialResponseStrategy.Abort) && coverage.IsPartial)
         {
@@ -121,7 +121,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
         }
     }
 
-    static async Task Guard(Func<Task> answer)
+    internal static async Task Guard(Func<Task> answer)
     {
         try
         {

@@ -126,6 +126,23 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
 
     public bool Has(string name) => TryGet(Encoding.UTF8.GetBytes(name), out _);
 
+    /// <summary>These labels and others, which win.</summary>
+    public Labels With(Labels others)
+    {
+        if (others.IsEmpty)
+        {
+            return this;
+        }
+
+        var builder = new LabelsBuilder(this);
+        foreach (var label in others)
+        {
+            builder.Set(label.Name, label.Value);
+        }
+
+        return builder.Build();
+    }
+
     /// <summary>All labels but those named.</summary>
     public Labels Without(params IReadOnlyCollection<string> names) => Project(names, keep: false);
 

@@ -291,7 +291,7 @@ public sealed class PrometheusApiTests
         };
         var snapshot = new ApiTargets(
             ["node", "idle"], [target], [new ApiDroppedTarget("node", Labels.Of(("__address__", "b:1")))], new Dictionary<string, int> { ["node"] = 1, ["idle"] = 0 });
-        await using var api = await ServedApi.StartAsync(s_source, options => options with { Targets = () => snapshot });
+        await using var api = await ServedApi.StartAsync(s_source, options => options with { Targets = _ => new KnownTargets(snapshot, snapshot.Active[0].Metadata) });
         Assert.Equal(
             "{\"status\":\"success\",\"data\":{\"activeTargets\":[{\"discoveredLabels\":{\"__address__\":\"a:1\"},\"labels\":{\"instance\":\"a:1\",\"job\":\"node\"},"
             + "\"scrapePool\":\"node\",\"scrapeUrl\":\"http://a:1/metrics\",\"globalUrl\":\"http://a:1/metrics\",\"lastError\":\"\","

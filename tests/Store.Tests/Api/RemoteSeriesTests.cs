@@ -126,7 +126,7 @@ public sealed class RemoteSeriesTests
         var (reader, read) = (new SeriesFrameReader(selection), new List<RemoteSeries>());
         foreach (var message in messages)
         {
-            var frame = SeriesFrame.Copy(new System.Buffers.ReadOnlySequence<byte>(message));
+            var frame = WireFrame.Copy(new System.Buffers.ReadOnlySequence<byte>(message));
             selection.Add(frame);
             reader.Open(frame);
             while (reader.Next() is { } next)

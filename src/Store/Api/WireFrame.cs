@@ -1,31 +1,23 @@
 using System.Buffers;
+using Google.Protobuf;
 using Grpc.Core;
-using Observe.Store.Api.Wire;
 
 namespace Observe.Store.Api;
 
-/// <summary>A SeriesResponse as the bytes that travel.</summary>
+/// <summary>A message as the bytes that travel.</summary>
 /// <remarks>
 /// Messages of Series are written and read by hand, since they carry all that a query reads: no object for a label or a chunk, and chunks'
 /// data is copied once at each side.
 /// </remarks>
 /// <param name="bytes">The writer's buffer, or, where it was received, the array that is rented for it.</param>
-sealed class SeriesFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : IDisposable
+sealed class WireFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : IDisposable
 {
-    /// <summary>thanos.Store/Series.</summary>
-    public static Method<SeriesRequest, SeriesFrame> Method { get; } = new(
-        MethodType.ServerStreaming,
-        "thanos.Store",
-        "Series",
-        WireFields.Marshaller(SeriesRequest.Parser),
-        Marshallers.Create<SeriesFrame>(Write, static context => Copy(context.PayloadAsReadOnlySequence())));
-
     byte[]? _rented = rented;
 
     public ReadOnlyMemory<byte> Bytes => bytes;
 
     /// <summary>The bytes of a frame that was received, which its reader may change.</summary>
-    public byte[] Received => _rented ?? throw new ObjectDisposedException(nameof(SeriesFrame));
+    public byte[] Received => _rented ?? throw new ObjectDisposedException(nameof(WireFrame));
 
     /// <summary>Returns what is rented.</summary>
     public void Dispose()
@@ -36,16 +28,22 @@ sealed class SeriesFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : ID
         }
     }
 
+    /// <summary>A method whose responses come as bytes.</summary>
+    public static Method<TRequest, WireFrame> Stream<TRequest>(string service, string name, MessageParser<TRequest> request)
+        where TRequest : class, IBufferMessage, IMessage<TRequest> => new(
+            MethodType.ServerStreaming, service, name, WireFields.Marshaller(request),
+            Marshallers.Create<WireFrame>(Write, static context => Copy(context.PayloadAsReadOnlySequence())));
+
     /// <summary>A copy of a message that was received.</summary>
-    public static SeriesFrame Copy(ReadOnlySequence<byte> payload)
+    public static WireFrame Copy(ReadOnlySequence<byte> payload)
     {
         var length = checked((int)payload.Length);
         var array = ArrayPool<byte>.Shared.Rent(length);
         payload.CopyTo(array);
-        return new SeriesFrame(array.AsMemory(0, length), array);
+        return new WireFrame(array.AsMemory(0, length), array);
     }
 
-    static void Write(SeriesFrame frame, SerializationContext context)
+    static void Write(WireFrame frame, SerializationContext context)
     {
         context.SetPayloadLength(frame.Bytes.Length);
         context.GetBufferWriter().Write(frame.Bytes.Span);
