@@ -5,6 +5,7 @@ using Observe.Store.Bucket;
 using Observe.Store.Compact;
 using Observe.Store.Gateway;
 using Observe.Testkit;
+using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Prometheus;
@@ -43,9 +44,14 @@ sealed class MonthBuckets : IAsyncDisposable
 
     public int Days { get; }
 
+    /// <summary>An edge of two blocks of every resolution, around which is asked.</summary>
+    public long Edge => StartTime + (IsShort ? Days / 2 * Day : 17 * Day);
+
     public IQuerier Truth => _stores["truth"].Querier;
 
-    /// <summary>What is left: everything; windows of 5 minutes and an hour; those of an hour.</summary>
+    /// <summary>
+    /// What is left: everything; windows of an hour, and raw samples after an edge of blocks; windows of 5 minutes and an hour; those of an hour.
+    /// </summary>
     public IQuerier this[string name] => _stores[name].Querier;
 
     /// <summary>Samples and bytes of the blocks of a resolution, in milliseconds.</summary>
@@ -61,10 +67,11 @@ sealed class MonthBuckets : IAsyncDisposable
 
         await month.WriteAsync(seed);
         await month.CompactAsync("pairs", "replica");
-        await month.OpenAsync("truth", "truth", 0);
-        await month.OpenAsync("all", "pairs", 0);
-        await month.OpenAsync("5m+1h", "pairs", Downsampler.FiveMinutes);
-        await month.OpenAsync("1h", "pairs", Downsampler.OneHour);
+        await month.OpenAsync("truth", "truth", _ => true);
+        await month.OpenAsync("all", "pairs", _ => true);
+        await month.OpenAsync("1h, raw", "pairs", block => block.ResolutionMs == (block.MinTime < month.Edge ? Downsampler.OneHour : 0));
+        await month.OpenAsync("5m+1h", "pairs", block => block.ResolutionMs > 0);
+        await month.OpenAsync("1h", "pairs", block => block.ResolutionMs == Downsampler.OneHour);
         return month;
     }
 
@@ -163,8 +170,8 @@ sealed class MonthBuckets : IAsyncDisposable
         }
     }
 
-    /// <summary>Opens a bucket's blocks of a resolution and of coarser ones, marked for deletion or not.</summary>
-    async Task OpenAsync(string name, string bucket, long finestMs)
+    /// <summary>Opens some of a bucket's blocks, marked for deletion or not.</summary>
+    async Task OpenAsync(string name, string bucket, Func<BlockMeta, bool> isLeft)
     {
         var store = new BucketStore(
             _buckets[bucket],
@@ -172,7 +179,7 @@ sealed class MonthBuckets : IAsyncDisposable
             {
                 Directory = Path.Combine(_folder.Path, name),
                 Time = _time,
-                Filters = [set => Exclude(set, finestMs)],
+                Filters = [set => Exclude(set, isLeft)],
                 IgnoreDeletionMarksDelay = TimeSpan.FromDays(1_000),
             },
             new BucketStoreMetrics(Metrics.NewCustomRegistry()), NullLogger.Instance);
@@ -189,11 +196,11 @@ sealed class MonthBuckets : IAsyncDisposable
         }
     }
 
-    static void Exclude(MetaSet set, long finestMs)
+    static void Exclude(MetaSet set, Func<BlockMeta, bool> isLeft)
     {
-        foreach (var block in set.Blocks.Values.Where(block => block.ResolutionMs < finestMs).ToList())
+        foreach (var block in set.Blocks.Values.Where(block => !isLeft(block)).ToList())
         {
-            set.Exclude(block.Id, "resolution-excluded");
+            set.Exclude(block.Id, "expired");
         }
     }
 }

@@ -167,10 +167,9 @@ sealed class MonthTable(MonthBuckets month) : IDisposable
     /// <summary>The range of a query: around an edge of blocks, as far as data and a window before reach.</summary>
     (long From, long To) Range(long stepMs, long windowMs, int points)
     {
-        var edge = month.IsShort ? MonthBuckets.StartTime + (month.Days / 2 * 24 * Hour) : MonthBuckets.StartTime + (17 * 24 * Hour);
         var first = MonthBuckets.StartTime + windowMs + (6 * Hour);
         var grid = Math.Max(stepMs, Hour);
-        var from = Math.Max(edge - (points / 2 * stepMs), first) / grid * grid;
+        var from = Math.Max(month.Edge - (points / 2 * stepMs), first) / grid * grid;
         return (from, Math.Min(from + ((points - 1) * stepMs), month.EndTime - (2 * Hour)));
     }
 
@@ -204,4 +203,40 @@ sealed class MonthTable(MonthBuckets month) : IDisposable
 
         return text.ToString();
     }
+
+    /// <summary>
+    /// The rows as a table for people: of each query and range the largest error over all steps, where these are aligned and anywhere.
+    /// </summary>
+    public static string Digest(IReadOnlyList<MonthRow> rows)
+    {
+        var text = new StringBuilder();
+        var windows = rows.Where(row => row.Query.HasWindow).Select(row => row.WindowMs).Distinct().Order().ToList();
+        foreach (var store in rows.Select(row => row.Store).Distinct())
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"| from {store} | {string.Join(" | ", windows.Select(w => $"[{Duration.Format(w)}]"))} |");
+            text.AppendLine($"|---|{string.Concat(windows.Select(_ => "---|"))}");
+            foreach (var query in rows.Where(row => row.Store == store).GroupBy(row => row.Query))
+            {
+                var cells = windows.Select(window => query.Key.HasWindow
+                    ? Cell([.. query.Where(row => row.WindowMs == window)]) : window == windows[0] ? Cell([.. query]) : "");
+                text.AppendLine(CultureInfo.InvariantCulture, $"| `{query.Key.Text.Replace("[WINDOW", "[w", StringComparison.Ordinal)}` | {string.Join(" | ", cells)} |");
+            }
+
+            text.AppendLine();
+        }
+
+        return text.ToString();
+    }
+
+    static string Cell(IReadOnlyList<MonthRow> rows)
+    {
+        var missing = rows.Sum(row => row.Missing);
+        var (aligned, any) = (Percent(rows.Max(row => row.Aligned)), Percent(rows.Max(row => row.Any)));
+        var isAligned = rows[0].WindowMs % Hour == 0 && rows[0].Query.HasWindow;
+        return rows[0].Query.Claim == MonthClaim.Raw && rows[0].Warnings.Count > 0 ? "warns"
+            : (isAligned && aligned != any ? $"{aligned}, {any}" : any) + (missing > 0 ? $", {missing} missing" : "");
+    }
+
+    static string Percent(double error) => error <= 1e-9 ? "0"
+        : error < 1e-4 ? "< 0.01 %" : (error * 100).ToString("G3", CultureInfo.InvariantCulture) + " %";
 }
