@@ -12,6 +12,7 @@ return await CommandLine.RunAsync(
         AllCommand.Build(),
         DemoCommand.Build(),
         BucketCommand.Build(),
+        FleetCommand.Build(),
         CheckCommand.Build(),
         PromqlCommand.Build(),
     },

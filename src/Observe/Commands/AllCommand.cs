@@ -81,7 +81,7 @@ static class AllCommand
             .. collectors,
             storeRole,
             new CompactRole(host, bucket.Open(host.Time, metrics), compact, wait),
-            new QueryRole(host, stores, promql, BucketApi.With(storeRole, CollectorApi.With(
+            new QueryRole(host, stores, promql, BucketApi.With(storeRole, query.IsAdmin(flags), CollectorApi.With(
                 collectors, query.Api(flags, host, promql, stores, fanout))), serve: storeApi.Options(flags, host),
                 new CollectorTargets(collectors, withExternal: true)),
         ]);

@@ -89,7 +89,10 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
         // The head grows while a query runs, so that its range has no end.
         return new StoreDescription("sidecar", [_config.Global.ExternalLabels], head.IsEmpty
-            && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue));
+            && blocks.IsEmpty ? new TimeRange(0, -1) : new TimeRange(from, long.MaxValue))
+        {
+            Collector = options.Name,
+        };
     }
 
     public void Configure(IServiceCollection services)
@@ -249,6 +252,9 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         var (config, head, shipped) = (_config, _head!.Range, _shipper!.Status);
         var targets = _scrape!.Targets().Active;
+
+        // A graceful stop has cut the whole head.
+        List<TimeRange> newest = head.IsEmpty ? [.. shipped.Shipped, .. shipped.Unshipped] : [head];
         return new CollectorStatus
         {
             Cluster = config.Cluster,
@@ -260,7 +266,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             StartedAt = default,
             WrittenAt = default,
             IntervalMs = 0,
-            NewestSample = head.IsEmpty ? null : head.MaxTime,
+            NewestSample = newest.Count == 0 ? null : newest.Max(range => range.MaxTime),
             Shipped = shipped.Shipped,
             Unshipped = head.IsEmpty ? shipped.Unshipped : [.. shipped.Unshipped, head],
             TargetsUp = targets.Count(t => t.Health == TargetHealth.Up),

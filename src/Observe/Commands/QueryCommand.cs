@@ -50,7 +50,8 @@ static class QueryCommand
             var promql = new PromqlEngine(engine.Options(flags, host));
             var api = query.Api(flags, host, promql, stores, fanout);
             roles.Add(new QueryRole(
-                host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, api), serve: storeApi.Options(flags, host),
+                host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, query.IsAdmin(flags), api),
+                serve: storeApi.Options(flags, host),
                 new FanoutTargets(stores, api.Defaults with { Deduplicate = false })));
             using (folder)
             {
@@ -76,6 +77,9 @@ sealed class QueryFlags
     readonly Option<TimeSpan> _slow = Flags.Span("--query.slow-query-threshold", "queries that take longer are logged; 0 for none", "10s");
     readonly Option<string> _cors = Flags.Text("--web.cors.origin", "RE2 of the origins that a browser may ask from (default none)");
 
+    readonly Option<bool> _admin = Flags.Switch(
+        "--web.enable-admin-api", "let the page acknowledge that a collector is gone for good");
+
     public Option<string[]> Endpoints { get; } = Flags.Many(
         "--endpoint", "store API to ask: HOST:PORT, dns+NAME:PORT, dnssrv+NAME or dnssrvnoa+NAME; repeatable");
 
@@ -86,11 +90,13 @@ sealed class QueryFlags
             command.Options.Add(Endpoints);
         }
 
-        foreach (var option in (Option[])[_replicaLabels, _partialResponse, _autoDownsampling, _responseTimeout, _lookup, _slow, _cors])
+        foreach (var option in (Option[])[_replicaLabels, _partialResponse, _autoDownsampling, _responseTimeout, _lookup, _slow, _cors, _admin])
         {
             command.Options.Add(option);
         }
     }
+
+    public bool IsAdmin(ParseResult flags) => flags.GetValue(_admin);
 
     public StoreSet Stores(ParseResult flags, RoleHost host, FanoutMetrics metrics) => new(
         new StoreSetOptions

@@ -53,7 +53,7 @@ sealed class StoreFlags
 
 /// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
 /// <param name="serve">How blocks are served over the store API; null: to this process only.</param>
-sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve) : IRole
+sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve) : IRole
 {
     static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
     readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
@@ -70,6 +70,7 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
     });
     readonly SemaphoreSlim _readingFleet = new(1, 1);
     (FleetStatus Status, long Read)? _fleet;
+    volatile IReadOnlyList<KnownCollector> _known = [];
     Task _loop = Task.CompletedTask;
 
     public string Name => "store";
@@ -104,6 +105,15 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
         }
     }
 
+    /// <summary>Acknowledges that a collector is gone for good; the next answers know of it.</summary>
+    public async Task<AcknowledgeResult> AcknowledgeAsync(string cluster, string collector, CancellationToken cancellationToken)
+    {
+        var result = await Acknowledgement.WriteAsync(bucket, cluster, collector, host.Time.GetUtcNow(), cancellationToken);
+        _fleet = null;
+        _sync.Wake();
+        return result;
+    }
+
     /// <summary>Makes the role of its flags; the role owns the bucket that it opens.</summary>
     /// <param name="folder">The folder for index headers and other files read from the bucket.</param>
     public static StoreRole Create(
@@ -115,7 +125,12 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
         flags.GetValue(store.SyncInterval),
         serve);
 
-    public StoreDescription Describe() => new("store", _store.LabelSets(), _store.Range);
+    public StoreDescription Describe() => new("store", _store.LabelSets(), _store.Range) { Ranges = _store.Ranges(), Fleet = _known };
+
+    /// <summary>The collectors, each held against the blocks as of the last look into the bucket.</summary>
+    public IReadOnlyList<KnownCollector> Known(FleetStatus fleet) => fleet.Known(
+        _store.Blocks().Where(block => block.Meta is not null && block.Excluded is null or "duplicate").Select(block => block.Meta!),
+        host.Time.GetUtcNow());
 
     public void Configure(IServiceCollection services)
     {
@@ -135,8 +150,31 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = _sync.RepeatAsync(_store.SyncAsync, _stop.Token);
+        _loop = _sync.RepeatAsync(SyncAsync, _stop.Token);
         return Task.CompletedTask;
+    }
+
+    /// <summary>
+    /// What collectors say is read before the blocks: what they had shipped by then is found. A fleet that can't be read stays as it was
+    /// known, which makes what is lacking larger.
+    /// </summary>
+    async Task SyncAsync(CancellationToken cancellationToken)
+    {
+        FleetStatus? fleet = null;
+        try
+        {
+            fleet = await FleetStatus.ReadAsync(bucket, cancellationToken);
+        }
+        catch (BucketException e)
+        {
+            LogFleet(host.Logging.CreateLogger<StoreRole>(), e.Message);
+        }
+
+        await _store.SyncAsync(cancellationToken);
+        if (fleet is not null)
+        {
+            _known = Known(fleet);
+        }
     }
 
     public async Task StopAsync(StopSequence stop, CancellationToken grace)
@@ -152,18 +190,26 @@ sealed class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options
         _readingFleet.Dispose();
         _stop.Dispose();
     }
+
+    [LoggerMessage(LogLevel.Warning, "what collectors say of themselves can't be read, what was known stays error={Error}")]
+    static partial void LogFleet(ILogger logger, string error);
 }
 
 /// <summary>What the HTTP API shows of the bucket that a role of this process reads: blocks and fleet.</summary>
 static class BucketApi
 {
-    public static PrometheusApiOptions With(StoreRole store, PrometheusApiOptions options) => options with
+    public static PrometheusApiOptions With(StoreRole store, bool isAdmin, PrometheusApiOptions options) => options with
     {
         Blocks = () =>
         [
             .. store.Blocks.Select(b => new BlockState(
                 b.Id.ToString(), b.Meta?.ToJson() ?? [], b.Excluded, b.Fault, b.DeletionMark?.DeletionTime.ToUnixTimeMilliseconds())),
         ],
-        Fleet = store.FleetAsync,
+        Acknowledge = isAdmin ? store.AcknowledgeAsync : null,
+        Fleet = async cancellationToken =>
+        {
+            var fleet = await store.FleetAsync(cancellationToken);
+            return (fleet, store.Known(fleet));
+        },
     };
 }

@@ -8,6 +8,10 @@ public sealed class FanoutMetrics(IMetricFactory metrics)
     readonly Gauge _connections = metrics.CreateGauge(
         "thanos_store_nodes_grpc_connections", "Stores that answer, by their external labels.", ["external_labels", "store_type"]);
 
+    readonly Gauge _newest = metrics.CreateGauge(
+        "observe_cluster_newest_sample_age_seconds",
+        "Age of the newest sample that a cluster's collectors tell of, those left out that were stopped or acknowledged as gone.", ["cluster"]);
+
     readonly Gauge _silent = metrics.CreateGauge("observe_query_silent_stores", "Stores that should answer and do not.");
 
     public Counter Lookups { get; } = metrics.CreateCounter(
@@ -23,6 +27,24 @@ public sealed class FanoutMetrics(IMetricFactory metrics)
 
     public Counter Missing { get; } = metrics.CreateCounter(
         "observe_query_missing_stores_total", "Times that a store which should have taken part in an answer did not.");
+
+    /// <param name="now">Unix milliseconds.</param>
+    internal void SetAges(IReadOnlyList<StoreState> stores, long now)
+    {
+        var ages = stores.SelectMany(store => store.Description?.Fleet ?? [])
+            .Where(collector => collector is { IsExpected: true, NewestSample: not null })
+            .GroupBy(collector => collector.Cluster)
+            .ToDictionary(cluster => cluster.Key, cluster => (now - cluster.Max(collector => collector.NewestSample!.Value)) / 1000.0);
+        foreach (var gone in _newest.GetAllLabelValues().Where(labels => !ages.ContainsKey(labels[0])))
+        {
+            _newest.RemoveLabelled(gone);
+        }
+
+        foreach (var (cluster, age) in ages)
+        {
+            _newest.WithLabels(cluster).Set(age);
+        }
+    }
 
     internal void Set(IReadOnlyList<StoreState> stores)
     {

@@ -45,20 +45,21 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         {
             var forStores = ForStores(selection);
             var hints = IsDeduplicating ? DedupQuerier.Widened(forStores.Hints) : forStores.Hints;
-            return new StoreStreams(Available(forStores), forStores, hints, metrics);
+            var attendance = Attend(forStores, out var available);
+            return new StoreStreams(available, forStores, attendance, hints, metrics);
         },
-        streams => JoinAsync(streams.All, selection.With(streams.Query)));
+        streams => JoinAsync(streams, selection.With(streams.Query)));
 
     // The streams, not the enumerators in here, hold the memory that series are read from.
-    async IAsyncEnumerable<Series> JoinAsync(List<StoreStream> streams, Selection selection)
+    async IAsyncEnumerable<Series> JoinAsync(StoreStreams streams, Selection selection)
     {
-        IQuerier joined = new MergeQuerier(streams);
+        IQuerier joined = new MergeQuerier(streams.All);
         if (IsDeduplicating)
         {
             joined = new DedupQuerier(joined, options.ReplicaLabels);
         }
 
-        var isRemote = streams.Exists(stream => stream.IsRemote);
+        var isRemote = streams.All.Exists(stream => stream.IsRemote);
         await using var all = joined.SelectAsync(selection).GetAsyncEnumerator();
         while (await (isRemote
             ? selection.Query.Slot.WaitAsync(all.MoveNextAsync(), selection.CancellationToken)
@@ -67,6 +68,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             yield return all.Current;
         }
 
+        streams.Attendance.NoteTo(selection.Coverage);
         selection.Coverage.ThrowIfRefused();
     }
 
@@ -79,7 +81,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     async ValueTask<IReadOnlyList<string>> AllAsync(Selection selection, Func<IQuerier, Selection, ValueTask<IReadOnlyList<string>>> ask)
     {
         var forStores = ForStores(selection);
-        var available = Available(forStores);
+        var attendance = Attend(forStores, out var available);
         using var patience = StorePatience.Of(available, forStores.Query);
         var asked = Task.WhenAll(available.Select(async store =>
         {
@@ -98,13 +100,14 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
             catch (Exception e) when (wait.IsLost(e))
             {
-                AddMissing(store, forStores, wait.Reason(e), metrics);
+                Lose(store, wait.Reason(e), attendance, metrics);
                 return [];
             }
         }));
         var answers = available.Exists(store => store.Silence is not null)
             ? await forStores.Query.Slot.WaitAsync(new ValueTask<IReadOnlyList<string>[]>(asked), forStores.CancellationToken)
             : await asked;
+        attendance.NoteTo(forStores.Coverage);
         forStores.Coverage.ThrowIfRefused();
         return selection.Union(answers);
     }
@@ -121,17 +124,19 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             : whole.With(whole.Query.Refusing(static missing => new PartialResponseException(missing)));
     }
 
-    /// <summary>The stores that can answer a selection; stores that should take part and can't are noted as missing.</summary>
-    List<StoreState> Available(Selection selection)
+    /// <param name="available">The stores that can answer a selection; the others that should take part are lost already.</param>
+    Attendance Attend(Selection selection, out List<StoreState> available)
     {
-        var available = new List<StoreState>();
-        foreach (var store in stores.Stores.Where(s => options.Chooses(s) && s.MayHold(selection)))
+        var chosen = stores.Stores.Where(options.Chooses).ToList();
+        var attendance = new Attendance(
+            options.StoreMatchers.Count == 0 ? chosen : chosen.ConvertAll(WithoutFleet),
+            selection, IsDeduplicating ? options.ReplicaLabels : [], stores.Time.GetUtcNow().ToUnixTimeMilliseconds());
+        available = [];
+        foreach (var store in attendance.Stores.Where(store => store.MayHold(selection)))
         {
             if (store.IsSilent)
             {
-                metrics?.Missing.Inc();
-                selection.Coverage.Add(store.Missing(
-                    selection.Range, store.Silence?.Reason ?? store.LastError ?? "it was not reached yet"));
+                Lose(store, store.Silence?.Reason ?? store.LastError ?? "it was not reached yet", attendance, metrics);
             }
             else
             {
@@ -139,13 +144,22 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
         }
 
-        return available;
+        if (!options.PartialResponse)
+        {
+            attendance.NoteTo(selection.Coverage);
+        }
+
+        return attendance;
     }
 
-    static void AddMissing(StoreState store, Selection selection, string why, FanoutMetrics? metrics)
+    /// <summary>Who chooses stores expects no others.</summary>
+    static StoreState WithoutFleet(StoreState store) =>
+        store.Description is { Fleet.Count: > 0 } held ? store with { Description = held with { Fleet = [] } } : store;
+
+    static void Lose(StoreState store, string why, Attendance attendance, FanoutMetrics? metrics)
     {
         metrics?.Missing.Inc();
-        selection.Coverage.Add(store.Missing(selection.Range, why));
+        attendance.Lose(store, why);
     }
 
     /// <summary>The streams of all stores that answer one selection; disposing cancels them and waits for them.</summary>
@@ -155,20 +169,24 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         readonly StorePatience _patience;
 
         /// <param name="hints">What each store is asked for, of the selection.</param>
-        public StoreStreams(List<StoreState> available, Selection selection, SelectHints hints, FanoutMetrics? metrics)
+        public StoreStreams(
+            List<StoreState> available, Selection selection, Attendance attendance, SelectHints hints, FanoutMetrics? metrics)
         {
+            Attendance = attendance;
             _cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
             Query = selection.Query.Derive(_cancel.Token);
             var isAlone = available.Count == 1;
             _patience = StorePatience.Of(available, Query);
             All = available.ConvertAll(
-                store => new StoreStream(store, selection.With(Query), _patience.WaitFor(store), hints, metrics, isAlone));
+                store => new StoreStream(store, selection.With(Query), _patience.WaitFor(store), attendance, hints, metrics, isAlone));
         }
 
         /// <summary>The query, with a token that is cancelled when the streams are disposed.</summary>
         public QueryContext Query { get; }
 
         public List<StoreStream> All { get; }
+
+        public Attendance Attendance { get; }
 
         public async ValueTask DisposeAsync()
         {
@@ -195,7 +213,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     sealed class StoreStream : IQuerier
     {
         readonly StoreState _store;
-        readonly Selection _selection;
+        readonly Attendance _attendance;
         readonly StorePatience.Wait _wait;
         readonly FanoutMetrics? _metrics;
         readonly IAsyncEnumerator<Series> _all;
@@ -203,9 +221,10 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         readonly Task _pump = Task.CompletedTask;
 
         public StoreStream(
-            StoreState store, Selection selection, StorePatience.Wait wait, SelectHints hints, FanoutMetrics? metrics, bool isAlone)
+            StoreState store, Selection selection, StorePatience.Wait wait, Attendance attendance, SelectHints hints,
+            FanoutMetrics? metrics, bool isAlone)
         {
-            (_store, _selection, _wait, _metrics) = (store, selection, wait, metrics);
+            (_store, _wait, _attendance, _metrics) = (store, wait, attendance, metrics);
             _all = store.Querier!.SelectAsync(selection.With(hints).With(wait.Query)).GetAsyncEnumerator();
             if (!isAlone)
             {
@@ -239,7 +258,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
             catch (Exception e) when (_wait.IsLost(e))
             {
-                AddMissing(_store, _selection, _wait.Reason(e), _metrics);
+                Lose(_store, _wait.Reason(e), _attendance, _metrics);
                 return ValueTask.FromResult(false);
             }
 
@@ -251,7 +270,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 }
                 catch (Exception e) when (_wait.IsLost(e))
                 {
-                    AddMissing(_store, _selection, _wait.Reason(e), _metrics);
+                    Lose(_store, _wait.Reason(e), _attendance, _metrics);
                     return false;
                 }
             }

@@ -142,6 +142,7 @@ public sealed partial class StoreSet : IAsyncDisposable
                 .Select(e => new StoreState(e.Key, null, null, _lookedUp, 0, e.Value, 1)),
             ];
             _metrics?.Set(_states);
+            _metrics?.SetAges(Stores, Now);
         }
         finally
         {
@@ -319,14 +320,12 @@ static class StoreSelection
 
     /// <summary>Whether a store may hold matching series within the range; a store that never described itself may.</summary>
     public static bool MayHold(this StoreState store, Selection selection) => store.Description is not { } held
-        || ((held.Range with { MaxTime = store.MaxTime() }).Overlaps(selection.Hints.WindowRange)
-            && (held.LabelSets.Count == 0 || held.LabelSets.Any(labels => selection.Answer(labels) is not null)));
+        || (held.LabelSets.Count == 0
+            ? (held.Range with { MaxTime = store.MaxTime(held.Range) }).Overlaps(selection.Hints.WindowRange)
+            : held.LabelSets.Any(labels => held.RangeOf(labels) is var range
+                && (range with { MaxTime = store.MaxTime(range) }).Overlaps(selection.Hints.WindowRange) && selection.Answer(labels) is not null));
 
-    /// <summary>What an answer lacks without the store.</summary>
-    public static Missing Missing(this StoreState store, TimeRange range, string why) => store.Description is { } held
-        ? new Missing(MissingPart.Source, store.Name, held.LabelSets, range.Intersect(held.Range with { MaxTime = store.MaxTime() }), why)
-        : new Missing(MissingPart.Source, store.Name, [], range, why);
-
-    static long MaxTime(this StoreState store) =>
-        store.Description!.Range.MaxTime >= store.LastSeen - LiveMs ? long.MaxValue : store.Description.Range.MaxTime;
+    /// <summary>The end of a range that a store describes; of a store that is still written to, there is none.</summary>
+    public static long MaxTime(this StoreState store, TimeRange held) =>
+        held.MaxTime >= store.LastSeen - LiveMs ? long.MaxValue : held.MaxTime;
 }

@@ -39,7 +39,18 @@ sealed class ApiCall(HttpContext http, PrometheusApiOptions options, RequestPara
     /// <summary>Ends a successful answer.</summary>
     public ValueTask EndAsync() => EndAsync([], []);
 
-    public ValueTask EndAsync(Coverage coverage) => EndAsync(coverage.Warnings(), coverage.Infos());
+    public ValueTask EndAsync(Coverage coverage) => EndAsync(coverage, coverage.Warnings(), coverage.Infos());
+
+    /// <summary>Ends an answer with a coverage that warnings and infos tell of, among others.</summary>
+    public ValueTask EndAsync(Coverage coverage, IReadOnlyList<string> warnings, IReadOnlyList<string> infos)
+    {
+        if (coverage.IsPartial)
+        {
+            Options.Metrics?.CountIncomplete();
+        }
+
+        return EndAsync(warnings, infos);
+    }
 
     public ValueTask EndAsync(IReadOnlyList<string> warnings, IReadOnlyList<string> infos)
     {

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Observe.Store.Fleet;
 
 namespace Observe.Query.HttpApi;
@@ -18,6 +19,7 @@ static class BucketEndpoints
     {
         api.Map("blocks", "blocks", BlocksAsync);
         api.Map("status/fleet", "status_fleet", FleetAsync);
+        api.Map("status/fleet/acknowledge", "status_fleet_acknowledge", AcknowledgeAsync, post: true);
     }
 
     static async Task BlocksAsync(ApiCall call)
@@ -55,7 +57,7 @@ static class BucketEndpoints
 
     static async Task FleetAsync(ApiCall call)
     {
-        var fleet = call.Options.Fleet is { } read ? await read(call.Cancelled) : new FleetStatus([], []);
+        var (fleet, known) = call.Options.Fleet is { } read ? await read(call.Cancelled) : (new FleetStatus([], []), []);
         var now = call.Options.Time.GetUtcNow();
         var json = call.BeginData();
         json.WriteStartObject();
@@ -79,22 +81,65 @@ static class BucketEndpoints
 
         json.WriteEndArray();
         json.WriteStartArray("gaps");
-        foreach (var gap in fleet.Gaps(Tsdb.Model.TimeRange.All, now))
+        foreach (var collector in known)
         {
-            json.WriteStartObject();
-            json.WriteString("cluster", gap.Cluster);
-            json.WriteString("collector", gap.Collector);
-            json.WriteNumber("minTime", gap.Range.MinTime);
-            json.WriteNumber("maxTime", gap.Range.MaxTime);
-            json.WriteString("why", gap.Why);
-            json.WriteEndObject();
+            foreach (var gap in collector.Gaps.Where(gap => gap.Range.MinTime <= call.Now))
+            {
+                json.WriteStartObject();
+                json.WriteString("cluster", collector.Cluster);
+                json.WriteString("collector", collector.Collector);
+                json.WriteNumber("minTime", gap.Range.MinTime);
+                json.WriteNumber("maxTime", Math.Min(gap.Range.MaxTime, call.Now));
+                json.WriteString("why", gap.Why);
+                json.WriteNumber("since", gap.Since);
+                json.WriteEndObject();
+            }
         }
 
         json.WriteEndArray();
         json.WriteTexts("faults", fleet.Faults);
         json.WriteBoolean("bucket", call.Options.Fleet is not null);
+        json.WriteBoolean("canAcknowledge", call.Options.Acknowledge is not null);
         json.WriteNumber("serverTime", call.Now);
         json.WriteEndObject();
+        await call.EndAsync();
+    }
+
+    /// <summary>Only what a page of this very server sends is taken: a browser sends a form from anywhere.</summary>
+    static async Task AcknowledgeAsync(ApiCall call)
+    {
+        var request = call.Http.Request;
+        if (!HttpMethods.IsPost(request.Method))
+        {
+            throw ApiException.BadData("a collector is acknowledged by POST");
+        }
+
+        if (call.Options.Acknowledge is not { } acknowledge)
+        {
+            throw ApiException.Unavailable("admin APIs disabled");
+        }
+
+        if (request.Headers.Origin is [{ Length: > 0 } origin]
+            && !(Uri.TryCreate(origin, UriKind.Absolute, out var from) && from.Authority == request.Host.Value))
+        {
+            throw ApiException.BadData("a page from elsewhere may not acknowledge a collector");
+        }
+
+        var (cluster, collector) = (call.Parameters["cluster"], call.Parameters["collector"]);
+        if (!FleetName.IsValid(cluster) || !FleetName.IsValid(collector))
+        {
+            throw ApiException.BadData("cluster and collector are needed, by their names");
+        }
+
+        switch (await acknowledge(cluster, collector, call.Cancelled))
+        {
+            case AcknowledgeResult.Unknown:
+                throw ApiException.BadData($"the bucket knows no collector {collector} of cluster {cluster}");
+            case AcknowledgeResult.Alive:
+                throw ApiException.BadData($"collector {collector} of cluster {cluster} is alive; stop it first");
+        }
+
+        call.Begin().Raw("{}"u8);
         await call.EndAsync();
     }
 }

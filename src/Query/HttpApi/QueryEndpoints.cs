@@ -129,7 +129,7 @@ static partial class QueryEndpoints
         call.Begin();
         await ResultWriter.WriteAsync(
             call, result, limit, call.Parameters["stats"].Length > 0 ? result.Statistics : null, noStore: warnings.Count > 0);
-        await call.EndAsync(warnings, result.Infos);
+        await call.EndAsync(result.Coverage, warnings, result.Infos);
     }
 
     /// <summary>No exemplars are stored; the request's parameters are checked all the same.</summary>

@@ -31,6 +31,12 @@ public sealed class QueryMetrics(IMetricFactory metrics)
     readonly Counter _samples = metrics.CreateCounter(
         "prometheus_engine_query_samples_total", "Samples that queries loaded, each window in full.");
 
+    readonly Counter _incomplete = metrics.CreateCounter(
+        "observe_query_incomplete_answers_total", "Answers that lack something, as they say themselves.");
+
+    /// <summary>Counts an answer that lacks something.</summary>
+    internal void CountIncomplete() => _incomplete.Inc();
+
     /// <summary>Counts a query as running until the result is disposed.</summary>
     internal IDisposable Track(int maxConcurrency)
     {

@@ -2,6 +2,7 @@ using Observe.Query.Promql;
 using Observe.Query.Promql.Execution;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
 
 namespace Observe.Query.HttpApi;
 
@@ -49,6 +50,11 @@ static class ResultWriter
                 break;
         }
 
+        if (Completeness.Of(result.Coverage) is var answer && answer.Expected.Count + answer.Missing.Count > 0)
+        {
+            Complete(json.Raw(",\"completeness\":"u8), answer);
+        }
+
         if (statistics is not null)
         {
             Statistics(json.Raw(",\"stats\":"u8), statistics);
@@ -60,6 +66,47 @@ static class ResultWriter
         }
 
         json.Raw("}"u8);
+    }
+
+    /// <summary>Who should have taken part, and what is missing, with times in Unix milliseconds.</summary>
+    static void Complete(JsonText json, Completeness answer)
+    {
+        json.Raw("{\"complete\":"u8).Raw(answer.Missing.Count == 0 ? "true"u8 : "false"u8);
+        json.Raw(",\"expected\":"u8).TextList(answer.Expected).Raw(",\"answered\":"u8).TextList(answer.Answered);
+        json.Raw(",\"missing\":["u8);
+        for (var i = 0; i < answer.Missing.Count; i++)
+        {
+            var missing = answer.Missing[i];
+            json.Raw(i > 0 ? ",{\"labels\":["u8 : "{\"labels\":["u8);
+            for (var j = 0; j < missing.LabelSets.Count; j++)
+            {
+                json.Raw(j > 0 ? ","u8 : ""u8).LabelSet(missing.LabelSets[j]);
+            }
+
+            json.Raw("],\"kind\":"u8).Text(missing.Part switch
+            {
+                MissingPart.Source => "store",
+                MissingPart.Collector => "collector",
+                MissingPart.Chunk => "chunk",
+                _ => "block",
+            });
+            json.Raw(",\"names\":"u8).TextList(missing.Names).Raw(",\"ranges\":["u8);
+            for (var j = 0; j < missing.Times.Count; j++)
+            {
+                json.Raw(j > 0 ? ",{\"minTime\":"u8 : "{\"minTime\":"u8).Number(missing.Times[j].MinTime);
+                json.Raw(",\"maxTime\":"u8).Number(missing.Times[j].MaxTime).Raw("}"u8);
+            }
+
+            json.Raw("],\"why\":"u8).Text(missing.Reason);
+            if (missing.Since is { } since)
+            {
+                json.Raw(",\"since\":"u8).Number(since);
+            }
+
+            json.Raw("}"u8);
+        }
+
+        json.Raw("]}"u8);
     }
 
     static void Element(JsonText json, ResultSeries series, long time)

@@ -30,8 +30,12 @@ sealed class InfoServer(Func<StoreDescription> describe) : Info.InfoBase
         {
             var set = WireLabels.ToWire(labels);
             response.LabelSets.Add(set);
-            store.TsdbInfos.Add(new TSDBInfo { Labels = set, MinTime = description.Range.MinTime, MaxTime = description.Range.MaxTime });
+            var range = description.RangeOf(labels);
+            store.TsdbInfos.Add(new TSDBInfo { Labels = set, MinTime = range.MinTime, MaxTime = range.MaxTime });
         }
+
+        response.Collector = description.Collector;
+        response.Fleet.AddRange(description.Fleet.Select(WireFleet.ToWire));
 
         return Task.FromResult(response);
     }

@@ -110,6 +110,9 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
                 | (response.Rules is null ? 0 : ServedApis.Rules)
                 | (response.Exemplars is null ? 0 : ServedApis.Exemplars)
                 | (response.Query is null ? 0 : ServedApis.Query),
+            Ranges = WireFleet.Ranges(store),
+            Collector = response.Collector,
+            Fleet = [.. response.Fleet.Select(WireFleet.FromWire)],
         };
     }
 

@@ -1,3 +1,4 @@
+using Observe.Store.Fleet;
 using Observe.Tsdb.Model;
 
 namespace Observe.Store.Api;
@@ -12,6 +13,17 @@ public sealed record StoreDescription(string Component, IReadOnlyList<Labels> La
 {
     /// <summary>What it serves beside series.</summary>
     public ServedApis Apis { get; init; }
+
+    /// <summary>The range of each set of labels, where it is known to be less than the whole.</summary>
+    public IReadOnlyDictionary<Labels, TimeRange> Ranges { get; init; } = new Dictionary<Labels, TimeRange>();
+
+    /// <summary>The name of the collector that the process is; "" for others, and where it is not known.</summary>
+    public string Collector { get; init; } = "";
+
+    /// <summary>The collectors of the bucket that the process serves.</summary>
+    public IReadOnlyList<KnownCollector> Fleet { get; init; } = [];
+
+    public TimeRange RangeOf(Labels labels) => Ranges.TryGetValue(labels, out var range) ? range : Range;
 }
 
 /// <summary>APIs of a process beside that of series.</summary>

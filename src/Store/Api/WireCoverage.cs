@@ -40,6 +40,11 @@ static class WireCoverage
                 MaxTime = missing.Range.MaxTime,
                 Reason = missing.Reason,
             };
+            if (missing.Since is { } since)
+            {
+                hint.Since = since;
+            }
+
             hint.LabelSets.AddRange(missing.LabelSets.Select(WireLabels.ToWire));
             hints.Missing.Add(hint);
         }
@@ -102,7 +107,10 @@ static class WireCoverage
             coverage.Add(new Missing(
                 (MissingPart)missing.Part, missing.Name, [.. missing.LabelSets.Select(Labels)], new TimeRange(
                 missing.MinTime, missing.MaxTime),
-                missing.Reason));
+                missing.Reason)
+            {
+                Since = missing.HasSince ? missing.Since : null,
+            });
         }
     }
 

@@ -67,6 +67,9 @@ public sealed record CollectorStatus
     /// <summary>Whether a graceful stop wrote the status, so that the collector's silence is no alarm.</summary>
     public bool Stopped { get; init; }
 
+    /// <summary>When somebody said that the collector is gone for good; null as long as nobody did. A collector that returns resets it.</summary>
+    public DateTimeOffset? Acknowledged { get; init; }
+
     /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
     public string? Rival { get; init; }
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Observe.Store.Bucket;
+using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -12,13 +13,9 @@ public sealed record ClusterStatus(string Cluster, IReadOnlyList<CollectorStatus
     /// <summary>The newest sample of any of the cluster's collectors, Unix milliseconds; null before the first sample.</summary>
     public long? NewestSample => Collectors.Max(c => c.NewestSample);
 
-    /// <summary>Collectors that have not written their status for three intervals and were not stopped.</summary>
+    /// <summary>Collectors that have not written their status for three intervals, and were neither stopped nor acknowledged as gone.</summary>
     public IReadOnlyList<CollectorStatus> Silent(DateTimeOffset now) => [.. Collectors.Where(c => FleetStatus.IsSilent(c, now))];
 }
-
-/// <summary>A span of time of a collector that the bucket lacks.</summary>
-/// <param name="Why">For people.</param>
-public sealed record FleetGap(string Cluster, string Collector, TimeRange Range, string Why);
 
 /// <summary>All clusters and collectors that have a status in a bucket.</summary>
 /// <param name="Clusters">In order of name.</param>
@@ -73,59 +70,19 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
     }
 
     public static bool IsSilent(CollectorStatus collector, DateTimeOffset now) =>
-        !collector.Stopped && (now - collector.WrittenAt).TotalMilliseconds > SilentIntervals * (double)collector.IntervalMs;
+        !collector.Stopped && collector.Acknowledged is null && (now - collector.WrittenAt).TotalMilliseconds > SilentIntervals * (double)collector.IntervalMs;
 
-    /// <summary>
-    /// What the bucket lacks of a range: spans that collectors hold and have not shipped, and of silent collectors the time since their
-    /// newest known sample. Adjacent spans of one collector are joined.
-    /// </summary>
-    public IReadOnlyList<FleetGap> Gaps(TimeRange range, DateTimeOffset now)
+    /// <summary>All collectors, held against the bucket.</summary>
+    /// <param name="blocks">Of the bucket, listed after the statuses were read.</param>
+    public IReadOnlyList<KnownCollector> Known(IEnumerable<BlockMeta> blocks, DateTimeOffset now)
     {
-        var gaps = new List<FleetGap>();
-        foreach (var collector in Clusters.SelectMany(c => c.Collectors))
-        {
-            foreach (var span in Joined(collector.Unshipped))
-            {
-                Add(collector, span, collector.LastError.Length == 0
-                    ? "not in the bucket yet"
-                    : $"not in the bucket yet: {collector.LastError}");
-            }
-
-            if (IsSilent(collector, now))
-            {
-                var since = Math.Max(collector.NewestSample
-                    + 1 ?? long.MinValue, collector.Unshipped.Select(u => u.MaxTime + 1).DefaultIfEmpty(long.MinValue).Max());
-                Add(collector, new TimeRange(
-                    since, now.ToUnixTimeMilliseconds()), $"silent since {GoText.Rfc3339(collector.WrittenAt.ToUnixTimeMilliseconds())}");
-            }
-        }
-
-        return gaps;
-
-        void Add(CollectorStatus collector, TimeRange span, string why)
-        {
-            if (span.Intersect(range) is { IsEmpty: false } gap)
-            {
-                gaps.Add(new FleetGap(collector.Cluster, collector.Collector, gap, why));
-            }
-        }
-    }
-
-    static List<TimeRange> Joined(IEnumerable<TimeRange> spans)
-    {
-        var joined = new List<TimeRange>();
-        foreach (var span in spans.Where(s => !s.IsEmpty).OrderBy(s => s.MinTime))
-        {
-            if (joined.Count > 0 && span.MinTime <= joined[^1].MaxTime + 1)
-            {
-                joined[^1] = joined[^1] with { MaxTime = Math.Max(joined[^1].MaxTime, span.MaxTime) };
-            }
-            else
-            {
-                joined.Add(span);
-            }
-        }
-
-        return joined;
+        var byLabels = blocks.ToLookup(meta => meta.ExternalLabels);
+        var all = Clusters.SelectMany(cluster => cluster.Collectors).ToList();
+        var named = all.Select(status => Labels.Of(status.Labels)).CountBy(labels => labels).ToDictionary();
+        return
+        [
+            .. all.Select(status => KnownCollector.Of(
+                status, byLabels[Labels.Of(status.Labels)], isAlone: named[Labels.Of(status.Labels)] == 1, now)),
+        ];
     }
 }

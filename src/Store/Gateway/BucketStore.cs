@@ -124,6 +124,11 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     /// <summary>External labels of what is served, each set once.</summary>
     public IReadOnlyList<Labels> LabelSets() => [.. _state.Streams.Select(stream => stream.ExternalLabels)];
 
+    /// <summary>The span of each of them.</summary>
+    public IReadOnlyDictionary<Labels, TimeRange> Ranges() => _state.Streams.ToDictionary(
+        stream => stream.ExternalLabels,
+        stream => new TimeRange(stream.Blocks.Min(b => b.Meta.MinTime), stream.Blocks.Max(b => b.Meta.Range.MaxTime)));
+
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
         new HeldSelection<BucketQuery>(() => NewQuery(selection), query => query.SelectAsync());
 

@@ -16,17 +16,24 @@ public enum MissingPart
 
     /// <summary>A chunk that can't be read.</summary>
     Chunk,
+
+    /// <summary>What a collector holds, or should have gathered, and the bucket lacks.</summary>
+    Collector,
 }
 
 /// <summary>Something that an answer lacks.</summary>
-/// <param name="Name">The name of the source or the block.</param>
+/// <param name="Name">The name of the source, the block or the collector.</param>
 /// <param name="LabelSets">External labels of what is missing; empty where they are not known, and then it may be anything.</param>
 /// <param name="Range">The part of the selection's range that is missing; both ends may be infinite.</param>
 /// <param name="Reason">Why.</param>
 public sealed record Missing(MissingPart Part, string Name, IReadOnlyList<Labels> LabelSets, TimeRange Range, string Reason)
 {
+    /// <summary>Since when it has been missing, Unix milliseconds; null where that is not known.</summary>
+    public long? Since { get; init; }
+
     public bool Equals(Missing? other) => other is not null
-        && (Part, Name, Range, Reason) == (other.Part, other.Name, other.Range, other.Reason) && LabelSets.SequenceEqual(other.LabelSets);
+        && (Part, Name, Range, Reason, Since) == (other.Part, other.Name, other.Range, other.Reason, other.Since)
+        && LabelSets.SequenceEqual(other.LabelSets);
 
     public override int GetHashCode() => HashCode.Combine(Part, Name, Range, Reason);
 }
@@ -60,6 +67,7 @@ public sealed class Coverage
     readonly Lock _lock = new();
     readonly HashSet<Missing> _missing = [];
     readonly HashSet<ServedRange> _served = [];
+    readonly HashSet<string> _expected = [];
     readonly HashSet<string> _warnings = [];
     readonly HashSet<string> _infos = [];
     readonly Coverage? _outer;
@@ -75,6 +83,9 @@ public sealed class Coverage
     public bool IsTruncated => Read(() => _isTruncated);
 
     public IReadOnlyList<Missing> Missing => Read(() => _missing.ToArray());
+
+    /// <summary>Clusters that should have taken part in the answer, by name.</summary>
+    public IReadOnlyList<string> Expected => Read(() => _expected.ToArray());
 
     public IReadOnlyList<ServedRange> Served => Read(() => _served.ToArray());
 
@@ -126,6 +137,8 @@ public sealed class Coverage
     public void AddInfo(string text) => Note(coverage => coverage._infos.Add(text));
 
     public void Add(ServedRange served) => Note(coverage => coverage._served.Add(served));
+
+    public void Expect(IEnumerable<string> clusters) => Note(coverage => coverage._expected.UnionWith(clusters));
 
     /// <summary>The answer stops at <see cref="SelectHints.Limit"/>, which does not mean that something is missing.</summary>
     public void Truncate() => Note(static coverage => coverage._isTruncated = true);

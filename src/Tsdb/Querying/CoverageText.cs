@@ -13,7 +13,7 @@ public static class CoverageText
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Warnings(this Coverage coverage) =>
-        Sorted([.. coverage.Missing.Select(Text), .. coverage.TextWarnings, .. coverage.IsTruncated
+        Sorted([.. Texts(Completeness.Join(coverage.Missing)), .. coverage.TextWarnings, .. coverage.IsTruncated
             ? (IEnumerable<string>)[Truncated]
             : []]);
 
@@ -21,14 +21,37 @@ public static class CoverageText
     public static IReadOnlyList<string> Infos(this Coverage coverage) =>
         Sorted([.. coverage.Served.Where(served => served.IsCoarser).Select(Text), .. coverage.TextInfos]);
 
-    public static string Text(Missing missing) => missing.Part switch
+    /// <summary>One text of all sources and collectors that are missing, and one of each block and chunk.</summary>
+    static IEnumerable<string> Texts(IReadOnlyList<MissingTimes> missing)
     {
-        MissingPart.Block => $"block {missing.Name} is left out: {missing.Reason}",
-        MissingPart.VanishedBlock => $"block {missing.Name} vanished while it was read, and no other block has its samples",
-        MissingPart.Chunk => $"a chunk of block {missing.Name} is left out: {missing.Reason}",
-        _ => $"{Who(missing)} from {Time(missing.Range.MinTime)} to {Time(missing.Range.MaxTime)}: "
-            + $"store {missing.Name} gave no answer: {missing.Reason}",
+        var absent = missing.Where(one => one.Part is MissingPart.Source or MissingPart.Collector).ToList();
+        if (absent.Count > 0)
+        {
+            var more = absent.Count > NamedClusters ? $"; and {absent.Count - NamedClusters} more" : "";
+            yield return string.Join("; ", absent.Take(NamedClusters).Select(Text)) + more;
+        }
+
+        foreach (var one in missing.Except(absent))
+        {
+            yield return Text(one);
+        }
+    }
+
+    public static string Text(MissingTimes missing) => missing.Part switch
+    {
+        MissingPart.Block => $"block {missing.Names[0]} is left out: {missing.Reason}",
+        MissingPart.VanishedBlock => $"block {missing.Names[0]} vanished while it was read, and no other block has its samples",
+        MissingPart.Chunk => $"a chunk of block {missing.Names[0]} is left out: {missing.Reason}",
+        MissingPart.Collector => $"{Who(missing)} {Times(missing)}: {Collectors(missing.Names)}: {missing.Reason}",
+        _ => $"{Who(missing)} {Times(missing)}: store {missing.Names[0]} gave no answer: {missing.Reason}",
     };
+
+    static string Collectors(IReadOnlyList<string> names) => names.Count == 1
+        ? $"collector {names[0]}"
+        : names.Count <= NamedClusters ? $"collectors {string.Join(", ", names)}" : $"{names.Count} collectors";
+
+    static string Times(MissingTimes missing) => string.Join(
+        " and ", missing.Times.Select(range => $"from {Time(range.MinTime)} to {Time(range.MaxTime)}"));
 
     /// <summary>The warning of a range that was answered from windows, of which no value answers a function.</summary>
     /// <param name="function">The function or aggregation.</param>
@@ -40,13 +63,14 @@ public static class CoverageText
         $"{served.ExternalLabels}: there are no samples at the resolution that was asked for from {Time(served.Range.MinTime)} to "
         + $"{Time(served.Range.MaxTime)}; downsampled ones, every {Duration.Format(served.ResolutionMs)}, take their place";
 
-    static string Who(Missing missing)
+    static string Who(MissingTimes missing)
     {
         var clusters = missing.LabelSets.Where(labels => !labels.IsEmpty).Select(Describe).Order(StringComparer.Ordinal).ToList();
         return clusters.Count switch
         {
-            0 => $"what store {missing.Name} holds is missing",
-            <= NamedClusters => $"{string.Join(", ", clusters)} is missing",
+            0 => $"what store {missing.Names[0]} holds is missing",
+            1 => $"{clusters[0]} is missing",
+            <= NamedClusters => $"{string.Join(", ", clusters)} are missing",
             _ => $"{string.Join(", ", clusters.Take(NamedClusters))} and {clusters.Count - NamedClusters} more are missing",
         };
     }

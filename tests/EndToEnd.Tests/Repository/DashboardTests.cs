@@ -38,6 +38,19 @@ public sealed class DashboardTests
         Assert.All(uids, uid => Assert.InRange(uid.Length, 1, 40));
     }
 
+    [Fact]
+    public void Every_alert_asks_what_parses_and_what_there_is()
+    {
+        var alerts = Directory.GetFiles(Path.Combine(Folder, "rules")).SelectMany(File.ReadAllLines).Where(line => line.Contains(" expr: ", StringComparison.Ordinal))
+            .Select(line => line[(line.IndexOf("expr: ", StringComparison.Ordinal) + 6)..]).ToList();
+        Assert.NotEmpty(alerts);
+        Assert.All(alerts, alert => PromqlParser.Parse(alert, new ParserOptions()));
+        var source = string.Concat(SourceModel.Files.Select(file => file.Tree.ToString()));
+        Assert.All(
+            alerts.SelectMany(alert => System.Text.RegularExpressions.Regex.Matches(alert, "observe_[a-z_]+")).Select(name => name.Value),
+            name => Assert.Contains($"\"{name}\"", source, StringComparison.Ordinal));
+    }
+
     internal static JsonNode Read(string file) => JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, file)))!;
 
     internal static IReadOnlyList<string> Queries(JsonNode board) => [.. Panels(board).SelectMany(p => p["targets"]!.AsArray()).Select(t => (string)t!["expr"]!)];

@@ -24,7 +24,8 @@ public sealed partial class LayerTests
             ["Yaml"],
             ["Bucket"],
             ["Blocks"],
-            ["Api", "Fleet"],
+            ["Fleet"],
+            ["Api"],
             ["Gateway", "Compact", "Shipping"],
         ],
         ["Collector"] =

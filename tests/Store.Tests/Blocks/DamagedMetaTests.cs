@@ -149,7 +149,7 @@ public sealed class DamagedMetaTests : IAsyncDisposable
                 if (Parsed(() => CollectorStatus.Parse(json, "s")) is { } status)
                 {
                     var fleet = new FleetStatus([new ClusterStatus(status.Cluster, [status])], []);
-                    fleet.Gaps(TimeRange.All, _time.GetUtcNow());
+                    fleet.Known([], _time.GetUtcNow());
                     _ = fleet.Clusters[0].Silent(_time.GetUtcNow()).Count + (fleet.Clusters[0].NewestSample ?? 0);
                     CollectorStatus.Parse(status.ToJson(), "s");
                 }

@@ -131,29 +131,62 @@ public sealed class FleetStatusTests
     }
 
     [Fact]
-    public void Gaps_are_what_is_not_shipped_within_the_range()
+    public void A_collector_that_lives_lacks_what_it_has_not_shipped_and_what_it_gathers_on()
     {
-        var fleet = Fleet(Status("prod", "a") with { Unshipped = [new TimeRange(100, 199), new TimeRange(200, 299), new TimeRange(400, 500)], LastError = "403" });
+        var status = Status("prod", "a") with
+        {
+            NewestSample = 500, Unshipped = [new TimeRange(100, 199), new TimeRange(200, 299), new TimeRange(400, 500)], LastError = "403",
+        };
         Assert.Equal(
             [
-                new FleetGap("prod", "a", new TimeRange(150, 299), "not in the bucket yet: 403"),
-                new FleetGap("prod", "a", new TimeRange(400, 450), "not in the bucket yet: 403"),
+                new FleetGap(new TimeRange(100, 299), "not in the bucket yet: 403", 100),
+                new FleetGap(new TimeRange(400, long.MaxValue), "not in the bucket yet: 403", 400),
             ],
-            fleet.Gaps(new TimeRange(150, 450), s_now));
-        Assert.Empty(fleet.Gaps(new TimeRange(300, 399), s_now));
+            Gaps(status));
     }
 
     [Fact]
     public void A_silent_collector_lacks_everything_since()
     {
-        var fleet = Fleet(Status("prod", "a") with { WrittenAt = s_now.AddHours(-1), NewestSample = 1000, Unshipped = [new TimeRange(500, 1000)] });
+        var written = s_now.AddHours(-1);
+        var status = Status("prod", "a") with { WrittenAt = written, NewestSample = 1000, Unshipped = [new TimeRange(500, 1000)] };
         Assert.Equal(
             [
-                new FleetGap("prod", "a", new TimeRange(900, 1000), "not in the bucket yet"),
-                new FleetGap("prod", "a", new TimeRange(1001, 2000), "silent since 2023-11-14T21:13:20Z"),
+                new FleetGap(new TimeRange(500, 1000), "not in the bucket yet", 500),
+                new FleetGap(new TimeRange(1001, long.MaxValue), "silent since 2023-11-14T21:13:20Z", written.ToUnixTimeMilliseconds()),
             ],
-            fleet.Gaps(new TimeRange(900, 2000), s_now));
+            Gaps(status));
     }
+
+    [Fact]
+    public void A_collector_that_stopped_lacks_what_it_could_not_ship_and_nothing_after()
+    {
+        var status = Status("prod", "a") with { Stopped = true, NewestSample = 1000 };
+        Assert.Empty(Gaps(status));
+        Assert.Equal(
+            [new FleetGap(new TimeRange(500, 1000), "not in the bucket yet: 403", 500)],
+            Gaps(status with { Unshipped = [new TimeRange(500, 1000)], LastError = "403" }));
+    }
+
+    [Fact]
+    public async Task A_collector_that_is_silent_can_be_acknowledged_as_gone_until_it_returns()
+    {
+        await using var bucket = new MemoryBucket(TimeProvider.System);
+        var silent = Status("prod", "a") with { WrittenAt = s_now.AddHours(-1), NewestSample = 1000, Unshipped = [new TimeRange(500, 1000)] };
+        await new FleetMember(bucket, "prod", "a").WriteAsync(silent, default);
+        await new FleetMember(bucket, "prod", "b").WriteAsync(Status("prod", "b"), default);
+        Assert.Equal(AcknowledgeResult.Done, await Acknowledgement.WriteAsync(bucket, "prod", "a", s_now, default));
+        Assert.Equal(AcknowledgeResult.Alive, await Acknowledgement.WriteAsync(bucket, "prod", "b", s_now, default));
+        Assert.Equal(AcknowledgeResult.Unknown, await Acknowledgement.WriteAsync(bucket, "prod", "c", s_now, default));
+        var gone = (await FleetStatus.ReadAsync(bucket, default)).Clusters[0].Collectors[0];
+        Assert.Empty(Gaps(gone));
+        Assert.False(FleetStatus.IsSilent(gone, s_now));
+
+        await new FleetMember(bucket, "prod", "a").WriteAsync(silent with { WrittenAt = s_now }, default);
+        Assert.NotEmpty(Gaps((await FleetStatus.ReadAsync(bucket, default)).Clusters[0].Collectors[0]));
+    }
+
+    static IReadOnlyList<FleetGap> Gaps(CollectorStatus status) => Assert.Single(Fleet(status).Known([], s_now)).Gaps;
 
     static FleetStatus Fleet(params CollectorStatus[] collectors) => new([new ClusterStatus("prod", collectors)], []);
 

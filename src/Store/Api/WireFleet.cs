@@ -1,0 +1,54 @@
+using Google.Protobuf.Collections;
+using Observe.Store.Api.Wire;
+using Observe.Store.Fleet;
+using Observe.Tsdb.Model;
+using Wired = Observe.Store.Api.Wire.KnownCollector;
+
+namespace Observe.Store.Api;
+
+/// <summary>Collectors on the wire.</summary>
+static class WireFleet
+{
+    public static Wired ToWire(Fleet.KnownCollector collector)
+    {
+        var wire = new Wired
+        {
+            Cluster = collector.Cluster,
+            Collector = collector.Collector,
+            Labels = WireLabels.ToWire(collector.Labels),
+            NewestSample = collector.NewestSample ?? 0,
+            IsExpected = collector.IsExpected,
+        };
+        wire.Gaps.AddRange(collector.Gaps.Select(gap => new KnownGap
+        {
+            MinTime = gap.Range.MinTime,
+            MaxTime = gap.Range.MaxTime,
+            Why = gap.Why,
+            Since = gap.Since,
+        }));
+        return wire;
+    }
+
+    public static Fleet.KnownCollector FromWire(Wired wire) => new(
+        wire.Cluster,
+        wire.Collector,
+        WireLabels.FromWire(wire.Labels?.Labels ?? new RepeatedField<Label>()),
+        wire.NewestSample == 0 ? null : wire.NewestSample,
+        wire.IsExpected,
+        [.. wire.Gaps.Select(gap => new FleetGap(new TimeRange(gap.MinTime, gap.MaxTime), gap.Why, gap.Since))]);
+
+    /// <summary>The range of each set of labels, which a store may tell in several parts.</summary>
+    public static Dictionary<Labels, TimeRange> Ranges(StoreInfo store)
+    {
+        var ranges = new Dictionary<Labels, TimeRange>();
+        foreach (var info in store.TsdbInfos)
+        {
+            var labels = WireLabels.FromWire(info.Labels?.Labels ?? new RepeatedField<Label>());
+            ranges[labels] = ranges.TryGetValue(labels, out var known)
+                ? new TimeRange(Math.Min(known.MinTime, info.MinTime), Math.Max(known.MaxTime, info.MaxTime))
+                : new TimeRange(info.MinTime, info.MaxTime);
+        }
+
+        return ranges;
+    }
+}

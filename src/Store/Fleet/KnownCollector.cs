@@ -1,0 +1,68 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
+
+namespace Observe.Store.Fleet;
+
+/// <summary>A span of time of a collector that the bucket lacks.</summary>
+/// <param name="Range">Has no end where the collector should go on, or should have.</param>
+/// <param name="Why">For people.</param>
+/// <param name="Since">Since when it has been lacking, Unix milliseconds.</param>
+public sealed record FleetGap(TimeRange Range, string Why, long Since);
+
+/// <summary>A collector as a reader of its bucket knows it: what the bucket lacks of its samples.</summary>
+/// <param name="Labels">External labels.</param>
+/// <param name="NewestSample">Unix milliseconds; null before the first sample.</param>
+/// <param name="IsExpected">It should be gathering samples: it was neither stopped nor acknowledged as gone.</param>
+/// <param name="Gaps">By time; none of a collector that was acknowledged as gone.</param>
+public sealed record KnownCollector(
+    string Cluster, string Collector, Labels Labels, long? NewestSample, bool IsExpected, IReadOnlyList<FleetGap> Gaps)
+{
+    /// <summary>
+    /// Holds a status against the bucket: of what the collector had not shipped when it wrote the status, blocks that the bucket has are
+    /// taken off.
+    /// </summary>
+    /// <param name="blocks">Of the bucket, listed after the status was read.</param>
+    /// <param name="isAlone">No other collector has these external labels, so that all blocks with them are its own.</param>
+    public static KnownCollector Of(CollectorStatus status, IEnumerable<BlockMeta> blocks, bool isAlone, DateTimeOffset now)
+    {
+        var labels = Labels.Of(status.Labels);
+        var isExpected = !status.Stopped && status.Acknowledged is null;
+        if (status.Acknowledged is not null)
+        {
+            return new(status.Cluster, status.Collector, labels, status.NewestSample, isExpected, []);
+        }
+
+        var shipped = blocks
+            .Where(meta => meta.ExternalLabels == labels && (OriginOf(meta) is { } origin ? origin == status.Collector : isAlone))
+            .Select(meta => meta.Range).ToList();
+        var held = TimeSpans.Except(TimeSpans.Union(status.Unshipped), shipped);
+        var notShipped = status.LastError.Length == 0 ? "not in the bucket yet" : $"not in the bucket yet: {status.LastError}";
+        var written = status.WrittenAt.ToUnixTimeMilliseconds();
+        if (!isExpected)
+        {
+            return Known(held.Select(range => new FleetGap(range, notShipped, range.MinTime)));
+        }
+
+        var newest = Math.Max(
+            status.NewestSample ?? status.StartedAt.ToUnixTimeMilliseconds() - 1,
+            status.Unshipped.Select(range => range.MaxTime).DefaultIfEmpty(long.MinValue).Max());
+        var after = TimeSpans.Except([new TimeRange(newest + 1, long.MaxValue)], shipped);
+        return FleetStatus.IsSilent(status, now)
+            ? Known([
+                .. held.Select(range => new FleetGap(range, notShipped, range.MinTime)),
+                .. after.Select(range => new FleetGap(range, $"silent since {GoText.Rfc3339(written)}", written)),
+            ])
+            : Known(TimeSpans.Union([.. held, .. after]).Select(range => new FleetGap(range, notShipped, range.MinTime)));
+
+        KnownCollector Known(IEnumerable<FleetGap> gaps) =>
+            new(status.Cluster, status.Collector, labels, status.NewestSample, isExpected, [.. gaps]);
+    }
+
+    /// <summary>The collector that wrote a block; null where its meta does not say, as that of a compacted block.</summary>
+    static string? OriginOf(BlockMeta meta) =>
+        meta.Thanos?.Extensions?["observe"] is JsonObject observe && observe["collector"] is JsonValue name
+            && name.GetValueKind() == JsonValueKind.String ? name.GetValue<string>() : null;
+}

@@ -1,0 +1,193 @@
+using CsCheck;
+using Observe.Query.Fanout;
+using Observe.Store.Api;
+using Observe.Store.Fleet;
+using Observe.Testkit;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
+using Observe.Tsdb.Querying;
+using Xunit;
+using MatchType = Observe.Tsdb.Model.MatchType;
+
+namespace Observe.Query.Tests.Fanout;
+
+/// <summary>
+/// Random fleets: collectors that ship late, stop in order, die, return and are acknowledged as gone; a bucket that was looked into some time
+/// ago; collectors and stores that answer or do not. What an answer says is missing is what it lacks, and nothing else.
+/// </summary>
+public sealed class AttendanceTests
+{
+    const long Second = 1000;
+    const long Status = 30 * Second;
+    const long Now = 1_700_000_000_000;
+    static readonly long s_begin = Now - (3600 * Second);
+
+    enum End
+    {
+        Lives,
+        Stops,
+        Dies,
+        DiesAndIsAcknowledged,
+    }
+
+    /// <summary>A collector's life in seconds after the beginning, and what it makes of it.</summary>
+    /// <param name="Away">From when to when it was down in between; equal: never.</param>
+    /// <param name="Block">Seconds of a block.</param>
+    /// <param name="Delay">Seconds from the end of a block until it is in the bucket.</param>
+    sealed record Life(string Cluster, string Name, int Born, End End, int Ends, (int From, int To) Away, int Block, int Delay, bool Answers)
+    {
+        public Labels Labels => Labels.Of(("cluster", Cluster));
+
+        public bool IsUp(long second) => second >= Born && (second < Away.From || second >= Away.To) && second < Until;
+
+        int Until => End == End.Lives ? int.MaxValue : Ends;
+
+        /// <summary>Seconds that have a sample, as of some time.</summary>
+        public IEnumerable<long> Samples(long second) => Range(Born, Math.Min(second, Until)).Where(IsUp);
+
+        /// <summary>When a sample is in the bucket, if the collector lives long enough to bring it there.</summary>
+        public bool IsShipped(long sample, long second)
+        {
+            var cut = (((sample - Born) / Block) + 1) * Block + Born + Delay;
+            return End == End.Stops && second >= Ends ? sample < Ends : cut <= second && (IsUp(cut) || (cut >= Away.From && cut < Away.To && second >= Away.To));
+        }
+
+        static IEnumerable<long> Range(long from, long until)
+        {
+            for (var second = from; second < until; second++)
+            {
+                yield return second;
+            }
+        }
+
+        /// <summary>The newest status that the collector wrote, as of some time; null before the first.</summary>
+        public CollectorStatus? StatusAt(long second)
+        {
+            var written = End == End.Stops && second >= Ends ? Ends : second;
+            while (written >= Born && !(IsUp(written) && (written - Born) % (Status / Second) == 0) && !(End == End.Stops && written == Ends))
+            {
+                written--;
+            }
+
+            if (written < Born)
+            {
+                return null;
+            }
+
+            var samples = Samples(written).ToList();
+            var unshipped = samples.Where(sample => !IsShipped(sample, written)).ToList();
+            return new CollectorStatus
+            {
+                Cluster = Cluster,
+                Collector = Name,
+                Instance = "i",
+                Labels = Labels.ToDictionary(),
+                ProgramVersion = "1",
+                ConfigHash = "h",
+                StartedAt = At(written >= Away.To && Away.To > Away.From ? Away.To : Born),
+                WrittenAt = At(written),
+                IntervalMs = Status,
+                NewestSample = samples.Count == 0 ? null : Ms(samples[^1]),
+                Unshipped = unshipped.Count == 0 ? [] : [new TimeRange(Ms(unshipped[0]), Ms(unshipped[^1]))],
+                Stopped = End == End.Stops && second >= Ends,
+                Acknowledged = End == End.DiesAndIsAcknowledged && second >= Ends + 200 ? At(Ends + 200) : null,
+            };
+        }
+
+        /// <summary>Blocks in the bucket, as of some time.</summary>
+        public IEnumerable<BlockMeta> Blocks(long second) => Samples(second).Where(sample => IsShipped(sample, second))
+            .GroupBy(sample => (sample - Born) / Block).Select(block => new BlockMeta
+            {
+                Id = new BlockId((UInt128)(Ms(block.Key) + (Name[0] * 7)) << 80),
+                MinTime = Ms(block.Min()),
+                MaxTime = Ms(block.Max()) + 1,
+                Stats = new BlockStats(),
+                Compaction = new BlockCompaction(),
+                Thanos = new ThanosSection
+                {
+                    Labels = Labels.ToDictionary(),
+                    Extensions = new() { ["observe"] = new System.Text.Json.Nodes.JsonObject { ["collector"] = Name } },
+                },
+            });
+    }
+
+    static readonly Gen<Life> s_life = Gen.Select(
+        Gen.Bool.Select(one => one ? "dev" : "prod"), Gen.Int[0, 2].Select(one => "abc"[one..(one + 1)]), Gen.Int[0, 1500], Gen.Enum<End>(),
+        Gen.Int[1600, 3500], Gen.Select(Gen.Int[200, 1500], Gen.Int[0, 400]), Gen.Select(Gen.Int[60, 600], Gen.Int[1, 900]), Gen.Bool)
+        .Select((cluster, name, born, end, ends, away, block, answers) => new Life(
+            cluster, name, born, end, ends,
+            away.Item2 < 30 ? (0, 0) : (Math.Max(born + 1, away.Item1), Math.Max(born + 1, away.Item1) + away.Item2), block.Item1, block.Item2, answers));
+
+    [Fact]
+    public void What_is_said_to_be_missing_is_what_the_answer_lacks() => Gen.Select(
+        s_life.Array[1, 5], Gen.Int[0, 200], Gen.Int[0, 3500], Gen.Int[0, 3600], Gen.Int[0, 2].Select(one => new[] { "", "dev", "prod" }[one]), Gen.Bool)
+        .Sample((lives, syncAge, from, length, cluster, storeAnswers) =>
+            Check([.. lives.DistinctBy(life => (life.Cluster, life.Name))], 3600 - syncAge, from, from + length, cluster, storeAnswers), iter: 100);
+
+    static void Check(List<Life> lives, long synced, int from, int until, string cluster, bool storeAnswers)
+    {
+        var range = new TimeRange(Ms(from), Math.Min(Ms(until), Now));
+        var matchers = cluster.Length == 0 ? [] : new[] { new Matcher(MatchType.Equal, "cluster", cluster) };
+        var selection = new QueryContext().Select(new SelectHints { Range = range }, matchers);
+        var statuses = lives.Select(life => life.StatusAt(synced)).OfType<CollectorStatus>().ToList();
+        var blocks = lives.SelectMany(life => life.Blocks(synced)).ToList();
+        var fleet = new FleetStatus([.. statuses.GroupBy(s => s.Cluster).Select(g => new ClusterStatus(g.Key, [.. g]))], []);
+        var bucket = State("bucket", new StoreDescription("store", [.. blocks.Select(b => b.ExternalLabels).Distinct()], blocks.Count == 0 ? new TimeRange(0, -1) : TimeRange.All)
+        {
+            Ranges = blocks.GroupBy(b => b.ExternalLabels).ToDictionary(g => g.Key, g => new TimeRange(g.Min(b => b.MinTime), g.Max(b => b.Range.MaxTime))),
+            Fleet = fleet.Known(blocks, At(synced)),
+        });
+        var live = lives.Where(life => life.IsUp(3600) || life.End != End.Lives).ToDictionary(life => life, life => State(
+            life.Cluster + life.Name, new StoreDescription("sidecar", [life.Labels], new TimeRange(Ms(life.Born), long.MaxValue)) { Collector = life.Name }));
+        var attendance = new Attendance([bucket, .. live.Values], selection, [], Now);
+        foreach (var (life, state) in live.Where(one => !Answers(one.Key)))
+        {
+            attendance.Lose(state, "it is away");
+        }
+
+        if (!storeAnswers)
+        {
+            attendance.Lose(bucket, "it is away");
+        }
+
+        var missing = attendance.Missing().ToList();
+        foreach (var life in lives.Where(life => life.End != End.DiesAndIsAcknowledged && (cluster.Length == 0 || life.Cluster == cluster)))
+        {
+            var claimed = missing.Where(one => one.LabelSets.Contains(life.Labels)).Select(one => one.Range).ToList();
+            foreach (var sample in life.Samples(3600).Where(sample => range.Contains(Ms(sample)) && !IsAnswered(life, sample)))
+            {
+                Assert.True(claimed.Exists(r => r.Contains(Ms(sample))) || life.StatusAt(synced) is null, $"{life.Cluster}/{life.Name} lacks {sample} and nothing says so");
+            }
+        }
+
+        foreach (var claim in missing)
+        {
+            Assert.True(range.Intersect(claim.Range) == claim.Range);
+            Assert.NotEmpty(claim.LabelSets);
+            foreach (var labels in claim.LabelSets)
+            {
+                Assert.True(cluster.Length == 0 || labels.Get("cluster") == cluster);
+                var ofIt = lives.Where(life => life.Labels == labels).ToList();
+
+                // Something is lacking: a sample, or what a collector that is expected should have gathered.
+                Assert.True(
+                    ofIt.Exists(life => life.Samples(3600).Any(s => claim.Range.Contains(Ms(s)) && !IsAnswered(life, s)))
+                    || ofIt.Exists(life => life.End is End.Lives or End.Dies or End.DiesAndIsAcknowledged && !Answers(life)
+                        && (life.End != End.DiesAndIsAcknowledged || synced < life.Ends + 200)
+                        && claim.Range.MaxTime > Ms(life.Samples(synced).DefaultIfEmpty(life.Born - 1).Last())),
+                    $"{labels} is not missing from {(claim.Range.MinTime - s_begin) / 1000} to {(claim.Range.MaxTime - s_begin) / 1000}: {claim.Reason}");
+            }
+        }
+
+        bool Answers(Life life) => life.Answers && life.IsUp(3600) && live.ContainsKey(life);
+
+        bool IsAnswered(Life life, long sample) => Answers(life) || (storeAnswers && life.IsShipped(sample, synced));
+    }
+
+    static StoreState State(string name, StoreDescription description) =>
+        new(name, new MemoryQuerier([]), description, Now, Now, null, 0) { Silence = new StoreSilence() };
+
+    static long Ms(long second) => s_begin + (second * Second);
+
+    static DateTimeOffset At(long second) => DateTimeOffset.FromUnixTimeMilliseconds(Ms(second));
+}
