@@ -18,6 +18,8 @@ export interface Collector {
   shedBlocks: number
   lastError: string
   stopped: boolean
+  /** When somebody said that it is gone for good. */
+  acknowledged?: string
   rival?: string
 }
 
@@ -34,6 +36,7 @@ interface FleetStatus {
   gaps: Gap[]
   faults: string[]
   bucket: boolean
+  canAcknowledge: boolean
   serverTime: number
 }
 
@@ -65,6 +68,7 @@ export interface Fleet {
   end: number
   step: number
   bucket: boolean
+  canAcknowledge: boolean
 }
 
 /** A collector's samples may be that old before it needs attention. */
@@ -138,6 +142,7 @@ export async function loadFleet(range: number, signal: AbortSignal): Promise<Fle
     end,
     step,
     bucket: status.data.bucket,
+    canAcknowledge: status.data.canAcknowledge,
   }
 }
 
@@ -158,11 +163,17 @@ function troubles(cluster: Cluster, now: number): string[] {
       found.push(`${collector.collector}: ${collector.lastError}`)
     }
   }
-  if (cluster.silent.size === 0 && (cluster.newest === null || now - cluster.newest > lateAfter)) {
+  const isHistory = cluster.collectors.length > 0 && cluster.collectors.every((c) => c.stopped || c.acknowledged !== undefined)
+  if (!isHistory && cluster.silent.size === 0 && (cluster.newest === null || now - cluster.newest > lateAfter)) {
     found.push(cluster.newest === null ? 'no samples' : 'no new samples')
   }
   if (cluster.down > 0) {
     found.push(cluster.down === 1 ? '1 target is down' : `${cluster.down} targets are down`)
   }
   return found
+}
+
+/** Says that a collector is gone for good. */
+export async function acknowledge(cluster: Cluster, collector: Collector): Promise<void> {
+  await ask('status/fleet/acknowledge', { cluster: cluster.name, collector: collector.collector }, { post: true })
 }

@@ -1,11 +1,11 @@
 import { type Child, element, fill } from '../element'
 import { groupNumber, plural, shortNumber } from '../format'
 import { live } from '../live'
-import { empty, notices } from '../notice'
+import { empty, failure, notices } from '../notice'
 import { type Column, table } from '../table'
 import { addressOf, currentParameters, setParameters, type View } from '../router'
 import { ago, formatDuration, formatTime, parseDuration, roughDuration } from '../time'
-import { type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
+import { acknowledge, type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
 import { timeline, timelineKey } from './timeline'
 
 const spans = ['15m', '1h', '6h', '1d', '7d']
@@ -60,7 +60,7 @@ export const fleet: View = (main) => {
     const bad = cluster.troubles.length > 0
     const details = element('div', { class: 'collectors', hidden: !opened })
     if (opened) {
-      fill(details, members(cluster, data))
+      fill(details, members(cluster, data, gone))
     }
     const toggle: HTMLButtonElement = element(
       'button',
@@ -107,6 +107,13 @@ export const fleet: View = (main) => {
     )
   }
 
+  function gone(cluster: Cluster, collector: Collector): void {
+    if (!confirm(`Is ${collector.collector} of ${cluster.name} gone for good? What it did not ship is then missing from no answer.`)) {
+      return
+    }
+    acknowledge(cluster, collector).then(start, (e: unknown) => body.prepend(failure(e)))
+  }
+
   function start(): void {
     end()
     end = live(10_000, body, (signal) => loadFleet(range, signal), show)
@@ -121,21 +128,21 @@ function figure(name: string, value: string | HTMLElement, title = ''): HTMLElem
   return element('div', { class: 'figure', title: title || undefined }, element('span', { class: 'soft' }, name), element('span', {}, value))
 }
 
-function members(cluster: Cluster, data: Fleet): HTMLElement {
+function members(cluster: Cluster, data: Fleet, gone: (cluster: Cluster, collector: Collector) => void): HTMLElement {
   if (cluster.collectors.length === 0) {
     return empty(data.bucket ? 'The bucket has no word of its collectors.' : 'What collectors say of themselves stands in the bucket; this process reads none.')
   }
   return table(
     `Collectors of ${cluster.name}`,
     columns,
-    cluster.collectors.map((collector) => member(collector, cluster, data)),
+    cluster.collectors.map((collector) => member(collector, cluster, data, gone)),
   )
 }
 
 /** What is said of a collector, by columns. */
-function member(collector: Collector, cluster: Cluster, data: Fleet): Child[] {
+function member(collector: Collector, cluster: Cluster, data: Fleet, gone: (cluster: Cluster, collector: Collector) => void): Child[] {
   const written = Date.parse(collector.writtenAt)
-  const [state, kind] = collector.stopped ? ['stopped', 'neutral'] : cluster.silent.has(collector.collector) ? [`silent since ${formatTime(Math.floor(written / 1000) * 1000)}`, 'bad'] : collector.lastError !== '' ? ['shipping fails', 'bad'] : ['alive', 'good']
+  const [state, kind] = collector.acknowledged !== undefined ? ['gone', 'neutral'] : collector.stopped ? ['stopped', 'neutral'] : cluster.silent.has(collector.collector) ? [`silent since ${formatTime(Math.floor(written / 1000) * 1000)}`, 'bad'] : collector.lastError !== '' ? ['shipping fails', 'bad'] : ['alive', 'good']
   const shipped = collector.shipped.reduce((last, r) => Math.max(last, r.maxTime), 0)
   const unshipped = collector.unshipped.reduce((sum, r) => sum + Math.max(0, r.maxTime - r.minTime), 0)
   const labels = Object.entries(collector.labels)
@@ -144,7 +151,12 @@ function member(collector: Collector, cluster: Cluster, data: Fleet): Child[] {
     .join(' ')
   return [
     element('span', {}, collector.collector, labels !== '' && element('span', { class: 'soft' }, ` ${labels}`)),
-    element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state),
+    element(
+      'span',
+      {},
+      element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state),
+      data.canAcknowledge && cluster.silent.has(collector.collector) && element('button', { type: 'button', onclick: () => gone(cluster, collector) }, 'Gone for good'),
+    ),
     collector.newestSample ? ago(collector.newestSample, data.now) : '–',
     `${collector.targetsUp} up${collector.targetsDown > 0 ? `, ${collector.targetsDown} down` : ''}`,
     groupNumber(collector.series),
