@@ -20,6 +20,9 @@ sealed record BlockStream(Labels ExternalLabels, IReadOnlyList<BucketBlock> Bloc
 sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budget) : IDisposable
 {
     const int BatchSeries = 4_000;
+
+    /// <summary>A search for labels in so many local blocks is not worth several threads.</summary>
+    const int FewBlocks = 4;
     const int BatchChunks = 20_000;
 
     readonly SelectHints _hints = selection.Hints;
@@ -109,9 +112,9 @@ sealed class BucketQuery(BucketStore store, Selection selection, ByteBudget budg
             selection.Query.ThrowIfOver();
             var (vanished, found) = (new ConcurrentBag<BlockId>(), new ConcurrentBag<IReadOnlyList<string>>());
             var sources = _plan.Blocks();
-            if (sources.TrueForAll(source => source.Rest.Matchers.Count == 0 && source.Block.IsLocal))
+            if (sources.TrueForAll(source => source.Block.IsLocal && (sources.Count <= FewBlocks || source.Rest.Matchers.Count == 0)))
             {
-                // Each has its answer at hand.
+                // Each has its answer sooner than a thread would begin with it.
                 foreach (var source in sources)
                 {
                     await SearchAsync(source, selection.CancellationToken);

@@ -12,8 +12,8 @@ namespace Observe.Tsdb.Index;
 public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
 {
     /// <summary>What it costs to open a list, and to read the labels of a series: as much as to look at so many references.</summary>
-    const int ListCost = 150;
-    const int SeriesCost = 200;
+    const int ListCost = 50;
+    const int SeriesCost = 70;
 
     /// <summary>So many of the series that match are read before lists are: they have most of the names, and of the values of a label with few.</summary>
     const int Probes = 128;
