@@ -4,9 +4,9 @@ using Observe.Tsdb.Model;
 namespace Observe.Store.Gateway;
 
 /// <summary>
-/// Counters where one resolution takes over from another within a chunk of windows. What the counter truly had there the chunk does not say:
-/// its windows have the values with all resets applied. It is made to fit the chunk at the other side, so that a reader adds what was gained
-/// between the two, at the rate of the samples before, and sees no reset.
+/// Counters where one resolution takes over from another within a chunk of windows. What the counter truly had there the chunk does not
+/// say: its windows have the values with all resets applied. It is made to fit the chunk at the other side, so that a reader adds what was
+/// gained between the two, at the rate of the samples before, and sees no reset.
 /// </summary>
 static class CounterSeam
 {
@@ -20,9 +20,12 @@ static class CounterSeam
             return cut;
         }
 
-        // The last sample is the true value, at the time of the one before it.
+        // The last sample is the true value, at the time of the one before it. A window's value is that of its last sample, at the window's
+        // end: from there to the first sample of windows that follow there is an interval of samples.
         var end = counter.Values.Length - 1;
-        counter.Values[end] = following.Values[0] - Gain(counter, end - 1, following.Times[0]);
+        counter.Values[end] = following.Values[0] - (next.Encoding == ChunkEncoding.Aggregates
+            ? GainOfSample(cut, counter, end - 1, source)
+            : Gain(counter, end - 1, following.Times[0]));
         return With(cut, counter, source);
     }
 
@@ -50,6 +53,12 @@ static class CounterSeam
         : Math.Max(0, counter.Values[at] - counter.Values[at - 1])
             * (until - counter.Times[at]) / (counter.Times[at] - counter.Times[at - 1]);
 
+    // What is gained from one raw sample to the next in the window that a sample is of.
+    static double GainOfSample(Chunk chunk, (long[] Times, double[] Values) counter, int at, string source) =>
+        at > 0 && AggregatesChunk.TryGet(chunk, Aggregate.Count, source, 0, out var counts) && Samples(counts, source) is { } samples
+            ? Math.Max(0, counter.Values[at] - counter.Values[at - 1]) / Math.Max(1, samples.Values[^1])
+            : 0;
+
     // The samples as they are encoded; null where there are none, or histograms.
     static (long[] Times, double[] Values)? Counter(Chunk chunk, string source)
     {
@@ -58,6 +67,11 @@ static class CounterSeam
             return null;
         }
 
+        return Samples(chunk, source);
+    }
+
+    static (long[] Times, double[] Values)? Samples(Chunk chunk, string source)
+    {
         var batch = new SampleBatch(Math.Max(1, ChunkIterators.Count(chunk, source, 0)));
         return ChunkIterators.OpenChunk(chunk, Aggregate.Raw, source, 0).Append(batch) > 0 && batch.Kind == SampleKind.Float
             ? (batch.Timestamps[..batch.Count], batch.Values[..batch.Count])

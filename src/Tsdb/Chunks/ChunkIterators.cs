@@ -95,7 +95,7 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
     int _at;
     bool _isFirst;
     bool _started;
-    long? _resolutionMs;
+    long _resolutionMs;
     long _time = long.MinValue;
     double _last;
     double _total;
@@ -110,8 +110,8 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
 
     /// <summary>
     /// Gives what raw samples may follow: the last value is the true one, and those before it are less by the resets between, below zero
-    /// perhaps. The raw sample that a chunk begins with is left out, while its gain counts, unless no window ends within a resolution before:
-    /// among samples at a resolution's distance it would make an edge between chunks look like denser samples.
+    /// perhaps. The raw sample that a chunk begins with is left out, while its gain counts, unless no window ends within a resolution
+    /// before: among samples at a resolution's distance it would make an edge between chunks look like denser samples.
     /// </summary>
     public bool IsContinued { get; init; }
 
@@ -130,7 +130,7 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
             _offset = whole._offset?.Copy().Mul(-1);
         }
 
-        while (Fill() && Accepts(batch, _batch.Kind, startTimestamps: false, ResolutionMs))
+        while (Fill() && Accepts(batch, _batch.Kind, startTimestamps: false, _resolutionMs))
         {
             var timestamp = IsContinued ? WindowEnd() : _batch.Timestamps[_at];
             if (_batch.Kind == SampleKind.Histogram)
@@ -217,10 +217,14 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
         _offset = offset;
     }
 
-    // The coarser of the first two chunks of windows, since one that has a single window may not show how long that is.
-    long ResolutionMs => _resolutionMs ??= chunks.Where(chunk => chunk.Encoding == ChunkEncoding.Aggregates)
-        .Select(chunk => ChunkIterators.OpenChunk(chunk, Aggregate.Counter, source, origin))
-        .OfType<WindowEndIterator>().Take(2).Select(windows => windows.ResolutionMs).DefaultIfEmpty().Max();
+    // That of the chunk; of one that is raw, or has a single window and may not show how long that is, that of the chunk before, and where
+    // there is none, the coarser of the first two that have windows.
+    long ResolutionOf(int number, ChunkIterator samples) =>
+        samples is WindowEndIterator windows && ChunkIterators.Count(chunks[number], source, origin) > 1 ? windows.ResolutionMs
+            : _resolutionMs > 0 ? _resolutionMs
+            : chunks.Where(chunk => chunk.Encoding == ChunkEncoding.Aggregates)
+                .Select(chunk => ChunkIterators.OpenChunk(chunk, Aggregate.Counter, source, origin))
+                .OfType<WindowEndIterator>().Take(2).Select(first => first.ResolutionMs).DefaultIfEmpty().Max();
 
     // A chunk's last window has the time of its last sample, but its value counts for the window's end, as those of other windows do, where
     // another chunk follows.
@@ -266,7 +270,8 @@ public sealed class CounterIterator(IReadOnlyList<Chunk> chunks, string source, 
                 _isFirst = true;
                 _lastOfChunk = chunks[_next].Encoding == ChunkEncoding.Aggregates
                     ? AggregatesChunk.LastOfCounter(chunks[_next], source, origin) : null;
-                _samples = ChunkIterators.OpenChunk(chunks[_next++], Aggregate.Counter, source, origin);
+                _samples = ChunkIterators.OpenChunk(chunks[_next], Aggregate.Counter, source, origin);
+                _resolutionMs = ResolutionOf(_next++, _samples);
             }
         }
 

@@ -103,6 +103,26 @@ public sealed class ChunkSeriesIteratorTests
             Samples.Floats(new ChunkSeriesIterator([third], Aggregate.Counter, TimeRange.All, "test")));
     }
 
+    [Theory]
+    [InlineData(Aggregate.Counter)]
+    [InlineData(Aggregate.Max)]
+    public void A_batch_has_the_resolution_of_its_own_chunks(Aggregate aggregate)
+    {
+        const long Window = 300_000;
+        const long Hour = 12 * Window;
+        var hours = Floats([(Hour - 1, 1), ((2 * Hour) - 1, 2)]);
+        var minutes = Floats([((2 * Hour) + Window - 1, 3), ((2 * Hour) + (2 * Window) - 1, 4)]);
+        List<Chunk> chunks = [Aggregates(hours, hours, hours, hours, hours), Aggregates(minutes, minutes, minutes, minutes, minutes)];
+        var (batch, resolutions) = (new SampleBatch(), new List<(long, int)>());
+        using var samples = new ChunkSeriesIterator(chunks, aggregate, TimeRange.All, "test");
+        while (samples.Read(batch))
+        {
+            resolutions.Add((batch.ResolutionMs, batch.Count));
+        }
+
+        Assert.Equal([(Hour, 2), (Window, 2)], resolutions);
+    }
+
     [Fact]
     public void The_raw_value_of_an_aggregate_is_its_average()
     {

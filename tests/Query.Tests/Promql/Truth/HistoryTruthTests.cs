@@ -108,6 +108,15 @@ public sealed class HistoryTruthTests : IClassFixture<BucketHistory>
         Assert.All(result.Series[0].Values.ToArray(), rate => Assert.InRange(rate, 0.99, 1.01));
     }
 
+    /// <summary>Where a chunk of hours is cut since finer windows take over, nothing that a counter gained is lost or told twice.</summary>
+    [Fact]
+    public async Task A_constant_rate_has_no_dip_where_finer_windows_take_over()
+    {
+        var result = await RangeAsync(_history.Store("mixed", true), "rate(k_total[30m])", Start + (19 * Hour), Start + (22 * Hour), Minute);
+        Assert.Equal(181, result.Series[0].Timestamps.Length);
+        Assert.All(result.Series[0].Values.ToArray(), rate => Assert.InRange(rate, 0.99, 1.01));
+    }
+
     [Theory]
     [InlineData("all")]
     [InlineData("recent")]
