@@ -119,11 +119,15 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
     IEnumerable<Lack> OfCollector(KnownCollector collector, List<KnownCollector> known, Dictionary<StoreState, string> lost)
     {
         var own = stores.Where(store => IsOf(store, collector, known)).ToList();
-        var answered = own.Where(store => !lost.ContainsKey(store)).Select(store => Live(store, store.Description!.Range));
-        var (endpoint, isExpected) = (own.Find(lost.ContainsKey), collector.IsExpected);
+        if (!own.TrueForAll(lost.ContainsKey))
+        {
+            yield break; // It has all that it has not shipped.
+        }
+
+        var (endpoint, isExpected) = (own.FirstOrDefault(), collector.IsExpected);
         foreach (var gap in collector.Gaps)
         {
-            var times = TimeSpans.Except(TimeSpans.Union([gap.Range.Intersect(_range)]), answered);
+            var times = TimeSpans.Union([gap.Range.Intersect(_range)]);
             yield return endpoint is null || !isExpected
                 ? new Lack(MissingPart.Collector, collector.Collector, collector.Labels, times, gap.Why, gap.Since)
                 : new Lack(MissingPart.Source, endpoint.Name, collector.Labels, times, lost[endpoint], Since(endpoint));
