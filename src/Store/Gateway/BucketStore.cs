@@ -53,7 +53,7 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     readonly Budget _pool;
     readonly SemaphoreSlim _syncing = new(1, 1);
     volatile State _state = State.Empty;
-    bool _synced;
+    volatile bool _synced;
 
     /// <summary>What is served, swapped as a whole.</summary>
     sealed record State(
@@ -89,13 +89,14 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
     /// <summary>Blocks whose meta.json can't be read: whose they are and of what time, nobody knows.</summary>
     internal IReadOnlyList<StoredBlock> Unreadable => _state.Unreadable;
 
-    /// <summary>The span of what is served; empty where nothing is.</summary>
+    /// <summary>The span of what is served; empty where nothing is. Before the first look into the bucket it may be anything.</summary>
     public TimeRange Range
     {
         get
         {
             var blocks = _state.Blocks.Values;
-            return blocks.Any()
+            return !_synced ? TimeRange.All
+                : blocks.Any()
                 ? new TimeRange(blocks.Min(b => b.Meta.MinTime), blocks.Max(b => b.Meta.Range.MaxTime))
                 : new TimeRange(long.MaxValue, long.MinValue);
         }
@@ -197,8 +198,10 @@ public sealed partial class BucketStore : IQuerier, IAsyncDisposable
             || gone.Sources.All(source => others.Any(other => other.Sources.Contains(source)));
     }
 
-    BucketQuery NewQuery(Selection selection) =>
-        new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
+    /// <exception cref="BucketException">The bucket was not looked into yet: that nothing is known of is no answer.</exception>
+    BucketQuery NewQuery(Selection selection) => !_synced
+        ? throw new BucketException("the bucket has not been looked into yet") { Failure = BucketFailure.Unavailable }
+        : new(this, selection, new ByteBudget(_pool, Options.MaxBytesPerQuery, selection.Query, _metrics));
 
     async Task SyncHeldAsync(CancellationToken cancellationToken)
     {

@@ -287,6 +287,22 @@ public sealed class BucketStoreFaultTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_bucket_that_was_not_looked_into_yet_may_hold_anything_and_gives_no_answer()
+    {
+        await using var fixture = new StoreFixture();
+        await fixture.AddAsync(1, [("cluster", "a")], Series("m", 0, 10));
+        await using var store = fixture.Open();
+        Assert.Equal(TimeRange.All, store.Range);
+        await Assert.ThrowsAsync<BucketException>(() => StoreFixture.ReadAsync(store));
+        var selection = new QueryContext().Select(new SelectHints { Range = TimeRange.All }, []);
+        await Assert.ThrowsAsync<BucketException>(async () => await store.LabelNamesAsync(selection));
+        await Assert.ThrowsAsync<BucketException>(async () => await store.LabelValuesAsync("cluster", selection));
+        await store.SyncAsync(default);
+        Assert.NotEqual(TimeRange.All, store.Range);
+        Assert.Single(await StoreFixture.ReadAsync(store));
+    }
+
+    [Fact]
     public async Task A_block_that_vanishes_without_replacement_is_told()
     {
         var meta = await _fixture.AddAsync(1, s_dev, Series("a", 0, 10));
