@@ -168,7 +168,10 @@ public sealed class DedupIterator : ISampleIterator
     {
         _first.Dispose();
         _second.Dispose();
-        _pool?.Return(this);
+        var pool = _pool;
+        // Disposed twice, it must not serve two series at once.
+        _pool = null;
+        pool?.Return(this);
     }
 
     /// <summary>Adds what comes next; false at the end, or where the batch cannot take it.</summary>
