@@ -109,6 +109,8 @@ public sealed partial class OpenFiles
             _queue.Enqueue(file);
         }
 
+        // Others may have been opened since room was made for this one.
+        Close(_open - Limit);
         return handle;
     }
 

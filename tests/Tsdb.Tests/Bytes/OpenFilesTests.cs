@@ -44,6 +44,28 @@ public sealed class OpenFilesTests : IDisposable
     }
 
     [Fact]
+    public void No_more_are_open_when_many_threads_open_at_once()
+    {
+        var files = new OpenFiles(10);
+        var paths = Enumerable.Range(0, 200).Select(Write).ToList();
+        var all = new PooledFile[paths.Count];
+        var most = 0;
+        for (var round = 0; round < 20; round++)
+        {
+            Parallel.For(0, all.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>
+            {
+                all[i] ??= new PooledFile(paths[i], files);
+                Assert.Equal(i, Read(all[i]));
+            });
+            most = Math.Max(most, files.Count);
+        }
+
+        Assert.InRange(most, 1, 10);
+        Array.ForEach(all, file => file.Dispose());
+        Assert.Equal(0, files.Count);
+    }
+
+    [Fact]
     public void What_is_read_again_and_again_stays_open()
     {
         var files = new OpenFiles(10);
