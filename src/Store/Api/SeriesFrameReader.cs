@@ -151,9 +151,9 @@ sealed class SeriesFrameReader(RemoteSelection selection)
                 break;
             }
 
-            ReadLabel(next.LengthPrefixed(), out var name, out var value);
+            var isInOrder = ReadLabel(next.LengthPrefixed(), out var name, out var value);
             fields = next;
-            if (disordered is null && (value.IsEmpty || name.SequenceCompareTo(last) <= 0))
+            if (disordered is null && (!isInOrder || value.IsEmpty || name.SequenceCompareTo(last) <= 0))
             {
                 disordered = new LabelsBuilder(new Labels(_frame[start..written]));
             }
@@ -182,10 +182,12 @@ sealed class SeriesFrameReader(RemoteSelection selection)
         return at - length;
     }
 
-    void ReadLabel(ReadOnlySpan<byte> content, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
+    // Whether the name lies before the value: written over the label, it must not fall on a value that is still to be copied.
+    bool ReadLabel(ReadOnlySpan<byte> content, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
     {
         name = default;
         value = default;
+        var isInOrder = true;
         var fields = new ByteReader(content, _endpoint);
         while (!fields.AtEnd)
         {
@@ -193,6 +195,7 @@ sealed class SeriesFrameReader(RemoteSelection selection)
             {
                 case (1 << 3) | 2:
                     name = fields.LengthPrefixed();
+                    isInOrder = value.IsEmpty;
                     break;
 
                 case (2 << 3) | 2:
@@ -204,6 +207,8 @@ sealed class SeriesFrameReader(RemoteSelection selection)
                     break;
             }
         }
+
+        return isInOrder;
     }
 
     void AddLabel(LabelsBuilder builder, ReadOnlySpan<byte> content)

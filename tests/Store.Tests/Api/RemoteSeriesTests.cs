@@ -45,6 +45,19 @@ public sealed class RemoteSeriesTests
     }
 
     [Fact]
+    public void A_label_may_have_its_value_before_its_name()
+    {
+        static byte[] Field(int number, byte[] content) => [(byte)((number << 3) | 2), (byte)content.Length, .. content];
+        byte[] series =
+        [
+            .. Field(1, [.. Field(2, "first"u8.ToArray()), .. Field(1, "a_rather_long_name"u8.ToArray())]),
+            .. Field(1, [.. Field(1, "b"u8.ToArray()), .. Field(2, "second"u8.ToArray())]),
+        ];
+        using var selection = Selection();
+        Assert.Equal(Labels.Of(("a_rather_long_name", "first"), ("b", "second")), Assert.Single(Read(selection, Field(1, series))).Labels);
+    }
+
+    [Fact]
     public void Labels_behind_chunks_are_labels_too()
     {
         var late = new Observe.Store.Api.Wire.Series();
