@@ -37,6 +37,8 @@ public sealed class HeadIsolationTests : IAsyncDisposable
                 lock (head.Series.Stripe(0))
                 {
                     held.SetResult();
+
+                    // A lock that is held can't be awaited under: the thread of its own blocks until the test lets it go on.
                     release.Wait();
                 }
             },
