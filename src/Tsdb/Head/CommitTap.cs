@@ -1,11 +1,9 @@
+using System.Diagnostics.CodeAnalysis;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Head;
-
-/// <summary>A series that the samples of a <see cref="TappedCommit"/> refer to.</summary>
-public readonly record struct TappedSeries(SeriesRef Series, Labels Labels);
 
 /// <param name="Timestamp">Unix milliseconds, as the start timestamp, which is 0 where unknown.</param>
 /// <param name="Value">Staleness markers among them.</param>
@@ -15,7 +13,6 @@ public readonly record struct TappedSample(SeriesRef Series, long Timestamp, dou
 public readonly record struct TappedHistogram(SeriesRef Series, long Timestamp, Histogram Histogram, long StartTimestamp);
 
 /// <summary>What the reader of a tap has missed because it was too slow.</summary>
-/// <param name="Commits">0 where only samples of series that were dropped meanwhile are lost.</param>
 /// <param name="Range">Of the samples.</param>
 public sealed record TapGap(long Commits, long Samples, TimeRange Range);
 
@@ -26,9 +23,6 @@ public sealed class TappedCommit
     public TapGap? Gap { get; init; }
 
     public AppendSource Source { get; init; } = AppendSource.Unknown;
-
-    /// <summary>Those series of the samples below that no commit had since <see cref="CommitTap.RepeatSeries"/> was called.</summary>
-    public IReadOnlyList<TappedSeries> Series { get; init; } = [];
 
     public ReadOnlyMemory<TappedSample> Samples { get; init; }
 
@@ -43,10 +37,7 @@ public sealed class TappedCommit
 /// Follows the commits of a head in their order, from the moment it was opened. No commit waits for it: where the reader is so slow that
 /// the buffer is full, commits are lost and reported as a gap. For one reader, which disposes it.
 /// </summary>
-/// <remarks>
-/// As in the log, the labels of a series come once, with its first sample. After <see cref="RepeatSeries"/> they come once more, so that
-/// what is read from then on can be understood without what was read before.
-/// </remarks>
+/// <remarks>Commits name series by reference; their labels are read when they are wanted, by <see cref="TryReadLabels"/>.</remarks>
 public sealed class CommitTap : IDisposable
 {
     const int SampleBytes = 32;
@@ -57,7 +48,6 @@ public sealed class CommitTap : IDisposable
     readonly SeriesTable _series;
     readonly long _maxBytes;
     readonly Action<CommitTap> _closed;
-    ulong[] _known = [];
     TaskCompletionSource? _waiting;
     TapGap? _gap;
     long _bytes;
@@ -66,7 +56,7 @@ public sealed class CommitTap : IDisposable
         (_series, _maxBytes, _closed) = (series, maxBytes, closed);
 
     /// <summary>The next commit; false when there is none yet. A gap after the last commit comes in an empty one.</summary>
-    public bool TryRead([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TappedCommit? commit)
+    public bool TryRead([NotNullWhen(true)] out TappedCommit? commit)
     {
         lock (_lock)
         {
@@ -80,11 +70,15 @@ public sealed class CommitTap : IDisposable
                 commit = _gap is null ? null : new TappedCommit { Gap = _gap };
                 _gap = null;
             }
-        }
 
-        commit = commit is null ? null : WithSeries(commit);
-        return commit is not null;
+            return commit is not null;
+        }
     }
+
+    /// <summary>Adds the labels of a series to a list, as numbers of symbols: name, value, name, value…, sorted by name.</summary>
+    /// <returns>False when the series was dropped since: its samples had long been cut into a block.</returns>
+    public bool TryReadLabels(SeriesRef series, SymbolMap symbols, List<int> numbers) =>
+        series.Value <= uint.MaxValue && _series.TryReadSymbols((uint)series.Value, symbols, numbers);
 
     /// <summary>Completes when <see cref="TryRead"/> would return true.</summary>
     public Task WaitToReadAsync(CancellationToken cancellationToken)
@@ -100,9 +94,6 @@ public sealed class CommitTap : IDisposable
             return _waiting.Task.WaitAsync(cancellationToken);
         }
     }
-
-    /// <summary>From the next commit on, the labels of each series come once more. Called by the reader.</summary>
-    public void RepeatSeries() => Array.Clear(_known);
 
     public void Dispose() => _closed(this);
 
@@ -180,73 +171,5 @@ public sealed class CommitTap : IDisposable
             Exemplars = append.Exemplars.ToArray(),
             Metadata = append.Metadata.ToArray(),
         };
-    }
-
-    /// <summary>Looks up labels when a commit is read, not while it is made. Samples of series that were dropped since are lost.</summary>
-    TappedCommit WithSeries(TappedCommit commit)
-    {
-        var series = new List<TappedSeries>();
-        var gone = new HashSet<SeriesRef>();
-        foreach (ref readonly var sample in commit.Samples.Span)
-        {
-            AddSeries(sample.Series, series, gone);
-        }
-
-        foreach (var sample in commit.Histograms)
-        {
-            AddSeries(sample.Series, series, gone);
-        }
-
-        foreach (var (reference, _) in commit.Exemplars)
-        {
-            AddSeries(reference, series, gone);
-        }
-
-        foreach (var (reference, _) in commit.Metadata)
-        {
-            AddSeries(reference, series, gone);
-        }
-
-        var lost = gone.Count == 0 ? [] : commit.Samples.ToArray().Where(s => gone.Contains(s.Series)).Select(s => s.Timestamp)
-            .Concat(commit.Histograms.Where(s => gone.Contains(s.Series)).Select(s => s.Timestamp)).ToList();
-        return new TappedCommit
-        {
-            Gap = lost.Count == 0 ? commit.Gap : new TapGap(
-                commit.Gap?.Commits ?? 0,
-                (commit.Gap?.Samples ?? 0) + lost.Count,
-                new TimeRange(Math.Min(lost.Min(), commit.Gap?.Range.MinTime
-                    ?? long.MaxValue), Math.Max(lost.Max(), commit.Gap?.Range.MaxTime ?? long.MinValue))),
-            Source = commit.Source,
-            Series = series,
-            Samples = gone.Count == 0 ? commit.Samples : commit.Samples.ToArray().Where(s => !gone.Contains(s.Series)).ToArray(),
-            Histograms = gone.Count == 0 ? commit.Histograms : [.. commit.Histograms.Where(s => !gone.Contains(s.Series))],
-            Exemplars = gone.Count == 0 ? commit.Exemplars : [.. commit.Exemplars.Where(e => !gone.Contains(e.Series))],
-            Metadata = gone.Count == 0 ? commit.Metadata : [.. commit.Metadata.Where(m => !gone.Contains(m.Series))],
-        };
-    }
-
-    void AddSeries(SeriesRef reference, List<TappedSeries> into, HashSet<SeriesRef> gone)
-    {
-        var (word, bit) = ((int)(reference.Value / 64), 1UL << (int)(reference.Value % 64));
-        if (word >= _known.Length)
-        {
-            Array.Resize(ref _known, Math.Max(word + 1, _known.Length * 2));
-        }
-
-        ref var known = ref _known[word];
-        if ((known & bit) != 0)
-        {
-            return;
-        }
-
-        if (_series.TryGetLabels((uint)reference.Value, out var labels))
-        {
-            known |= bit;
-            into.Add(new TappedSeries(reference, labels));
-        }
-        else
-        {
-            gone.Add(reference);
-        }
     }
 }

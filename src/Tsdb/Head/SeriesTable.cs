@@ -154,6 +154,27 @@ sealed class SeriesTable
         }
     }
 
+    /// <summary>Adds the labels of a series to a list, as numbers of a map: name, value, name, value…; false when the series was dropped.</summary>
+    public bool TryReadSymbols(uint reference, SymbolMap map, List<int> numbers)
+    {
+        lock (_lock)
+        {
+            if (!TryGetSlot(reference, out var slot))
+            {
+                return false;
+            }
+
+            map.Follow(_symbols);
+            ref readonly var series = ref At(slot);
+            for (ReadOnlySpan<byte> rest = series.LabelsLength == 0 ? [] : _arena.Span(series.Labels, series.LabelsLength); !rest.IsEmpty;)
+            {
+                numbers.Add(map.NumberOf(ReadSymbol(ref rest)));
+            }
+
+            return true;
+        }
+    }
+
     /// <summary>Removes series. The caller has freed their chunks, and nothing is appended meanwhile.</summary>
     public void Drop(IReadOnlySet<uint> references)
     {

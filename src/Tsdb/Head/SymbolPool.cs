@@ -13,6 +13,9 @@ sealed class SymbolPool(ByteArena arena)
 
     public int Count { get; private set; }
 
+    /// <summary>How many texts were removed: while it stays the same, a number stands for one text.</summary>
+    public long Removals { get; private set; }
+
     /// <summary>The number of a text, which is added when it is new. Each call counts as one use.</summary>
     public int Use(ReadOnlySpan<byte> text)
     {
@@ -54,6 +57,7 @@ sealed class SymbolPool(ByteArena arena)
         symbol.Next = _free;
         _free = id + 1;
         Count--;
+        Removals++;
     }
 
     /// <summary>Valid while the text has a use.</summary>

@@ -11,7 +11,7 @@ namespace Observe.Tsdb.Index;
 /// Values of a name lie one after the other in one array of bytes; a value of one series needs no array for its list. Lists only grow at
 /// their end, so a list and its length at one moment are a snapshot.
 /// </remarks>
-sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
+public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 {
     readonly Lock _lock = new();
     readonly Dictionary<string, Values> _names = new(StringComparer.Ordinal);
