@@ -26,7 +26,7 @@ public sealed partial class LayerTests
             ["Blocks"],
             ["Fleet"],
             ["Api"],
-            ["Gateway", "Compact", "Shipping"],
+            ["Gateway", "Compact", "Live", "Shipping"],
         ],
         ["Collector"] =
         [
