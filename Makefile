@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-interference fuzz-promql truth history death kills lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-interference fuzz-promql truth history death kills lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench-pair: build native ## time queries over two replicas' blocks against those
 bench-store: build native ## time queries over observe store against the bucket inside query (make peers first); ARGS as of bench-query
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-store --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
+
+bench-replay: build native ## time the start after a kill against Prometheus over the same log (make peers first); ARGS="--series 30000,300000 --targets 300 --interval 15 --hours 2 --runs 3"
+	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-replay --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
 bench-interference: build ## how late scrapes come while the same process queries, compacts and serves Series; ARGS="--seconds 30 --cases all"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary

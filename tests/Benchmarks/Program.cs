@@ -66,4 +66,10 @@ if (args is ["bench-metadata", .. var searches])
     return;
 }
 
+if (args is ["bench-replay", .. var replay])
+{
+    Environment.ExitCode = await ReplayComparison.RunAsync(replay);
+    return;
+}
+
 BenchmarkDotNet.Running.BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);

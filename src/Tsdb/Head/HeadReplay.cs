@@ -50,6 +50,7 @@ public sealed partial class HeadBlock
         _walMetrics.Corruptions.Inc(damages.Count);
         Damages = damages;
         DropSeries(long.MinValue, all: true);
+        Series.EnterRestored();
         return 1 + Math.Max(segments.Count > 0 ? segments[^1].Index : -1, last ?? -1);
     }
 

@@ -91,12 +91,21 @@ sealed class SeriesTable
             }
 
             var reference = Add(labels, hash, _lastRef + 1, SeriesFlags.None);
-            created = reference != 0;
+            if (reference == 0)
+            {
+                return 0;
+            }
+
+            created = true;
+            Postings.Add(reference, labels);
             return reference;
         }
     }
 
-    /// <summary>Adds a series of the log under the reference that it has there; an alias where a series with these labels exists.</summary>
+    /// <summary>
+    /// Adds a series of the log under the reference that it has there; an alias where a series with these labels exists. What is selected
+    /// finds it after <see cref="EnterRestored"/> only, because scrapes that overlapped have logged their series in any order.
+    /// </summary>
     /// <returns>The reference that the series has.</returns>
     /// <exception cref="ArgumentException">The labels are too many.</exception>
     public uint Restore(uint reference, Labels labels)
@@ -118,6 +127,25 @@ sealed class SeriesTable
 
             _aliases[reference] = At(slot).Ref;
             return At(slot).Ref;
+        }
+    }
+
+    /// <summary>Enters all series that were restored into the postings, before any other is added.</summary>
+    public void EnterRestored()
+    {
+        lock (_lock)
+        {
+            foreach (var page in _slotOf)
+            {
+                foreach (var slotPlusOne in page ?? [])
+                {
+                    if (slotPlusOne != 0)
+                    {
+                        ref readonly var series = ref At(slotPlusOne - 1);
+                        Postings.Add(series.Ref, LabelsOf(series));
+                    }
+                }
+            }
         }
     }
 
@@ -248,7 +276,6 @@ sealed class SeriesTable
         Link(slot);
         SetSlot(reference, slot + 1);
         _lastRef = Math.Max(_lastRef, reference);
-        Postings.Add(reference, labels);
         return reference;
     }
 

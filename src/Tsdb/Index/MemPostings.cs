@@ -18,6 +18,7 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
     readonly Dictionary<string, Values>.AlternateLookup<ReadOnlySpan<char>> _lookup;
     uint[] _all = [];
     int _count;
+    uint _last;
 
     public MemPostings() => _lookup = _names.GetAlternateLookup<ReadOnlySpan<char>>();
 
@@ -35,17 +36,21 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 
     public bool IsSorted => false;
 
-    /// <summary>Enters a series under all its labels. Cheapest when references rise from call to call.</summary>
-    /// <param name="reference">New, or already there under the same labels: then nothing happens.</param>
+    /// <summary>Enters a series under all its labels.</summary>
+    /// <param name="reference">
+    /// Larger than all before it: an insertion in the middle would copy a list as long as the index has series.
+    /// </param>
     public void Add(uint reference, Labels labels)
     {
         lock (_lock)
         {
-            if (!Insert(ref _all, ref _count, reference))
+            if (_count > 0)
             {
-                return;
+                ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(reference, _last);
             }
 
+            _last = reference;
+            Append(ref _all, ref _count, reference);
             foreach (var label in labels)
             {
                 ValuesOf(label.Name, add: true)!.Add(label.Value, reference);
@@ -162,32 +167,14 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
         return values;
     }
 
-    // Keeps the list sorted. An insertion before the end copies, so that snapshots of the old array stay as they are.
-    static bool Insert(ref uint[] list, ref int count, uint reference)
+    static void Append(ref uint[] list, ref int count, uint reference)
     {
-        if (count == 0 || list[count - 1] < reference)
+        if (count == list.Length)
         {
-            if (count == list.Length)
-            {
-                Array.Resize(ref list, count < 4 ? 4 : count + (count / 2));
-            }
-
-            list[count++] = reference;
-            return true;
+            Array.Resize(ref list, count < 4 ? 4 : count + (count / 2));
         }
 
-        var index = Array.BinarySearch(list, 0, count, reference);
-        if (index >= 0)
-        {
-            return false;
-        }
-
-        var copy = new uint[count + 1 + (count / 4)];
-        list.AsSpan(0, ~index).CopyTo(copy);
-        copy[~index] = reference;
-        list.AsSpan(~index, count - ~index).CopyTo(copy.AsSpan(~index + 1));
-        (list, count) = (copy, count + 1);
-        return true;
+        list[count++] = reference;
     }
 
     struct List
@@ -233,7 +220,7 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
             }
 
             var count = (int)list.CountOrSingle;
-            Insert(ref list.References, ref count, reference);
+            MemPostings.Append(ref list.References, ref count, reference);
             list.CountOrSingle = (uint)count;
         }
 

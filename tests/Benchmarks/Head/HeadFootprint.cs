@@ -57,7 +57,7 @@ static class HeadFootprint
         var references = new SeriesRef[series];
         for (var i = 0; i < series; i++)
         {
-            references[i] = appender.GetOrAdd(LabelsOf(i));
+            references[i] = appender.GetOrAdd(LabelsOf(i / 1000, i % 1000));
         }
 
         Tell("series made", Stopwatch.GetElapsedTime(start).TotalNanoseconds / series, "ns");
@@ -69,12 +69,7 @@ static class HeadFootprint
         {
             for (var i = 0; i < series; i++)
             {
-                values[i] = (i % 4) switch
-                {
-                    0 or 1 => i % 100,
-                    2 => values[i] + random.Next(100),
-                    _ => Math.Round(random.NextDouble() * 1000, 2),
-                };
+                values[i] = Next(i, values[i], random);
             }
 
             var cpu = Environment.CpuUsage.TotalTime;
@@ -99,14 +94,18 @@ static class HeadFootprint
         Tell("allocated per sample", (GC.GetAllocatedBytesForCurrentThread() - allocated) / (double)series / scrapes, "bytes");
     }
 
-    static Labels LabelsOf(int i)
+    /// <summary>The value after another one of the i-th series.</summary>
+    public static double Next(int i, double value, Random random) => (i % 4) switch
     {
-        var (target, metric) = (i / 1000, i % 1000);
-        return Labels.Of(
-            ("__name__", $"node_subsystem_measure_number_{metric / 4}_total"), ("instance", $"10.0.{target / 256}.{target % 256}:9100"), ("job", "node-exporter"),
-            ("namespace", "monitoring"), ("pod", $"node-exporter-{target * 7919:x8}"), ("container", "node-exporter"),
-            ("node", $"ip-10-0-{target / 256}-{target % 256}.eu-central-1.compute.internal"), ("device", $"nvme{metric % 4}n1"), ("service", "node-exporter"));
-    }
+        0 or 1 => i % 100,
+        2 => value + random.Next(100),
+        _ => Math.Round(random.NextDouble() * 1000, 2),
+    };
+
+    public static Labels LabelsOf(int target, int metric) => Labels.Of(
+        ("__name__", $"node_subsystem_measure_number_{metric / 4}_total"), ("instance", $"10.0.{target / 256}.{target % 256}:9100"), ("job", "node-exporter"),
+        ("namespace", "monitoring"), ("pod", $"node-exporter-{target * 7919:x8}"), ("container", "node-exporter"),
+        ("node", $"ip-10-0-{target / 256}-{target % 256}.eu-central-1.compute.internal"), ("device", $"nvme{metric % 4}n1"), ("service", "node-exporter"));
 
     static long Resident()
     {

@@ -27,13 +27,17 @@ sealed class PeerProcess : IAsyncDisposable
 
     /// <summary>Returns when the server says that it is ready.</summary>
     /// <param name="arguments"><c>{port}</c> in them becomes a free one.</param>
-    public static async Task<PeerProcess> StartAsync(string program, string log, params string[] arguments)
+    public static Task<PeerProcess> StartAsync(string program, string log, params string[] arguments) =>
+        StartAsync(program, log, TimeSpan.FromMinutes(1), arguments);
+
+    /// <summary>As the other one, for servers that take longer.</summary>
+    public static async Task<PeerProcess> StartAsync(string program, string log, TimeSpan patience, params string[] arguments)
     {
         var port = FreePort().ToString(CultureInfo.InvariantCulture);
         var line = string.Join(' ', arguments.Prepend(program).Select(a => $"'{a.Replace("{port}", port, StringComparison.Ordinal)}'"));
         var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec {line} >'{log}' 2>&1"]))!;
         var peer = new PeerProcess(process, new Uri($"http://127.0.0.1:{port}"));
-        for (var waited = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(waited) < TimeSpan.FromMinutes(1); await Task.Delay(20))
+        for (var waited = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(waited) < patience; await Task.Delay(20))
         {
             if (process.HasExited)
             {

@@ -6,6 +6,7 @@ using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
+using MatchType = Observe.Tsdb.Model.MatchType;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Wal;
 using Observe.Tsdb.Tests.Wal;
@@ -52,6 +53,30 @@ public sealed class HeadBlockTests : IAsyncDisposable
 
         Assert.Equal(["c", "c"], logged.Select(s => s.Labels.Get("__name__")));
         Assert.Empty(head.Damages);
+    }
+
+    [Fact]
+    public async Task Series_of_scrapes_that_overlapped_are_found_after_the_next_start()
+    {
+        var head = await _test.OpenAsync();
+        using (var first = head.Appender())
+        using (var second = head.Appender())
+        {
+            foreach (var name in new[] { "a", "b", "c" })
+            {
+                first.Append(first.GetOrAdd(Labels.Of(("__name__", name), ("job", "first"))), 1_000, 1);
+                second.Append(second.GetOrAdd(Labels.Of(("__name__", name + "2"), ("job", "second"))), 1_000, 2);
+            }
+
+            second.Commit();
+            first.Commit();
+        }
+
+        head = await _test.OpenCopyAsync();
+        Assert.Equal("a: 1000=1\na2: 1000=2\nb: 1000=1\nb2: 1000=2\nc: 1000=1\nc2: 1000=2", await TestHead.DumpAsync(head));
+        Assert.Equal([1u, 3u, 5u], head.Series.Postings.Select([new Matcher(MatchType.Equal, "job", "first")]).ToArray());
+        TestHead.Append(head, "d", (2_000, 3));
+        Assert.Equal("a2: 1000=2\nb2: 1000=2\nc2: 1000=2\nd: 2000=3", string.Join('\n', (await TestHead.DumpAsync(head)).Split('\n').Where(l => l[1] == '2' || l[0] == 'd')));
     }
 
     [Fact]
