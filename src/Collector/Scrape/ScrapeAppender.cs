@@ -232,14 +232,17 @@ sealed class ScrapeAppender : IDisposable
     /// <summary>
     /// Adds a sample of an automatic series. A target that was lost and found again may have a sample at that time already, which is kept.
     /// </summary>
-    public void Report(TargetSeries target, int report, long time, double value)
+    public AppendResult Report(TargetSeries target, int report, long time, double value)
     {
         ref var series = ref target.Reports[report];
-        if (series.IsNone || _appender.Append(series, time, value) == AppendResult.UnknownSeries)
+        var result = series.IsNone ? AppendResult.UnknownSeries : _appender.Append(series, time, value);
+        if (result == AppendResult.UnknownSeries)
         {
             series = _appender.GetOrAdd(target.Labels.OfReport(ScrapeReport.Names[report]));
-            _appender.Append(series, time, value);
+            result = _appender.Append(series, time, value);
         }
+
+        return result;
     }
 
     /// <exception cref="IOException">The head's log could not be written; nothing of the scrape is kept.</exception>

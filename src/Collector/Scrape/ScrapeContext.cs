@@ -13,11 +13,12 @@ namespace Observe.Collector.Scrape;
 /// <summary>The objects that all pools of a collector share.</summary>
 sealed class ScrapeContext : IDisposable
 {
+    readonly HeadBlock _head;
     readonly ulong _offsetSeed = XxHash64.HashToUInt64(Encoding.UTF8.GetBytes(Environment.MachineName));
 
     public ScrapeContext(HeadBlock head, ScrapeOptions options, ScrapeMetrics metrics, ILogger logger)
     {
-        (Time, Metrics, Logger, ExternalHost) = (options.Time, metrics, logger, options.ExternalHost);
+        (_head, Time, Metrics, Logger, ExternalHost) = (head, options.Time, metrics, logger, options.ExternalHost);
         Loops = options.Loops;
         Appenders = new ScrapeAppenders(head);
         Discoveries = new SharedDiscoveries(Time, metrics.Discovery, Loops, logger);
@@ -38,6 +39,11 @@ sealed class ScrapeContext : IDisposable
     public ScrapeAppenders Appenders { get; }
 
     public MetricFamilyTable Families { get; } = new();
+
+    /// <summary>Why a scrape fails whose own series are refused as too old.</summary>
+    public string TooOld() => _head.AheadOfClock is { Ticks: > 0 } ahead
+        ? $"nothing of the scrape was stored: samples that are there already are {Duration.Format(TimeSpan.FromSeconds(Math.Ceiling(ahead.TotalSeconds)))} ahead of the clock, which was set back"
+        : "nothing of the scrape was stored: it is older than samples of the target that are there already";
 
     /// <summary>
     /// The next moment of a target's own place in its interval: the same at each start, spread evenly over targets, and different on

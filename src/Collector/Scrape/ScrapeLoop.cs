@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Observe.Collector.Exposition;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Threading;
 
@@ -219,9 +220,9 @@ sealed partial class ScrapeLoop : IDisposable
                 Abandon(appender, timestamp);
             }
 
-            Report(appender, timestamp, _context.Time.GetElapsedTime(start), counts, bytes, error);
+            var up = Report(appender, timestamp, _context.Time.GetElapsedTime(start), counts, bytes, error);
             appender.Commit();
-            return error;
+            return error ?? (up is AppendResult.OutOfOrder or AppendResult.OutOfBounds ? _context.TooOld() : null);
         }
         catch (IOException e)
         {
@@ -294,9 +295,10 @@ sealed partial class ScrapeLoop : IDisposable
         return $"the scrape broke off: {e.GetType().Name}: {e.Message}";
     }
 
-    void Report(ScrapeAppender appender, long timestamp, TimeSpan elapsed, in ScrapeCounts counts, int bytes, string? error)
+    /// <returns>What became of the sample of <c>up</c>.</returns>
+    AppendResult Report(ScrapeAppender appender, long timestamp, TimeSpan elapsed, in ScrapeCounts counts, int bytes, string? error)
     {
-        appender.Report(_series, ScrapeReport.Up, timestamp, error is null ? 1 : 0);
+        var up = appender.Report(_series, ScrapeReport.Up, timestamp, error is null ? 1 : 0);
         appender.Report(_series, ScrapeReport.Duration, timestamp, elapsed.TotalSeconds);
         appender.Report(_series, ScrapeReport.SamplesScraped, timestamp, counts.Scraped);
         appender.Report(_series, ScrapeReport.SamplesPostRelabeling, timestamp, counts.Added);
@@ -307,6 +309,8 @@ sealed partial class ScrapeLoop : IDisposable
             appender.Report(_series, ScrapeReport.SampleLimit, timestamp, _series.Config.SampleLimit);
             appender.Report(_series, ScrapeReport.BodySize, timestamp, bytes);
         }
+
+        return up;
     }
 
     void Count(in ScrapeAnswer answer, in ScrapeCounts counts, TimeSpan duration, int bytes, string? error)

@@ -1,8 +1,5 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging;
 using Observe.Tsdb.Blocks;
-using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Threading;
@@ -12,8 +9,6 @@ namespace Observe.Tsdb.Head;
 
 public sealed partial class HeadBlock
 {
-    const string StateFile = "head.json";
-
     /// <summary>Samples before it are gone from memory; long.MinValue while none are.</summary>
     long _truncatedBefore = long.MinValue;
 
@@ -39,36 +34,41 @@ public sealed partial class HeadBlock
         await _cutting.WaitAsync(cancellationToken);
         try
         {
-            var blocks = new List<string>();
-            var newest = Range.MaxTime;
-            while (true)
-            {
-                if (_newBlock is { } cut)
-                {
-                    await (_options.BlockCut?.Invoke(cut, cancellationToken) ?? ValueTask.CompletedTask);
-                    _newBlock = null;
-                }
-
-                if (_blockEnd > _truncatedBefore)
-                {
-                    await TruncateAsync(_blockEnd, cancellationToken);
-                    await _options.Background.RunAsync(() => TruncateWal(_blockEnd), cancellationToken);
-                }
-
-                if (NextCut(force, newest) is not { } range)
-                {
-                    return blocks;
-                }
-
-                if (await CutAsync(range, cancellationToken) is { } block)
-                {
-                    blocks.Add(block);
-                }
-            }
+            return IsAheadOfClock() ? await LeaveFutureAsync(cancellationToken) : await CutRangesAsync(force, cancellationToken);
         }
         finally
         {
             _cutting.Release();
+        }
+    }
+
+    async Task<List<string>> CutRangesAsync(bool force, CancellationToken cancellationToken)
+    {
+        var blocks = new List<string>();
+        var newest = Range.MaxTime;
+        while (true)
+        {
+            if (_newBlock is { } cut)
+            {
+                await (_options.BlockCut?.Invoke(cut, cancellationToken) ?? ValueTask.CompletedTask);
+                _newBlock = null;
+            }
+
+            if (_blockEnd > _truncatedBefore)
+            {
+                await TruncateAsync(_blockEnd, cancellationToken);
+                await _options.Background.RunAsync(() => TruncateWal(_blockEnd), cancellationToken);
+            }
+
+            if (NextCut(force, newest) is not { } range)
+            {
+                return blocks;
+            }
+
+            if (await CutAsync(range, cancellationToken) is { } block)
+            {
+                blocks.Add(block);
+            }
         }
     }
 
@@ -103,7 +103,7 @@ public sealed partial class HeadBlock
 
         // After a crash before the next line the newest block says what was cut, after a crash behind it the state file does.
         _blockEnd = range.MaxTime + 1;
-        SaveCutTime(_blockEnd);
+        SaveState(_blockEnd);
         if (block is not null)
         {
             HeadMetrics.Compactions.Inc();
@@ -259,7 +259,8 @@ public sealed partial class HeadBlock
     }
 
     /// <summary>Replaces the older two thirds of the log by a checkpoint; all of it when the head is empty.</summary>
-    void TruncateWal(long time)
+    /// <returns>False when the log is as it was.</returns>
+    bool TruncateWal(long time)
     {
         _walMetrics.Truncations.Inc();
         try
@@ -268,7 +269,7 @@ public sealed partial class HeadBlock
             var segments = Checkpoint.Replay(WalDirectory).Segments;
             if (segments.Count == 0)
             {
-                return;
+                return true;
             }
 
             var first = segments[0].Index;
@@ -278,60 +279,14 @@ public sealed partial class HeadBlock
                 _walMetrics.Corruptions.Inc();
                 LogDamage(damage.ToString());
             }
+
+            return true;
         }
         catch (Exception e)
         {
             _walMetrics.TruncationsFailed.Inc();
             LogTruncateFailed(e);
-        }
-    }
-
-    /// <summary>What was cut before: from the state file, or from the newest block, where a crash left the file behind.</summary>
-    long CutTime()
-    {
-        var time = long.MinValue;
-        var path = Path.Combine(_options.Directory, StateFile);
-        if (File.Exists(path))
-        {
-            try
-            {
-                time = JsonSerializer.Deserialize(File.ReadAllBytes(path), HeadJson.Default.HeadState)?.CutTime ?? time;
-            }
-            catch (JsonException e)
-            {
-                LogStateDamaged(e, path);
-            }
-        }
-
-        foreach (var directory in Directory.EnumerateDirectories(_options.Directory))
-        {
-            var meta = Path.Combine(directory, BlockMeta.FileName);
-            if (BlockId.TryParse(Path.GetFileName(directory), out _) && File.Exists(meta))
-            {
-                try
-                {
-                    time = Math.Max(time, BlockMeta.Read(directory).MaxTime);
-                }
-                catch (CorruptionException e)
-                {
-                    LogStateDamaged(e, meta);
-                }
-            }
-        }
-
-        return time;
-    }
-
-    void SaveCutTime(long time)
-    {
-        var path = Path.Combine(_options.Directory, StateFile);
-        try
-        {
-            DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new HeadState(time), HeadJson.Default.HeadState));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            LogStateNotSaved(e, path);
+            return false;
         }
     }
 
@@ -354,17 +309,4 @@ public sealed partial class HeadBlock
 
     [LoggerMessage(Level = LogLevel.Error, Message = "write-ahead log not truncated, it is tried again after the next block")]
     partial void LogTruncateFailed(Exception e);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{path} can't be read: which samples were cut is told by the other blocks of the folder")]
-    partial void LogStateDamaged(Exception e, string path);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "{path} not written: until the next block only the blocks of the folder tell what was cut")]
-    partial void LogStateNotSaved(Exception e, string path);
 }
-
-/// <summary>What <c>head.json</c> says.</summary>
-/// <param name="CutTime">Samples before it are in blocks, wherever these are now. Unix milliseconds.</param>
-sealed record HeadState(long CutTime);
-
-[JsonSerializable(typeof(HeadState))]
-sealed partial class HeadJson : JsonSerializerContext;

@@ -244,7 +244,6 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     void Open(CancellationToken cancellationToken)
     {
         RemoveUnfinishedBlocks();
-        _cutTime = _visibleFrom = _truncatedBefore = _blockEnd = CutTime();
         Checkpoint.RemoveReplaced(WalDirectory);
         var start = _options.Time.GetTimestamp();
         var next = Replay(cancellationToken);
@@ -261,6 +260,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
             HeadMetrics.MinTime.Set(none ? 0 : range.MinTime);
             HeadMetrics.MaxTime.Set(none ? 0 : range.MaxTime);
             HeadMetrics.MemoryBytes.Set(_arena.UsedBytes);
+            HeadMetrics.AheadOfClock.Set(AheadOfClock.TotalSeconds);
             HeadMetrics.ChunkFileBytes.Set(_files.Bytes);
         });
     }

@@ -31,6 +31,9 @@ sealed class HeadMetrics
         ReplayDuration = metrics.CreateGauge("prometheus_tsdb_data_replay_duration_seconds", "Time that the replay at the start took.");
         Compactions = metrics.CreateCounter("prometheus_tsdb_compactions_total", "Blocks cut from the head.");
         CompactionsFailed = metrics.CreateCounter("prometheus_tsdb_compactions_failed_total", "Blocks that could not be cut.");
+        AheadOfClock = metrics.CreateGauge("observe_head_ahead_of_clock_seconds", "How far the newest sample is ahead of the clock.");
+        SetBack = metrics.CreateCounter(
+            "observe_head_clock_set_back_total", "How often samples of the future were cut into blocks, because the clock was set back.");
     }
 
     public Counter Duplicates { get; }
@@ -58,6 +61,10 @@ sealed class HeadMetrics
     public Counter Compactions { get; }
 
     public Counter CompactionsFailed { get; }
+
+    public Gauge AheadOfClock { get; }
+
+    public Counter SetBack { get; }
 
     public void Appended(int floats, int histograms)
     {

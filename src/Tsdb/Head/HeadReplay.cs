@@ -15,31 +15,20 @@ public sealed partial class HeadBlock
     {
         var (checkpoint, segments) = Checkpoint.Replay(WalDirectory);
         var last = Checkpoint.Last(WalDirectory)?.Index;
-        var damages = new List<string>();
-        if (last is not null && segments.Count > 0 && segments[0].Index != last + 1)
+        var times = CutTimes();
+        SetCutTime(times.Count == 0 ? long.MinValue : times.Max(cut => cut.Time));
+        var damages = Read(checkpoint, segments, out var newest, cancellationToken);
+        if (CutTime(times, newest) is var believed && believed < _cutTime)
         {
-            damages.Add($"{segments[0].Path} at 0: the segments after checkpoint {last} are missing");
+            // Nothing was taken from the log: all of it is older than the time that is not believed.
+            SetCutTime(believed);
+            damages = Read(checkpoint, segments, out _, cancellationToken);
+            SaveState(believed);
         }
 
-        using (var replay = new HeadReplay(this, Math.Clamp(Environment.ProcessorCount - 1, 1, 4)))
+        if (last is not null && segments.Count > 0 && segments[0].Index != last + 1)
         {
-            replay.Read(checkpoint, damages, cancellationToken);
-            replay.Read(segments, damages, cancellationToken);
-            replay.Complete();
-            if (replay.MinTime <= replay.MaxTime)
-            {
-                (_minTime, _maxTime) = (replay.MinTime, replay.MaxTime);
-            }
-
-            if (replay.Orphans > 0)
-            {
-                LogOrphans(replay.Orphans);
-            }
-
-            if (replay.Refused > 0)
-            {
-                damages.Add($"{WalDirectory}: {replay.Refused} histograms that contradict themselves");
-            }
+            damages.Insert(0, $"{segments[0].Path} at 0: the segments after checkpoint {last} are missing");
         }
 
         foreach (var damage in damages.Take(MaxNamedDamages))
@@ -52,6 +41,34 @@ public sealed partial class HeadBlock
         DropSeries(long.MinValue, all: true);
         Series.EnterRestored();
         return 1 + Math.Max(segments.Count > 0 ? segments[^1].Index : -1, last ?? -1);
+    }
+
+    /// <param name="newest">The time of the newest sample in the log, taken or cut already; long.MinValue when it has none.</param>
+    /// <returns>What is damaged.</returns>
+    List<string> Read(List<WalSegment> checkpoint, List<WalSegment> segments, out long newest, CancellationToken cancellationToken)
+    {
+        var damages = new List<string>();
+        using var replay = new HeadReplay(this, Math.Clamp(Environment.ProcessorCount - 1, 1, 4));
+        replay.Read(checkpoint, damages, cancellationToken);
+        replay.Read(segments, damages, cancellationToken);
+        replay.Complete();
+        newest = replay.Newest;
+        if (replay.MinTime <= replay.MaxTime)
+        {
+            (_minTime, _maxTime) = (replay.MinTime, replay.MaxTime);
+        }
+
+        if (replay.Orphans > 0)
+        {
+            LogOrphans(replay.Orphans);
+        }
+
+        if (replay.Refused > 0)
+        {
+            damages.Add($"{WalDirectory}: {replay.Refused} histograms that contradict themselves");
+        }
+
+        return damages;
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "damaged place in the write-ahead log skipped: {damage}")]
@@ -89,6 +106,9 @@ sealed class HeadReplay : IDisposable
 
     /// <summary>Histograms that could not be appended to a chunk.</summary>
     public long Refused => _workers.Sum(w => w.Refused);
+
+    /// <summary>The time of the newest sample in the log, whether it was taken or not; long.MinValue when there is none.</summary>
+    public long Newest { get; private set; } = long.MinValue;
 
     /// <summary>Samples that are not yet in a block and whose series the log does not have.</summary>
     public long Orphans { get; private set; }
@@ -182,6 +202,7 @@ sealed class HeadReplay : IDisposable
     bool TryGetWorker(ulong reference, long time, out int slot, out Worker worker)
     {
         worker = _workers[0];
+        Newest = Math.Max(Newest, time);
         if (!_head.Series.TryGetSlot(reference, out slot) && !_head.Series.TryGetSlot(_head.Series.Resolve(reference), out slot))
         {
             Orphans += time >= _from ? 1 : 0;

@@ -203,6 +203,24 @@ public class ScrapeLoopTests
     }
 
     [Fact]
+    public async Task A_clock_that_is_set_back_is_said_at_the_target_until_samples_of_the_present_are_taken_again()
+    {
+        await using var bench = await LoopBench.StartAsync();
+        await bench.ScrapeAsync("m 1");
+        bench.Time.Advance(TimeSpan.FromHours(20));
+        await bench.ScrapeAsync("m 2");
+        bench.Time.AdjustTime(bench.Time.GetUtcNow() - TimeSpan.FromHours(20));
+        await bench.ScrapeAsync("m 3");
+        Assert.Equal(TargetHealth.Down, bench.Target.State.Health);
+        Assert.Contains("19h59m45s ahead of the clock, which was set back", bench.Target.State.LastError, StringComparison.Ordinal);
+        await bench.Head.CutAsync(force: false, CancellationToken.None);
+        await bench.ScrapeAsync("m 4");
+        Assert.Equal((TargetHealth.Up, ""), (bench.Target.State.Health, bench.Target.State.LastError));
+        Assert.Equal("{} 60:4", await bench.SamplesAsync("m"));
+        Assert.Equal(1, await bench.UpAsync());
+    }
+
+    [Fact]
     public async Task A_series_that_the_head_has_dropped_is_found_again_by_its_labels()
     {
         await using var bench = await LoopBench.StartAsync();
