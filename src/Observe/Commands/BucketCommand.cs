@@ -222,12 +222,10 @@ static class BucketCommand
             }
             else if (meta is not null && meta.ExternalLabels.IsEmpty)
             {
-                DurableFile.Write(Path.Combine(path, BlockMeta.FileName), (meta with
+                meta = meta with
                 {
-                    Thanos = (meta.Thanos
-                        ?? new ThanosSection { Version = 1 }) with
-                    { Labels = external.ToDictionary(), Source = "bucket.upload" },
-                }).ToJson());
+                    Thanos = (meta.Thanos ?? new ThanosSection { Version = 1 }) with { Labels = external.ToDictionary(), Source = "bucket.upload" },
+                };
             }
 
             if (faults.Count > 0)
@@ -241,7 +239,7 @@ static class BucketCommand
                 continue;
             }
 
-            var uploaded = await blocks.UploadAsync(path, TimeProvider.System.GetUtcNow(), cancellationToken);
+            var uploaded = await blocks.UploadAsync(path, meta!, TimeProvider.System.GetUtcNow(), cancellationToken);
             await Console.Out.WriteLineAsync($"{uploaded.Id}: uploaded to {blocks.Bucket.Name}");
         }
 

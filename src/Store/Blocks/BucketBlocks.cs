@@ -20,24 +20,38 @@ public sealed class BucketBlocks(IBucket bucket)
     /// <param name="path">Relative to the block, with slashes.</param>
     public static string Key(BlockId id, string path) => $"{id}/{path}";
 
+    /// <summary>Uploads a block with the meta.json of its folder; see the other one.</summary>
+    public Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken) =>
+        UploadAsync(directory, BlockMeta.Read(directory), now, cancellationToken);
+
     /// <summary>
-    /// Uploads chunks, then the index, reads them back (size and SHA-256), and only then writes meta.json, if there is none. Done
-    /// already is no error, so a caller that was interrupted calls again: files that are in the bucket whole are not sent twice.
+    /// Uploads chunks, then the index, reads them back (size and SHA-256), and only then writes meta.json. Done already is no error, so a
+    /// caller that was interrupted calls again: files that are in the bucket whole are not sent twice, and a meta.json that a write or a
+    /// store has damaged is replaced where all files are this block's.
     /// </summary>
-    /// <param name="directory">
-    /// A block's folder. Its meta.json stays as it is; the bucket's has all files, hashes and the upload's time.
-    /// </param>
+    /// <param name="directory">A block's folder, which stays as it is.</param>
+    /// <param name="meta">What its meta.json says; the bucket's has all files, hashes and the upload's time besides.</param>
     /// <returns>The meta as it is in the bucket.</returns>
     /// <exception cref="BucketException">
     /// The bucket fails, gives back other bytes than it was given, or holds another block under this id.
     /// </exception>
-    public async Task<BlockMeta> UploadAsync(string directory, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<BlockMeta> UploadAsync(string directory, BlockMeta meta, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var meta = BlockMeta.Read(directory);
         var files = BlockFiles.Content(directory).Select(file => BlockFiles.Describe(directory, file)).ToList();
-        if (await MetaAsync(meta.Id, cancellationToken) is { } there)
+        var key = Key(meta.Id, BlockMeta.FileName);
+        var replaced = await Bucket.AttributesAsync(key, cancellationToken);
+        if (replaced is not null)
         {
-            return SameContent(there, files) ? there : throw Conflict(meta.Id);
+            var there = await WholeMetaAsync(meta.Id, cancellationToken);
+            if (there is not null && SameContent(there, files))
+            {
+                return there;
+            }
+
+            if (there is not null && !await HasAllAsync(meta.Id, files, cancellationToken))
+            {
+                throw Conflict(meta.Id);
+            }
         }
 
         foreach (var file in files)
@@ -54,16 +68,17 @@ public sealed class BucketBlocks(IBucket bucket)
             },
         };
         var json = meta.ToJson();
-        var key = Key(meta.Id, BlockMeta.FileName);
-        if (await Bucket.PutBytesAsync(key, json, PutCondition.Absent, cancellationToken) == PutResult.ConditionFailed)
+        var condition = replaced is null ? PutCondition.Absent : PutCondition.Match(replaced.ETag);
+        if (await Bucket.PutBytesAsync(key, json, condition, cancellationToken) == PutResult.ConditionFailed)
         {
-            there = await MetaAsync(meta.Id, cancellationToken);
-            return there is not null && SameContent(there, files) ? there : throw Conflict(meta.Id);
+            // Somebody was faster, or an earlier attempt of this one, whose answer was lost.
+            var there = await WholeMetaAsync(meta.Id, cancellationToken);
+            return there is not null && SameContent(there, files) ? there : throw Changed(key);
         }
 
         if (!(await Bucket.GetBytesAsync(key, BlockMeta.MaxSize, cancellationToken)).AsSpan().SequenceEqual(json))
         {
-            throw new BucketException($"{Bucket.Name}: {key} reads back as other bytes than were written");
+            throw Changed(key);
         }
 
         return meta;
@@ -202,15 +217,52 @@ public sealed class BucketBlocks(IBucket bucket)
         there.Thanos?.Files is { } known
             && files.All(file => known.Any(k => k.Path == file.Path && k.Size == file.Size && k.Hash == file.Hash));
 
-    BucketException Conflict(BlockId id) => new($"{Bucket.Name}: there is another block {id} already; this one is not uploaded");
+    BucketException Conflict(BlockId id) => new($"{Bucket.Name}: there is another block {id} already; this one is not uploaded")
+    {
+        Failure = BucketFailure.Changed,
+    };
+
+    BucketException Changed(string key) => new($"{Bucket.Name}: {key} reads back as other bytes than were written")
+    {
+        Failure = BucketFailure.Damaged,
+    };
+
+    /// <summary>Null when there is no meta.json, or one that can't be read.</summary>
+    async Task<BlockMeta?> WholeMetaAsync(BlockId id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await MetaAsync(id, cancellationToken);
+        }
+        catch (CorruptionException)
+        {
+            return null;
+        }
+    }
+
+    async Task<bool> HasAllAsync(BlockId id, List<BlockFile> files, CancellationToken cancellationToken)
+    {
+        foreach (var file in files)
+        {
+            if (!await HasAsync(id, file, cancellationToken))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    async Task<bool> HasAsync(BlockId id, BlockFile file, CancellationToken cancellationToken) =>
+        (await Bucket.AttributesAsync(Key(id, file.Path), cancellationToken))?.Size == file.Size
+            && await HashAsync(Key(id, file.Path), cancellationToken) == file.Hash!.Value;
 
     string Name(BlockId id, string path) => $"{Bucket.Name}/{Key(id, path)}";
 
     async Task UploadFileAsync(string directory, BlockId id, BlockFile file, CancellationToken cancellationToken)
     {
         var key = Key(id, file.Path);
-        if ((await Bucket.AttributesAsync(key, cancellationToken))?.Size == file.Size
-            && await HashAsync(key, cancellationToken) == file.Hash!.Value)
+        if (await HasAsync(id, file, cancellationToken))
         {
             return;
         }
@@ -222,7 +274,7 @@ public sealed class BucketBlocks(IBucket bucket)
 
         if (await HashAsync(key, cancellationToken) != file.Hash!.Value)
         {
-            throw new BucketException($"{Bucket.Name}: {key} reads back as other bytes than were written");
+            throw Changed(key);
         }
     }
 

@@ -1,37 +1,100 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
-using Observe.Tsdb.Model;
 
 namespace Observe.Store.Shipping;
 
-/// <summary>A block in the data folder.</summary>
-/// <param name="Bytes">Of all its files.</param>
-sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes)
-{
-    /// <summary>Whether the block's meta has external labels, which the shipper writes into it.</summary>
-    public bool IsStamped => Meta.Thanos is { Labels.Count: > 0 };
+/// <summary>What the outbox knows of a block: the stream that it was found in, who cut it, and when it was whole in the bucket.</summary>
+/// <param name="Labels">External labels.</param>
+/// <param name="Origin">Null where another program cut the block.</param>
+/// <param name="Shipped">Null before that.</param>
+sealed record OutboxEntry(IReadOnlyDictionary<string, string> Labels, BlockOrigin? Origin, DateTimeOffset? Shipped);
 
-    /// <summary>When the block was found whole in the bucket; null before that.</summary>
-    public DateTimeOffset? Shipped => Meta.Thanos?.UploadTime;
+/// <summary>A block in the data folder.</summary>
+/// <param name="Meta">As it lies in the folder; nothing is ever written there.</param>
+/// <param name="Bytes">Of all its files.</param>
+sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes, OutboxEntry? Entry)
+{
+    public DateTimeOffset? Shipped => Entry?.Shipped;
+
+    /// <summary>The meta that the bucket gets, with the stream's labels and the collector.</summary>
+    public BlockMeta Stamped()
+    {
+        var extensions = Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
+        if (Entry!.Origin is { } origin)
+        {
+            extensions["observe"] = new JsonObject
+            {
+                ["collector"] = origin.Collector,
+                ["version"] = origin.Version,
+                ["configHash"] = origin.ConfigHash,
+            };
+        }
+
+        return Meta with
+        {
+            Thanos = (Meta.Thanos ?? new ThanosSection()) with
+            {
+                Version = 1,
+                Labels = new SortedDictionary<string, string>(Entry.Labels.ToDictionary(), StringComparer.Ordinal),
+                Source = Meta.Thanos is { Source.Length: > 0 } thanos ? thanos.Source : "sidecar",
+                Extensions = extensions,
+            },
+        };
+    }
 }
 
 /// <summary>
-/// The blocks of a data folder. The state of a block stands in its own meta.json and nowhere else: external labels once the shipper has
-/// found it, the upload's time once it is in the bucket.
+/// The blocks of a data folder, which it leaves as they are, and a file beside them with what became of each. Where the file is damaged, all
+/// blocks are new again: the bucket then tells which of them it has.
 /// </summary>
 sealed class Outbox(string directory)
 {
+    public const string FileName = "outbox.json";
+
     /// <summary>The suffix of a folder that is being deleted: Prometheus's own, so that Prometheus would delete the folder too.</summary>
     const string DeletionSuffix = ".tmp-for-deletion";
 
+    Dictionary<string, OutboxEntry>? _entries;
+    bool _changed;
+
+    string StatePath => Path.Combine(directory, FileName);
+
+    /// <summary>Reads the file, once.</summary>
+    /// <returns>Why it is not believed; null when it is, or when there is none.</returns>
+    /// <exception cref="IOException">It can't be read at present.</exception>
+    public string? Load()
+    {
+        if (_entries is not null)
+        {
+            return null;
+        }
+
+        string? fault = null;
+        OutboxState? state = null;
+        try
+        {
+            state = StateFile.Read(StatePath) is { } json ? JsonSerializer.Deserialize(json, OutboxJson.Default.OutboxState) : null;
+        }
+        catch (Exception e) when (e is CorruptionException or JsonException)
+        {
+            (fault, _changed) = (e.Message, true);
+        }
+
+        _entries = new(state?.Blocks ?? new Dictionary<string, OutboxEntry>());
+        return fault;
+    }
+
     /// <summary>All blocks, oldest first.</summary>
-    /// <param name="damaged">Folders whose meta.json can't be read, with the reason.</param>
-    public List<OutboxBlock> Read(out List<(string Folder, string Fault)> damaged)
+    /// <param name="damaged">Folders whose meta.json is missing or damaged, with the reason.</param>
+    /// <param name="unread">Folders that can't be read at present.</param>
+    public List<OutboxBlock> Read(out List<(string Folder, string Fault)> damaged, out List<(string Folder, string Fault)> unread)
     {
         var blocks = new List<OutboxBlock>();
-        damaged = [];
+        (damaged, unread) = ([], []);
         foreach (var folder in Directory.EnumerateDirectories(directory))
         {
             if (folder.EndsWith(DeletionSuffix, StringComparison.Ordinal))
@@ -40,13 +103,13 @@ sealed class Outbox(string directory)
             }
             else if (BlockId.TryParse(Path.GetFileName(folder), out _))
             {
-                if (TryRead(folder, out var block, out var fault))
+                if (TryRead(folder, out var block, out var fault, out var isDamaged))
                 {
                     blocks.Add(block);
                 }
                 else
                 {
-                    damaged.Add((folder, fault));
+                    (isDamaged ? damaged : unread).Add((folder, fault));
                 }
             }
         }
@@ -55,56 +118,66 @@ sealed class Outbox(string directory)
         return blocks;
     }
 
-    /// <summary>Writes external labels and the collector into a block's meta.json.</summary>
-    public static OutboxBlock Stamp(OutboxBlock block, Labels external, BlockOrigin origin)
+    /// <summary>Notes what is known of a block.</summary>
+    public OutboxBlock Set(OutboxBlock block, OutboxEntry entry)
     {
-        var extensions = block.Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
-        extensions["observe"] = new JsonObject
-        {
-            ["collector"] = origin.Collector,
-            ["version"] = origin.Version,
-            ["configHash"] = origin.ConfigHash,
-        };
-        var labels = new SortedDictionary<string, string>(external.ToDictionary(), StringComparer.Ordinal);
-        return Write(block, block.Meta with
-        {
-            Thanos = (block.Meta.Thanos
-                ?? new ThanosSection()) with
-            { Version = 1, Labels = labels, Source = "sidecar", Extensions = extensions },
-        });
+        _entries![block.Meta.Id.ToString()] = entry;
+        _changed = true;
+        return block with { Entry = entry };
     }
 
-    /// <summary>Replaces a block's meta.json with that in the bucket, which has the upload's time and hashes.</summary>
-    public static OutboxBlock Shipped(OutboxBlock block, BlockMeta uploaded) => Write(block, uploaded);
+    /// <summary>Writes the file if something has changed, and forgets blocks that are gone.</summary>
+    /// <exception cref="IOException">It is as it was.</exception>
+    public void Save()
+    {
+        foreach (var gone in _entries!.Keys.Where(id => !Directory.Exists(Path.Combine(directory, id))).ToList())
+        {
+            _changed |= _entries.Remove(gone);
+        }
+
+        if (_changed)
+        {
+            StateFile.Write(StatePath, JsonSerializer.SerializeToUtf8Bytes(new OutboxState(_entries), OutboxJson.Default.OutboxState));
+            _changed = false;
+        }
+    }
 
     /// <summary>Deletes a block so that a crash leaves it whole or gone.</summary>
-    public static void Delete(OutboxBlock block)
+    public static void Delete(string folder)
     {
-        var doomed = block.Folder + DeletionSuffix;
-        DurableFile.Rename(block.Folder, doomed);
+        var doomed = folder + DeletionSuffix;
+        DurableFile.Rename(folder, doomed);
         Directory.Delete(doomed, recursive: true);
     }
 
-    static OutboxBlock Write(OutboxBlock block, BlockMeta meta)
+    bool TryRead(string folder, [NotNullWhen(true)] out OutboxBlock? block, [NotNullWhen(false)] out string? fault, out bool isDamaged)
     {
-        DurableFile.Write(Path.Combine(block.Folder, BlockMeta.FileName), meta.ToJson());
-        return block with { Meta = meta };
-    }
-
-    static bool TryRead(string folder, [NotNullWhen(true)] out OutboxBlock? block, [NotNullWhen(false)] out string? fault)
-    {
+        (block, fault, isDamaged) = (null, null, false);
         try
         {
             var meta = BlockMeta.Read(folder);
+            var entry = _entries!.GetValueOrDefault(meta.Id.ToString());
+            if (entry is null && meta.Thanos is { Labels.Count: > 0 } thanos)
+            {
+                // Stamped by whoever cut it.
+                entry = new OutboxEntry(thanos.Labels, null, thanos.UploadTime);
+            }
+
             block = new OutboxBlock(
-                folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
-            fault = null;
+                folder, meta, new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length), entry);
             return true;
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException || ResourceExhaustedException.IsCauseOf(e))
         {
-            (block, fault) = (null, e.Message);
+            (fault, isDamaged) = (e.Message, e is CorruptionException or FileNotFoundException or DirectoryNotFoundException);
             return false;
         }
     }
 }
+
+/// <summary>What <c>outbox.json</c> says.</summary>
+/// <param name="Blocks">By id.</param>
+sealed record OutboxState(IReadOnlyDictionary<string, OutboxEntry> Blocks);
+
+[JsonSerializable(typeof(OutboxState))]
+sealed partial class OutboxJson : JsonSerializerContext;

@@ -40,7 +40,7 @@ public sealed record ShipperOptions
     /// <summary>A new block waits a random part of this time, since all collectors cut blocks at the same hour.</summary>
     public TimeSpan Spread { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The longest pause after failures; it starts at the interval and doubles.</summary>
+    /// <summary>The longest pause after failures, of the bucket or of one block; it starts at the interval and doubles.</summary>
     public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>How long a shipped block is kept for local queries, from its newest sample on (<c>--storage.tsdb.retention</c>).</summary>
@@ -77,11 +77,14 @@ public sealed record ShipperStatus(
 
 /// <summary>
 /// A verified outbox: each block, oldest first, is verified by its checksums, uploaded, and checked in the bucket, and only then may be
-/// deleted here. While the bucket can't be reached blocks pile up within the size limit; beyond it the oldest are deleted, shipped ones
-/// first, and each block that is lost is named in the log.
+/// deleted here. A block that fails waits for its next turn, ever longer, and holds no other back. While the bucket can't be reached blocks
+/// pile up within the size limit; beyond it the oldest are deleted, shipped ones first, and each block that is lost is named in the log.
 /// </summary>
 public sealed partial class Shipper : IDisposable
 {
+    /// <summary>After so many blocks that failed one after another the bucket is out of reach, and the others wait for the next pass.</summary>
+    const int MaxFailuresInRow = 3;
+
     readonly ShipperOptions _options;
     readonly BucketBlocks _bucket;
     readonly Outbox _outbox;
@@ -89,6 +92,8 @@ public sealed partial class Shipper : IDisposable
     readonly SemaphoreSlim _turn = new(1);
     readonly HashSet<BlockId> _verified = [];
     readonly Dictionary<string, string> _damaged = [];
+    readonly Dictionary<BlockId, Failure> _failed = [];
+    bool _isOutOfReach;
     long _shed;
     DateTimeOffset? _lastUpload;
 
@@ -117,14 +122,14 @@ public sealed partial class Shipper : IDisposable
     public void Wake() => _loop.Wake();
 
     /// <summary>Ships until cancelled; failures are logged and tried again, ever less often.</summary>
-    public Task RunAsync(CancellationToken cancellationToken) =>
-        _loop.RepeatAsync(token => SyncAsync(paced: true, token), cancellationToken);
+    public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(
+        async token => await SyncAsync(paced: true, token) is { } error && _isOutOfReach ? error : null, cancellationToken);
 
     /// <summary>Ships all blocks once, without jitter, as a graceful stop does after the head was cut.</summary>
     /// <returns>False when blocks are left, which the next start ships.</returns>
     public async Task<bool> ShipAllAsync(CancellationToken cancellationToken) => await SyncAsync(paced: false, cancellationToken) is null;
 
-    /// <summary>One pass over the data folder: stamp, ship, shed, delete. False when something failed that a later pass may do.</summary>
+    /// <summary>One pass over the data folder: ship, shed, delete. False when something failed that a later pass may do.</summary>
     public async Task<bool> SyncAsync(CancellationToken cancellationToken) => await SyncAsync(paced: true, cancellationToken) is null;
 
     public void Dispose() => _turn.Dispose();
@@ -148,15 +153,20 @@ public sealed partial class Shipper : IDisposable
         _options.Metrics.Syncs.Inc();
         List<OutboxBlock> blocks = [];
         var error = "";
+        _isOutOfReach = false;
         try
         {
-            blocks = Find();
-            error = await UploadAsync(blocks, paced, cancellationToken);
+            blocks = Find(out error);
+            await UploadAsync(blocks, paced, cancellationToken);
             await ShedAsync(blocks, cancellationToken);
             await ExpireAsync(blocks, cancellationToken);
+            Save();
+            error = blocks.Where(block => block.Shipped is null && _failed.ContainsKey(block.Meta.Id))
+                .Select(block => _failed[block.Meta.Id].Reason).FirstOrDefault(error);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
+            _isOutOfReach = true;
             _options.Metrics.SyncFailures.Inc();
             LogSyncFailed(_options.Logger, e);
             error = e.Message;
@@ -166,76 +176,112 @@ public sealed partial class Shipper : IDisposable
         return error.Length == 0 ? null : error;
     }
 
-    List<OutboxBlock> Find()
+    /// <param name="error">Why a block could not be looked at; "" when all could be.</param>
+    List<OutboxBlock> Find(out string error)
     {
-        var blocks = _outbox.Read(out var damaged);
+        if (_outbox.Load() is { } lost)
+        {
+            LogStateLost(_options.Logger, lost);
+        }
+
+        var blocks = _outbox.Read(out var damaged, out var unread);
         foreach (var (folder, fault) in damaged)
         {
             Damaged(folder, fault);
         }
 
+        error = unread.Select(block => block.Fault).FirstOrDefault("");
+        foreach (var (folder, fault) in unread)
+        {
+            LogUnread(_options.Logger, folder, fault);
+        }
+
         for (var i = 0; i < blocks.Count; i++)
         {
-            if (!blocks[i].IsStamped)
+            if (blocks[i].Entry is null)
             {
                 var labels = _options.ExternalLabels();
                 blocks[i] = labels.IsEmpty
                     ? throw new InvalidOperationException("there are no external labels: a block without them would not tell whose it is")
-                    : Outbox.Stamp(blocks[i], labels, _options.Origin());
+                    : _outbox.Set(blocks[i], new OutboxEntry(labels.ToDictionary(), _options.Origin(), null));
             }
         }
 
+        // A block keeps the labels that it was found with, whatever comes.
+        Save();
         return blocks;
     }
 
-    /// <summary>
-    /// The first error; "" when all blocks are in the bucket. An error of the bucket makes the other blocks wait, an error of one block
-    /// does not.
-    /// </summary>
-    async Task<string> UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
+    /// <summary>Saves what is known of the blocks. Where that fails the bucket tells it once more after a restart.</summary>
+    void Save()
+    {
+        try
+        {
+            _outbox.Save();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogStateNotSaved(_options.Logger, e);
+        }
+    }
+
+    async Task UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
         var ready = _options.Time.GetUtcNow();
-        var error = "";
-        for (var i = 0; i < blocks.Count; i++)
+        var failures = 0;
+        for (var i = 0; i < blocks.Count && failures < MaxFailuresInRow; i++)
         {
             var block = blocks[i];
-            if (block.Shipped is not null || !IsWhole(block, cancellationToken))
+            if (block.Shipped is not null
+                || (paced && _failed.TryGetValue(block.Meta.Id, out var failed) && _options.Time.GetElapsedTime(failed.At) < failed.Pause))
             {
                 continue;
-            }
-
-            if (paced && ready > _options.Time.GetUtcNow())
-            {
-                await Task.Delay(ready - _options.Time.GetUtcNow(), _options.Time, cancellationToken);
             }
 
             try
             {
+                if (!IsWhole(block, cancellationToken))
+                {
+                    continue;
+                }
+
+                if (paced && ready > _options.Time.GetUtcNow())
+                {
+                    await Task.Delay(ready - _options.Time.GetUtcNow(), _options.Time, cancellationToken);
+                }
+
                 ready = _options.Time.GetUtcNow() + Span(block.Bytes);
-                var uploaded = await _bucket.UploadAsync(block.Folder, _options.Time.GetUtcNow(), cancellationToken);
-                blocks[i] = Outbox.Shipped(block, uploaded);
+                await _bucket.UploadAsync(block.Folder, block.Stamped(), _options.Time.GetUtcNow(), cancellationToken);
+                blocks[i] = _outbox.Set(block, block.Entry! with { Shipped = _options.Time.GetUtcNow() });
+                Save();
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
-                _options.Metrics.UploadFailures.Inc();
-                LogUploadFailed(_options.Logger, block.Meta.Id, e);
-                error = error.Length == 0 ? e.Message : error;
-                if (e is BucketException)
-                {
-                    break;
-                }
-
+                failures++;
+                _isOutOfReach |= failures == MaxFailuresInRow;
+                Failed(block, e);
                 continue;
             }
 
+            failures = 0;
             _verified.Remove(block.Meta.Id);
+            _failed.Remove(block.Meta.Id);
             _lastUpload = _options.Time.GetUtcNow();
             _options.Metrics.Uploads.Inc();
             _options.Metrics.LastUpload.Set(_lastUpload.Value.ToUnixTimeMilliseconds() / 1000.0);
             LogUploaded(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Bytes);
         }
+    }
 
-        return error;
+    /// <summary>Makes a block wait for its next turn: the others go first until then.</summary>
+    void Failed(OutboxBlock block, Exception e)
+    {
+        _options.Metrics.UploadFailures.Inc();
+        LogUploadFailed(_options.Logger, block.Meta.Id, e);
+        var times = _failed.GetValueOrDefault(block.Meta.Id).Times + 1;
+        var pause = _options.Interval * Math.Pow(2, Math.Min(times - 1, 16));
+        pause = pause < _options.MaxBackoff ? pause : _options.MaxBackoff;
+        _failed[block.Meta.Id] = new Failure(times, _options.Time.GetTimestamp(), (pause / 2) + Jitter(pause / 2), e.Message);
     }
 
     /// <summary>Verifies a block by decoding every sample, once for each block, however often its upload is tried.</summary>
@@ -317,7 +363,8 @@ public sealed partial class Shipper : IDisposable
             await deleting(block.Folder, cancellationToken);
         }
 
-        Outbox.Delete(block);
+        Outbox.Delete(block.Folder);
+        _failed.Remove(block.Meta.Id);
         _damaged.Remove(block.Folder);
     }
 
@@ -332,6 +379,8 @@ public sealed partial class Shipper : IDisposable
         _options.Metrics.Pending.Set(pending.Count);
         _options.Metrics.PendingBytes.Set(pending.Sum(b => b.Bytes));
         _options.Metrics.LocalBytes.Set(blocks.Sum(b => b.Bytes));
+        var oldest = pending.Count == 0 ? 0 : _options.Time.GetUtcNow().ToUnixTimeMilliseconds() - pending.Min(b => b.Meta.Id.Timestamp);
+        _options.Metrics.Lag.Set(Math.Max(0, oldest) / 1000.0);
         Status = new ShipperStatus(
             [.. blocks.Where(b => b.Shipped is not null).Select(b => b.Meta.Range)],
             [.. pending.Select(b => b.Meta.Range)],
@@ -345,6 +394,18 @@ public sealed partial class Shipper : IDisposable
         _options.UploadBytesPerSecond == 0 ? TimeSpan.Zero : TimeSpan.FromSeconds((double)bytes / _options.UploadBytesPerSecond);
 
     TimeSpan Jitter(TimeSpan of) => of * _options.Random.NextDouble();
+
+    /// <param name="At">Of the monotonic clock.</param>
+    readonly record struct Failure(int Times, long At, TimeSpan Pause, string Reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "what is known of the blocks is lost, the bucket is asked for each of them: {Fault}")]
+    private static partial void LogStateLost(ILogger logger, string fault);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "what is known of the blocks could not be saved, after a restart the bucket is asked for them")]
+    private static partial void LogStateNotSaved(ILogger logger, Exception e);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "block can't be read at present, is tried again: {Folder}: {Fault}")]
+    private static partial void LogUnread(ILogger logger, string folder, string fault);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "block is in the bucket: {Block}, {MinTime} to {MaxTime}, {Bytes} bytes")]
     private static partial void LogUploaded(ILogger logger, BlockId block, long minTime, long maxTime, long bytes);

@@ -17,6 +17,8 @@ public sealed class ShipperMetrics
             "thanos_shipper_last_successful_upload_time", "Unix timestamp of the last successful TSDB block upload to the bucket.");
         Pending = metrics.CreateGauge("observe_shipper_pending_blocks", "Blocks in the data folder that are not in the bucket yet.");
         PendingBytes = metrics.CreateGauge("observe_shipper_pending_bytes", "Size of the blocks that are not in the bucket yet.");
+        Lag = metrics.CreateGauge(
+            "observe_shipper_lag_seconds", "How long the oldest block that is not in the bucket yet has been waiting since it was cut.");
         LocalBytes = metrics.CreateGauge("observe_shipper_local_bytes", "Size of all blocks in the data folder.");
         ShedBlocks = metrics.CreateCounter(
             "observe_shipper_shed_blocks_total", "Blocks deleted before they were in the bucket, for the size limit.");
@@ -39,6 +41,8 @@ public sealed class ShipperMetrics
     internal Gauge Pending { get; }
 
     internal Gauge PendingBytes { get; }
+
+    internal Gauge Lag { get; }
 
     internal Gauge LocalBytes { get; }
 

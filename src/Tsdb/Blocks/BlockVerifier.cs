@@ -1,3 +1,4 @@
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Index;
 using Observe.Tsdb.Model;
@@ -20,6 +21,7 @@ public sealed class BlockVerifier
     /// All faults of a block in a folder; none means that every byte that a reader will ask for has been read and is as it should be.
     /// </summary>
     /// <param name="decode">Also decode every sample: times rise, and lie within what index and meta say.</param>
+    /// <exception cref="IOException">The block can't be read at present.</exception>
     public static IReadOnlyList<string> Verify(string directory, bool decode, CancellationToken cancellationToken)
     {
         var verifier = new BlockVerifier(directory, decode);
@@ -40,7 +42,7 @@ public sealed class BlockVerifier
         }
     }
 
-    // What a check throws is a fault, and the checks after it go on.
+    // What is damaged or missing is a fault, and the checks after it go on. That a disk can't be read at present says nothing of the block.
     bool Try(Action check)
     {
         try
@@ -48,7 +50,7 @@ public sealed class BlockVerifier
             check();
             return true;
         }
-        catch (IOException e)
+        catch (IOException e) when (e is CorruptionException or FileNotFoundException or DirectoryNotFoundException or EndOfStreamException)
         {
             Fault(e.Message);
             return false;

@@ -91,6 +91,7 @@ public sealed class ShipperTests : IDisposable
         Assert.False(await shipper.SyncAsync(default));
         _external = Labels.Of(("cluster", "renamed"));
         _bucket.Fault = null;
+        _time.Advance(TimeSpan.FromMinutes(5));
         Assert.True(await shipper.SyncAsync(default));
         Assert.Equal("prod", (await new BucketBlocks(_bucket).MetaAsync(id, default))!.ExternalLabels.Get("cluster"));
     }
@@ -98,7 +99,12 @@ public sealed class ShipperTests : IDisposable
     [Fact]
     public async Task The_oldest_goes_first_and_an_outage_stops_the_rest()
     {
-        var (newer, older) = (await WriteAsync(20), await WriteAsync(10));
+        var ids = new List<BlockId>();
+        foreach (var hour in new[] { 50, 40, 30, 20, 10 })
+        {
+            ids.Insert(0, await WriteAsync(hour));
+        }
+
         var asked = new List<string>();
         _bucket.Fault = (operation, key) =>
         {
@@ -107,13 +113,196 @@ public sealed class ShipperTests : IDisposable
         };
         using var shipper = Shipper();
         Assert.False(await shipper.SyncAsync(default));
-        Assert.Equal([older.ToString()], asked.Distinct());
+        Assert.Equal(ids.Take(3).Select(id => id.ToString()), asked.Distinct());
         Assert.Equal("away", shipper.Status.LastError);
-        Assert.Equal(2, shipper.Status.Unshipped.Count);
+        Assert.Equal(5, shipper.Status.Unshipped.Count);
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.False(await shipper.SyncAsync(default));
+        Assert.Equal(3600, await CounterAsync("observe_shipper_lag_seconds"));
         _bucket.Fault = null;
         Assert.True(await shipper.ShipAllAsync(default));
-        Assert.Contains($"{newer}/meta.json", _bucket.Keys);
+        Assert.All(ids, id => Assert.Contains($"{id}/meta.json", _bucket.Keys));
         Assert.Equal("", shipper.Status.LastError);
+        Assert.Equal(0, await CounterAsync("observe_shipper_lag_seconds"));
+    }
+
+    [Fact]
+    public async Task Blocks_that_cannot_be_uploaded_hold_no_later_one_back()
+    {
+        var stuck = new HashSet<string>();
+        foreach (var hour in new[] { 10, 11, 12, 13 })
+        {
+            stuck.Add((await WriteAsync(hour)).ToString());
+        }
+
+        var (good, asked) = (new[] { await WriteAsync(20), await WriteAsync(30) }, 0);
+        _bucket.Fault = (_, key) =>
+        {
+            var isStuck = stuck.Contains(key[..BlockId.TextLength]);
+            asked += isStuck ? 1 : 0;
+            return isStuck ? new BucketException("no room for this one") : null;
+        };
+        using var shipper = Shipper();
+        for (var pass = 0; pass < 2; pass++)
+        {
+            Assert.False(await shipper.SyncAsync(default));
+        }
+
+        Assert.All(good, id => Assert.Contains($"{id}/meta.json", _bucket.Keys));
+        Assert.Equal("no room for this one", shipper.Status.LastError);
+
+        // Ever less often.
+        asked = 0;
+        for (var minute = 0; minute < 60; minute++)
+        {
+            _time.Advance(TimeSpan.FromMinutes(1));
+            await shipper.SyncAsync(default);
+        }
+
+        Assert.InRange(asked, 4 * 10, 4 * 25);
+        stuck.Clear();
+        _time.Advance(TimeSpan.FromMinutes(5));
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Empty(shipper.Status.Unshipped);
+    }
+
+    [Fact]
+    public async Task A_file_that_cannot_be_read_at_present_is_no_damage()
+    {
+        var (id, other) = (await WriteAsync(10), await WriteAsync(20));
+        using var shipper = Shipper();
+        foreach (var file in new[] { "index", "chunks/000001", "meta.json" })
+        {
+            var path = Path.Combine(_folder, id.ToString(), file);
+            File.Move(path, path + ".away");
+            File.CreateSymbolicLink(path, path); // ELOOP
+            Assert.False(await shipper.SyncAsync(default));
+            Assert.Empty(shipper.Status.Damaged);
+            Assert.NotEqual("", shipper.Status.LastError);
+            File.Delete(path);
+            File.Move(path + ".away", path);
+            _time.Advance(TimeSpan.FromMinutes(5));
+        }
+
+        Assert.Contains($"{other}/meta.json", _bucket.Keys);
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Contains($"{id}/meta.json", _bucket.Keys);
+        Assert.Equal(0, await CounterAsync("thanos_shipper_corrupted_blocks_total"));
+    }
+
+    [Fact]
+    public async Task A_block_that_another_program_cut_is_shipped_and_stays_as_it_is()
+    {
+        var id = await WriteAsync(10);
+        var folder = Path.Combine(_folder, id.ToString());
+        Dictionary<string, string> Files() => new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories)
+            .ToDictionary(f => Path.GetRelativePath(folder, f.FullName), f => $"{f.LastWriteTimeUtc:O} {Convert.ToBase64String(File.ReadAllBytes(f.FullName))}");
+        var before = Files();
+        using var shipper = Shipper();
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal(before, Files());
+        Assert.Equal(_external, (await new BucketBlocks(_bucket).MetaAsync(id, default))!.ExternalLabels);
+    }
+
+    [Fact]
+    public async Task A_block_that_was_stamped_where_it_was_cut_keeps_its_stream_and_is_not_sent_again()
+    {
+        var (waiting, shipped) = (await WriteAsync(10), await WriteAsync(20));
+        foreach (var (id, time) in new[] { (waiting, (DateTimeOffset?)null), (shipped, _time.GetUtcNow()) })
+        {
+            var folder = Path.Combine(_folder, id.ToString());
+            var meta = BlockMeta.Read(folder) with
+            {
+                Thanos = new ThanosSection { Version = 1, Source = "sidecar", UploadTime = time, Labels = new Dictionary<string, string> { ["cluster"] = "other" } },
+            };
+            await File.WriteAllBytesAsync(Path.Combine(folder, "meta.json"), meta.ToJson());
+        }
+
+        using var shipper = Shipper();
+        Assert.True(await shipper.SyncAsync(default));
+        Assert.Equal("other", (await new BucketBlocks(_bucket).MetaAsync(waiting, default))!.ExternalLabels.Get("cluster"));
+        Assert.Null(await new BucketBlocks(_bucket).MetaAsync(shipped, default));
+        Assert.Equal(2, shipper.Status.Shipped.Count);
+    }
+
+    [Fact]
+    public async Task Whatever_becomes_of_the_file_of_states_nothing_is_lost_or_sent_twice()
+    {
+        var ids = new[] { await WriteAsync(10), await WriteAsync(20) };
+        using (var first = Shipper())
+        {
+            Assert.True(await first.SyncAsync(default));
+        }
+
+        var path = Path.Combine(_folder, Outbox.FileName);
+        var whole = await File.ReadAllBytesAsync(path);
+        var puts = 0;
+        _bucket.Fault = (operation, _) =>
+        {
+            puts += operation == BucketOperation.Put ? 1 : 0;
+            return null;
+        };
+        for (var at = 0; at < whole.Length; at += 7)
+        {
+            byte[] damaged = [.. whole[..at], (byte)(whole[at] ^ (1 << (at % 8))), .. whole[(at + 1)..]];
+            await File.WriteAllBytesAsync(path, damaged);
+            using var shipper = Shipper();
+            Assert.True(await shipper.SyncAsync(default));
+            Assert.Equal(2, shipper.Status.Shipped.Count);
+        }
+
+        Assert.Equal(0, puts);
+        Assert.Contains(_log, line => line.Contains("what is known of the blocks is lost", StringComparison.Ordinal));
+        await File.WriteAllBytesAsync(path, whole);
+        Directory.Delete(Path.Combine(_folder, ids[0].ToString()), recursive: true);
+        using var last = Shipper();
+        await last.SyncAsync(default);
+        Assert.DoesNotContain(ids[0].ToString(), await File.ReadAllTextAsync(path), StringComparison.Ordinal);
+        Assert.Contains(ids[1].ToString(), await File.ReadAllTextAsync(path), StringComparison.Ordinal);
+    }
+
+    /// <summary>Whichever bit the bucket keeps wrongly of the meta.json, the block becomes whole there.</summary>
+    [Fact]
+    public async Task A_meta_that_the_bucket_holds_damaged_is_replaced()
+    {
+        var id = await WriteAsync(10);
+        using (var first = Shipper())
+        {
+            Assert.True(await first.SyncAsync(default));
+        }
+
+        var key = $"{id}/meta.json";
+        var whole = await _bucket.GetBytesAsync(key, 1 << 20, default);
+        for (var at = 0; at < whole.Length; at += 11)
+        {
+            byte[] damaged = [.. whole[..at], (byte)(whole[at] ^ (1 << (at % 8))), .. whole[(at + 1)..]];
+            await _bucket.PutBytesAsync(key, damaged, PutCondition.None, default);
+            File.Delete(Path.Combine(_folder, Outbox.FileName));
+            using var shipper = Shipper();
+            Assert.True(await shipper.SyncAsync(default), Encoding.UTF8.GetString(damaged));
+            var meta = (await new BucketBlocks(_bucket).MetaAsync(id, default))!;
+            Assert.Equal(BlockMeta.Parse(whole, "").Thanos!.Files, meta.Thanos!.Files);
+        }
+    }
+
+    [Fact]
+    public async Task Another_block_under_the_same_id_is_left_alone()
+    {
+        var id = await WriteAsync(10);
+        using (var first = Shipper())
+        {
+            await first.SyncAsync(default);
+        }
+
+        var theirs = await _bucket.GetBytesAsync($"{id}/index", 1 << 20, default);
+        File.Delete(Path.Combine(_folder, Outbox.FileName));
+        Directory.Delete(Path.Combine(_folder, id.ToString()), recursive: true);
+        _blocks--;
+        Assert.Equal(id, await WriteAsync(11));
+        using var shipper = Shipper();
+        Assert.False(await shipper.SyncAsync(default));
+        Assert.Contains("there is another block", shipper.Status.LastError, StringComparison.Ordinal);
+        Assert.Equal(theirs, await _bucket.GetBytesAsync($"{id}/index", 1 << 20, default));
     }
 
     [Theory]
@@ -127,6 +316,7 @@ public sealed class ShipperTests : IDisposable
         using var shipper = Shipper();
         Assert.False(await shipper.SyncAsync(default));
         _bucket.LateFault = null;
+        _time.Advance(TimeSpan.FromMinutes(5));
         Assert.True(await shipper.SyncAsync(default));
         Assert.NotNull(await new BucketBlocks(_bucket).MetaAsync(id, default));
     }
