@@ -22,6 +22,14 @@ sealed partial class CollectorFlags(string defaultFolder)
     public Option<string> Name { get; } = Flags.Text(
         "--collector.name", "tells the collectors of a cluster apart (default: the machine's name)");
 
+    public Option<string> ClusterUid { get; } = Flags.Text(
+        "--cluster.uid",
+        "what this cluster is, whatever its labels say, to find configurations copied to another one (default: the UID of namespace "
+        + "kube-system, or the machine); collectors on several machines that are one cluster get the same");
+
+    public Option<bool> RefuseForeign { get; } = Flags.Switch(
+        "--cluster.refuse-foreign", "ship nothing while another cluster writes under the same external labels");
+
     public Option<TimeSpan> BlockRange { get; } = Flags.Span("--storage.tsdb.min-block-duration", "span of a block", "2h");
 
     public Option<TimeSpan> Retention { get; } = Flags.Span(
@@ -35,7 +43,7 @@ sealed partial class CollectorFlags(string defaultFolder)
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[ConfigFile, ExpandEnvironment, DataFolder, Name, BlockRange, Retention, SizeLimit, WalSync])
+        foreach (var option in (Option[])[ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, WalSync])
         {
             command.Options.Add(option);
         }
@@ -53,6 +61,8 @@ sealed partial class CollectorFlags(string defaultFolder)
         Load = () => Load(flags),
         Folder = folder,
         Name = NameOf(flags),
+        FindClusterUid = flags.GetValue(ClusterUid) is { Length: > 0 } uid ? _ => Task.FromResult<string?>(uid) : Hosting.ClusterUid.FindAsync,
+        RefuseForeign = flags.GetValue(RefuseForeign),
         BlockRange = flags.GetValue(BlockRange),
         WalSync = flags.GetValue(WalSync),
         Retention = flags.GetValue(Retention),

@@ -40,6 +40,12 @@ sealed record CollectorOptions
     /// <summary>Bytes that blocks may take here; 0 for no limit.</summary>
     public long SizeLimit { get; init; }
 
+    /// <summary>Finds what the cluster is by itself; see <see cref="ClusterClaim"/>.</summary>
+    public Func<CancellationToken, Task<string?>> FindClusterUid { get; init; } = static _ => Task.FromResult<string?>(null);
+
+    /// <summary>Ship nothing while another cluster writes under the same external labels.</summary>
+    public bool RefuseForeign { get; init; }
+
     /// <summary>How often the collector writes its status to the bucket.</summary>
     public TimeSpan StatusInterval { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -62,6 +68,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     Shipper? _shipper;
     StatusReporter? _status;
     Task[] _loops = [];
+    (long Samples, long At) _counted;
 
     /// <summary>Head and local blocks as one querier, with external labels; throws until the role has started.</summary>
     public IQuerier Querier => _querier;
@@ -148,7 +155,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             Directory = options.Folder,
             Bucket = bucket,
             Background = host.BackgroundThreads,
-            ExternalLabels = () => _config.Global.ExternalLabels,
+            ExternalLabels = ExternalLabels,
             Origin = () => new BlockOrigin(options.Name, BuildVersion.Version, _config.Hash()),
             Time = host.Time,
             Random = new Random(),
@@ -167,7 +174,10 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             },
         });
         _status = new StatusReporter(
-            bucket, _config.Cluster, options.Name, Status, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
+            bucket, _config.Cluster, options.Name, Status, options.FindClusterUid, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
+        var foreign = Metrics.WithCustomRegistry(options.Registry).CreateGauge(
+            "observe_collector_foreign_cluster", "1 while another cluster writes under this collector's external labels.");
+        options.Registry.AddBeforeCollectCallback(() => foreign.Set(_status.Foreign is null ? 0 : 1));
         var cut = new BackgroundLoop(new LoopOptions
         {
             Name = "head cut",
@@ -248,10 +258,21 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         }
     }
 
+    /// <exception cref="IOException">Nothing is to be shipped under them.</exception>
+    Labels ExternalLabels()
+    {
+        var labels = _config.Global.ExternalLabels;
+        return options.RefuseForeign && _status?.Foreign is { } other
+            ? throw new IOException(
+                $"nothing is shipped under {labels}: collector {other.Collector} of another cluster, {other.ClusterUid}, writes under them")
+            : labels;
+    }
+
     CollectorStatus Status()
     {
         var (config, head, shipped) = (_config, _head!.Range, _shipper!.Status);
         var targets = _scrape!.Targets().Active;
+        var disk = DiskOf(options.Folder);
 
         // A graceful stop has cut the whole head.
         List<TimeRange> newest = head.IsEmpty ? [.. shipped.Shipped, .. shipped.Unshipped] : [head];
@@ -272,9 +293,36 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             TargetsUp = targets.Count(t => t.Health == TargetHealth.Up),
             TargetsDown = targets.Count(t => t.Health == TargetHealth.Down),
             Series = _head.SeriesCount,
+            SamplesPerSecond = SamplesPerSecond(),
+            PendingBlocks = shipped.PendingBlocks,
+            PendingBytes = shipped.PendingBytes,
+            DiskFree = disk?.AvailableFreeSpace ?? 0,
+            DiskSize = disk?.TotalSize ?? 0,
             ShedBlocks = shipped.ShedBlocks,
             LastError = shipped.LastError,
         };
+    }
+
+    double SamplesPerSecond()
+    {
+        var (before, now) = (_counted, (Samples: _head!.SamplesAppended, At: host.Time.GetTimestamp()));
+        _counted = now;
+        return before.At == 0 || now.At <= before.At
+            ? 0 : (now.Samples - before.Samples) / host.Time.GetElapsedTime(before.At, now.At).TotalSeconds;
+    }
+
+    /// <summary>Null where the system does not tell.</summary>
+    static DriveInfo? DiskOf(string folder)
+    {
+        try
+        {
+            var drive = new DriveInfo(Path.GetFullPath(folder));
+            return drive.IsReady ? drive : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
+        }
     }
 
     /// <summary>A quarter of a block's span, but no longer than some seconds: short blocks need short intervals.</summary>

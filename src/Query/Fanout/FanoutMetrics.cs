@@ -1,3 +1,4 @@
+using Observe.Store.Fleet;
 using Prometheus;
 
 namespace Observe.Query.Fanout;
@@ -11,6 +12,9 @@ public sealed class FanoutMetrics(IMetricFactory metrics)
     readonly Gauge _newest = metrics.CreateGauge(
         "observe_cluster_newest_sample_age_seconds",
         "Age of the newest sample that a cluster's collectors tell of, those left out that were stopped or acknowledged as gone.", ["cluster"]);
+
+    readonly Gauge _shared = metrics.CreateGauge(
+        "observe_cluster_shared_labels", "Clusters that write under the external labels of this one, where it is more than one.", ["cluster"]);
 
     readonly Gauge _silent = metrics.CreateGauge("observe_query_silent_stores", "Stores that should answer and do not.");
 
@@ -29,20 +33,28 @@ public sealed class FanoutMetrics(IMetricFactory metrics)
         "observe_query_missing_stores_total", "Times that a store which should have taken part in an answer did not.");
 
     /// <param name="now">Unix milliseconds.</param>
-    internal void SetAges(IReadOnlyList<StoreState> stores, long now)
+    internal void SetFleet(IReadOnlyList<StoreState> stores, long now)
     {
-        var ages = stores.SelectMany(store => store.Description?.Fleet ?? [])
+        var fleet = stores.SelectMany(store => store.Description?.Fleet ?? []).ToList();
+        Replace(_shared, SharedLabels.Among(fleet).GroupBy(shared => shared.Labels.Get("cluster"))
+            .ToDictionary(cluster => cluster.Key, cluster => (double)cluster.Max(shared => shared.Collectors.Count)));
+        Replace(_newest, fleet
             .Where(collector => collector is { IsExpected: true, NewestSample: not null })
             .GroupBy(collector => collector.Cluster)
-            .ToDictionary(cluster => cluster.Key, cluster => (now - cluster.Max(collector => collector.NewestSample!.Value)) / 1000.0);
-        foreach (var gone in _newest.GetAllLabelValues().Where(labels => !ages.ContainsKey(labels[0])))
+            .ToDictionary(cluster => cluster.Key, cluster => (now - cluster.Max(collector => collector.NewestSample!.Value)) / 1000.0));
+    }
+
+    /// <summary>Sets a metric of clusters; those that are not named have none any longer.</summary>
+    static void Replace(Gauge gauge, Dictionary<string, double> values)
+    {
+        foreach (var gone in gauge.GetAllLabelValues().Where(labels => !values.ContainsKey(labels[0])))
         {
-            _newest.RemoveLabelled(gone);
+            gauge.RemoveLabelled(gone);
         }
 
-        foreach (var (cluster, age) in ages)
+        foreach (var (cluster, value) in values)
         {
-            _newest.WithLabels(cluster).Set(age);
+            gauge.WithLabels(cluster).Set(value);
         }
     }
 

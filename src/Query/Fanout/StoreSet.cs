@@ -142,7 +142,7 @@ public sealed partial class StoreSet : IAsyncDisposable
                 .Select(e => new StoreState(e.Key, null, null, _lookedUp, 0, e.Value, 1)),
             ];
             _metrics?.Set(_states);
-            _metrics?.SetAges(Stores, Now);
+            _metrics?.SetFleet(Stores, Now);
         }
         finally
         {

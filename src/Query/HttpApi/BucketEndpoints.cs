@@ -11,15 +11,15 @@ namespace Observe.Query.HttpApi;
 public sealed record BlockState(string Id, ReadOnlyMemory<byte> Meta, string? Excluded, string? Fault, long? DeletionTime);
 
 /// <summary>
-/// The contents of the bucket: <c>blocks</c>, as in Thanos but with blocks that are not served too, and <c>status/fleet</c>.
+/// The contents of the bucket: <c>blocks</c>, as in Thanos but with blocks that are not served too, and <c>clusters</c>.
 /// </summary>
 static class BucketEndpoints
 {
     public static void Map(ApiRoutes api)
     {
         api.Map("blocks", "blocks", BlocksAsync);
-        api.Map("status/fleet", "status_fleet", FleetAsync);
-        api.Map("status/fleet/acknowledge", "status_fleet_acknowledge", AcknowledgeAsync, post: true);
+        api.Map("clusters", "clusters", ClustersAsync);
+        api.Map("clusters/acknowledge", "clusters_acknowledge", AcknowledgeAsync, post: true);
     }
 
     static async Task BlocksAsync(ApiCall call)
@@ -55,10 +55,11 @@ static class BucketEndpoints
         await call.EndAsync();
     }
 
-    static async Task FleetAsync(ApiCall call)
+    static async Task ClustersAsync(ApiCall call)
     {
         var (fleet, known) = call.Options.Fleet is { } read ? await read(call.Cancelled) : (new FleetStatus([], []), []);
         var now = call.Options.Time.GetUtcNow();
+        var shared = SharedLabels.Among(known).ToLookup(labels => labels.Labels.Get("cluster"), labels => labels.ToString());
         var json = call.BeginData();
         json.WriteStartObject();
         json.WriteStartArray("clusters");
@@ -68,6 +69,7 @@ static class BucketEndpoints
             json.WriteString("cluster", cluster.Cluster);
             json.WriteNumber("newestSample", cluster.NewestSample ?? 0);
             json.WriteTexts("silent", cluster.Silent(now).Select(c => c.Collector));
+            json.WriteTexts("conflicts", shared[cluster.Cluster]);
             json.WriteStartArray("collectors");
             foreach (var collector in cluster.Collectors)
             {
@@ -97,6 +99,7 @@ static class BucketEndpoints
         }
 
         json.WriteEndArray();
+        json.WriteTexts("replicaLabels", call.Options.Defaults.ReplicaLabels);
         json.WriteTexts("faults", fleet.Faults);
         json.WriteBoolean("bucket", call.Options.Fleet is not null);
         json.WriteBoolean("canAcknowledge", call.Options.Acknowledge is not null);

@@ -31,11 +31,11 @@ public sealed record PrometheusApiOptions
     /// <summary>For <c>/blocks</c>: all blocks of the bucket.</summary>
     public Func<IReadOnlyList<BlockState>>? Blocks { get; init; }
 
-    /// <summary>For <c>/status/fleet</c>: the collectors that write to the bucket, and each held against its blocks.</summary>
+    /// <summary>For <c>/clusters</c>: the collectors that write to the bucket, and each held against its blocks.</summary>
     public Func<CancellationToken, Task<(FleetStatus Status, IReadOnlyList<KnownCollector> Known)>>? Fleet { get; init; }
 
     /// <summary>
-    /// For a POST of <c>/status/fleet/acknowledge</c>, by cluster and collector; null: that is not allowed (<c>--web.enable-admin-api</c>).
+    /// For a POST of <c>/clusters/acknowledge</c>, by cluster and collector; null: that is not allowed (<c>--web.enable-admin-api</c>).
     /// </summary>
     public Func<string, string, CancellationToken, Task<AcknowledgeResult>>? Acknowledge { get; init; }
 

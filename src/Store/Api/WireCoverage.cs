@@ -64,6 +64,7 @@ static class WireCoverage
         }
 
         hints.Infos.AddRange(coverage.TextInfos);
+        hints.Doubts.AddRange(coverage.Doubts);
         return hints.CalculateSize() == 0 ? null : new Any { TypeUrl = TypeUrl, Value = hints.ToByteString() };
     }
 
@@ -100,6 +101,11 @@ static class WireCoverage
         foreach (var info in hints.Infos)
         {
             coverage.AddInfo(info);
+        }
+
+        foreach (var doubt in hints.Doubts)
+        {
+            coverage.AddDoubt(doubt);
         }
 
         foreach (var missing in hints.Missing)

@@ -18,6 +18,7 @@ static class WireFleet
             Labels = WireLabels.ToWire(collector.Labels),
             NewestSample = collector.NewestSample ?? 0,
             IsExpected = collector.IsExpected,
+            ClusterUid = collector.ClusterUid,
         };
         wire.Gaps.AddRange(collector.Gaps.Select(gap => new KnownGap
         {
@@ -35,7 +36,10 @@ static class WireFleet
         WireLabels.FromWire(wire.Labels?.Labels ?? new RepeatedField<Label>()),
         wire.NewestSample == 0 ? null : wire.NewestSample,
         wire.IsExpected,
-        [.. wire.Gaps.Select(gap => new FleetGap(new TimeRange(gap.MinTime, gap.MaxTime), gap.Why, gap.Since))]);
+        [.. wire.Gaps.Select(gap => new FleetGap(new TimeRange(gap.MinTime, gap.MaxTime), gap.Why, gap.Since))])
+    {
+        ClusterUid = wire.ClusterUid,
+    };
 
     /// <summary>The range of each set of labels, which a store may tell in several parts.</summary>
     public static Dictionary<Labels, TimeRange> Ranges(StoreInfo store)

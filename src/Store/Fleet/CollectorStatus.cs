@@ -58,17 +58,39 @@ public sealed record CollectorStatus
 
     public long Series { get; init; }
 
+    /// <summary>Samples that the head took, a second, since the status before.</summary>
+    public double SamplesPerSecond { get; init; }
+
+    /// <summary>Blocks that are not in the bucket yet, and their bytes.</summary>
+    public int PendingBlocks { get; init; }
+
+    public long PendingBytes { get; init; }
+
+    /// <summary>Bytes that the data folder's disk has left, and has in all; 0 where that is not known.</summary>
+    public long DiskFree { get; init; }
+
+    public long DiskSize { get; init; }
+
     /// <summary>Blocks lost to the size limit since the start.</summary>
     public long ShedBlocks { get; init; }
 
     /// <summary>The error that keeps the collector from shipping; "" when there is none.</summary>
     public string LastError { get; init => field = value ?? field; } = "";
 
+    /// <summary>Since when that error has been the last one; null when there is none.</summary>
+    public DateTimeOffset? LastErrorSince { get; init; }
+
     /// <summary>Whether a graceful stop wrote the status, so that the collector's silence is no alarm.</summary>
     public bool Stopped { get; init; }
 
     /// <summary>When somebody said that the collector is gone for good; null as long as nobody did. A collector that returns resets it.</summary>
     public DateTimeOffset? Acknowledged { get; init; }
+
+    /// <summary>What the cluster is by itself, whatever its labels say, see <see cref="ClusterClaim"/>; "" where it is not known.</summary>
+    public string ClusterUid { get; init => field = value ?? field; } = "";
+
+    /// <summary>The UID of another cluster that had claimed the external labels before; "" when there is none.</summary>
+    public string ForeignCluster { get; init => field = value ?? field; } = "";
 
     /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
     public string? Rival { get; init; }
@@ -117,7 +139,9 @@ public sealed record CollectorStatus
         : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime))
         ? "has a span of time outside the years 1 to 9999"
         : status.TargetsUp < 0
-        || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 ? "counts less than none of something"
+        || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 || !(status.SamplesPerSecond >= 0)
+        || status.PendingBlocks < 0 || status.PendingBytes < 0 || status.DiskFree < 0 || status.DiskSize < 0
+        ? "counts less than none of something"
         : null;
 
     static bool IsTime(long timestamp) =>

@@ -20,6 +20,9 @@ public sealed record FleetGap(TimeRange Range, string Why, long Since);
 public sealed record KnownCollector(
     string Cluster, string Collector, Labels Labels, long? NewestSample, bool IsExpected, IReadOnlyList<FleetGap> Gaps)
 {
+    /// <summary>What the cluster is by itself; "" where that is not known, and of a collector that does not live.</summary>
+    public string ClusterUid { get; init; } = "";
+
     /// <summary>
     /// Holds a status against the bucket: of what the collector had not shipped when it wrote the status, blocks that the bucket has are
     /// taken off.
@@ -58,7 +61,10 @@ public sealed record KnownCollector(
             : Known(TimeSpans.Union([.. held, .. after]).Select(range => new FleetGap(range, notShipped, range.MinTime)));
 
         KnownCollector Known(IEnumerable<FleetGap> gaps) =>
-            new(status.Cluster, status.Collector, labels, status.NewestSample, isExpected, [.. gaps]);
+            new(status.Cluster, status.Collector, labels, status.NewestSample, isExpected, [.. gaps])
+            {
+                ClusterUid = isExpected && !FleetStatus.IsSilent(status, now) ? status.ClusterUid : "",
+            };
     }
 
     /// <summary>The collector that wrote a block; null where its meta does not say, as that of a compacted block.</summary>

@@ -64,12 +64,15 @@ public sealed record ShipperOptions
 /// <summary>The state of the outbox.</summary>
 /// <param name="Shipped">Spans of local blocks that are in the bucket.</param>
 /// <param name="Unshipped">Spans of local blocks that are not in the bucket, damaged blocks among them.</param>
+/// <param name="PendingBlocks">Blocks that are not in the bucket.</param>
 /// <param name="ShedBlocks">Since the start.</param>
 /// <param name="Damaged">Folders of blocks that can't be shipped, and why.</param>
 /// <param name="LastError">The error of the newest attempt; "" when there was none.</param>
 public sealed record ShipperStatus(
     IReadOnlyList<TimeRange> Shipped,
     IReadOnlyList<TimeRange> Unshipped,
+    int PendingBlocks,
+    long PendingBytes,
     long ShedBlocks,
     IReadOnlyList<string> Damaged,
     DateTimeOffset? LastUpload,
@@ -116,7 +119,7 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>The state as of the last pass over the data folder.</summary>
-    public ShipperStatus Status { get; private set; } = new([], [], 0, [], null, "");
+    public ShipperStatus Status { get; private set; } = new([], [], 0, 0, 0, [], null, "");
 
     /// <summary>Starts a pass soon, since a block was cut.</summary>
     public void Wake() => _loop.Wake();
@@ -384,6 +387,8 @@ public sealed partial class Shipper : IDisposable
         Status = new ShipperStatus(
             [.. blocks.Where(b => b.Shipped is not null).Select(b => b.Meta.Range)],
             [.. pending.Select(b => b.Meta.Range)],
+            pending.Count,
+            pending.Sum(b => b.Bytes),
             _shed,
             [.. _damaged.Select(d => $"{d.Key}: {d.Value}")],
             _lastUpload,

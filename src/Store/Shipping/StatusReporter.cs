@@ -1,24 +1,38 @@
 using Microsoft.Extensions.Logging;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
+using Observe.Tsdb.Model;
 using Observe.Tsdb.Threading;
 
 namespace Observe.Store.Shipping;
 
-/// <summary>Keeps the collector's status in the bucket up to date, and logs when another collector uses the same name.</summary>
+/// <summary>
+/// Keeps the collector's status in the bucket up to date, and logs when another collector uses the same name, or another cluster the same
+/// external labels.
+/// </summary>
 /// <remarks>A bucket that can't be reached only makes the status old.</remarks>
-/// <param name="status">Called for each write; instance and time are filled in here.</param>
+/// <param name="status">Called for each write; instance, times and the cluster's UID are filled in here.</param>
+/// <param name="findClusterUid">Finds what the cluster is by itself, see <see cref="ClusterClaim"/>; null where that can't be known.</param>
 public sealed partial class StatusReporter(
-    IBucket bucket, string cluster, string collector, Func<CollectorStatus> status, TimeSpan interval, TimeProvider time, ILogger logger)
+    IBucket bucket, string cluster, string collector, Func<CollectorStatus> status, Func<CancellationToken, Task<string?>> findClusterUid,
+    TimeSpan interval, TimeProvider time, ILogger logger)
 {
+    static readonly TimeSpan s_claimInterval = ClusterClaim.RenewedAfter / 2;
+
     readonly FleetMember _member = new(bucket, cluster, collector);
     readonly DateTimeOffset _started = time.GetUtcNow();
+    string? _clusterUid;
+    (Labels Labels, DateTimeOffset At)? _claimed;
+    (string Text, DateTimeOffset Since) _error = ("", default);
 
     /// <summary>Identifies this run; a restart is another instance.</summary>
     public string Instance { get; } = Guid.NewGuid().ToString("N");
 
     /// <summary>The collector that writes under the same name; null when there is none.</summary>
     public CollectorStatus? Rival { get; private set; }
+
+    /// <summary>The claim of another cluster on the collector's external labels; null when there is none, or it is not known.</summary>
+    public ClusterClaim? Foreign { get; private set; }
 
     /// <summary>Writes until cancelled.</summary>
     public Task RunAsync(LoopSupervisor loops, CancellationToken cancellationToken)
@@ -41,13 +55,27 @@ public sealed partial class StatusReporter(
 
     async Task WriteAsync(bool stopped, CancellationToken cancellationToken)
     {
-        var written = status() with
+        var (own, now) = (status(), time.GetUtcNow());
+        if (!stopped)
+        {
+            await ClaimAsync(Labels.Of(own.Labels), now, cancellationToken);
+        }
+
+        if (own.LastError != _error.Text)
+        {
+            _error = (own.LastError, now);
+        }
+
+        var written = own with
         {
             Cluster = cluster,
             Collector = collector,
             Instance = Instance,
+            ClusterUid = _clusterUid ?? "",
+            ForeignCluster = Foreign?.ClusterUid ?? "",
             StartedAt = _started,
-            WrittenAt = time.GetUtcNow(),
+            WrittenAt = now,
+            LastErrorSince = _error.Text.Length == 0 ? null : _error.Since,
             IntervalMs = (long)interval.TotalMilliseconds,
             Stopped = stopped,
         };
@@ -59,6 +87,41 @@ public sealed partial class StatusReporter(
 
         Rival = rival;
     }
+
+    /// <summary>Claims the labels for the cluster, now and then. What fails here is tried again with the next status.</summary>
+    async Task ClaimAsync(Labels labels, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        if (_claimed is { } last && last.Labels == labels && now - last.At < s_claimInterval && now >= last.At)
+        {
+            return;
+        }
+
+        try
+        {
+            if ((_clusterUid ??= await findClusterUid(cancellationToken)) is not { } uid)
+            {
+                return;
+            }
+
+            var foreign = await ClusterClaim.MakeAsync(bucket, labels, uid, collector, now, cancellationToken);
+            if (foreign is not null)
+            {
+                LogForeign(logger, labels.ToString(), uid, foreign.ClusterUid, foreign.Collector);
+            }
+
+            (Foreign, _claimed) = (foreign, (labels, now));
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            LogUnclaimed(logger, e.Message);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "another cluster writes under this collector's external labels, their series mix: is the configuration a copy? labels={Labels} own={Own} other={Other} otherCollector={OtherCollector}")]
+    private static partial void LogForeign(ILogger logger, string labels, string own, string other, string otherCollector);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "whether another cluster writes under this collector's external labels is not known, it is tried again: {Error}")]
+    private static partial void LogUnclaimed(ILogger logger, string error);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "two collectors run under one name, their blocks would mix: {Cluster}/{Collector}, the other instance is {Instance}, started {Started}")]
     private static partial void LogRival(ILogger logger, string cluster, string collector, string instance, DateTimeOffset started);

@@ -144,6 +144,9 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     public long SeriesCount => Series.Count;
 
+    /// <summary>Since the head was opened; those of its replay count too.</summary>
+    public long SamplesAppended => HeadMetrics.SamplesAppended;
+
     /// <summary>Why nothing can be appended at present, or what was may be lost with the machine; null when all is well.</summary>
     public string? Fault => _wal?.Fault is { } fault ? "the write-ahead log cannot be written: " + fault : null;
 

@@ -66,6 +66,8 @@ sealed class HeadMetrics
 
     public Counter SetBack { get; }
 
+    public long SamplesAppended => (long)(_floats.Value + _histograms.Value);
+
     public void Appended(int floats, int histograms)
     {
         _floats.Inc(floats);

@@ -69,6 +69,7 @@ public sealed class Coverage
     readonly HashSet<ServedRange> _served = [];
     readonly HashSet<string> _expected = [];
     readonly HashSet<string> _warnings = [];
+    readonly HashSet<string> _doubts = [];
     readonly HashSet<string> _infos = [];
     readonly Coverage? _outer;
     readonly Func<string, Exception>? _refusal;
@@ -92,6 +93,9 @@ public sealed class Coverage
     /// <summary>Warnings that are known as text only, since a peer of another make sent them.</summary>
     public IReadOnlyList<string> TextWarnings => Read(() => _warnings.ToArray());
 
+    /// <summary>Reasons to doubt the answer although nothing is missing from it.</summary>
+    public IReadOnlyList<string> Doubts => Read(() => _doubts.ToArray());
+
     /// <summary>Infos that are known as text only.</summary>
     public IReadOnlyList<string> TextInfos => Read(() => _infos.ToArray());
 
@@ -100,7 +104,7 @@ public sealed class Coverage
 
     /// <summary>Whether the answer lacks nothing and has no infos.</summary>
     public bool IsEmpty =>
-        Read(() => _missing.Count == 0 && _warnings.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
+        Read(() => _missing.Count == 0 && _warnings.Count == 0 && _doubts.Count == 0 && _infos.Count == 0 && !_isTruncated && !_served.Any(s => s.IsCoarser));
 
     /// <summary>A coverage for a part of a query: what is added to it is added to this one too.</summary>
     public Coverage Part() => new(this, null);
@@ -134,6 +138,8 @@ public sealed class Coverage
         ThrowIfRefused();
     }
 
+    public void AddDoubt(string text) => Note(coverage => coverage._doubts.Add(text));
+
     public void AddInfo(string text) => Note(coverage => coverage._infos.Add(text));
 
     public void Add(ServedRange served) => Note(coverage => coverage._served.Add(served));
@@ -151,7 +157,7 @@ public sealed class Coverage
     {
         if (_refusal is not null && IsPartial)
         {
-            throw _refusal(CoverageText.Warnings(this)[0]);
+            throw _refusal(CoverageText.Warnings(this).Except(Doubts).First());
         }
     }
 

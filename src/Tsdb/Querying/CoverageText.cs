@@ -13,7 +13,7 @@ public static class CoverageText
 
     /// <summary>Sorted, each text once.</summary>
     public static IReadOnlyList<string> Warnings(this Coverage coverage) =>
-        Sorted([.. Texts(Completeness.Join(coverage.Missing)), .. coverage.TextWarnings, .. coverage.IsTruncated
+        Sorted([.. Texts(Completeness.Join(coverage.Missing)), .. coverage.TextWarnings, .. coverage.Doubts, .. coverage.IsTruncated
             ? (IEnumerable<string>)[Truncated]
             : []]);
 
@@ -42,16 +42,15 @@ public static class CoverageText
         MissingPart.Block => $"block {missing.Names[0]} is left out: {missing.Reason}",
         MissingPart.VanishedBlock => $"block {missing.Names[0]} vanished while it was read, and no other block has its samples",
         MissingPart.Chunk => $"a chunk of block {missing.Names[0]} is left out: {missing.Reason}",
-        MissingPart.Collector => $"{Who(missing)}{Times(missing)}: {Collectors(missing.Names)}: {missing.Reason}",
-        _ => $"{Who(missing)}{Times(missing)}: store {missing.Names[0]} gave no answer: {missing.Reason}",
+        MissingPart.Collector => $"{Who(missing)} {Times(missing)}: {Collectors(missing.Names)}: {missing.Reason}",
+        _ => $"{Who(missing)} {Times(missing)}: store {missing.Names[0]} gave no answer: {missing.Reason}",
     };
 
     static string Collectors(IReadOnlyList<string> names) => names.Count == 1
         ? $"collector {names[0]}"
         : names.Count <= NamedClusters ? $"collectors {string.Join(", ", names)}" : $"{names.Count} collectors";
 
-    // Nothing of what is missing at all times, and of what has no times, as targets.
-    static string Times(MissingTimes missing) => missing.Times is [var all] && all == TimeRange.All ? "" : " " + string.Join(
+    static string Times(MissingTimes missing) => string.Join(
         " and ", missing.Times.Select(range => $"from {Time(range.MinTime)} to {Time(range.MaxTime)}"));
 
     /// <summary>The warning of a range that was answered from windows, of which no value answers a function.</summary>
