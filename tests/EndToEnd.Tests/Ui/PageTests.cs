@@ -63,6 +63,31 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public async Task A_fleet_of_fifty_is_told_in_rows()
+    {
+        RequireBrowser();
+        var now = TimeProvider.System.GetUtcNow();
+        foreach (var (number, node) in Enumerable.Range(0, 100).Select(i => (Number: i / 2, Node: i % 2)))
+        {
+            var (cluster, written) = ($"c{number:00}", number == 7 && node == 0 ? now.AddHours(-3) : now);
+            var status = Path.Combine(_folder, "observe", "fleet", cluster, $"node-{node}.json");
+            Directory.CreateDirectory(Path.GetDirectoryName(status)!);
+            await File.WriteAllTextAsync(status, $$"""
+                {"version":1,"cluster":"{{cluster}}","collector":"node-{{node}}","instance":"i","programVersion":"{{(number == 11 ? "0.3.0" : "0.4.0")}}",
+                "labels":{"cluster":"{{cluster}}","region":"{{(number % 2 == 0 ? "eu" : "us")}}"{{(number == 14 ? $",\"replica\":\"{node}\"" : "")}}},
+                "configHash":"{{(number == 12 ? "badc0ffe" : "c0ffee00")}}","startedAt":"{{written.AddDays(-1):O}}","writtenAt":"{{written:O}}","intervalMs":900000,
+                "newestSample":{{written.ToUnixTimeMilliseconds()}},"targetsUp":10,"targetsDown":{{(number == 9 && node == 0 ? 3 : 0)}},"series":1000,"samplesPerSecond":50,
+                {{(number == 10 ? $"\"lastError\":\"403 AccessDenied\",\"lastErrorSince\":\"{now.AddMinutes(-50):O}\"," : "")}}
+                {{(number == 0 ? $"\"acknowledged\":\"{now.AddMinutes(-50):O}\"," : "")}}
+                "clusterUid":"kubernetes {{(number == 8 ? node : number)}}"}
+                """);
+        }
+
+        await using var query = await QueryAsync("--query.replica-label=replica");
+        await BrowseAsync("fleet", query.Url);
+    }
+
+    [Fact]
     public async Task Where_there_is_nothing_the_page_says_so()
     {
         RequireBrowser();

@@ -21,11 +21,11 @@ test('a cluster that is missing stands first, with the reason, and an answer say
     assert.ok((await overflow(page)) <= 0)
 
     // What the bucket says is shown also where queries fail.
-    await page.route('**/api/v1/query', (route) => route.abort())
+    await page.route('**/api/v1/query_range', (route) => route.abort())
     await goto('/fleet')
     await until(async () => /the server does not answer/.test((await page.locator('.notices').allTextContents()).join()), 'the failure of the queries')
     assert.equal(await page.locator('.cluster').count(), 3)
-    await page.unroute('**/api/v1/query')
+    await page.unroute('**/api/v1/query_range')
 
     await goto('/query?g0.expr=up&g0.tab=table')
     await until(async () => (await page.locator('.notices .warning').count()) > 0, 'a warning')

@@ -1,54 +1,101 @@
-import { type Child, element, fill } from '../element'
-import { groupNumber, plural, shortNumber } from '../format'
+import { element, fill } from '../element'
+import { formatBytes, groupNumber, plural, shortNumber } from '../format'
 import { live } from '../live'
 import { empty, failure, notices } from '../notice'
-import { type Column, table } from '../table'
 import { addressOf, currentParameters, setParameters, type View } from '../router'
-import { ago, formatDuration, formatTime, parseDuration, roughDuration } from '../time'
-import { acknowledge, type Cluster, type Collector, type Fleet, loadFleet } from './clusters'
+import { ago, formatDuration, formatTime, parseDuration } from '../time'
+import { acknowledge, type Cluster, type Collector, type Fleet, groupings, growth, loadFleet } from './clusters'
+import { members } from './members'
+import { snippet } from './snippet'
 import { timeline, timelineKey } from './timeline'
 
 const spans = ['15m', '1h', '6h', '1d', '7d']
-const columns: Column[] = [{ name: 'Collector' }, { name: 'State' }, { name: 'Newest sample' }, { name: 'Targets' }, { name: 'Series', kind: 'number' }, { name: 'In the bucket until' }, { name: 'Not shipped' }, { name: 'Version' }, { name: 'Configuration' }]
+
+/** How clusters are put in order, by what the address calls it. */
+const orders: Record<string, { name: string; compare: (a: Cluster, b: Cluster) => number }> = {
+  trouble: { name: 'Trouble first', compare: (a, b) => b.troubles.length - a.troubles.length || b.drift.length - a.drift.length },
+  name: { name: 'Name', compare: () => 0 },
+  newest: { name: 'Oldest sample first', compare: (a, b) => (a.newest ?? 0) - (b.newest ?? 0) },
+  down: { name: 'Most targets down', compare: (a, b) => b.down - a.down },
+  series: { name: 'Most series', compare: (a, b) => (b.series ?? 0) - (a.series ?? 0) },
+  samples: { name: 'Most samples', compare: (a, b) => (b.samplesPerSecond ?? 0) - (a.samplesPerSecond ?? 0) },
+  pending: { name: 'Most to ship', compare: (a, b) => b.pendingBytes - a.pendingBytes },
+}
 
 /** Every cluster in a row, those first that need attention, and under it its collectors. */
 export const fleet: View = (main) => {
   const parameters = currentParameters()
   let range = parseDuration(parameters.get('range') ?? '') || 3_600_000
+  let known: Fleet | null = null
   const open = new Set(parameters.getAll('open'))
   const body = element('div', {}, empty('Loading…'))
   const summary = element('span', { class: 'soft', role: 'status' })
   let end = () => undefined as void
 
-  const span = element(
-    'select',
-    {
-      'aria-label': 'Span of the timeline',
-      onchange: () => {
-        range = parseDuration(span.value)!
-        save()
-        start()
-      },
-    },
-    ...spans.map((text) => element('option', { value: text, selected: parseDuration(text) === range }, text)),
-  )
+  const select = (label: string, options: [value: string, name: string][], chosen: string, change: () => void) =>
+    element('select', { 'aria-label': label, onchange: change }, ...options.map(([value, name]) => element('option', { value, selected: value === chosen }, name)))
+  const search = element('input', { type: 'search', placeholder: 'Filter', 'aria-label': 'Filter clusters by text', value: parameters.get('search') ?? '', oninput: () => redraw() })
+  const order = select('Order', Object.entries(orders).map(([value, { name }]) => [value, name]), parameters.get('order') ?? 'trouble', () => redraw())
+  const group = select('Group by', [['', 'No groups']], '', () => {
+    wantedGroup = group.value
+    redraw()
+  })
+  let wantedGroup = parameters.get('group') ?? ''
+  const span = select('Span of the timeline', spans.map((text) => [text, text]), formatDuration(range), () => {
+    range = parseDuration(span.value)!
+    save()
+    start()
+  })
 
   function save(): void {
     const next = new URLSearchParams({ range: formatDuration(range) })
+    const entries: [string, string, string][] = [['search', search.value.trim(), ''], ['order', order.value, 'trouble'], ['group', wantedGroup, '']]
+    entries.forEach(([name, value, usual]) => value !== usual && next.set(name, value))
     open.forEach((name) => next.append('open', name))
     setParameters(next, false)
   }
 
+  function redraw(): void {
+    save()
+    if (known !== null) {
+      show(known)
+    }
+  }
+
   function show(data: Fleet): void {
-    const inTrouble = data.clusters.filter((c) => c.troubles.length > 0).length
-    summary.textContent = `${plural(data.clusters.length, 'cluster')}${inTrouble > 0 ? `, ${inTrouble} in trouble` : data.clusters.length > 0 ? ', all well' : ''}`
+    known = data
+    const names = groupings(data.clusters)
+    if ([...group.options].slice(1).map((option) => option.value).join() !== names.join()) {
+      fill(group, ...['', ...names].map((name) => element('option', { value: name, selected: name === wantedGroup }, name === '' ? 'No groups' : `By ${name}`)))
+    }
+    group.hidden = names.length === 0
+    const wanted = search.value.trim().toLowerCase()
+    const clusters = data.clusters.filter((cluster) => wanted === '' || textOf(cluster).includes(wanted)).sort((a, b) => orders[order.value].compare(a, b) || a.name.localeCompare(b.name))
+    const inTrouble = clusters.filter((c) => c.troubles.length > 0).length
+    summary.textContent = `${plural(clusters.length, 'cluster')}${wanted === '' ? '' : ` of ${groupNumber(data.clusters.length)}`}${inTrouble > 0 ? `, ${inTrouble} in trouble` : clusters.length > 0 ? ', all well' : ''}`
     const active = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.cluster : undefined
+    const groups = wantedGroup === '' ? [['', clusters] as const] : [...Map.groupBy(clusters, (cluster) => cluster.labels[wantedGroup] ?? '')].sort(([a], [b]) => a.localeCompare(b))
     fill(
       body,
       notices([...data.faults, ...data.warnings], []),
       data.clusters.length === 0
         ? empty('No cluster has written yet. What writes is ', element('code', {}, 'observe collector'), ', started with ', element('code', {}, '--config.file'), ' and ', element('code', {}, '--objstore.config-file'), '.')
-        : element('div', {}, timelineKey(data), element('div', { role: 'list' }, ...data.clusters.map((cluster) => row(cluster, data)))),
+        : element(
+            'div',
+            {},
+            totals(clusters),
+            timelineKey(data),
+            ...groups.map(([value, part]) =>
+              element(
+                'section',
+                { 'aria-label': wantedGroup === '' ? 'Clusters' : `${wantedGroup}: ${value}` },
+                wantedGroup !== '' && element('h2', { class: 'group-name' }, value === '' ? `without ${wantedGroup}` : value, element('span', { class: 'soft' }, ` ${summed(part)}`)),
+                element('div', { class: 'cluster-line cluster-head soft', 'aria-hidden': 'true' }, element('span', {}, 'Cluster'), ...['Newest sample', 'Targets', 'Series', 'Samples/s', 'Version', 'Timeline'].map((name) => element('span', {}, name))),
+                element('div', { role: 'list' }, ...part.map((cluster) => row(cluster, data))),
+              ),
+            ),
+          ),
+      data.bucket && snippet(data.clusters),
     )
     if (active !== undefined) {
       body.querySelectorAll<HTMLElement>('[data-cluster]').forEach((button) => button.dataset.cluster === active && button.focus())
@@ -58,10 +105,6 @@ export const fleet: View = (main) => {
   function row(cluster: Cluster, data: Fleet): HTMLElement {
     const opened = open.has(cluster.name)
     const bad = cluster.troubles.length > 0
-    const details = element('div', { class: 'collectors', hidden: !opened })
-    if (opened) {
-      fill(details, members(cluster, data, gone))
-    }
     const toggle: HTMLButtonElement = element(
       'button',
       {
@@ -73,8 +116,7 @@ export const fleet: View = (main) => {
           if (!open.delete(cluster.name)) {
             open.add(cluster.name)
           }
-          save()
-          show(data)
+          redraw()
         },
       },
       element('span', { class: 'turn', 'aria-hidden': 'true' }, opened ? '▾' : '▸'),
@@ -94,6 +136,7 @@ export const fleet: View = (main) => {
         figure('Series', cluster.series === null ? '–' : groupNumber(cluster.series)),
         figure('Samples/s', cluster.samplesPerSecond === null ? '–' : shortNumber(cluster.samplesPerSecond)),
         figure('Version', cluster.versions.join(', ') || '–'),
+        timeline(cluster, data),
         element(
           'div',
           { class: 'links' },
@@ -101,9 +144,8 @@ export const fleet: View = (main) => {
           element('a', { href: addressOf('targets', new URLSearchParams({ search: cluster.name })) }, 'Targets'),
         ),
       ),
-      bad && element('p', { class: 'troubles' }, cluster.troubles.join(' · ')),
-      timeline(cluster, data),
-      details,
+      (bad || cluster.drift.length > 0) && element('p', { class: 'troubles' }, cluster.troubles.join(' · '), ...cluster.drift.map((text) => element('span', { class: 'badge drift' }, text))),
+      element('div', { class: 'collectors', hidden: !opened }, opened && members(cluster, data, gone)),
     )
   }
 
@@ -119,50 +161,43 @@ export const fleet: View = (main) => {
     end = live(10_000, body, (signal) => loadFleet(range, signal), show)
   }
 
-  fill(main, element('div', { class: 'bar page-bar' }, element('h1', {}, 'Fleet'), summary, element('span', { class: 'spring' }), element('label', { class: 'group' }, element('span', { class: 'soft' }, 'Timeline'), span)), body)
+  fill(
+    main,
+    element('div', { class: 'bar page-bar' }, element('h1', {}, 'Fleet'), summary, element('span', { class: 'spring' }), element('div', { class: 'group filters' }, search, group, order, element('label', { class: 'group' }, element('span', { class: 'soft' }, 'Timeline'), span))),
+    body,
+  )
   start()
   return () => end()
+}
+
+/** What a filter is held against. */
+function textOf(cluster: Cluster): string {
+  return [cluster.name, ...Object.values(cluster.labels), ...cluster.versions, ...cluster.troubles, ...cluster.drift, ...cluster.collectors.map((c) => c.collector)].join('\n').toLowerCase()
 }
 
 function figure(name: string, value: string | HTMLElement, title = ''): HTMLElement {
   return element('div', { class: 'figure', title: title || undefined }, element('span', { class: 'soft' }, name), element('span', {}, value))
 }
 
-function members(cluster: Cluster, data: Fleet, gone: (cluster: Cluster, collector: Collector) => void): HTMLElement {
-  if (cluster.collectors.length === 0) {
-    return empty(data.bucket ? 'The bucket has no word of its collectors.' : 'What collectors say of themselves stands in the bucket; this process reads none.')
-  }
-  return table(
-    `Collectors of ${cluster.name}`,
-    columns,
-    cluster.collectors.map((collector) => member(collector, cluster, data, gone)),
+/** All clusters that are shown, added up. */
+function totals(clusters: Cluster[]): HTMLElement {
+  const sum = (value: (cluster: Cluster) => number | null) => clusters.reduce((total, cluster) => total + (value(cluster) ?? 0), 0)
+  const down = sum((c) => c.down)
+  const trend = growth(clusters)
+  return element(
+    'div',
+    { class: 'card totals', role: 'group', 'aria-label': 'All of them' },
+    figure('Clusters', groupNumber(clusters.length)),
+    figure('Collectors', groupNumber(sum((c) => c.collectors.length))),
+    figure('Targets', element('span', {}, `${groupNumber(sum((c) => c.up))} up`, down > 0 && element('span', { class: 'bad-text' }, `, ${groupNumber(down)} down`))),
+    figure('Series', groupNumber(sum((c) => c.series)), 'in the heads of the collectors'),
+    figure('Samples/s', element('span', {}, shortNumber(sum((c) => c.samplesPerSecond)), trend !== '' && element('span', { class: 'soft' }, ` ${trend}`)), 'and how a scrape of all targets has grown over the timeline'),
+    figure('To ship', formatBytes(sum((c) => c.pendingBytes)), 'blocks that are not in the bucket'),
+    figure('Versions', groupNumber(new Set(clusters.flatMap((c) => c.versions)).size)),
   )
 }
 
-/** What is said of a collector, by columns. */
-function member(collector: Collector, cluster: Cluster, data: Fleet, gone: (cluster: Cluster, collector: Collector) => void): Child[] {
-  const written = Date.parse(collector.writtenAt)
-  const [state, kind] = collector.acknowledged !== undefined ? ['gone', 'neutral'] : collector.stopped ? ['stopped', 'neutral'] : cluster.silent.has(collector.collector) ? [`silent since ${formatTime(Math.floor(written / 1000) * 1000)}`, 'bad'] : collector.lastError !== '' ? ['shipping fails', 'bad'] : ['alive', 'good']
-  const shipped = collector.shipped.reduce((last, r) => Math.max(last, r.maxTime), 0)
-  const unshipped = collector.unshipped.reduce((sum, r) => sum + Math.max(0, r.maxTime - r.minTime), 0)
-  const labels = Object.entries(collector.labels)
-    .filter(([name]) => name !== 'cluster')
-    .map(([name, value]) => `${name}=${value}`)
-    .join(' ')
-  return [
-    element('span', {}, collector.collector, labels !== '' && element('span', { class: 'soft' }, ` ${labels}`)),
-    element(
-      'span',
-      {},
-      element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state),
-      data.canAcknowledge && cluster.silent.has(collector.collector) && element('button', { type: 'button', onclick: () => gone(cluster, collector) }, 'Gone for good'),
-    ),
-    collector.newestSample ? ago(collector.newestSample, data.now) : '–',
-    `${collector.targetsUp} up${collector.targetsDown > 0 ? `, ${collector.targetsDown} down` : ''}`,
-    groupNumber(collector.series),
-    shipped > 0 ? ago(shipped, data.now) : '–',
-    unshipped > 0 ? roughDuration(unshipped) : '–',
-    collector.programVersion,
-    element('code', { title: collector.configHash }, collector.configHash.slice(0, 8)),
-  ]
+function summed(clusters: Cluster[]): string {
+  const inTrouble = clusters.filter((cluster) => cluster.troubles.length > 0).length
+  return `${plural(clusters.length, 'cluster')}${inTrouble > 0 ? `, ${inTrouble} in trouble` : ''}, ${shortNumber(clusters.reduce((total, cluster) => total + (cluster.series ?? 0), 0))} series`
 }

@@ -2,38 +2,42 @@ import { clamp, element, svg } from '../element'
 import { formatTime } from '../time'
 import type { Cluster, Fleet, Gap } from './clusters'
 
-/** Where a cluster's samples are there and where they are not; below, what its collectors have not shipped. */
+/** Where a cluster's samples are there, how many, and where they are not; below, what its collectors have not shipped. */
 export function timeline(cluster: Cluster, data: Fleet): HTMLElement {
   const { start, end, step } = data
   const across = (time: number) => (100 * clamp(time - start, 0, end - start)) / (end - start)
-  const picture = svg('svg', { class: 'timeline', viewBox: '0 0 100 14', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('rect', { class: 'absent', x: 0, y: 0, width: 100, height: 9 }))
-  const spans: [number, number][] = []
-  for (const time of cluster.present) {
+  const picture = svg('svg', { class: 'timeline', viewBox: '0 0 100 14', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('rect', { class: 'absent', x: 0, y: 0, width: 100, height: 10 }))
+  const gaps = cluster.gaps.map((gap) => ({ ...gap, from: Math.max(gap.minTime, start), to: Math.min(gap.maxTime, end) })).filter((gap) => gap.to > gap.from)
+  const bar = (kind: string, { from, to }: { from: number; to: number }, y: number, height: number, ...title: Element[]) =>
+    picture.append(svg('rect', { class: kind, x: across(from), y, width: Math.max(0.3, across(to) - across(from)), height }, ...title))
+  gaps.filter((gap) => !isLost(gap)).forEach((gap) => bar('waiting', gap, 0, 10))
+  const spans: [from: number, to: number, steps: [number, number][]][] = []
+  for (const [time, samples] of cluster.present) {
     const last = spans.at(-1)
     if (last !== undefined && time - last[1] <= step) {
       last[1] = time
+      last[2].push([time, samples])
     } else {
-      spans.push([time - step, time])
+      spans.push([time - step, time, [[time, samples]]])
     }
   }
-  for (const [from, to] of spans) {
-    picture.append(svg('rect', { class: 'present', x: across(from), y: 0, width: Math.max(0.3, across(to) - across(from)), height: 9 }))
+  const most = Math.max(1, ...cluster.present.map(([, samples]) => samples))
+  for (const [from, , steps] of spans) {
+    const edge = steps.map(([time, samples]) => `H${across(time - step)}V${(10 - 9 * (samples / most)).toFixed(2)}H${across(time)}`).join('')
+    picture.append(svg('path', { class: 'present', d: `M${across(from)},10${edge}V10Z` }))
   }
-  for (const gap of cluster.gaps) {
-    const [from, to] = [Math.max(gap.minTime, start), Math.min(gap.maxTime, end)]
-    if (to > from) {
-      picture.append(svg('rect', { class: isLost(gap) ? 'lost' : 'unshipped', x: across(from), y: 10.5, width: Math.max(0.3, across(to) - across(from)), height: 3.5 }, svg('title', {}, `${gap.collector}: ${gap.why}`)))
-    }
+  gaps.sort((a, b) => Number(isLost(a)) - Number(isLost(b))).forEach((gap) => bar(isLost(gap) ? 'lost' : 'unshipped', gap, 11, 3, svg('title', {}, `${gap.collector}: ${gap.why}`)))
+  const text = coverage(cluster, data, spans.map(([from, to]) => [from, to]))
+  return element('div', { class: 'timeline-box', role: 'img', 'aria-label': `${cluster.name}: ${text}`, title: `${formatTime(start)} to now: ${text}` }, picture)
+}
+
+function coverage(cluster: Cluster, { start, end }: Fleet, spans: [number, number][]): string {
+  if (cluster.present.length === 0) {
+    return 'no samples'
   }
-  const holes = Math.max(0, spans.length - 1)
   const covered = spans.reduce((sum, [from, to]) => sum + Math.min(to, end) - Math.max(from, start), 0) / (end - start)
-  const text = spans.length === 0 ? 'no samples' : `${Math.round(100 * Math.min(1, covered))} % covered${holes > 0 ? `, ${holes === 1 ? '1 gap' : `${holes} gaps`}` : ''}`
-  return element(
-    'div',
-    { class: 'timeline-box', role: 'img', 'aria-label': `${cluster.name}: ${text}` },
-    picture,
-    element('div', { class: 'timeline-ends soft' }, element('span', {}, formatTime(start)), element('span', {}, text), element('span', {}, 'now')),
-  )
+  const holes = spans.length - 1
+  return `${Math.round(100 * Math.min(1, covered))} % covered${holes > 0 ? `, ${holes === 1 ? '1 gap' : `${holes} gaps`}` : ''}`
 }
 
 /** What the colours of the timelines say; of those below the line only what is there. */
@@ -43,10 +47,11 @@ export function timelineKey(data: Fleet): HTMLElement {
   return element(
     'div',
     { class: 'bar keys' },
-    entry('present', 'samples'),
+    entry('present', 'samples a scrape'),
     entry('absent', 'no samples'),
     gaps.some((gap) => !isLost(gap)) && entry('unshipped', 'not in the bucket yet'),
     gaps.some(isLost) && entry('lost', 'silent'),
+    element('span', { class: 'soft' }, `from ${formatTime(data.start)} to now`),
   )
 }
 
