@@ -172,7 +172,14 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
                 _blocks.Remove(path);
                 return ValueTask.CompletedTask;
             },
+            Salvaged = (path, _) =>
+            {
+                _blocks.Add(path);
+                return ValueTask.CompletedTask;
+            },
+            Suspects = () => _blocks.DamagedBlocks,
         });
+        _blocks.Damaged = _shipper.Wake;
         _status = new StatusReporter(
             bucket, _config.Cluster, options.Name, Status, options.FindClusterUid, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
         var foreign = Metrics.WithCustomRegistry(options.Registry).CreateGauge(

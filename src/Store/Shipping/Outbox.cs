@@ -55,6 +55,9 @@ sealed class Outbox(string directory)
 {
     public const string FileName = "outbox.json";
 
+    /// <summary>Where damaged blocks are kept.</summary>
+    public const string DamagedFolder = "damaged";
+
     /// <summary>The suffix of a folder that is being deleted: Prometheus's own, so that Prometheus would delete the folder too.</summary>
     const string DeletionSuffix = ".tmp-for-deletion";
 
@@ -141,6 +144,21 @@ sealed class Outbox(string directory)
             _changed = false;
         }
     }
+
+    /// <summary>Moves a damaged block out of the way of all who look for blocks. Returns where it is then.</summary>
+    public static string SetAside(string folder)
+    {
+        var aside = Path.Combine(Path.GetDirectoryName(folder)!, DamagedFolder, Path.GetFileName(folder));
+        Directory.CreateDirectory(Path.GetDirectoryName(aside)!);
+        DurableFile.Rename(folder, aside);
+        return aside;
+    }
+
+    /// <summary>The damaged blocks that are kept, newest first, with the bytes of each.</summary>
+    public List<(string Folder, long Bytes)> Aside() => new DirectoryInfo(Path.Combine(directory, DamagedFolder)) is { Exists: true } aside
+        ? [.. aside.EnumerateDirectories().OrderByDescending(folder => folder.Name, StringComparer.Ordinal)
+            .Select(folder => (folder.FullName, folder.EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length)))]
+        : [];
 
     /// <summary>Deletes a block so that a crash leaves it whole or gone.</summary>
     public static void Delete(string folder)

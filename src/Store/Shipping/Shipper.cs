@@ -57,8 +57,17 @@ public sealed record ShipperOptions
     /// </summary>
     public long UploadBytesPerSecond { get; init; }
 
-    /// <summary>Called before a block's folder is deleted, so that a reader can close the block.</summary>
+    /// <summary>Called before a block's folder is deleted or set aside, so that a reader can close the block.</summary>
     public Func<string, CancellationToken, ValueTask>? Deleting { get; init; }
+
+    /// <summary>
+    /// Called with the folder of a block that holds what was whole in a damaged one, which is set aside then. Null: the folder belongs to
+    /// another program, and damaged blocks stay where they are.
+    /// </summary>
+    public Func<string, CancellationToken, ValueTask>? Salvaged { get; init; }
+
+    /// <summary>The folders of blocks that a reader found damaged; they are verified once more, shipped or not.</summary>
+    public Func<IReadOnlyList<string>> Suspects { get; init; } = () => [];
 }
 
 /// <summary>The state of the outbox.</summary>
@@ -93,10 +102,9 @@ public sealed partial class Shipper : IDisposable
     readonly Outbox _outbox;
     readonly BackgroundLoop _loop;
     readonly SemaphoreSlim _turn = new(1);
-    readonly HashSet<BlockId> _verified = [];
-    readonly Dictionary<string, string> _damaged = [];
     readonly Dictionary<BlockId, Failure> _failed = [];
     bool _isOutOfReach;
+    string _unread = "";
     long _shed;
     DateTimeOffset? _lastUpload;
 
@@ -159,7 +167,8 @@ public sealed partial class Shipper : IDisposable
         _isOutOfReach = false;
         try
         {
-            blocks = Find(out error);
+            blocks = await FindAsync(cancellationToken);
+            error = _unread;
             await UploadAsync(blocks, paced, cancellationToken);
             await ShedAsync(blocks, cancellationToken);
             await ExpireAsync(blocks, cancellationToken);
@@ -179,8 +188,7 @@ public sealed partial class Shipper : IDisposable
         return error.Length == 0 ? null : error;
     }
 
-    /// <param name="error">Why a block could not be looked at; "" when all could be.</param>
-    List<OutboxBlock> Find(out string error)
+    async Task<List<OutboxBlock>> FindAsync(CancellationToken cancellationToken)
     {
         if (_outbox.Load() is { } lost)
         {
@@ -190,10 +198,13 @@ public sealed partial class Shipper : IDisposable
         var blocks = _outbox.Read(out var damaged, out var unread);
         foreach (var (folder, fault) in damaged)
         {
-            Damaged(folder, fault);
+            if (await SetAsideAsync(folder, null, fault, cancellationToken) is { } salvaged)
+            {
+                blocks.Add(salvaged);
+            }
         }
 
-        error = unread.Select(block => block.Fault).FirstOrDefault("");
+        _unread = unread.Select(block => block.Fault).FirstOrDefault("");
         foreach (var (folder, fault) in unread)
         {
             LogUnread(_options.Logger, folder, fault);
@@ -212,6 +223,7 @@ public sealed partial class Shipper : IDisposable
 
         // A block keeps the labels that it was found with, whatever comes.
         Save();
+        await VerifySuspectsAsync(blocks, cancellationToken);
         return blocks;
     }
 
@@ -243,8 +255,16 @@ public sealed partial class Shipper : IDisposable
 
             try
             {
-                if (!IsWhole(block, cancellationToken))
+                if (_damaged.ContainsKey(block.Folder))
                 {
+                    continue;
+                }
+
+                if (Faults(block, cancellationToken) is { } fault)
+                {
+                    // What takes its place, if anything does, is next.
+                    await ReplaceAsync(blocks, i, fault, cancellationToken);
+                    i -= i < blocks.Count && blocks[i] == block ? 0 : 1;
                     continue;
                 }
 
@@ -287,38 +307,6 @@ public sealed partial class Shipper : IDisposable
         _failed[block.Meta.Id] = new Failure(times, _options.Time.GetTimestamp(), (pause / 2) + Jitter(pause / 2), e.Message);
     }
 
-    /// <summary>Verifies a block by decoding every sample, once for each block, however often its upload is tried.</summary>
-    bool IsWhole(OutboxBlock block, CancellationToken cancellationToken)
-    {
-        if (_damaged.ContainsKey(block.Folder))
-        {
-            return false;
-        }
-
-        if (!_verified.Contains(block.Meta.Id))
-        {
-            var faults = BlockVerifier.Verify(block.Folder, decode: true, cancellationToken);
-            if (faults.Count > 0)
-            {
-                Damaged(block.Folder, string.Join("; ", faults));
-                return false;
-            }
-
-            _verified.Add(block.Meta.Id);
-        }
-
-        return true;
-    }
-
-    void Damaged(string folder, string fault)
-    {
-        if (_damaged.TryAdd(folder, fault))
-        {
-            _options.Metrics.Corrupted.Inc();
-            LogDamaged(_options.Logger, folder, fault);
-        }
-    }
-
     async Task ShedAsync(List<OutboxBlock> blocks, CancellationToken cancellationToken)
     {
         if (_options.SizeLimit == 0)
@@ -327,6 +315,18 @@ public sealed partial class Shipper : IDisposable
         }
 
         var bytes = blocks.Sum(b => b.Bytes);
+        foreach (var (folder, size) in _outbox.Aside())
+        {
+            // What was whole in it is in another block.
+            if (bytes + size > _options.SizeLimit)
+            {
+                Directory.Delete(folder, recursive: true);
+                continue;
+            }
+
+            bytes += size;
+        }
+
         foreach (var block in blocks.OrderBy(b => b.Shipped is null).ToList())
         {
             if (bytes <= _options.SizeLimit)
@@ -420,9 +420,6 @@ public sealed partial class Shipper : IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "look at the data folder failed, is tried again")]
     private static partial void LogSyncFailed(ILogger logger, Exception e);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "block is damaged and stays here: {Folder}: {Fault}")]
-    private static partial void LogDamaged(ILogger logger, string folder, string fault);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "block is lost, deleted before it was in the bucket: {Block}, {MinTime} to {MaxTime}, {Samples} samples; blocks exceed the size limit of {SizeLimit} bytes")]
     private static partial void LogShed(ILogger logger, BlockId block, long minTime, long maxTime, long samples, long sizeLimit);

@@ -178,8 +178,9 @@ public sealed class ChunkSegmentReader : IDisposable
     readonly PooledFile[] _segments;
 
     /// <param name="directory">A block's <c>chunks</c> folder.</param>
+    /// <param name="checkHeaders">False for a reader of what is left of damaged segments: each chunk has a checksum of its own.</param>
     /// <exception cref="CorruptionException">A segment has no valid header, or one is missing in the sequence.</exception>
-    public ChunkSegmentReader(string directory)
+    public ChunkSegmentReader(string directory, bool checkHeaders = true)
     {
         var paths = Directory.Exists(directory)
             ? Directory.GetFiles(directory)
@@ -196,7 +197,10 @@ public sealed class ChunkSegmentReader : IDisposable
                 }
 
                 _segments[i] = new PooledFile(paths[i]);
-                CheckHeader(_segments[i]);
+                if (checkHeaders)
+                {
+                    CheckHeader(_segments[i]);
+                }
             }
         }
         catch

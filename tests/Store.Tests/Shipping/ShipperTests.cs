@@ -342,6 +342,84 @@ public sealed class ShipperTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_whole_in_a_damaged_block_is_shipped_in_its_place()
+    {
+        var ids = new[] { await WriteAsync(10), await WriteAsync(20), await WriteAsync(30), await WriteAsync(40) };
+        Flip(ids[0], "index", 0.9);
+        Flip(ids[1], "meta.json", 0.5);
+        Flip(ids[2], "chunks/000001", 0.99);
+        var (closed, opened) = (new List<string>(), new List<string>());
+        using var shipper = Shipper(o => o with
+        {
+            Salvaged = (folder, _) =>
+            {
+                Assert.Empty(BlockVerifier.Verify(folder, decode: true, default));
+                opened.Add(Path.GetFileName(folder));
+                return ValueTask.CompletedTask;
+            },
+            Deleting = (folder, _) =>
+            {
+                closed.Add(Path.GetFileName(folder));
+                return ValueTask.CompletedTask;
+            },
+        });
+        Assert.True(await shipper.SyncAsync(default), string.Join('\n', _log));
+        Assert.Equal(ids.Take(3).Select(id => id.ToString()).Order(), closed.Order());
+        Assert.Equal(2, opened.Count);
+        Assert.Equal(
+            opened.Append(ids[3].ToString()).Order(StringComparer.Ordinal),
+            _bucket.Keys.Select(k => k[..BlockId.TextLength]).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(3, shipper.Status.Damaged.Count);
+        Assert.All(ids.Take(3), id => Assert.True(Directory.Exists(Path.Combine(_folder, "damaged", id.ToString()))));
+        Assert.Contains(shipper.Status.Damaged, d => d.Contains("nothing in it is whole", StringComparison.Ordinal));
+        Assert.Equal(3, await CounterAsync("thanos_shipper_corrupted_blocks_total"));
+        Assert.Equal(3, shipper.Status.Shipped.Count);
+
+        using var limited = Shipper(o => o with { SizeLimit = 1, Retention = TimeSpan.FromDays(1) });
+        await limited.SyncAsync(default);
+        Assert.Empty(Directory.GetDirectories(Path.Combine(_folder, "damaged")));
+    }
+
+    [Fact]
+    public async Task A_shipped_block_that_a_reader_finds_damaged_is_replaced_here_and_not_sent_again()
+    {
+        var (damaged, whole) = (await WriteAsync(10), await WriteAsync(20));
+        var (suspects, closed, opened) = (new List<string>(), new List<string>(), new List<string>());
+        using var shipper = Shipper(o => o with
+        {
+            Salvaged = (folder, _) =>
+            {
+                opened.Add(folder);
+                return ValueTask.CompletedTask;
+            },
+            Deleting = (folder, _) =>
+            {
+                closed.Add(folder);
+                return ValueTask.CompletedTask;
+            },
+            Suspects = () => suspects,
+        });
+        Assert.True(await shipper.SyncAsync(default), string.Join('\n', _log));
+        var keys = _bucket.Keys;
+        Flip(damaged, "index", 0.9);
+        suspects.AddRange(new[] { damaged, whole }.Select(id => Path.Combine(_folder, id.ToString())));
+        Assert.True(await shipper.SyncAsync(default), string.Join('\n', _log));
+        Assert.Equal(keys, _bucket.Keys);
+        Assert.Equal(suspects, closed);
+        Assert.Equal(Path.Combine(_folder, whole.ToString()), opened[1]);
+        Assert.Empty(BlockVerifier.Verify(opened[0], decode: true, default));
+        Assert.Equal(2, shipper.Status.Shipped.Count);
+    }
+
+    void Flip(BlockId id, string file, double at)
+    {
+        var path = Path.Combine(_folder, id.ToString(), file);
+        var bytes = File.ReadAllBytes(path);
+        bytes[(int)(bytes.Length * at)] ^= 1;
+        File.WriteAllBytes(path, bytes);
+    }
+
+    [Fact]
     public async Task A_shipped_block_is_deleted_after_retention_and_grace_and_its_readers_are_told()
     {
         var id = await WriteAsync(90);
@@ -490,7 +568,7 @@ public sealed class ShipperTests : IDisposable
             ExternalLabels = () => _external,
             Origin = () => new BlockOrigin("node-1", "0.1.0", "abc"),
             Time = _time,
-            Random = new Random(1),
+            Random = new Random(100),
             Metrics = new ShipperMetrics(_registry),
             Logger = new ListLogger(_log),
             Retention = TimeSpan.FromDays(365),
