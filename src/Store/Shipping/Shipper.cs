@@ -103,6 +103,8 @@ public sealed partial class Shipper : IDisposable
     readonly BackgroundLoop _loop;
     readonly SemaphoreSlim _turn = new(1);
     readonly Dictionary<BlockId, Failure> _failed = [];
+
+    // Each upload of the last pass failed, or the pass as a whole.
     bool _isOutOfReach;
     string _unread = "";
     long _shed;
@@ -243,7 +245,7 @@ public sealed partial class Shipper : IDisposable
     async Task UploadAsync(List<OutboxBlock> blocks, bool paced, CancellationToken cancellationToken)
     {
         var ready = _options.Time.GetUtcNow();
-        var failures = 0;
+        var (failures, uploaded) = (0, false);
         for (var i = 0; i < blocks.Count && failures < MaxFailuresInRow; i++)
         {
             var block = blocks[i];
@@ -281,12 +283,12 @@ public sealed partial class Shipper : IDisposable
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
                 failures++;
-                _isOutOfReach |= failures == MaxFailuresInRow;
+                _isOutOfReach = !uploaded;
                 Failed(block, e);
                 continue;
             }
 
-            failures = 0;
+            (failures, uploaded, _isOutOfReach) = (0, true, false);
             _verified.Remove(block.Meta.Id);
             _failed.Remove(block.Meta.Id);
             _lastUpload = _options.Time.GetUtcNow();
