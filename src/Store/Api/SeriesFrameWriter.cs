@@ -15,8 +15,11 @@ namespace Observe.Store.Api;
 sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFrame> responses, CancellationToken cancellationToken)
     : IAsyncDisposable
 {
-    /// <summary>A frame that is larger is sent.</summary>
-    const int FrameBytes = 256 << 10;
+    /// <summary>
+    /// What is in a frame, unless a single chunk is larger: with what a writer reserves beyond, both sides hold it in an array of a size that
+    /// pools have.
+    /// </summary>
+    const int FrameBytes = WireFrame.KeptBytes - 64;
 
     /// <summary>Messages of one series each are sent once they have so many bytes together.</summary>
     const int SendBytes = 64 << 10;
@@ -62,8 +65,7 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         WriteLabels(series);
         if (request.SkipChunks)
         {
-            Begin(_labels.Length);
-            await FlushIfFullAsync();
+            await BeginAsync(_labels.Length);
             return;
         }
 
@@ -74,12 +76,11 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
             var (to, size) = Fitting(chunks, from);
             if (size > 0)
             {
-                Begin(_labels.Length + size);
+                await BeginAsync(_labels.Length + size);
                 _chunks.Write(_filled, chunks.AsSpan(from, to - from));
             }
 
             from = to;
-            await FlushIfFullAsync();
         }
     }
 
@@ -108,13 +109,19 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         _sent.Dispose();
     }
 
-    // How far the chunks go into this frame, one at least, and the bytes of their fields.
+    // How many of the chunks go into one frame beside the labels, one at least, and the bytes of their fields.
     (int To, int Size) Fitting(ArraySegment<Chunk> chunks, int from)
     {
-        var (to, size) = (from, 0);
-        while (to < chunks.Count && (to == from || _filled.Length + size <= FrameBytes))
+        var (to, size, most) = (from, 0, FrameBytes - (2 * HeaderBytes) - _labels.Length);
+        for (; to < chunks.Count; to++)
         {
-            size += _chunks.Size(chunks[to++]);
+            var one = _chunks.Size(chunks[to]);
+            if (to > from && size + one > most)
+            {
+                break;
+            }
+
+            size += one;
         }
 
         return (to, size);
@@ -166,9 +173,16 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
 
     static int Sized(int length) => Varint.SizeUnsigned((ulong)length) + length;
 
-    /// <summary>Begins a series, or the rest of one, whose fields have so many bytes together, with its labels.</summary>
-    void Begin(int size)
+    /// <summary>
+    /// Begins a series, or the rest of one, whose fields have so many bytes together, with its labels; in a new frame where it does not fit.
+    /// </summary>
+    async ValueTask BeginAsync(int size)
     {
+        if (_series >= _batch || (_series > 0 && _filled.Length + HeaderBytes + size > FrameBytes))
+        {
+            await FlushAsync();
+        }
+
         if (_filled.Length == 0)
         {
             _filled.GetSpan(HeaderBytes)[..HeaderBytes].Clear();
@@ -184,8 +198,6 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         _filled.Raw(_labels.Written);
         _series++;
     }
-
-    ValueTask FlushIfFullAsync() => _series >= _batch || _filled.Length > FrameBytes ? FlushAsync() : ValueTask.CompletedTask;
 
     async ValueTask FlushAsync()
     {

@@ -12,6 +12,14 @@ namespace Observe.Store.Api;
 /// <param name="bytes">The writer's buffer, or, where it was received, the array that is rented for it.</param>
 sealed class WireFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : IDisposable
 {
+    /// <summary>Bytes of the largest array that is kept.</summary>
+    public const int KeptBytes = 128 << 10;
+
+    /// <summary>A query holds its frames until its end, hundreds of them, of which the shared pool would keep a few.</summary>
+    const int KeptArrays = 512;
+
+    static readonly ArrayPool<byte> s_large = ArrayPool<byte>.Create(KeptBytes, KeptArrays);
+
     byte[]? _rented = rented;
 
     public ReadOnlyMemory<byte> Bytes => bytes;
@@ -24,7 +32,7 @@ sealed class WireFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : IDis
     {
         if (Interlocked.Exchange(ref _rented, null) is { Length: > 0 } returned)
         {
-            ArrayPool<byte>.Shared.Return(returned);
+            Pool(returned.Length).Return(returned);
         }
     }
 
@@ -38,10 +46,12 @@ sealed class WireFrame(ReadOnlyMemory<byte> bytes, byte[]? rented = null) : IDis
     public static WireFrame Copy(ReadOnlySequence<byte> payload)
     {
         var length = checked((int)payload.Length);
-        var array = ArrayPool<byte>.Shared.Rent(length);
+        var array = Pool(length).Rent(length);
         payload.CopyTo(array);
         return new WireFrame(array.AsMemory(0, length), array);
     }
+
+    static ArrayPool<byte> Pool(int length) => length is > KeptBytes / 2 and <= KeptBytes ? s_large : ArrayPool<byte>.Shared;
 
     static void Write(WireFrame frame, SerializationContext context)
     {
