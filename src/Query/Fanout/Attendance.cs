@@ -77,7 +77,7 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
 
         var known = Known();
         var lacks = known.SelectMany(collector => OfCollector(collector, known, lost)).Concat(OfStores(known, lost)).ToList();
-        if (replicaLabels.Count > 0)
+        if (replicaLabels.Count > 0 && lacks.Count > 0)
         {
             lacks = WithoutReplicas(lacks, lost);
         }

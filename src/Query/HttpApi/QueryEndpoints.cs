@@ -180,7 +180,7 @@ static partial class QueryEndpoints
 
     /// <summary>Parses the query of a request, and walks its tree, on a thread whose stack is large enough for that.</summary>
     static Task<T> ParseAsync<T>(ApiCall call, Func<Expr, T> walk) =>
-        call.Options.Engine.ReadAsync(Begin(call), turn => Task.FromResult(walk(Parse(call, turn.CancellationToken))));
+        call.Options.Engine.ReadAsync(Begin(call), turn => Task.FromResult(walk(Parse(call, turn.CancellationToken))), mayRunInline: false);
 
     static Expr Parse(ApiCall call, CancellationToken cancellationToken)
     {

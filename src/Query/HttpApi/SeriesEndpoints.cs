@@ -11,6 +11,9 @@ namespace Observe.Query.HttpApi;
 /// <summary><c>series</c>, <c>labels</c> and <c>label/NAME/values</c>.</summary>
 static class SeriesEndpoints
 {
+    /// <summary>After so many series a search is no small one.</summary>
+    const int FewSeries = 4_096;
+
     public static void Map(ApiRoutes api)
     {
         api.Map("series", "series", SeriesAsync, post: true);
@@ -30,7 +33,7 @@ static class SeriesEndpoints
         var sets = call.Parameters.Matchers(wrap: true);
         var querier = call.Options.Querier(QueryEndpoints.Fanout(call));
         var query = QueryEndpoints.Begin(call);
-        using var result = await call.Options.Engine.ReadAsync(query, turn => Found<Labels>.ReadAsync(turn, async all =>
+        Task<Found<Labels>> ReadAsync(QueryContext turn) => Found<Labels>.ReadAsync(turn, async all =>
         {
             foreach (var matchers in sets)
             {
@@ -38,6 +41,10 @@ static class SeriesEndpoints
                 {
                     turn.Series.Take(1);
                     all.Add(series.Labels.Copy(), series.Labels.Encoded.Length);
+                    if (all.Items.Count == FewSeries)
+                    {
+                        await Task.Yield();
+                    }
                 }
             }
 
@@ -45,7 +52,8 @@ static class SeriesEndpoints
             {
                 all.Items.Sort();
             }
-        }));
+        });
+        using var result = await call.Options.Engine.ReadAsync(query, ReadAsync, mayRunInline: true);
         var found = result.Items;
         var json = call.Begin().Raw("["u8);
         var written = 0;
@@ -103,14 +111,15 @@ static class SeriesEndpoints
     {
         var sets = call.Parameters.Matchers(wrap: false);
         var query = QueryEndpoints.Begin(call);
-        using var result = await call.Options.Engine.ReadAsync(query, turn => Found<string>.ReadAsync(turn, async all =>
+        Task<Found<string>> ReadAsync(QueryContext turn) => Found<string>.ReadAsync(turn, async all =>
         {
             foreach (var matchers in sets.Count == 0 ? [[]] : sets)
             {
                 var texts = await ask(turn, matchers);
                 all.AddRange(texts, texts.Sum(text => (long)sizeof(char) * text.Length));
             }
-        }));
+        });
+        using var result = await call.Options.Engine.ReadAsync(query, ReadAsync, mayRunInline: true);
         List<string> texts = sets.Count <= 1 ? result.Items : [.. result.Items.Distinct(StringComparer.Ordinal).Order(Utf8Order.Instance)];
         if (limit > 0 && texts.Count > limit)
         {

@@ -137,9 +137,10 @@ public sealed class PromqlEngine : IDisposable
     /// long queries.
     /// </summary>
     /// <param name="read">Receives the query with a token that is also cancelled when the query's time is up.</param>
+    /// <param name="mayRunInline">It may begin on the thread that asks, since it yields where it is not small.</param>
     /// <exception cref="QueryTimeoutException">It took too long.</exception>
-    public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read) =>
-        RunInGateAsync(context, _searchGate, "reading series", isSmall: false, (_, turn) => read(turn));
+    public Task<T> ReadAsync<T>(QueryContext context, Func<QueryContext, Task<T>> read, bool mayRunInline) =>
+        RunInGateAsync(context, _searchGate, "reading series", mayRunInline, (_, turn) => read(turn));
 
     async Task<QueryResult> EvaluateAsync(Run run, QueryContext context)
     {

@@ -64,10 +64,13 @@ sealed class StoreApiGate(StoreApiOptions options, StoreApiMetrics? metrics)
         await ComputeAsync(time, QuerySlot.Unlimited, answer);
     }
 
+    // An answer begins on the thread that asks, and yields where it is not small.
     Task ComputeAsync(CallTime time, QuerySlot slot, Func<QueryContext, Task> answer) =>
         time.WithinAsync("being served", token =>
-            (options.Threads?.Share() ?? TaskScheduler.Default)
-                .RunAsync(() => answer(new QueryContext(token) { Deadline = time.Deadline }.Within(slot, token))));
+        {
+            var query = new QueryContext(token) { Deadline = time.Deadline }.Within(slot, token);
+            return options.Threads is { } threads ? threads.RunAsync(() => answer(query), mayRunInline: true) : answer(query);
+        });
 
     /// <summary>The time that a call has: until the peer's deadline, and no longer than the store's own limit.</summary>
     sealed class CallTime : IDisposable

@@ -13,6 +13,9 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
     /// <summary>A day: more than any reader needs, in milliseconds.</summary>
     const long MaxWindowsMargin = 86_400_000;
 
+    /// <summary>After so many series an answer is no small one.</summary>
+    const int FewSeries = 1_000;
+
     public override async Task Series(SeriesRequest request, IServerStreamWriter<WireFrame> responses, ServerCallContext context)
     {
         var (hints, matchers) = (Hints(request), Matchers(request.AnyName ? request.Matchers.SkipLast(1) : request.Matchers));
@@ -20,9 +23,14 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
         {
             var selection = query.Select(hints, matchers);
             await using var frames = new SeriesFrameWriter(request, responses, query.CancellationToken);
+            var count = 0;
             await foreach (var series in querier.SelectAsync(selection))
             {
                 await frames.AddAsync(series);
+                if (++count == FewSeries)
+                {
+                    await Task.Yield();
+                }
             }
 
             Check(selection.Coverage, request.PartialResponseDisabled, request.PartialResponseStrategy);

@@ -166,7 +166,7 @@ sealed class BucketBlock : IDisposable
     {
         if (Local() is { } local)
         {
-            return local.Entries(matchers, Sufficient(local.HasLabel), NewEntries, cancellationToken);
+            return await local.EntriesAsync(matchers, Sufficient(local.HasLabel), NewEntries, cancellationToken);
         }
 
         return await TwiceAsync(async () =>

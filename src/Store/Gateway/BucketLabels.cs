@@ -44,7 +44,7 @@ sealed class BucketLabels(BucketBlock block, ByteBudget budget)
         if (block.Local() is { } local)
         {
             using var search = local.Labels();
-            return search.Names(matchers, most, cancellationToken);
+            return await search.NamesAsync(matchers, most, cancellationToken);
         }
 
         var index = await block.IndexAsync(cancellationToken);
@@ -86,7 +86,7 @@ sealed class BucketLabels(BucketBlock block, ByteBudget budget)
         if (block.Local() is { } local)
         {
             using var search = local.Labels();
-            return search.Values(name, matchers, most, cancellationToken);
+            return await search.ValuesAsync(name, matchers, most, cancellationToken);
         }
 
         var index = await block.IndexAsync(cancellationToken);

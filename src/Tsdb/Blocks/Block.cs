@@ -91,26 +91,38 @@ public sealed class Block : IQuerier, IDisposable
     }
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        ValueTask.FromResult(Search(selection, labels => labels.Names(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+        SearchAsync(selection, labels => labels.NamesAsync(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => ValueTask.FromResult(
-        Search(selection, labels => labels.Values(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        SearchAsync(selection, labels => labels.ValuesAsync(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
     /// <summary>Searches for names and values, while the caller keeps the block open. Series that are wholly deleted are not there.</summary>
     public LabelSearch<PostingsRange> Labels() => _index.Labels(_deleted.Value);
 
     public bool HasLabel(string name) => _index.Lists.Size(Utf8Order.Bytes(name)).Values > 0;
 
-    /// <summary>The series that match; where there are many, all cores read.</summary>
-    /// <param name="wanted">Series that suffice, the first ones.</param>
-    public BlockEntries Entries(
+    /// <summary>The series that match; where there are many, it yields, and all cores read.</summary>
+    /// <param name="wanted">Series that suffice, any of them.</param>
+    public async ValueTask<BlockEntries> EntriesAsync(
         IReadOnlyList<Matcher> matchers, int wanted, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
     {
-        if (wanted == int.MaxValue)
+        if (wanted < int.MaxValue)
         {
-            return Entries(_index.Select(matchers, cancellationToken).Rest(), newEntries, cancellationToken);
+            return FewEntries(matchers, wanted, newEntries, cancellationToken);
         }
 
+        var references = _index.Select(matchers, cancellationToken).Rest();
+        if (references.Length > SeriesOfStretch)
+        {
+            await Task.Yield();
+        }
+
+        return Entries(references, newEntries, cancellationToken);
+    }
+
+    BlockEntries FewEntries(
+        IReadOnlyList<Matcher> matchers, int wanted, Func<BlockEntries> newEntries, CancellationToken cancellationToken)
+    {
         var entries = newEntries();
         try
         {
@@ -167,7 +179,7 @@ public sealed class Block : IQuerier, IDisposable
 
         if (selection.Hints.Wanted < int.MaxValue)
         {
-            yield return Entries(selection.Matchers, selection.Hints.Wanted, NewEntries, selection.CancellationToken);
+            yield return FewEntries(selection.Matchers, selection.Hints.Wanted, NewEntries, selection.CancellationToken);
             yield break;
         }
 
@@ -226,23 +238,30 @@ public sealed class Block : IQuerier, IDisposable
 
     void ReadFew(IReadOnlyList<Matcher> matchers, int wanted, BlockEntries entries, CancellationToken cancellationToken)
     {
-        var references = ArrayPool<uint>.Shared.Rent(SeriesOfStretch);
-        var (postings, next) = (_index.SelectFew(matchers, cancellationToken), Math.Min(wanted, SeriesOfStretch));
-
-        // More than are wanted where some of them have no chunk in the range.
-        while (entries.Count < wanted && postings.Take(references.AsSpan(0, next)) is var count and > 0)
+        var (references, next) = (ArrayPool<uint>.Shared.Rent(SeriesOfStretch), Math.Min(wanted, SeriesOfStretch));
+        foreach (var postings in _index.SelectFew(matchers, cancellationToken))
         {
-            var before = entries.Count;
-            Read(references.AsSpan(0, count), entries, cancellationToken);
-            for (var i = before; i < entries.Count; i++)
+            // More than are wanted where some of them have no chunk in the range.
+            while (entries.Count < wanted && postings.Take(references.AsSpan(0, next)) is var count and > 0)
             {
-                if (!Matcher.All(matchers, entries[i].Labels))
+                var before = entries.Count;
+                Read(references.AsSpan(0, count), entries, cancellationToken);
+                for (var i = before; i < entries.Count; i++)
                 {
-                    CorruptionException.Throw(_index.Path, _index.Toc.Postings, $"a postings list has {entries[i].Labels}, which it should not");
+                    if (!Matcher.All(matchers, entries[i].Labels))
+                    {
+                        CorruptionException.Throw(
+                            _index.Path, _index.Toc.Postings, $"a postings list has {entries[i].Labels}, which it should not");
+                    }
                 }
+
+                next = Math.Min(next * 2, SeriesOfStretch);
             }
 
-            next = Math.Min(next * 2, SeriesOfStretch);
+            if (entries.Count >= wanted)
+            {
+                break;
+            }
         }
 
         ArrayPool<uint>.Shared.Return(references);
@@ -260,7 +279,8 @@ public sealed class Block : IQuerier, IDisposable
         }
     }
 
-    IReadOnlyList<string> Search(Selection selection, Func<LabelSearch<PostingsRange>, IReadOnlyList<string>> search)
+    async ValueTask<IReadOnlyList<string>> SearchAsync(
+        Selection selection, Func<LabelSearch<PostingsRange>, ValueTask<IReadOnlyList<string>>> search)
     {
         selection.Query.ThrowIfOver();
         if (!Meta.Range.Overlaps(selection.Range))
@@ -270,7 +290,7 @@ public sealed class Block : IQuerier, IDisposable
 
         using var held = new HeldBlock(this);
         using var labels = Labels();
-        return selection.Limited(search(labels));
+        return selection.Limited(await search(labels));
     }
 
     uint[] WhollyDeleted()

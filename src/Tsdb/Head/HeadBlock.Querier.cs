@@ -10,17 +10,15 @@ public sealed partial class HeadBlock
     const int SeriesAtOnce = 1_024;
 
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) =>
-        new HeldSelection<ReaderGate.Reader>(
-            _readers.Enter,
-            _ => Select(selection).ToAsyncEnumerable());
+        new HeldSelection<ReaderGate.Reader>(_readers.Enter, _ => ReadAsync(selection));
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        ValueTask.FromResult(Search(selection, labels => labels.Names(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+        SearchAsync(selection, labels => labels.NamesAsync(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => ValueTask.FromResult(
-        Search(selection, labels => labels.Values(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        SearchAsync(selection, labels => labels.ValuesAsync(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
-    IReadOnlyList<string> Search(Selection selection, Func<HeadSearch, IReadOnlyList<string>> search)
+    async ValueTask<IReadOnlyList<string>> SearchAsync(Selection selection, Func<HeadSearch, ValueTask<IReadOnlyList<string>>> search)
     {
         selection.Query.ThrowIfOver();
         if (!selection.Range.Overlaps(Range))
@@ -29,26 +27,50 @@ public sealed partial class HeadBlock
         }
 
         using var labels = new HeadSearch(Series);
-        return selection.Limited(search(labels));
+        return selection.Limited(await search(labels));
     }
 
-    List<HeadSeries> Select(Selection selection)
+    async IAsyncEnumerable<Series> ReadAsync(Selection selection)
     {
         selection.Query.ThrowIfOver();
+        var matching = selection.Hints.Wanted == int.MaxValue
+            ? Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest()
+            : default;
+        if (Math.Max(matching.Length, selection.Hints.Limit) > SeriesAtOnce)
+        {
+            await Task.Yield();
+        }
+
+        foreach (var series in Select(selection, matching))
+        {
+            yield return series;
+        }
+    }
+
+    /// <param name="matching">All series that match, where no limit says that some will do.</param>
+    List<HeadSeries> Select(Selection selection, ReadOnlyMemory<uint> matching)
+    {
         var hints = selection.Hints;
         var selected = new List<HeadSeries>();
         if (hints.Wanted == int.MaxValue)
         {
-            Add(Series.Postings.Select(selection.Matchers, selection.CancellationToken).Rest().Span, selection, selected);
+            Add(matching.Span, selection, selected);
         }
         else
         {
             // Any series will do: more than are wanted are looked at only where some have no samples in the range.
-            var (references, postings) = (new uint[SeriesAtOnce], Series.Postings.SelectFew(selection.Matchers, selection.CancellationToken));
-            while (selected.Count < hints.Wanted
-                && postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
+            var references = new uint[SeriesAtOnce];
+            foreach (var postings in Series.Postings.SelectFew(selection.Matchers, selection.CancellationToken))
             {
-                Add(references.AsSpan(0, count), selection, selected);
+                while (postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
+                {
+                    Add(references.AsSpan(0, count), selection, selected);
+                }
+
+                if (selected.Count == hints.Wanted)
+                {
+                    break;
+                }
             }
         }
 
@@ -83,6 +105,8 @@ public sealed partial class HeadBlock
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
         protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Open(list);
+
+        protected override Postings OpenFew(ReadOnlyMemory<uint> list) => Open(list);
 
         protected override bool TryRead(uint reference, out Labels labels) => series.TryGetLabels(reference, out labels);
     }

@@ -74,11 +74,11 @@ public sealed class IndexReader : IDisposable
 
     /// <summary>
     /// As <see cref="Select"/>, for readers of few series: of the lists no more is read than that takes, so that their checksums are not
-    /// checked, and the reader has to see to it that the series do match.
+    /// checked, and the reader has to see to it that the series do match. In parts, each in order.
     /// </summary>
-    public Postings SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
-        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken)
-            .EvaluateLazily(list => new PostingsInFile(_file, list), cancellationToken);
+    public IEnumerable<Postings> SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
+        PostingsPlan<PostingsRange>.Of(Lists, matchers, cancellationToken).Parts()
+            .Select(part => part.EvaluateLazily(list => new PostingsInFile(_file, list), cancellationToken));
 
     /// <summary>Reads a list and checks it.</summary>
     public Postings Postings(PostingsRange range) => new ListReader(this).Read(range);
@@ -222,6 +222,7 @@ public sealed class IndexReader : IDisposable
 
     sealed class Search : LabelSearch<PostingsRange>
     {
+        readonly IndexReader _index;
         readonly ReadOnlyMemory<uint> _deleted;
         readonly SeriesReader _series;
         readonly LabelsWriter _labels = new();
@@ -231,14 +232,16 @@ public sealed class IndexReader : IDisposable
 
         public Search(IndexReader index, ReadOnlyMemory<uint> deleted)
             : base(index.Lists) =>
-            (_deleted, _series, _lists, _listsOnce) = (
-                deleted, index.Series(), new ListReader(index, _rented), new ListReader(index, _rented, once: true));
+            (_index, _deleted, _series, _lists, _listsOnce) = (
+                index, deleted, index.Series(), new ListReader(index, _rented), new ListReader(index, _rented, once: true));
 
         protected override ReadOnlyMemory<uint> Deleted => _deleted;
 
         protected override Postings Open(PostingsRange list) => _lists.Read(list);
 
         protected override Postings OpenOnce(PostingsRange list) => _listsOnce.Read(list);
+
+        protected override Postings OpenFew(PostingsRange list) => new PostingsInFile(_index._file, list);
 
         protected override bool TryRead(uint series, out Labels labels)
         {

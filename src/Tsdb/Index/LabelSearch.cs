@@ -18,6 +18,9 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     /// <summary>So many of the series that match are read before lists are: they have most of the names, and of the values of a label with few.</summary>
     const int Probes = 128;
 
+    /// <summary>A search among so many series or values is done sooner than another thread would begin with it; a longer one yields.</summary>
+    const int FewItems = 4_096;
+
     uint[] _matching = ArrayPool<uint>.Shared.Rent(Probes);
 
     /// <summary>Series that are not there; rising.</summary>
@@ -28,17 +31,34 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     /// <summary>As <see cref="Open"/>, for a list that is done with when the next one is opened.</summary>
     protected abstract Postings OpenOnce(TList list);
 
+    /// <summary>As <see cref="Open"/>, for a reader of few of the references; what it finds need not be so.</summary>
+    protected abstract Postings OpenFew(TList list);
+
     /// <param name="labels">Valid until the next call.</param>
     /// <returns>False when the series is gone.</returns>
     protected abstract bool TryRead(uint series, out Labels labels);
 
     /// <summary>Whether any series matches.</summary>
-    public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
-        Matching(PostingsPlan<TList>.Of(index, matchers, cancellationToken), cancellationToken).Next();
+    public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
+    {
+        foreach (var part in PostingsPlan<TList>.Of(index, matchers, cancellationToken).Parts())
+        {
+            for (var some = Postings.Without(part.EvaluateLazily(OpenFew, cancellationToken), Postings.Of(Deleted)); some.Next();)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (TryRead(some.Current, out var labels) && Matcher.All(matchers, labels))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Names of labels of the series that match, sorted by bytes.</summary>
     /// <param name="most">There may be more.</param>
-    public IReadOnlyList<string> Names(IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<string>> NamesAsync(IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
     {
         var all = index.LabelNames();
         var plan = PostingsPlan<TList>.Of(index, matchers, cancellationToken);
@@ -48,6 +68,11 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         }
 
         var matching = ReadMatching(plan, cancellationToken);
+        if (matching.Length > FewItems)
+        {
+            await Task.Yield();
+        }
+
         var found = new HashSet<string>(StringComparer.Ordinal);
         var step = Math.Max(1, matching.Length / Probes);
         ReadNames(matching.Span, step, found, cancellationToken);
@@ -70,8 +95,9 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     }
 
     /// <summary>Values of a label of the series that match, sorted by bytes.</summary>
-    /// <inheritdoc cref="Names"/>
-    public IReadOnlyList<string> Values(string name, IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
+    /// <inheritdoc cref="NamesAsync"/>
+    public async ValueTask<IReadOnlyList<string>> ValuesAsync(
+        string name, IReadOnlyList<Matcher> matchers, int most, CancellationToken cancellationToken)
     {
         var utf8 = Utf8Order.Bytes(name);
         var own = matchers.Where(m => m.Name == name).ToList();
@@ -84,10 +110,20 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         var plan = PostingsPlan<TList>.Of(index, [.. matchers.Where(m => m.Name != name)], cancellationToken);
         if (plan.IsAll && Deleted.IsEmpty)
         {
+            if (Math.Min(size.Values, most) > FewItems)
+            {
+                await Task.Yield();
+            }
+
             return Values(utf8, own, matching: null, null, most, cancellationToken);
         }
 
         var (matching, known) = (ReadMatching(plan, cancellationToken), new SymbolTable());
+        if (Math.Max(matching.Length, size.Values) > FewItems)
+        {
+            await Task.Yield();
+        }
+
         if ((long)matching.Length * SeriesCost < size.References + (size.Values * ListCost))
         {
             ReadValues(utf8, own, matching.Span, 1, known, cancellationToken);
@@ -111,13 +147,10 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         }
     }
 
-    Postings Matching(PostingsPlan<TList> plan, CancellationToken cancellationToken) =>
-        Postings.Without(plan.Evaluate(Open, cancellationToken), Postings.Of(Deleted));
-
     /// <summary>Valid until this is disposed.</summary>
     ReadOnlyMemory<uint> ReadMatching(PostingsPlan<TList> plan, CancellationToken cancellationToken)
     {
-        var count = Matching(plan, cancellationToken).AppendRest(ref _matching, 0);
+        var count = Postings.Without(plan.Evaluate(Open, cancellationToken), Postings.Of(Deleted)).AppendRest(ref _matching, 0);
         return _matching.AsMemory(0, count);
     }
 

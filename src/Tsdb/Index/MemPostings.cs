@@ -122,9 +122,10 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
     public Postings Select(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken = default) =>
         PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers, cancellationToken).Evaluate(Postings.Of, cancellationToken);
 
-    /// <summary>As <see cref="Select"/>, for readers of few of them.</summary>
-    public Postings SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
-        PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers, cancellationToken).EvaluateLazily(Postings.Of, cancellationToken);
+    /// <summary>As <see cref="Select"/>, for readers of few of them; in parts, each in order.</summary>
+    public IEnumerable<Postings> SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
+        PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers, cancellationToken).Parts()
+            .Select(part => part.EvaluateLazily(Postings.Of, cancellationToken));
 
     public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
     {

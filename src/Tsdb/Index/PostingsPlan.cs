@@ -47,6 +47,9 @@ public sealed class PostingsPlan<TList>
     /// <summary>More lists are faster read than held open.</summary>
     const int LazyLists = 256;
 
+    /// <summary>Lists of the first part, where a plan is split; the next ones have four times as many, and so on.</summary>
+    const int FirstPart = 64;
+
     readonly List<List<TList>> _required = [];
     readonly List<TList> _excluded = [];
 
@@ -109,6 +112,29 @@ public sealed class PostingsPlan<TList>
         }
 
         return plan;
+    }
+
+    /// <summary>
+    /// Plans that have all of this one's series between them, each once: for readers of few series, who need not read all of many lists. The
+    /// lists of one label's values have no series in common.
+    /// </summary>
+    public IEnumerable<PostingsPlan<TList>> Parts()
+    {
+        var many = _required.MaxBy(lists => lists.Count);
+        if (many is not { Count: > FirstPart } || _required.Exists(lists => lists != many && lists.Count > LazyLists))
+        {
+            yield return this;
+            yield break;
+        }
+
+        for (int from = 0, count = FirstPart; from < many.Count; from += count, count = Math.Min(count * 4, LazyLists))
+        {
+            count = Math.Min(count, many.Count - from);
+            var part = new PostingsPlan<TList>();
+            part._required.AddRange(_required.Where(lists => lists != many).Append(many.GetRange(from, count)));
+            part._excluded.AddRange(_excluded);
+            yield return part;
+        }
     }
 
     /// <param name="open">The postings of a list.</param>

@@ -41,10 +41,10 @@ public sealed partial class ComputeThreads(string name, int niceness, int most) 
     /// </summary>
     public static ComputeThreads ForBackground() => new("background", niceness: 10, Math.Max(4, Environment.ProcessorCount));
 
-    /// <summary>A scheduler that computes here, on as many threads at a time as there are cores: for one query or call.</summary>
-    public TaskScheduler Share() => new ComputeShare(this, Environment.ProcessorCount);
-
-    /// <summary>Runs a query here, what follows its awaits and what it starts on its current scheduler as well.</summary>
+    /// <summary>
+    /// Runs a query here, on as many threads at a time as there are cores, what follows its awaits and what it starts on its current scheduler
+    /// as well.
+    /// </summary>
     /// <param name="mayRunInline">
     /// The query may be small: it may begin on the thread that asks, one at a time, which saves two threads from being woken. It returns
     /// when the query first waits for something, or yields because it is not small.
@@ -68,6 +68,14 @@ public sealed partial class ComputeThreads(string name, int niceness, int most) 
             Volatile.Write(ref _inline, 0);
         }
     }
+
+    public Task RunAsync(Func<Task> query, bool mayRunInline = false) => RunAsync(
+        async () =>
+        {
+            await query();
+            return true;
+        },
+        mayRunInline);
 
     /// <summary>Threads end when nothing is left to do.</summary>
     public void Dispose()

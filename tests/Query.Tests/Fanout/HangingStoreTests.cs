@@ -197,7 +197,7 @@ public sealed class HangingStoreTests : IAsyncDisposable
         var query = _engine.Begin(null, [], default);
         var hints = new SelectHints { Range = TimeRange.All };
         var names = await _engine.ReadAsync(
-            query, turn => new FanoutQuerier(set, new FanoutOptions()).LabelNamesAsync(turn.Select(hints, matchers)).AsTask());
+            query, turn => new FanoutQuerier(set, new FanoutOptions()).LabelNamesAsync(turn.Select(hints, matchers)).AsTask(), mayRunInline: true);
         return (names, query.Coverage.Warnings());
     }
 

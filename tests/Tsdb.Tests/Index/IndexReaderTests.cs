@@ -12,9 +12,9 @@ namespace Observe.Tsdb.Tests.Index;
 public class IndexReaderTests
 {
     [Fact]
-    public void What_was_written_is_read() =>
-        Gen.Select(IndexSeries.Generator, Gen.Long[-1L << 40, 1L << 40], Gen.Int[0, 5]).Sample(
-            (series, start, count) =>
+    public Task What_was_written_is_read() =>
+        Gen.Select(IndexSeries.Generator, Gen.Long[-1L << 40, 1L << 40], Gen.Int[0, 5]).SampleAsync(
+            async (series, start, count) =>
             {
                 ChunkMeta[] Chunks(int i) =>
                     [.. Enumerable.Range(0, count).Select(c => new ChunkMeta(start + (c * 100), start + (c * 100) + 60 + (i % 40), (ulong)((i * 1000) + (c * 7))))];
@@ -36,7 +36,7 @@ public class IndexReaderTests
                 foreach (var name in index.LabelNames())
                 {
                     var values = series.Select(s => s.Get(name)).Where(v => v.Length > 0).ToList();
-                    Assert.Equal(values.Distinct().Order(Utf8Order.Instance), labels.Values(name, [], int.MaxValue, default));
+                    Assert.Equal(values.Distinct().Order(Utf8Order.Instance), await labels.ValuesAsync(name, [], int.MaxValue, default));
                     var size = index.Lists.Size(Utf8Order.Bytes(name));
                     Assert.Equal((values.Distinct().Count(), values.Count), (size.Values, size.References));
                     Assert.True(values.Count == series.Length || !size.HasAll);
@@ -110,7 +110,7 @@ public class IndexReaderTests
 
     /// <summary>Version 1: symbols and series are referred to by offset, and the offset table is in no order.</summary>
     [Fact]
-    public void Version_1_is_read()
+    public async Task Version_1_is_read()
     {
         using var folder = new TemporaryFolder();
         var path = Path.Combine(folder.Path, "index");
@@ -121,7 +121,7 @@ public class IndexReaderTests
         Assert.Equal([Labels.Of(("a", "y"))], IndexSeries.Read(index, index.Select([new Matcher(Tsdb.Model.MatchType.Equal, "a", "y")])));
         Assert.Equal([Labels.Of(("a", "x"))], IndexSeries.Read(index, index.Select([new Matcher(Tsdb.Model.MatchType.NotRegex, "a", "y|z")])));
         using var labels = index.Labels();
-        Assert.Equal(["x", "y"], labels.Values("a", [], int.MaxValue, default));
+        Assert.Equal(["x", "y"], await labels.ValuesAsync("a", [], int.MaxValue, default));
         Assert.Equal(2, index.Lists.Size("a"u8).Values);
     }
 

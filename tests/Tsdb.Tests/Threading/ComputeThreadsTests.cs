@@ -50,7 +50,7 @@ public class ComputeThreadsTests
 
         most = 0;
         using var many = ComputeThreads.ForQueries(50);
-        var share = many.Share();
+        var share = new ComputeShare(many, Environment.ProcessorCount);
         await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => share.RunAsync(Compute, default)));
         Assert.InRange(most, 1, Environment.ProcessorCount);
 

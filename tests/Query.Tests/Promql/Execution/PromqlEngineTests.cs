@@ -40,7 +40,7 @@ public class PromqlEngineTests
         Assert.Equal(1, await Search(_ => Task.FromResult(1)));
 
         Task<T> Search<T>(Func<QueryContext, Task<T>> read, long? timeoutMs = null) =>
-            engine.ReadAsync(engine.Begin(timeoutMs, [], CancellationToken.None), read);
+            engine.ReadAsync(engine.Begin(timeoutMs, [], CancellationToken.None), read, mayRunInline: false);
 
         static async Task<string> Refusal(Task search) => (await Assert.ThrowsAsync<QueryTimeoutException>(() => search)).Message;
     }
