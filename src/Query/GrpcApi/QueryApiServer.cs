@@ -19,6 +19,9 @@ sealed class QueryApiServer(PrometheusApiOptions api) : Wire.Query.QueryBase
 {
     const int MaxBatch = 1024;
 
+    /// <summary>A batch of series that has so many samples is sent: all of them are objects until then.</summary>
+    const int BatchSamples = 20_000;
+
     public override Task Query(QueryRequest request, IServerStreamWriter<QueryResponse> responses, ServerCallContext context)
     {
         var time = request.TimeSeconds == 0 ? api.Time.GetUtcNow().ToUnixTimeMilliseconds() : Milliseconds(request.TimeSeconds);
@@ -57,12 +60,17 @@ sealed class QueryApiServer(PrometheusApiOptions api) : Wire.Query.QueryBase
         ServerCallContext context)
     {
         using var result = await EvaluateAsync(() => evaluate(api.Engine.Begin(timeoutMs, [], context.CancellationToken)));
+        if (result.Coverage.IsPartial)
+        {
+            api.Metrics?.CountIncomplete();
+        }
+
         foreach (var warning in result.Warnings)
         {
             await responses.WriteAsync(new QueryResponse { Warnings = warning }, context.CancellationToken);
         }
 
-        var (most, batch) = ((int)Math.Clamp(batchSize, 1, MaxBatch), new TimeSeriesBatch());
+        var (most, batch, samples) = ((int)Math.Clamp(batchSize, 1, MaxBatch), new TimeSeriesBatch(), 0);
         foreach (var series in Series(result))
         {
             if (most == 1)
@@ -72,10 +80,11 @@ sealed class QueryApiServer(PrometheusApiOptions api) : Wire.Query.QueryBase
             }
 
             batch.Series.Add(series);
-            if (batch.Series.Count == most)
+            samples += series.Samples.Count + series.Histograms.Count;
+            if (batch.Series.Count == most || samples >= BatchSamples)
             {
                 await responses.WriteAsync(new QueryResponse { TimeseriesBatch = batch }, context.CancellationToken);
-                batch = new TimeSeriesBatch();
+                (batch, samples) = (new TimeSeriesBatch(), 0);
             }
         }
 
@@ -107,6 +116,10 @@ sealed class QueryApiServer(PrometheusApiOptions api) : Wire.Query.QueryBase
         catch (Exception e) when (e is QueryTimeoutException or DeadlineException)
         {
             throw Fault(StatusCode.DeadlineExceeded, e.Message, e);
+        }
+        catch (QueryException e) when (e.IsBadData)
+        {
+            throw Fault(StatusCode.InvalidArgument, e.Message, e);
         }
         catch (Exception e) when (e is QueryException or IOException)
         {

@@ -92,7 +92,7 @@ public sealed class PromqlEngine : IDisposable
     public Task<QueryResult> RangeAsync(IQuerier querier, RangeQuery query, QueryContext context)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(query.StepMs);
-        var steps = query.EndMs < query.StartMs ? 0 : ((query.EndMs - query.StartMs) / query.StepMs) + 1;
+        var steps = query.EndMs < query.StartMs ? 0 : (((Int128)query.EndMs - query.StartMs) / query.StepMs) + 1;
         if (Options.MaxSteps > 0 && steps > Options.MaxSteps)
         {
             throw new LimitException($"query would be evaluated {steps} times, more than {Options.MaxSteps} (--query.max-steps)");

@@ -84,9 +84,10 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         }
     }
 
+    /// <summary>What is left goes out together with the end of the answer, so that the peer is woken once.</summary>
     public async ValueTask EndAsync(Coverage coverage, bool withHints)
     {
-        await FlushAsync();
+        await FlushAsync(isLast: true);
         await _sending;
         foreach (var warning in WireCoverage.Warnings(coverage, withHints))
         {
@@ -199,10 +200,11 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         _series++;
     }
 
-    async ValueTask FlushAsync()
+    async ValueTask FlushAsync(bool isLast = false)
     {
         if (_series == 0)
         {
+            responses.WriteOptions = isLast ? s_sendLater : responses.WriteOptions;
             return;
         }
 
@@ -214,7 +216,7 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
 
         // Series that go alone are sent some at a time.
         _unsent += frame.Bytes.Length;
-        responses.WriteOptions = _batch == 1 && _unsent < SendBytes ? s_sendLater : null;
+        responses.WriteOptions = isLast || (_batch == 1 && _unsent < SendBytes) ? s_sendLater : null;
         _unsent = responses.WriteOptions is null ? 0 : _unsent;
         _sending = responses.WriteAsync(frame, cancellationToken);
     }

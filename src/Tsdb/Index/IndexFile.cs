@@ -58,10 +58,16 @@ public sealed class IndexFile : IDisposable
     public void Dispose() => _file.Dispose();
 }
 
-/// <summary>Reads a stretch of a file from front to back through one buffer, with the checksum of all that was read.</summary>
-sealed class SequentialReader(IndexFile file, long start, long end, int bufferSize = 65_536)
+/// <summary>
+/// Reads a stretch of a file from front to back through one buffer, with the checksum of all that was read. The buffer grows as it is filled,
+/// since many readers stop soon.
+/// </summary>
+sealed class SequentialReader(IndexFile file, long start, long end)
 {
-    byte[] _buffer = new byte[(int)Math.Clamp(end - start, 16, bufferSize)];
+    const int SmallBuffer = 2_048;
+    const int LargeBuffer = 65_536;
+
+    byte[] _buffer = new byte[(int)Math.Clamp(end - start, 16, SmallBuffer)];
     long _bufferStart = start;
     int _at, _filled;
 
@@ -146,7 +152,8 @@ sealed class SequentialReader(IndexFile file, long start, long end, int bufferSi
         }
 
         var rest = _buffer.AsSpan(_at, _filled - _at);
-        var target = count <= _buffer.Length ? _buffer : new byte[count];
+        var size = (int)Math.Max(count, Math.Min(end - Position, Math.Min(_buffer.Length * 4, LargeBuffer)));
+        var target = size <= _buffer.Length ? _buffer : new byte[size];
         rest.CopyTo(target);
         (_bufferStart, _at, _filled) = (Position, 0, rest.Length);
         _buffer = target;

@@ -81,7 +81,7 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
     public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out PostingsRange list)
     {
         var found = default(PostingsRange?);
-        var cursor = new Cursor(this, name, value, bufferSize: 4_096);
+        var cursor = new Cursor(this, name, value);
         while (cursor.Next() && Compare(cursor.Name, cursor.Value, name, value) is var order && order <= 0)
         {
             if (order == 0)
@@ -97,7 +97,7 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
 
     public void Visit(ReadOnlySpan<byte> name, ReadOnlySpan<byte> prefix, LabelValueVisitor<PostingsRange> visitor)
     {
-        var cursor = new Cursor(this, name, prefix, bufferSize: 65_536);
+        var cursor = new Cursor(this, name, prefix);
         while (cursor.Next())
         {
             var order = cursor.Name.SequenceCompareTo(name);
@@ -227,13 +227,13 @@ public sealed class PostingsTable : ILabelIndex<PostingsRange>
         Entry _next = new();
         int _sample;
 
-        public Cursor(PostingsTable table, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, int bufferSize)
+        public Cursor(PostingsTable table, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
         {
             _table = table;
             _sample = table.SampleBefore(name, value) - 1;
             if (table._unordered is null && table._samples.Count > 0)
             {
-                _reader = new SequentialReader(table._file, table._samples[_sample + 1].Position, table._end, bufferSize);
+                _reader = new SequentialReader(table._file, table._samples[_sample + 1].Position, table._end);
                 _next.Read(_reader);
             }
         }

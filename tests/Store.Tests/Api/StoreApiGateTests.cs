@@ -25,14 +25,18 @@ public sealed class StoreApiGateTests : IDisposable
     }
 
     [Fact]
-    public async Task Calls_compute_on_the_threads_of_queries_from_begin_to_end()
+    public async Task Calls_go_on_on_the_threads_of_queries_once_they_have_waited_or_are_large()
     {
-        _querier.Release(10);
         await using var served = await ServeAsync(new StoreApiOptions { Threads = _threads });
-        await SeriesAsync(served);
+        var waiting = SeriesAsync(served);
+        await UntilAsync(() => _querier.Running == 1);
+        _querier.Release(1);
+        await waiting;
         Assert.Equal([ThreadPlace.Query], _querier.Places);
-        await served.LabelNamesAsync(new QueryContext().Select(s_all, s_everything));
-        await served.LabelValuesAsync("a", new QueryContext().Select(s_all, s_everything));
+
+        _querier.Series = 2_000;
+        _querier.Release(1);
+        await SeriesAsync(served);
         Assert.Equal([ThreadPlace.Query], _querier.Places);
     }
 
@@ -110,7 +114,7 @@ public sealed class StoreApiGateTests : IDisposable
         }
     }
 
-    /// <summary>Each selection waits until it is released, and notes on which threads it computes before and after.</summary>
+    /// <summary>Each selection waits until it is released, gives its series, and notes on which thread it ends.</summary>
     sealed class HeldQuerier : IQuerier, IDisposable
     {
         readonly SemaphoreSlim _released = new(0);
@@ -118,6 +122,8 @@ public sealed class StoreApiGateTests : IDisposable
         int _running;
         int _mostRunning;
         int _asked;
+
+        public int Series { get; set; }
 
         public int Running => Volatile.Read(ref _running);
 
@@ -138,9 +144,8 @@ public sealed class StoreApiGateTests : IDisposable
 
         public void Release(int selections) => _released.Release(selections);
 
-        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
+        public async IAsyncEnumerable<Tsdb.Querying.Series> SelectAsync(Selection selection)
         {
-            Note();
             Interlocked.Increment(ref _asked);
             lock (_places)
             {
@@ -150,7 +155,16 @@ public sealed class StoreApiGateTests : IDisposable
             try
             {
                 await _released.WaitAsync(selection.CancellationToken);
-                Note();
+                var series = Enumerable.Range(0, Series).Select(i => new TestSeries(Labels.Of(("i", $"{i:D4}")), (1_000, 1)));
+                await foreach (var one in new MemoryQuerier(series).SelectAsync(new QueryContext().Select(s_all, [])))
+                {
+                    yield return one;
+                }
+
+                lock (_places)
+                {
+                    _places.Add(ThreadPlace.Current);
+                }
             }
             finally
             {
@@ -159,26 +173,12 @@ public sealed class StoreApiGateTests : IDisposable
                     _running--;
                 }
             }
-
-            yield break;
         }
 
-        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection)
-        {
-            Note();
-            return ValueTask.FromResult<IReadOnlyList<string>>([]);
-        }
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => ValueTask.FromResult<IReadOnlyList<string>>([]);
 
         public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => LabelNamesAsync(selection);
 
         public void Dispose() => _released.Dispose();
-
-        void Note()
-        {
-            lock (_places)
-            {
-                _places.Add(ThreadPlace.Current);
-            }
-        }
     }
 }
