@@ -87,6 +87,29 @@ public sealed class HeadCutTests : IAsyncDisposable
         Assert.Equal(((Range * 5 / 2) + 1_001, (Range * 5 / 2) + 1_002), (last.Meta.MinTime, last.Meta.MaxTime));
     }
 
+    /// <summary>By that a reader of a bucket sees that between two blocks of a collector there is none that it lacks.</summary>
+    [Fact]
+    public async Task Blocks_that_follow_one_another_leave_no_time_between_them()
+    {
+        var head = await _test.OpenAsync();
+        var times = new List<(long Min, long Max)>();
+        async Task CutAsync(bool force) => times.AddRange(
+            (await head.CutAsync(force, default)).Select(block => BlockMeta.Read(block)).Select(meta => (meta.MinTime, meta.MaxTime)));
+
+        // Samples at 20 s of each range's first minute, and the last of each a minute before its end.
+        TestHead.Append(head, "m", Samples(20_000, Range - 60_000));
+        TestHead.Append(head, "m", Samples(Range + 20_000, (2 * Range) - 60_000));
+        TestHead.Append(head, "m", Samples((2 * Range) + 20_000, (3 * Range) - 60_000));
+        await CutAsync(force: false);
+        await CutAsync(force: true);
+        head = await _test.OpenCopyAsync();
+        TestHead.Append(head, "m", Samples((3 * Range) - 30_000, (4 * Range) - 60_000));
+        TestHead.Append(head, "m", Samples((4 * Range) + 20_000, (5 * Range) - 60_000));
+        await CutAsync(force: true);
+        Assert.Equal(6, times.Count);
+        Assert.Equal(times.Skip(1).Select(block => block.Min), times.SkipLast(1).Select(block => block.Max));
+    }
+
     /// <summary>Samples leave memory only once somebody knows the block that has them.</summary>
     [Fact]
     public async Task A_block_that_nobody_could_be_told_of_is_told_of_again_and_its_samples_stay_until_then()
