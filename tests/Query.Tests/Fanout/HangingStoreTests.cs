@@ -112,6 +112,29 @@ public sealed class HangingStoreTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_store_that_sends_a_byte_now_and_then_is_left_out_in_time_to_answer_without_it()
+    {
+        var slow = await ServeAsync(new MemoryQuerier(Enumerable.Range(0, 200).Select(i => Series("slow", i))), "slow");
+        await using var trickle = new Trickle(slow);
+        var (set, _) = await StoresAsync(new MemoryQuerier([]), more: trickle.Endpoint, isMoreThere: true);
+        await CheckWholeAsync(201, AskAsync(set, "up"));
+        trickle.Begin();
+        var waiting = Enumerable.Range(0, Waiting).Select(_ => AskAsync(set, "up")).ToList();
+        for (var second = 0; second < 115; second += 5)
+        {
+            await trickle.PassByteAsync().WaitAsync(s_patience);
+            await CheckWholeAsync(1, AskAsync(set, "up{cluster=\"dev\"}"));
+            _time.Advance(TimeSpan.FromSeconds(5));
+        }
+
+        foreach (var (series, warnings) in await Task.WhenAll(waiting).WaitAsync(s_patience))
+        {
+            Assert.Equal(1, series);
+            Assert.Contains(warnings, warning => warning.Contains($"store {trickle.Endpoint} gave no answer: ", StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
     public async Task A_store_that_accepts_connections_and_says_nothing_is_not_waited_for()
     {
         using var mute = new TcpListener(IPAddress.Loopback, 0);
@@ -148,7 +171,8 @@ public sealed class HangingStoreTests : IAsyncDisposable
         Assert.Equal(series, answer.Series);
     }
 
-    async Task<(StoreSet Set, string Endpoint)> StoresAsync(IQuerier prod, TimeSpan? responseTimeout = null, string? more = null)
+    async Task<(StoreSet Set, string Endpoint)> StoresAsync(
+        IQuerier prod, TimeSpan? responseTimeout = null, string? more = null, bool isMoreThere = false)
     {
         var first = await ServeAsync(prod, "prod");
         var second = await ServeAsync(new MemoryQuerier([Series("dev", 0)]), "dev");
@@ -159,7 +183,7 @@ public sealed class HangingStoreTests : IAsyncDisposable
             Client = new StoreApiClientOptions { Time = _time, ResponseTimeout = responseTimeout ?? TimeSpan.FromSeconds(30) },
         });
         _disposed.Add(set);
-        await (more is null ? set.RefreshAsync(default) : RefreshAsync(set));
+        await (more is null || isMoreThere ? set.RefreshAsync(default) : RefreshAsync(set));
         return (set, first);
     }
 
@@ -245,6 +269,100 @@ public sealed class HangingStoreTests : IAsyncDisposable
             Interlocked.Increment(ref _asked);
             await _released.Task.WaitAsync(selection.CancellationToken);
             return await _all.LabelValuesAsync(name, selection);
+        }
+    }
+
+    /// <summary>A connection to a server that passes all bytes, and from some time on what the server sends byte by byte.</summary>
+    sealed class Trickle : IAsyncDisposable
+    {
+        readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+        readonly CancellationTokenSource _stop = new();
+        readonly SemaphoreSlim _bytes = new(0);
+        readonly SemaphoreSlim _passed = new(0);
+        readonly string _server;
+        readonly Task _serving;
+        volatile bool _isTrickling;
+
+        public Trickle(string server)
+        {
+            _server = server;
+            _listener.Start();
+            _serving = ServeAsync();
+        }
+
+        public string Endpoint => _listener.LocalEndpoint.ToString()!;
+
+        public void Begin() => _isTrickling = true;
+
+        public Task PassByteAsync()
+        {
+            _bytes.Release();
+            return _passed.WaitAsync();
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stop.CancelAsync();
+            _listener.Stop();
+            await _serving;
+            _stop.Dispose();
+        }
+
+        async Task ServeAsync()
+        {
+            try
+            {
+                var connections = new List<Task>();
+                while (!_stop.IsCancellationRequested)
+                {
+                    connections.Add(PassAsync(await _listener.AcceptTcpClientAsync(_stop.Token)));
+                }
+
+                await Task.WhenAll(connections);
+            }
+            catch (Exception e) when (e is OperationCanceledException or SocketException)
+            {
+            }
+        }
+
+        async Task PassAsync(TcpClient client)
+        {
+            using var server = new TcpClient();
+            using (client)
+            {
+                try
+                {
+                    await server.ConnectAsync(IPEndPoint.Parse(_server), _stop.Token);
+                    await Task.WhenAll(client.GetStream().CopyToAsync(server.GetStream(), _stop.Token), AnswerAsync(server.GetStream(), client.GetStream()));
+                }
+                catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
+                {
+                }
+            }
+        }
+
+        async Task AnswerAsync(NetworkStream from, NetworkStream to)
+        {
+            var buffer = new byte[1 << 16];
+            while (await from.ReadAsync(buffer.AsMemory(0, _isTrickling ? 1 : buffer.Length), _stop.Token) is > 0 and var read)
+            {
+                for (var at = 0; at < read;)
+                {
+                    var part = read - at;
+                    if (_isTrickling)
+                    {
+                        await _bytes.WaitAsync(_stop.Token);
+                        part = 1;
+                    }
+
+                    await to.WriteAsync(buffer.AsMemory(at, part), _stop.Token);
+                    at += part;
+                    if (_isTrickling)
+                    {
+                        _passed.Release();
+                    }
+                }
+            }
         }
     }
 }
