@@ -52,7 +52,7 @@ static class QueryCommand
             roles.Add(new QueryRole(
                 host, stores, promql, bucketRole is null ? api : BucketApi.With(bucketRole, query.IsAdmin(flags), api),
                 serve: storeApi.Options(flags, host),
-                new FanoutTargets(stores, api.Defaults with { Deduplicate = false })));
+                new FanoutTargets(stores, api.Defaults with { Deduplicate = false }, fanout)));
             using (folder)
             {
                 return await host.RunAsync(roles);
@@ -126,7 +126,7 @@ sealed class QueryFlags
                 PartialResponse = flags.GetValue(_partialResponse)
             },
             Stores = () => stores.Stores,
-            Targets = options => new FanoutTargets(stores, options),
+            Targets = options => new FanoutTargets(stores, options, metrics),
             Flags = Flags.All(flags),
             Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),
             Runtime = () => new RuntimeDescription(started),

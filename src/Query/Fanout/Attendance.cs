@@ -14,16 +14,67 @@ namespace Observe.Query.Fanout;
 /// <param name="stores">All stores that the selection may ask.</param>
 /// <param name="replicaLabels">Labels that tell replicas apart; empty where replicas are not joined.</param>
 /// <param name="now">What lies after it can't be missing.</param>
-sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, IReadOnlyList<string> replicaLabels, long now)
+sealed class Attendance(
+    IReadOnlyList<StoreState> stores, Selection selection, IReadOnlyList<string> replicaLabels, long now, FanoutMetrics? metrics = null)
 {
     readonly Dictionary<StoreState, string> _lost = new(ReferenceEqualityComparer.Instance);
     readonly TimeRange _range = selection.Range with { MaxTime = Math.Min(selection.Range.MaxTime, now) };
 
-    public IReadOnlyList<StoreState> Stores => stores;
+    /// <summary>The stores that may hold what the selection wants and are not silent; those that are silent are lost.</summary>
+    public List<StoreState> Available()
+    {
+        var available = new List<StoreState>();
+        foreach (var store in stores.Where(store => store.MayHold(selection)))
+        {
+            if (store.IsSilent)
+            {
+                Lose(store, store.Silence?.Reason ?? store.LastError ?? "it was not reached yet");
+            }
+            else
+            {
+                available.Add(store);
+            }
+        }
+
+        return available;
+    }
+
+    /// <summary>Asks stores at once, each for as long as it may take. One that fails is lost.</summary>
+    /// <param name="nothing">What stands for the answer of a store that gave none.</param>
+    public async Task<T[]> AskAsync<T>(
+        List<StoreState> available, QueryContext query, Func<StoreState, QueryContext, ValueTask<T>> ask, T nothing)
+    {
+        using var patience = StorePatience.Of(available, query);
+        var asked = Task.WhenAll(available.Select(async store =>
+        {
+            using var wait = patience.WaitFor(store);
+            try
+            {
+                if (available.Count == 1)
+                {
+                    return await ask(store, wait.Query);
+                }
+
+                // On the threads that the caller runs on, the query's.
+                return await Task.Factory.StartNew(
+                    async () => await ask(store, wait.Query),
+                    query.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
+            }
+            catch (Exception e) when (wait.IsLost(e))
+            {
+                Lose(store, wait.Reason(e));
+                return nothing;
+            }
+        }));
+        return available.Exists(store => store.Silence is not null)
+            ? await query.Slot.WaitAsync(new ValueTask<T[]>(asked), query.CancellationToken)
+            : await asked;
+    }
 
     /// <summary>A store gave no answer, or not all of it.</summary>
     public void Lose(StoreState store, string why)
     {
+        metrics?.Missing.Inc();
         lock (_lost)
         {
             _lost.TryAdd(store, why);
@@ -49,7 +100,7 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
 
     /// <summary>The names of clusters that have samples within the range, or should have.</summary>
     public IEnumerable<string> Expected() => stores
-        .SelectMany(store => Held(store).Select(held => held.Labels))
+        .SelectMany(store => Held(store, selection, _range).Select(held => held.Labels))
         .Concat(Known().Where(known => known.Gaps.Any(gap => gap.Range.Overlaps(_range))).Select(known => known.Labels))
         .Select(labels => labels.Get("cluster")).Where(name => name.Length > 0).Distinct();
 
@@ -60,26 +111,20 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
             yield break;
         }
 
-        Dictionary<StoreState, string> lost;
-        lock (_lost)
-        {
-            lost = new Dictionary<StoreState, string>(_lost, ReferenceEqualityComparer.Instance);
-        }
-
-        foreach (var store in lost.Keys.Where(store => store.Description is null or { LabelSets.Count: 0 }))
+        var view = new View(stores, Known(), Lost(), selection, _range);
+        foreach (var (store, why) in view.Lost.Where(lost => lost.Key.Description is null or { LabelSets.Count: 0 }))
         {
             var range = store.Description is { } held ? _range.Intersect(Live(store, held.Range)) : _range;
             if (!range.IsEmpty)
             {
-                yield return new Missing(MissingPart.Source, store.Name, [], range, lost[store]) { Since = Since(store) };
+                yield return new Missing(MissingPart.Source, store.Name, [], range, why) { Since = Since(store) };
             }
         }
 
-        var known = Known();
-        var lacks = known.SelectMany(collector => OfCollector(collector, known, lost)).Concat(OfStores(known, lost)).ToList();
+        var lacks = view.Known.SelectMany(collector => OfCollector(collector, view)).Concat(OfStores(view)).ToList();
         if (replicaLabels.Count > 0 && lacks.Count > 0)
         {
-            lacks = WithoutReplicas(lacks, lost);
+            lacks = WithoutReplicas(lacks, view);
         }
 
         // Sets of labels that are missing alike are told together.
@@ -100,73 +145,77 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
         var all = stores.SelectMany(store => (store.Description?.Fleet ?? []).Select(collector => (store, collector)))
             .Where(one => selection.Answer(one.collector.Labels) is not null)
             .GroupBy(one => (one.collector.Cluster, one.collector.Collector));
-        var known = new List<KnownCollector>();
-        lock (_lost)
+        var (known, lost) = (new List<KnownCollector>(), Lost());
+        foreach (var views in all)
         {
-            foreach (var views in all)
+            var answered = views.Where(view => !lost.ContainsKey(view.store)).Select(view => view.collector).ToList();
+            var first = answered.Count > 0 ? answered[0] : views.First().collector;
+            known.Add(first with
             {
-                var answered = views.Where(view => !_lost.ContainsKey(view.store)).Select(view => view.collector).ToList();
-                var first = answered.Count > 0 ? answered[0] : views.First().collector;
-                known.Add(first with
-                {
-                    Gaps =
-                    [
-                        .. first.Gaps.SelectMany(gap => answered.Skip(1).Aggregate(
-                            (IReadOnlyList<TimeRange>)[gap.Range],
-                            (left, view) => TimeSpans.Intersect(left, [.. view.Gaps.Select(other => other.Range)]))
-                            .Select(range => gap with { Range = range })),
-                    ],
-                });
-            }
+                Gaps =
+                [
+                    .. first.Gaps.SelectMany(gap => answered.Skip(1).Aggregate(
+                        (IReadOnlyList<TimeRange>)[gap.Range],
+                        (left, view) => TimeSpans.Intersect(left, [.. view.Gaps.Select(other => other.Range)]))
+                        .Select(range => gap with { Range = range })),
+                ],
+            });
         }
 
         return known;
     }
 
-    IEnumerable<Lack> OfCollector(KnownCollector collector, List<KnownCollector> known, Dictionary<StoreState, string> lost)
+    Dictionary<StoreState, string> Lost()
     {
-        var own = stores.Where(store => IsOf(store, collector, known)).ToList();
-        if (!own.TrueForAll(lost.ContainsKey))
+        lock (_lost)
         {
-            yield break; // It has all that it has not shipped.
+            return new Dictionary<StoreState, string>(_lost, ReferenceEqualityComparer.Instance);
+        }
+    }
+
+    IEnumerable<Lack> OfCollector(KnownCollector collector, View view)
+    {
+        var answered = view.Own(collector).Where(view.HasAnswered).Select(store => store.Description!.RangeOf(collector.Labels)).ToList();
+        if (answered.Exists(range => range.IsEmpty))
+        {
+            yield break; // It has no sample yet.
         }
 
-        var (endpoint, isExpected) = (own.FirstOrDefault(), collector.IsExpected);
+        // A collector that answered has all that it has not shipped. What is older than anything it has, it held once.
+        var has = answered.ConvertAll(range => range with { MaxTime = long.MaxValue });
+        var endpoint = answered.Count == 0 && collector.IsExpected ? view.Own(collector).FirstOrDefault() : null;
         foreach (var gap in collector.Gaps)
         {
-            var times = TimeSpans.Union([gap.Range.Intersect(_range)]);
-            yield return endpoint is null || !isExpected
+            var times = TimeSpans.Except(TimeSpans.Union([gap.Range.Intersect(_range)]), has);
+            yield return endpoint is null
                 ? new Lack(MissingPart.Collector, collector.Collector, collector.Labels, times, gap.Why, gap.Since)
-                : new Lack(MissingPart.Source, endpoint.Name, collector.Labels, times, lost[endpoint], Since(endpoint));
+                : new Lack(MissingPart.Source, endpoint.Name, collector.Labels, times, view.Lost[endpoint], Since(endpoint));
         }
     }
 
     /// <summary>What is missing of stores that gave no answer; that of collectors of which the bucket tells is told by the bucket.</summary>
-    IEnumerable<Lack> OfStores(List<KnownCollector> known, Dictionary<StoreState, string> lost)
+    IEnumerable<Lack> OfStores(View view)
     {
-        foreach (var store in lost.Keys.Where(store => !known.Exists(collector => IsOf(store, collector, known))))
+        foreach (var (store, why) in view.Lost.Where(lost => !view.IsOfCollector(lost.Key)))
         {
-            foreach (var (labels, range) in Held(store))
+            foreach (var (labels, range) in Held(store, selection, _range))
             {
-                var collectors = known.FindAll(collector => collector.Labels == labels);
-                var answered = stores
-                    .Where(other => !lost.ContainsKey(other) && !collectors.Exists(collector => IsOf(other, collector, known)))
-                    .SelectMany(other => Held(other).Where(held => held.Labels == labels).Select(held => held.Range));
-                var byCollectors = collectors.Select(collector => Answered(collector, known, lost)).DefaultIfEmpty(new TimeRange(0, -1))
+                // Of what the labels name a collector has a part: of them all nothing is missing where every collector has its own.
+                var answered = view.Answered[labels].Where(other => !view.IsOfCollector(other.Store)).Select(other => other.Range);
+                var byCollectors = view.With(labels).Select(collector => AnsweredBy(collector, view)).DefaultIfEmpty(new TimeRange(0, -1))
                     .Aggregate((one, other) => one.Intersect(other));
                 yield return new Lack(
-                    MissingPart.Source, store.Name, labels, TimeSpans.Except([range], answered.Append(byCollectors)), lost[store],
-                    Since(store));
+                    MissingPart.Source, store.Name, labels, TimeSpans.Except([range], answered.Append(byCollectors)), why, Since(store));
             }
         }
     }
 
     /// <summary>Takes off what another replica has of the same time.</summary>
-    List<Lack> WithoutReplicas(List<Lack> lacks, Dictionary<StoreState, string> lost)
+    List<Lack> WithoutReplicas(List<Lack> lacks, View view)
     {
         var missing = lacks.GroupBy(lack => lack.Labels).ToDictionary(
             group => group.Key, group => TimeSpans.Union(group.SelectMany(lack => lack.Times)));
-        var present = stores.Where(store => !lost.ContainsKey(store)).SelectMany(Held).GroupBy(held => held.Labels)
+        var present = view.Answered
             .Select(group => (Labels: group.Key, Times: TimeSpans.Except(
                 TimeSpans.Union(group.Select(held => held.Range)), missing.GetValueOrDefault(group.Key) ?? [])))
             .ToLookup(one => one.Labels.Without(replicaLabels));
@@ -177,24 +226,17 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
         });
     }
 
-    /// <summary>Whether a store is a collector: by its name, or where it does not tell that, by labels that no other one has.</summary>
-    static bool IsOf(StoreState store, KnownCollector collector, List<KnownCollector> known) =>
-        store.Description is { Component: "sidecar" } description && description.LabelSets.Contains(collector.Labels)
-        && (description.Collector.Length > 0
-            ? description.Collector == collector.Collector
-            : known.Count(other => other.Labels == collector.Labels) == 1);
-
     /// <summary>From when on nothing of a collector is missing, whatever the bucket has: it answered, or has nothing more.</summary>
-    TimeRange Answered(KnownCollector collector, List<KnownCollector> known, Dictionary<StoreState, string> lost) =>
-        stores.FirstOrDefault(store => !lost.ContainsKey(store) && IsOf(store, collector, known)) is { } own
-            ? Live(own, own.Description!.Range)
+    static TimeRange AnsweredBy(KnownCollector collector, View view) =>
+        view.Own(collector).FirstOrDefault(view.HasAnswered) is { } own ? Live(own, own.Description!.RangeOf(collector.Labels))
             : collector.IsExpected ? new TimeRange(0, -1) : new TimeRange((collector.NewestSample ?? long.MinValue) + 1, long.MaxValue);
 
     /// <summary>Sets of labels of a store that match, each with the part of the range that the store has of it.</summary>
-    IEnumerable<(Labels Labels, TimeRange Range)> Held(StoreState store) => store.Description is not { } description ? [] : description
-        .LabelSets.Where(labels => selection.Answer(labels) is not null)
-        .Select(labels => (labels, Live(store, description.RangeOf(labels)).Intersect(_range)))
-        .Where(held => !held.Item2.IsEmpty);
+    static IEnumerable<(Labels Labels, TimeRange Range)> Held(StoreState store, Selection selection, TimeRange range) =>
+        store.Description is not { } description ? [] : description
+            .LabelSets.Where(labels => selection.Answer(labels) is not null)
+            .Select(labels => (labels, Live(store, description.RangeOf(labels)).Intersect(range)))
+            .Where(held => !held.Item2.IsEmpty);
 
     static TimeRange Live(StoreState store, TimeRange held) => held with { MaxTime = store.MaxTime(held) };
 
@@ -202,4 +244,44 @@ sealed class Attendance(IReadOnlyList<StoreState> stores, Selection selection, I
 
     sealed record Lack(
         MissingPart Part, string Name, Labels Labels, IReadOnlyList<TimeRange> Times, string Why, long? Since);
+
+    /// <summary>Who has what, at one moment: looked up, since there may be thousands of collectors, each with a store of its own.</summary>
+    sealed class View
+    {
+        readonly ILookup<KnownCollector, StoreState> _own;
+        readonly ILookup<Labels, KnownCollector> _byLabels;
+        readonly HashSet<StoreState> _ofCollectors = new(ReferenceEqualityComparer.Instance);
+
+        public View(
+            IReadOnlyList<StoreState> stores, List<KnownCollector> known, Dictionary<StoreState, string> lost, Selection selection, TimeRange range)
+        {
+            (Known, Lost, _byLabels) = (known, lost, known.ToLookup(collector => collector.Labels));
+            var byName = known.ToLookup(collector => (collector.Labels, collector.Collector));
+            var own = stores.Where(store => store.Description is { Component: "sidecar" }).SelectMany(store => store.Description!.LabelSets
+                .SelectMany(labels => store.Description.Collector.Length > 0 ? byName[(labels, store.Description.Collector)]
+                    : _byLabels[labels].Count() == 1 ? _byLabels[labels] : [])
+                .Select(collector => (collector, store))).ToList();
+            _own = own.ToLookup(one => one.collector, one => one.store, (IEqualityComparer<KnownCollector>)ReferenceEqualityComparer.Instance);
+            _ofCollectors.UnionWith(own.Select(one => one.store));
+            Answered = stores.Where(HasAnswered).SelectMany(store => Held(store, selection, range).Select(held => (Store: store, held.Labels, held.Range)))
+                .ToLookup(held => held.Labels, held => (held.Store, held.Range));
+        }
+
+        public List<KnownCollector> Known { get; }
+
+        /// <summary>Stores that gave no answer, and why.</summary>
+        public Dictionary<StoreState, string> Lost { get; }
+
+        /// <summary>What stores that answered hold, by its external labels.</summary>
+        public ILookup<Labels, (StoreState Store, TimeRange Range)> Answered { get; }
+
+        public bool HasAnswered(StoreState store) => !Lost.ContainsKey(store);
+
+        public IEnumerable<KnownCollector> With(Labels labels) => _byLabels[labels];
+
+        /// <summary>The stores that are a collector: by its name, or where a store does not tell that, by labels that no other one has.</summary>
+        public IEnumerable<StoreState> Own(KnownCollector collector) => _own[collector];
+
+        public bool IsOfCollector(StoreState store) => _ofCollectors.Contains(store);
+    }
 }

@@ -82,31 +82,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     {
         var forStores = ForStores(selection);
         var attendance = Attend(forStores, out var available);
-        using var patience = StorePatience.Of(available, forStores.Query);
-        var asked = Task.WhenAll(available.Select(async store =>
-        {
-            using var wait = patience.WaitFor(store);
-            try
-            {
-                if (available.Count == 1)
-                {
-                    return await ask(store.Querier!, forStores.With(wait.Query));
-                }
-
-                // On the threads that the caller runs on, the query's.
-                return await Task.Factory.StartNew(
-                    async () => await ask(store.Querier!, forStores.With(wait.Query)),
-                    forStores.CancellationToken, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
-            }
-            catch (Exception e) when (wait.IsLost(e))
-            {
-                Lose(store, wait.Reason(e), attendance, metrics);
-                return [];
-            }
-        }));
-        var answers = available.Exists(store => store.Silence is not null)
-            ? await forStores.Query.Slot.WaitAsync(new ValueTask<IReadOnlyList<string>[]>(asked), forStores.CancellationToken)
-            : await asked;
+        var answers = await attendance.AskAsync(
+            available, forStores.Query, (store, turn) => ask(store.Querier!, forStores.With(turn)), []);
         attendance.NoteTo(forStores.Coverage);
         forStores.Coverage.ThrowIfRefused();
         return selection.Union(answers);
@@ -130,20 +107,8 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
         var chosen = stores.Stores.Where(options.Chooses).ToList();
         var attendance = new Attendance(
             options.StoreMatchers.Count == 0 ? chosen : chosen.ConvertAll(WithoutFleet),
-            selection, IsDeduplicating ? options.ReplicaLabels : [], stores.Time.GetUtcNow().ToUnixTimeMilliseconds());
-        available = [];
-        foreach (var store in attendance.Stores.Where(store => store.MayHold(selection)))
-        {
-            if (store.IsSilent)
-            {
-                Lose(store, store.Silence?.Reason ?? store.LastError ?? "it was not reached yet", attendance, metrics);
-            }
-            else
-            {
-                available.Add(store);
-            }
-        }
-
+            selection, IsDeduplicating ? options.ReplicaLabels : [], stores.Time.GetUtcNow().ToUnixTimeMilliseconds(), metrics);
+        available = attendance.Available();
         if (!options.PartialResponse)
         {
             attendance.NoteTo(selection.Coverage);
@@ -155,12 +120,6 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
     /// <summary>Who chooses stores expects no others.</summary>
     static StoreState WithoutFleet(StoreState store) =>
         store.Description is { Fleet.Count: > 0 } held ? store with { Description = held with { Fleet = [] } } : store;
-
-    static void Lose(StoreState store, string why, Attendance attendance, FanoutMetrics? metrics)
-    {
-        metrics?.Missing.Inc();
-        attendance.Lose(store, why);
-    }
 
     /// <summary>The streams of all stores that answer one selection; disposing cancels them and waits for them.</summary>
     sealed class StoreStreams : IAsyncDisposable
@@ -258,7 +217,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
             }
             catch (Exception e) when (_wait.IsLost(e))
             {
-                Lose(_store, _wait.Reason(e), _attendance, _metrics);
+                _attendance.Lose(_store, _wait.Reason(e));
                 return ValueTask.FromResult(false);
             }
 
@@ -270,7 +229,7 @@ public sealed class FanoutQuerier(StoreSet stores, FanoutOptions options, Fanout
                 }
                 catch (Exception e) when (_wait.IsLost(e))
                 {
-                    Lose(_store, _wait.Reason(e), _attendance, _metrics);
+                    _attendance.Lose(_store, _wait.Reason(e));
                     return false;
                 }
             }

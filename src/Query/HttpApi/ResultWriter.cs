@@ -50,7 +50,7 @@ static class ResultWriter
                 break;
         }
 
-        if (Completeness.Of(result.Coverage) is var answer && answer.Expected.Count + answer.Missing.Count > 0)
+        if (Completeness.Of(result.Coverage) is var answer && (answer.Expected.Count > 0 || !answer.IsComplete))
         {
             Complete(json.Raw(",\"completeness\":"u8), answer);
         }
@@ -71,7 +71,7 @@ static class ResultWriter
     /// <summary>Who should have taken part, and what is missing, with times in Unix milliseconds.</summary>
     static void Complete(JsonText json, Completeness answer)
     {
-        json.Raw("{\"complete\":"u8).Raw(answer.Missing.Count == 0 ? "true"u8 : "false"u8);
+        json.Raw("{\"complete\":"u8).Raw(answer.IsComplete ? "true"u8 : "false"u8);
         json.Raw(",\"expected\":"u8).TextList(answer.Expected).Raw(",\"answered\":"u8).TextList(answer.Answered);
         json.Raw(",\"missing\":["u8);
         for (var i = 0; i < answer.Missing.Count; i++)

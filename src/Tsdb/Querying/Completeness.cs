@@ -12,16 +12,17 @@ public sealed record MissingTimes(
 
 /// <summary>An answer held against who should have taken part in it.</summary>
 /// <param name="Expected">Names of clusters, sorted.</param>
-/// <param name="Answered">Those of which nothing is missing, sorted.</param>
+/// <param name="Answered">Those of which nothing is known to be missing, sorted.</param>
+/// <param name="IsComplete">Nothing is missing: neither what is named here nor what a peer of another make says in words.</param>
 public sealed record Completeness(
-    IReadOnlyList<string> Expected, IReadOnlyList<string> Answered, IReadOnlyList<MissingTimes> Missing)
+    IReadOnlyList<string> Expected, IReadOnlyList<string> Answered, IReadOnlyList<MissingTimes> Missing, bool IsComplete)
 {
     public static Completeness Of(Coverage coverage)
     {
         var missing = Join(coverage.Missing);
         var lacking = missing.SelectMany(one => one.LabelSets).Select(labels => labels.Get("cluster")).ToHashSet();
         var expected = coverage.Expected.Union(lacking).Where(name => name.Length > 0).Order(StringComparer.Ordinal).ToList();
-        return new Completeness(expected, [.. expected.Where(name => !lacking.Contains(name))], missing);
+        return new Completeness(expected, [.. expected.Where(name => !lacking.Contains(name))], missing, !coverage.IsPartial);
     }
 
     /// <summary>Joins what differs in its range only, and then what differs in its name or labels only.</summary>

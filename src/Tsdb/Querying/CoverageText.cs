@@ -42,15 +42,16 @@ public static class CoverageText
         MissingPart.Block => $"block {missing.Names[0]} is left out: {missing.Reason}",
         MissingPart.VanishedBlock => $"block {missing.Names[0]} vanished while it was read, and no other block has its samples",
         MissingPart.Chunk => $"a chunk of block {missing.Names[0]} is left out: {missing.Reason}",
-        MissingPart.Collector => $"{Who(missing)} {Times(missing)}: {Collectors(missing.Names)}: {missing.Reason}",
-        _ => $"{Who(missing)} {Times(missing)}: store {missing.Names[0]} gave no answer: {missing.Reason}",
+        MissingPart.Collector => $"{Who(missing)}{Times(missing)}: {Collectors(missing.Names)}: {missing.Reason}",
+        _ => $"{Who(missing)}{Times(missing)}: store {missing.Names[0]} gave no answer: {missing.Reason}",
     };
 
     static string Collectors(IReadOnlyList<string> names) => names.Count == 1
         ? $"collector {names[0]}"
         : names.Count <= NamedClusters ? $"collectors {string.Join(", ", names)}" : $"{names.Count} collectors";
 
-    static string Times(MissingTimes missing) => string.Join(
+    // Nothing of what is missing at all times, and of what has no times, as targets.
+    static string Times(MissingTimes missing) => missing.Times is [var all] && all == TimeRange.All ? "" : " " + string.Join(
         " and ", missing.Times.Select(range => $"from {Time(range.MinTime)} to {Time(range.MaxTime)}"));
 
     /// <summary>The warning of a range that was answered from windows, of which no value answers a function.</summary>

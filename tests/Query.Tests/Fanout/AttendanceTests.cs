@@ -34,8 +34,13 @@ public sealed class AttendanceTests
     /// <param name="Away">From when to when it was down in between; equal: never.</param>
     /// <param name="Block">Seconds of a block.</param>
     /// <param name="Delay">Seconds from the end of a block until it is in the bucket.</param>
-    sealed record Life(string Cluster, string Name, int Born, End End, int Ends, (int From, int To) Away, int Block, int Delay, bool Answers)
+    /// <param name="Keep">Seconds that the collector keeps what the bucket has.</param>
+    sealed record Life(
+        string Cluster, string Name, int Born, End End, int Ends, (int From, int To) Away, int Block, int Delay, bool Answers, int Keep)
     {
+        /// <summary>The oldest second that the collector has, as of some time.</summary>
+        public long Oldest(long second) => Samples(second).FirstOrDefault(sample => sample >= second - Keep || !IsShipped(sample, second), second);
+
         public Labels Labels => Labels.Of(("cluster", Cluster));
 
         public bool IsUp(long second) => second >= Born && (second < Away.From || second >= Away.To) && second < Until;
@@ -94,13 +99,13 @@ public sealed class AttendanceTests
             };
         }
 
-        /// <summary>Blocks in the bucket, as of some time.</summary>
+        /// <summary>Blocks in the bucket, as of some time. As a head cuts them, they follow one another without a time between them.</summary>
         public IEnumerable<BlockMeta> Blocks(long second) => Samples(second).Where(sample => IsShipped(sample, second))
             .GroupBy(sample => (sample - Born) / Block).Select(block => new BlockMeta
             {
                 Id = new BlockId((UInt128)(Ms(block.Key) + (Name[0] * 7)) << 80),
-                MinTime = Ms(block.Min()),
-                MaxTime = Ms(block.Max()) + 1,
+                MinTime = Ms(Born + (block.Key * Block)),
+                MaxTime = End == End.Stops && block.Max() == Ends - 1 ? Ms(block.Max()) + 1 : Ms(Born + ((block.Key + 1) * Block)),
                 Stats = new BlockStats(),
                 Compaction = new BlockCompaction(),
                 Thanos = new ThanosSection
@@ -113,14 +118,15 @@ public sealed class AttendanceTests
 
     static readonly Gen<Life> s_life = Gen.Select(
         Gen.Bool.Select(one => one ? "dev" : "prod"), Gen.Int[0, 2].Select(one => "abc"[one..(one + 1)]), Gen.Int[0, 1500], Gen.Enum<End>(),
-        Gen.Int[1600, 3500], Gen.Select(Gen.Int[200, 1500], Gen.Int[0, 400]), Gen.Select(Gen.Int[60, 600], Gen.Int[1, 900]), Gen.Bool)
-        .Select((cluster, name, born, end, ends, away, block, answers) => new Life(
+        Gen.Int[1600, 3500], Gen.Select(Gen.Int[200, 1500], Gen.Int[0, 400]), Gen.Select(Gen.Int[60, 600], Gen.Int[1, 900]), Gen.Select(Gen.Bool, Gen.Int[10, 4000]))
+        .Select((cluster, name, born, end, ends, away, block, own) => new Life(
             cluster, name, born, end, ends,
-            away.Item2 < 30 ? (0, 0) : (Math.Max(born + 1, away.Item1), Math.Max(born + 1, away.Item1) + away.Item2), block.Item1, block.Item2, answers));
+            away.Item2 < 30 ? (0, 0) : (Math.Max(born + 1, away.Item1), Math.Max(born + 1, away.Item1) + away.Item2),
+            block.Item1, block.Item2, own.Item1, own.Item2));
 
     [Fact]
     public void What_is_said_to_be_missing_is_what_the_answer_lacks() => Gen.Select(
-        s_life.Array[1, 5], Gen.Int[0, 200], Gen.Int[0, 3500], Gen.Int[0, 3600], Gen.Int[0, 2].Select(one => new[] { "", "dev", "prod" }[one]), Gen.Bool)
+        s_life.Array[1, 5], Gen.Int[0, 900], Gen.Int[0, 3500], Gen.Int[0, 3600], Gen.Int[0, 2].Select(one => new[] { "", "dev", "prod" }[one]), Gen.Bool)
         .Sample((lives, syncAge, from, length, cluster, storeAnswers) =>
             Check([.. lives.DistinctBy(life => (life.Cluster, life.Name))], 3600 - syncAge, from, from + length, cluster, storeAnswers), iter: 300);
 
@@ -138,7 +144,7 @@ public sealed class AttendanceTests
             Fleet = fleet.Known(blocks, At(synced)),
         });
         var live = lives.Where(life => life.IsUp(3600) || life.End != End.Lives).ToDictionary(life => life, life => State(
-            life.Cluster + life.Name, new StoreDescription("sidecar", [life.Labels], new TimeRange(Ms(life.Born), long.MaxValue)) { Collector = life.Name }));
+            life.Cluster + life.Name, new StoreDescription("sidecar", [life.Labels], new TimeRange(Ms(life.Oldest(3600)), long.MaxValue)) { Collector = life.Name }));
         var attendance = new Attendance([bucket, .. live.Values], selection, [], Now);
         foreach (var (life, state) in live.Where(one => !Answers(one.Key)))
         {
@@ -176,7 +182,7 @@ public sealed class AttendanceTests
                 Assert.True(
                     ofIt.Exists(life => life.Samples(3600).Any(s => claim.Range.Contains(Ms(s)) && !IsAnswered(life, s)))
                     || (!storeAnswers && claim.Name == bucket.Name && IsWithin(bucket.Description!.RangeOf(labels)))
-                    || ofIt.Exists(life => !Answers(life) && life.StatusAt(synced) is { } status && status.Unshipped.Any(IsWithin)
+                    || ofIt.Exists(life => !Answers(life) && IsHole(life, claim.Range) && life.StatusAt(synced) is { } status && status.Unshipped.Any(IsWithin)
                         && !(storeAnswers && life.Blocks(synced).Any(block => block.Range.Overlaps(claim.Range))))
                     || ofIt.Exists(life => !Answers(life)
                         && (life.End != End.Stops || synced < life.Ends)
@@ -186,6 +192,10 @@ public sealed class AttendanceTests
             }
         }
 
+        // Seconds that have a sample lie a second apart: what lies between two of them is no hole.
+        bool IsHole(Life life, TimeRange span) => span.MinTime == range.MinTime || span.MaxTime == range.MaxTime
+            || Enumerable.Range(0, 3600).Any(second => span.Contains(Ms(second)) && !life.IsUp(second));
+
         bool Answers(Life life) => life.Answers && life.IsUp(3600) && live.ContainsKey(life);
 
         // A status is older than the newest sample; from what it tells on, its collector's silence counts.
@@ -193,7 +203,7 @@ public sealed class AttendanceTests
             ? status.NewestSample ?? Ms(life.Born - 1)
             : Ms(life.Samples(synced).DefaultIfEmpty(life.Born - 1).Last());
 
-        bool IsAnswered(Life life, long sample) => Answers(life) || (storeAnswers && life.IsShipped(sample, synced));
+        bool IsAnswered(Life life, long sample) => (Answers(life) && sample >= life.Oldest(3600)) || (storeAnswers && life.IsShipped(sample, synced));
     }
 
     static StoreState State(string name, StoreDescription description) =>

@@ -58,7 +58,7 @@ public sealed class FanoutTargetsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_collector_that_misbehaves_is_a_warning_and_keeps_nobody_else_from_being_shown()
+    public async Task A_collector_that_misbehaves_is_missing_and_keeps_nobody_else_from_being_shown()
     {
         var set = await StoresAsync(
             new KnownTargets(ApiTargets.Empty, [new("good", "gauge", "Good.", "")]),
@@ -70,17 +70,45 @@ public sealed class FanoutTargetsTests : IAsyncDisposable
         {
             var query = new QueryContext();
             Assert.Equal(["good Good.", "warned Warned."], await MetadataAsync(set, "", -1, query));
-            var warnings = query.Coverage.Warnings();
-            Assert.Equal(3, warnings.Count);
-            Assert.Contains("a part is missing", warnings);
-            Assert.Contains(warnings, warning => warning.StartsWith($"store {_served[1].Endpoint}: its answer to MetricMetadata has ", StringComparison.Ordinal));
-            Assert.Contains(warnings, warning => warning.StartsWith($"store {_served[3].Endpoint}: ", StringComparison.Ordinal));
+            Assert.Equal(["a part is missing"], query.Coverage.TextWarnings);
+            Assert.Equal(
+                _served.Skip(1).Where((_, i) => i != 1).Select(one => (MissingPart.Source, one.Endpoint, TimeRange.All)).Order(),
+                query.Coverage.Missing.Select(missing => (missing.Part, missing.Name, missing.Range)).Order());
+            Assert.Contains(query.Coverage.Warnings(), warning => warning.Contains(
+                $"what store {_served[1].Endpoint} holds is missing: store {_served[1].Endpoint} gave no answer: its answer to MetricMetadata has ",
+                StringComparison.Ordinal));
             await set.RefreshAsync(default);
             await set.RefreshAsync(default);
         }
 
         await Assert.ThrowsAsync<PartialResponseException>(
             () => new FanoutTargets(set, s_joined with { PartialResponse = false }).MetadataAsync("", -1, new QueryContext()));
+    }
+
+    /// <summary>Replicas scrape the same targets, whenever each of them began.</summary>
+    [Fact]
+    public async Task A_replica_that_gives_no_answer_is_missing_only_where_the_other_one_gives_none()
+    {
+        Labels Replica(string cluster, string name) => Labels.Of(("cluster", cluster), ("replica", name));
+        var nothing = new KnownTargets(ApiTargets.Empty, []);
+        var set = await StoresAsync(
+            (new StoreDescription("sidecar", [Replica("dev", "a")], new TimeRange(100, long.MaxValue)), nothing),
+            (new StoreDescription("sidecar", [Replica("prod", "a")], new TimeRange(100, long.MaxValue)), nothing),
+            (new StoreDescription("sidecar", [Replica("prod", "b")], new TimeRange(200, long.MaxValue)), nothing),
+            (new StoreDescription("store", [Replica("dev", "a"), Replica("prod", "a")], TimeRange.All), null));
+        await _served[0].StopAsync();
+        await _served[1].StopAsync();
+        Assert.Equal([Replica("dev", "a")], await MissingAsync(s_joined));
+        Assert.Equal([Replica("dev", "a"), Replica("prod", "a")], await MissingAsync(s_joined with { Deduplicate = false }));
+        await _served[2].StopAsync();
+        Assert.Equal([Replica("dev", "a"), Replica("prod", "a"), Replica("prod", "b")], await MissingAsync(s_joined));
+
+        async Task<IEnumerable<Labels>> MissingAsync(FanoutOptions options)
+        {
+            var query = new QueryContext();
+            await new FanoutTargets(set, options).TargetsAsync(query);
+            return query.Coverage.Missing.SelectMany(missing => missing.LabelSets).Order();
+        }
     }
 
     static async Task<IEnumerable<string>> MetadataAsync(StoreSet set, string metric, int limit, QueryContext? query = null) =>
@@ -99,14 +127,17 @@ public sealed class FanoutTargetsTests : IAsyncDisposable
 
     static string Text(ApiTarget target) => $"{target.Labels.Get("cluster")} {target.Labels.Get("instance")} {target.Health} {target.LastScrape}";
 
-    async Task<StoreSet> StoresAsync(params ITargetSource?[] targets)
+    Task<StoreSet> StoresAsync(params ITargetSource?[] targets) =>
+        StoresAsync([.. targets.Select(source => (new StoreDescription("sidecar", [], TimeRange.All), source))]);
+
+    async Task<StoreSet> StoresAsync(params (StoreDescription Description, ITargetSource? Targets)[] stores)
     {
-        foreach (var source in targets)
+        foreach (var (description, targets) in stores)
         {
-            _served.Add(await ServedQuerier.StartAsync(new MemoryQuerier([]), new StoreDescription("sidecar", [], TimeRange.All), targets: source));
+            _served.Add(await ServedQuerier.StartAsync(new MemoryQuerier([]), description, targets: targets));
         }
 
-        _set = new StoreSet(new StoreSetOptions { Endpoints = [.. _served.Select(served => served.Endpoint)] });
+        _set = new StoreSet(new StoreSetOptions { Endpoints = [.. _served.Select(served => served.Endpoint)], PollTimeout = TimeSpan.FromMinutes(1) });
         await _set.RefreshAsync(default);
         return _set;
     }
