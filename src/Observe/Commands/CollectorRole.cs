@@ -5,6 +5,7 @@ using Observe.Collector.Config;
 using Observe.Collector.Scrape;
 using Observe.Hosting;
 using Observe.Store.Api;
+using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
 using Observe.Store.Shipping;

@@ -129,7 +129,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
 
     /// <summary>The collectors, each held against the blocks as of the last look into the bucket.</summary>
     public IReadOnlyList<KnownCollector> Known(FleetStatus fleet) => fleet.Known(
-        _store.Blocks().Where(block => block.Meta is not null && block.Excluded is null or "duplicate").Select(block => block.Meta!),
+        [.. _store.Blocks().Where(block => block.Meta is not null && block.Excluded is null or "duplicate").Select(block => block.Meta!)],
         host.Time.GetUtcNow());
 
     public void Configure(IServiceCollection services)

@@ -160,6 +160,7 @@ sealed class Compactor(BucketBlocks blocks, CompactOptions options)
                 StreamKey.Of(plan[0], options.ReplicaLabels).Labels.ToDictionary(), StringComparer.Ordinal),
             Downsample = new DownsampleSection { ResolutionMs = plan[0].ResolutionMs },
             Source = "compactor",
+            Extensions = BlockOrigin.Joined(plan),
         },
     };
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
@@ -74,15 +75,18 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
 
     /// <summary>All collectors, held against the bucket.</summary>
     /// <param name="blocks">Of the bucket, listed after the statuses were read.</param>
-    public IReadOnlyList<KnownCollector> Known(IEnumerable<BlockMeta> blocks, DateTimeOffset now)
+    public IReadOnlyList<KnownCollector> Known(IReadOnlyCollection<BlockMeta> blocks, DateTimeOffset now)
     {
-        var byLabels = blocks.ToLookup(meta => meta.ExternalLabels);
+        var byCollector = blocks.SelectMany(meta => BlockOrigin.Collectors(meta).Select(one => (one.Collector, one.Range, Labels: meta.ExternalLabels)))
+            .ToLookup(one => one.Collector);
+        var ofNobody = blocks.Where(meta => !BlockOrigin.Collectors(meta).Any()).ToLookup(meta => meta.ExternalLabels, meta => meta.Range);
         var all = Clusters.SelectMany(cluster => cluster.Collectors).ToList();
         var named = all.Select(status => Labels.Of(status.Labels)).CountBy(labels => labels).ToDictionary();
-        return
-        [
-            .. all.Select(status => KnownCollector.Of(
-                status, byLabels[Labels.Of(status.Labels)], isAlone: named[Labels.Of(status.Labels)] == 1, now)),
-        ];
+        return [.. all.Select(status => KnownCollector.Of(status, Shipped(status, Labels.Of(status.Labels)), now))];
+
+        // A block that was deduplicated has lost replica labels. One that names nobody is the collector's where no other one has its labels.
+        IEnumerable<TimeRange> Shipped(CollectorStatus status, Labels labels) => byCollector[status.Collector]
+            .Where(one => StreamKey.IsPart(one.Labels, labels)).Select(one => one.Range)
+            .Concat(named[labels] == 1 ? ofNobody[labels] : []);
     }
 }

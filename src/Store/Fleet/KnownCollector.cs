@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
-using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -27,9 +24,8 @@ public sealed record KnownCollector(
     /// Holds a status against the bucket: of what the collector had not shipped when it wrote the status, blocks that the bucket has are
     /// taken off.
     /// </summary>
-    /// <param name="blocks">Of the bucket, listed after the status was read.</param>
-    /// <param name="isAlone">No other collector has these external labels, so that all blocks with them are its own.</param>
-    public static KnownCollector Of(CollectorStatus status, IEnumerable<BlockMeta> blocks, bool isAlone, DateTimeOffset now)
+    /// <param name="shipped">Times of which the bucket's blocks, listed after the status was read, have all that the collector had.</param>
+    public static KnownCollector Of(CollectorStatus status, IEnumerable<TimeRange> shipped, DateTimeOffset now)
     {
         var labels = Labels.Of(status.Labels);
         var isExpected = !status.Stopped && status.Acknowledged is null;
@@ -38,10 +34,8 @@ public sealed record KnownCollector(
             return new(status.Cluster, status.Collector, labels, status.NewestSample, isExpected, []);
         }
 
-        var shipped = blocks
-            .Where(meta => meta.ExternalLabels == labels && (OriginOf(meta) is { } origin ? origin == status.Collector : isAlone))
-            .Select(meta => meta.Range).ToList();
-        var held = TimeSpans.Except(TimeSpans.Union(status.Unshipped), shipped);
+        var has = TimeSpans.Union(shipped);
+        var held = TimeSpans.Except(TimeSpans.Union(status.Unshipped), has);
         var notShipped = status.LastError.Length == 0 ? "not in the bucket yet" : $"not in the bucket yet: {status.LastError}";
         var written = status.WrittenAt.ToUnixTimeMilliseconds();
         if (!isExpected)
@@ -52,7 +46,7 @@ public sealed record KnownCollector(
         var newest = Math.Max(
             status.NewestSample ?? status.StartedAt.ToUnixTimeMilliseconds() - 1,
             status.Unshipped.Select(range => range.MaxTime).DefaultIfEmpty(long.MinValue).Max());
-        var after = TimeSpans.Except([new TimeRange(newest + 1, long.MaxValue)], shipped);
+        var after = TimeSpans.Except([new TimeRange(newest + 1, long.MaxValue)], has);
         return FleetStatus.IsSilent(status, now)
             ? Known([
                 .. held.Select(range => new FleetGap(range, notShipped, range.MinTime)),
@@ -66,9 +60,4 @@ public sealed record KnownCollector(
                 ClusterUid = isExpected && !FleetStatus.IsSilent(status, now) ? status.ClusterUid : "",
             };
     }
-
-    /// <summary>The collector that wrote a block; null where its meta does not say, as that of a compacted block.</summary>
-    static string? OriginOf(BlockMeta meta) =>
-        meta.Thanos?.Extensions?["observe"] is JsonObject observe && observe["collector"] is JsonValue name
-            && name.GetValueKind() == JsonValueKind.String ? name.GetValue<string>() : null;
 }

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Observe.Store.Blocks;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
 
@@ -21,30 +21,16 @@ sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes, OutboxEntry
     public DateTimeOffset? Shipped => Entry?.Shipped;
 
     /// <summary>The meta that the bucket gets, with the stream's labels and the collector.</summary>
-    public BlockMeta Stamped()
+    public BlockMeta Stamped() => Meta with
     {
-        var extensions = Meta.Thanos?.Extensions?.DeepClone().AsObject() ?? [];
-        if (Entry!.Origin is { } origin)
+        Thanos = (Meta.Thanos ?? new ThanosSection()) with
         {
-            extensions["observe"] = new JsonObject
-            {
-                ["collector"] = origin.Collector,
-                ["version"] = origin.Version,
-                ["configHash"] = origin.ConfigHash,
-            };
-        }
-
-        return Meta with
-        {
-            Thanos = (Meta.Thanos ?? new ThanosSection()) with
-            {
-                Version = 1,
-                Labels = new SortedDictionary<string, string>(Entry.Labels.ToDictionary(), StringComparer.Ordinal),
-                Source = Meta.Thanos is { Source.Length: > 0 } thanos ? thanos.Source : "sidecar",
-                Extensions = extensions,
-            },
-        };
-    }
+            Version = 1,
+            Labels = new SortedDictionary<string, string>(Entry!.Labels.ToDictionary(), StringComparer.Ordinal),
+            Source = Meta.Thanos is { Source.Length: > 0 } thanos ? thanos.Source : "sidecar",
+            Extensions = Entry.Origin is { } origin ? origin.AddTo(Meta.Thanos?.Extensions) : Meta.Thanos?.Extensions,
+        },
+    };
 }
 
 /// <summary>

@@ -206,7 +206,7 @@ public sealed record ThanosSection
     [JsonPropertyName("index_stats"), JsonPropertyOrder(6)]
     public IndexStats? IndexStats { get; init; }
 
-    /// <summary>Free for tools; ours is <c>observe</c>, see <see cref="BlockOrigin"/>.</summary>
+    /// <summary>Free for tools; <c>observe</c> says who wrote the block.</summary>
     [JsonPropertyOrder(7)]
     public JsonObject? Extensions { get; init; }
 
@@ -239,9 +239,6 @@ public sealed record FileHash([property: JsonPropertyName("hashFunc")] string Fu
 public sealed record IndexStats(
     [property: JsonPropertyName("series_max_size")] long SeriesMaxSize,
     [property: JsonPropertyName("chunk_max_size")] long ChunkMaxSize);
-
-/// <summary>Who wrote a block, under <c>thanos.extensions.observe</c>.</summary>
-public sealed record BlockOrigin(string Collector, string Version, string ConfigHash);
 
 sealed class BlockIdConverter : JsonConverter<BlockId>
 {

@@ -108,6 +108,39 @@ public sealed class CompactLoopTests : IAsyncDisposable
         Assert.All(up.Zip(up.Skip(1)), p => Assert.InRange(p.Second.Timestamp - p.First.Timestamp, 15_000, 45_000));
     }
 
+    /// <summary>A reader of the bucket sees of each collector which times are in it.</summary>
+    [Fact]
+    public async Task A_block_that_is_made_of_others_says_what_it_has_of_each_collector()
+    {
+        Labels Replica(string name) => Labels.Of(("cluster", "p"), ("replica", name));
+        (string, long, long) Has(string collector, int from, int to) => (collector, Start + (from * 2 * Hour), Start + (to * 2 * Hour) - 1);
+        for (var i = 0; i < 5; i++)
+        {
+            await BlockAsync(Start + (i * 2 * Hour), Start + ((i + 1) * 2 * Hour), Replica("0"), new BlockOrigin("a", "1", "h"), Series("x", i));
+            if (i != 1)
+            {
+                await BlockAsync(Start + (i * 2 * Hour), Start + ((i + 1) * 2 * Hour), Replica("1"), new BlockOrigin("b", "1", "h"), Series("x", i));
+            }
+        }
+
+        await Loop(o => o with { ReplicaLabels = ["replica"] }).RunOnceAsync(default);
+        var made = (await AliveAsync()).Where(m => m.Compaction.Level > 1).MaxBy(m => m.MaxTime - m.MinTime)!;
+        Assert.Equal("{cluster=\"p\"}", made.ExternalLabels.ToString());
+        Assert.Equal(
+            [Has("a", 0, 4), Has("b", 0, 1), Has("b", 2, 4)],
+            BlockOrigin.Collectors(made).Select(one => (one.Collector, one.Range.MinTime, one.Range.MaxTime)));
+        Assert.Equal(
+            [Has("a", 0, 5), Has("b", 0, 1), Has("b", 2, 5)],
+            BlockOrigin.Collectors(made with
+            {
+                MaxTime = made.MaxTime + (2 * Hour),
+                Thanos = made.Thanos! with
+                {
+                    Extensions = BlockOrigin.Joined([made, .. (await AliveAsync()).Where(m => m.Id != made.Id)]),
+                },
+            }).Select(one => (one.Collector, one.Range.MinTime, one.Range.MaxTime)));
+    }
+
     [Fact]
     public async Task Long_blocks_are_downsampled_twice_and_old_ones_go()
     {
@@ -345,7 +378,11 @@ public sealed class CompactLoopTests : IAsyncDisposable
             bucket ?? _bucket, change is null ? options : change(options), new CompactMetrics(registry ?? Prometheus.Metrics.NewCustomRegistry()), NullLogger<CompactLoop>.Instance);
     }
 
-    async Task<BlockId> BlockAsync(long minTime, long maxTime, Labels external, params (Labels Labels, IEnumerable<Chunk> Chunks)[] series)
+    Task<BlockId> BlockAsync(long minTime, long maxTime, Labels external, params (Labels Labels, IEnumerable<Chunk> Chunks)[] series) =>
+        BlockAsync(minTime, maxTime, external, null, series);
+
+    async Task<BlockId> BlockAsync(
+        long minTime, long maxTime, Labels external, BlockOrigin? origin, params (Labels Labels, IEnumerable<Chunk> Chunks)[] series)
     {
         var id = BlockId.New(DateTimeOffset.FromUnixTimeMilliseconds(maxTime + _random.Next(1000)), _random);
         using var writer = BlockWriter.Create(_folder, id);
@@ -359,7 +396,7 @@ public sealed class CompactLoopTests : IAsyncDisposable
             Id = id,
             MinTime = minTime,
             MaxTime = maxTime,
-            Thanos = new ThanosSection { Labels = external.ToDictionary(), Source = "sidecar" },
+            Thanos = new ThanosSection { Labels = external.ToDictionary(), Source = "sidecar", Extensions = origin?.AddTo(null) },
         });
         await _blocks.UploadAsync(Path.Combine(_folder, id.ToString()), _time.GetUtcNow(), default);
         return id;

@@ -1,6 +1,9 @@
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Time.Testing;
+using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
+using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 using Xunit;
 
@@ -167,6 +170,48 @@ public sealed class FleetStatusTests
             [new FleetGap(new TimeRange(500, 1000), "not in the bucket yet: 403", 500)],
             Gaps(status with { Unshipped = [new TimeRange(500, 1000)], LastError = "403" }));
     }
+
+    /// <summary>However blocks are merged, deduplicated and downsampled, what they have of a collector is in the bucket.</summary>
+    [Fact]
+    public void Blocks_that_were_made_of_others_have_of_a_collector_what_they_say()
+    {
+        var (a, b) = (Pair("a"), Pair("b"));
+        var merged = Block(0, 1000, "p", "", """{"observe":{"collectors":{"a":[{"minTime":0,"maxTime":300},{"minTime":600,"maxTime":9000}],"b":[]}}}""");
+        var known = Fleet(a, b).Known([merged, Block(300, 400, "p", "a", """{"observe":{"collector":"b"}}"""), Block(0, 1000, "q", "", merged)], s_now);
+        Assert.Equal([new TimeRange(300, 599), new TimeRange(1000, long.MaxValue)], known[0].Gaps.Select(gap => gap.Range));
+        Assert.Equal([new TimeRange(0, long.MaxValue)], known[1].Gaps.Select(gap => gap.Range));
+
+        // One that says nothing of collectors is a collector's where no other one has its labels.
+        Assert.Equal([new TimeRange(500, long.MaxValue)], Fleet(a).Known([Block(0, 500, "p", "a", "{}")], s_now)[0].Gaps.Select(gap => gap.Range));
+        foreach (var damaged in (string[])["[]", "1", "{\"a\":1}", "{\"a\":[1]}", "{\"a\":[{}]}", "{\"a\":[{\"minTime\":\"0\",\"maxTime\":1e99}]}"])
+        {
+            Assert.Empty(BlockOrigin.Collectors(Block(0, 500, "p", "a", $"{{\"observe\":{{\"collectors\":{damaged}}}}}")));
+        }
+
+        CollectorStatus Pair(string replica) => Status("p", replica) with
+        {
+            Labels = new Dictionary<string, string> { ["cluster"] = "p", ["replica"] = replica },
+            NewestSample = 999,
+            Unshipped = [new TimeRange(0, 999)],
+        };
+    }
+
+    static BlockMeta Block(long minTime, long maxTime, string cluster, string replica, BlockMeta like) =>
+        Block(minTime, maxTime, cluster, replica, like.Thanos!.Extensions!.ToJsonString());
+
+    static BlockMeta Block(long minTime, long maxTime, string cluster, string replica, string extensions) => new()
+    {
+        Id = default,
+        MinTime = minTime,
+        MaxTime = maxTime,
+        Thanos = new ThanosSection
+        {
+            Labels = replica.Length == 0
+                ? new Dictionary<string, string> { ["cluster"] = cluster }
+                : new Dictionary<string, string> { ["cluster"] = cluster, ["replica"] = replica },
+            Extensions = JsonNode.Parse(extensions)!.AsObject(),
+        },
+    };
 
     [Fact]
     public async Task A_collector_that_is_silent_can_be_acknowledged_as_gone_until_it_returns()
