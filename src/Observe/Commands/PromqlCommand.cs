@@ -35,7 +35,7 @@ static class PromqlCommand
         instant.SetAction((flags, cancellationToken) => QueryAsync(
             flags.GetValue(url)!,
             "query",
-            [("query", flags.GetValue(query)!), ("time", flags.GetValue(time)), ("explain", flags.GetValue(explain) ? "true" : null)],
+            [("query", flags.GetValue(query)!), ("time", Time(flags, time)), ("explain", flags.GetValue(explain) ? "true" : null)],
             cancellationToken));
 
         var range = new Command("range", "evaluate a query at each step of a range");
@@ -53,7 +53,7 @@ static class PromqlCommand
             "query_range",
             [
                 ("query", flags.GetValue(query)!),
-                ("start", flags.GetValue(start)), ("end", flags.GetValue(end)), ("step", flags.GetValue(step)),
+                ("start", Time(flags, start)), ("end", Time(flags, end)), ("step", flags.GetValue(step)),
                 ("explain", flags.GetValue(explain) ? "true" : null),
             ],
             cancellationToken));
@@ -97,6 +97,21 @@ static class PromqlCommand
         return command;
     }
 
+    /// <summary>A time as servers read it: a space between date and time is RFC 3339's as well.</summary>
+    /// <exception cref="FlagException">There is a date and a time, and no zone.</exception>
+    static string? Time(ParseResult flags, Option<string> option)
+    {
+        if (flags.GetValue(option) is not { Length: > 10 } text || text[4] != '-' || text[10] is not (' ' or 'T' or 't'))
+        {
+            return flags.GetValue(option);
+        }
+
+        var time = text[11..].Trim().ToUpperInvariant();
+        return time.EndsWith('Z') || time.AsSpan().ContainsAny('+', '-')
+            ? $"{text[..10]}T{time}"
+            : throw new FlagException($"{option.Name}: {GoText.Quote(text)} has no zone (write {text[..10]}T{time}Z, or seconds since the epoch)");
+    }
+
     static async Task<int> QueryAsync(
         string url, string endpoint, (string Name, string? Value)[] parameters, CancellationToken cancellationToken)
     {
@@ -115,9 +130,12 @@ static class PromqlCommand
             return 1;
         }
 
-        foreach (var warning in (answer?["warnings"]?.AsArray() ?? []).Concat(answer?["infos"]?.AsArray() ?? []))
+        foreach (var (kind, texts) in new[] { ("warning", answer?["warnings"]), ("info", answer?["infos"]) })
         {
-            await Console.Error.WriteLineAsync($"warning: {warning}");
+            foreach (var text in texts?.AsArray() ?? [])
+            {
+                await Console.Error.WriteLineAsync($"{kind}: {text}");
+            }
         }
 
         if ((string?)answer?["status"] != "success")
