@@ -76,15 +76,17 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
             return Joined(replicas[0], name);
         }
 
-        if (replicas.TrueForAll(r => r.TrueForAll(c => c.Encoding == ChunkEncoding.Aggregates && !AggregatesChunk.IsHistogram(c, name, 0))))
-        {
-            return WindowMerge.Join([.. replicas.Select(r => Trimmed(r, name).ToList())], resolutionMs, name);
-        }
-
         if (replicas.Exists(r => r.Exists(c => c.Encoding == ChunkEncoding.Aggregates)))
         {
-            // Windows of histograms are those of one replica after the other: of each chunk those behind the end of the chunks before.
-            return Joined([.. replicas.SelectMany(r => r).OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime)], name);
+            var all = replicas.SelectMany(r => r).OrderBy(c => c.MinTime).ThenBy(c => c.MaxTime).ToList();
+            var trimmed = replicas.ConvertAll(r => Trimmed(r, name).ToList());
+            return !all.TrueForAll(c => c.Encoding == ChunkEncoding.Aggregates) ? Joined(all, name)
+                : all.TrueForAll(c => !AggregatesChunk.IsHistogram(c, name, 0)) ? WindowMerge.Join(trimmed, resolutionMs, name)
+                : all.TrueForAll(c => AggregatesChunk.IsHistogram(c, name, 0)) && HistogramWindowMerge.CanJoin(all, name)
+                ? HistogramWindowMerge.Join(trimmed, resolutionMs, name)
+
+                // Windows of different kinds can't be added to one another: of each chunk those behind the end of the chunks before are kept.
+                : Joined(all, name);
         }
 
         return ChunkEncoder.Encode(DedupIterator.Join(

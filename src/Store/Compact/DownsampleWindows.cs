@@ -182,17 +182,9 @@ sealed class HistogramWindows
     public List<Chunk> OfAggregates(Chunk[] chunks, long resolutionMs, string source, bool isEnd)
     {
         var samples = new List<Sample>();
-        var (counts, sums, counters) =
-            (new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue), new SampleBatch(ushort.MaxValue));
         foreach (var chunk in chunks)
         {
-            if (!ReadAll(chunk, Aggregate.Count, counts, source) || !ReadAll(chunk, Aggregate.Sum, sums, source)
-                || !ReadAll(chunk, Aggregate.Counter, counters, source) || counts.Count != sums.Count
-                || counters.Count - counts.Count is not (0 or 1))
-            {
-                CorruptionException.Throw(source, 0, "aggregates of histograms that don't belong together");
-            }
-
+            var (counts, sums, counters) = Read(chunk, source);
             var first = counters.Count - counts.Count;
             if (first == 1)
             {
@@ -211,17 +203,30 @@ sealed class HistogramWindows
         return Build(samples, resolutionMs, isEnd);
     }
 
-    static bool ReadAll(Chunk chunk, Aggregate aggregate, SampleBatch batch, string source)
+    /// <summary>The windows of a chunk: as many sums as counts, and as many counters or one more, the first raw sample.</summary>
+    internal static (SampleBatch Counts, SampleBatch Sums, SampleBatch Counters) Read(Chunk chunk, string source)
     {
-        batch.Clear();
-        return AggregatesChunk.TryGet(chunk, aggregate, source, 0, out var part)
-            && ChunkIterators.OpenChunk(part, Aggregate.Raw, source, 0).Append(batch) > 0
-            && batch.Kind == (aggregate == Aggregate.Count ? SampleKind.Float : SampleKind.Histogram);
+        var (counts, sums, counters) = (Part(Aggregate.Count), Part(Aggregate.Sum), Part(Aggregate.Counter));
+        return counts is null || sums is null || counters is null || counts.Kind != SampleKind.Float || sums.Kind != SampleKind.Histogram
+            || counters.Kind != SampleKind.Histogram || counts.Count != sums.Count || counters.Count - counts.Count is not (0 or 1)
+            ? throw new CorruptionException(source, 0, "aggregates of histograms that don't belong together")
+            : (counts, sums, counters);
+
+        SampleBatch? Part(Aggregate aggregate)
+        {
+            if (!AggregatesChunk.TryGet(chunk, aggregate, source, 0, out var part))
+            {
+                return null;
+            }
+
+            var batch = new SampleBatch(Math.Max(1, ChunkIterators.Count(part, source, 0)));
+            return ChunkIterators.OpenChunk(part, Aggregate.Raw, source, 0).Append(batch) > 0 ? batch : null;
+        }
     }
 
     List<Chunk> Build(List<Sample> samples, long resolutionMs, bool isEnd)
     {
-        var (chunks, open, window, end) = (new List<Chunk>(), new Parts(), default(Window), samples.Count > 0 ? samples[^1].Time : 0);
+        var (chunks, open, window, end) = (new List<Chunk>(), new HistogramChunkBuilder(), default(Window), samples.Count > 0 ? samples[^1].Time : 0);
         foreach (var sample in samples)
         {
             var isOther = _last is not null && _last.UsesCustomBuckets != sample.Counter.UsesCustomBuckets;
@@ -283,7 +288,7 @@ sealed class HistogramWindows
 
         void Close()
         {
-            if (open.Append(window) is { } full)
+            if (open.Append(window.End, window.Count, window.Sum!, window.Counter!) is { } full)
             {
                 chunks.Add(full);
             }
@@ -298,7 +303,7 @@ sealed class HistogramWindows
                 chunks.Add(last);
             }
 
-            (open, _last, _offset) = (new Parts(), null, null);
+            (open, _last, _offset) = (new HistogramChunkBuilder(), null, null);
         }
     }
 
@@ -328,74 +333,4 @@ sealed class HistogramWindows
     readonly record struct Sample(long Time, double Count, Histogram? Sum, Histogram Counter, Histogram? Last);
 
     record struct Window(long End, double Count, Histogram? Sum, Histogram? Counter);
-
-    /// <summary>The aggregates of a chunk; a histogram that can't be in one chunk with those before starts another.</summary>
-    sealed class Parts
-    {
-        AggregateBuilder _counts = new();
-        AggregateBuilder _sums = new();
-        AggregateBuilder _counters = new();
-        int _windows;
-        (long Time, Histogram Value)? _begin;
-
-        /// <summary>The chunk begins with the first raw sample of a run.</summary>
-        public void Begin(long time, Histogram value) => _begin = (time, value);
-
-        /// <summary>Adds a window; returns the chunk before it when it needed a new one.</summary>
-        public Chunk? Append(in Window window)
-        {
-            // The sum is a gauge, since sums of windows may fall; a counter may be one.
-            var (sum, counter) = (window.Sum!.WithHint(CounterResetHint.Gauge), Float(window.Counter!));
-            Chunk? full = null;
-            if (_windows > 0 && !(_sums.CanAppend(sum) && _counters.CanAppend(counter)))
-            {
-                full = Chunk(null);
-            }
-
-            if (_begin is { } begin && begin.Time < window.End)
-            {
-                _counters.TryAppend(begin.Time, Float(begin.Value));
-            }
-
-            _begin = null;
-            _windows++;
-            _counts.Append(window.End, window.Count);
-            _sums.TryAppend(window.End, sum);
-            _counters.TryAppend(window.End, counter);
-            return full;
-        }
-
-        /// <summary>The chunk of the windows, null where there is none.</summary>
-        /// <param name="last">What the series had last, where the counter says something else.</param>
-        public Chunk? Chunk(Histogram? last)
-        {
-            if (_windows == 0)
-            {
-                return null;
-            }
-
-            var (counts, end) = (_counts.Chunk(), new AggregateBuilder());
-            if (last is not null)
-            {
-                end.TryAppend(counts.MaxTime, Float(last));
-            }
-
-            var chunk = new Chunk(counts.MinTime, counts.MaxTime, ChunkEncoding.Aggregates, AggregatesChunk.Encode(
-                [counts, _sums.Chunk(), default, end.Chunk(), _counters.Chunk()]));
-            (_counts, _sums, _counters, _windows) = (new AggregateBuilder(), new AggregateBuilder(), new AggregateBuilder(), 0);
-            return chunk;
-        }
-
-        static Histogram Float(Histogram histogram)
-        {
-            var hint = histogram.CounterResetHint == CounterResetHint.Gauge ? CounterResetHint.Gauge : CounterResetHint.Unknown;
-            if (histogram.IsInteger || histogram.CounterResetHint != hint)
-            {
-                histogram = histogram.WithHint(hint);
-                histogram.IsInteger = false;
-            }
-
-            return histogram;
-        }
-    }
 }

@@ -2,6 +2,7 @@ using Observe.Store.Compact;
 using Observe.Testkit;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Chunks;
+using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 using Xunit;
 
@@ -65,6 +66,59 @@ public sealed class WindowMergeTests : IDisposable
             Samples.Floats(new ChunkSeriesIterator(chunks, aggregate, TimeRange.All, "test"));
     }
 
+    /// <summary>Native histograms, whose buckets gain as a counter does, and whose windows are merged as those of a counter are.</summary>
+    [Theory]
+    [InlineData(1, Downsampler.FiveMinutes, 2)]
+    [InlineData(2, Downsampler.FiveMinutes, Histogram.CustomBucketsSchema)]
+    [InlineData(3, Downsampler.OneHour, 2)]
+    [InlineData(4, Downsampler.OneHour, Histogram.CustomBucketsSchema)]
+    [InlineData(5, Downsampler.OneHour, 2)]
+    public async Task Windows_of_native_histograms_are_the_first_replicas_and_count_once(int seed, long resolution, int schema)
+    {
+        var random = new Random(seed);
+        var resets = new[] { long.MinValue, Start + random.Next(100_000_000), Start + 100_000_000 + random.Next(100_000_000) };
+        var replicas = Enumerable.Range(0, 2).Select(_ => Replica(random, resets, resolution)).ToArray();
+        using var floatsA = await BlockAsync(1, "a", replicas[0], resolution);
+        using var floatsB = await BlockAsync(2, "b", replicas[1], resolution);
+        var floats = Merged(floatsA, floatsB);
+        using var a = await BlockAsync(3, "a", replicas[0], resolution, schema);
+        using var b = await BlockAsync(4, "b", replicas[1], resolution, schema);
+        var chunks = Merged(a, b);
+
+        // Each bucket is a counter: windows, what they count and what the series had last are as of floats.
+        Assert.Equal(Read(floats, Aggregate.Count), Read(chunks, Aggregate.Count));
+        var (counter, histogram) = (Read(floats, Aggregate.Counter), Read(chunks, Aggregate.Counter));
+        Assert.Equal(counter.Select(s => s.Timestamp), histogram.Select(s => s.Timestamp));
+        Assert.All(counter.Zip(histogram), pair => Assert.Equal(pair.First.Value, pair.Second.Value, 1e-6 * Math.Abs(pair.First.Value)));
+        Assert.Equal(Read(floats, Aggregate.Sum).Select(s => s.Value), Read(chunks, Aggregate.Sum).Select(s => s.Value));
+        var last = AggregatesChunk.LastOfCounter(chunks[^1], "test", 0);
+        var raw = new[] { replicas[0], replicas[1] }.Select(r => r[^1]).First(s => Downsampler.WindowEnd(s.Time, resolution) == Downsampler.WindowEnd(chunks[^1].MaxTime, resolution));
+        Assert.Equal(raw.Value, last?.Count ?? histogram[^1].Value, 1e-6 * Math.Abs(raw.Value));
+
+        static Chunk[] Merged(Block a, Block b) => Assert.Single(
+            new BlockMerge([(b, Labels.Of(("replica", "b"))), (a, Labels.Of(("replica", "a")))]).Series(default).Select(s => s.Chunks.ToArray()));
+
+        static List<(long Timestamp, double Value)> Read(Chunk[] chunks, Aggregate aggregate)
+        {
+            var read = new List<(long, double)>();
+            var samples = new ChunkSeriesIterator(chunks, aggregate, TimeRange.All, "test");
+            var batch = new SampleBatch();
+            while (samples.Read(batch))
+            {
+                for (var i = 0; i < batch.Count; i++)
+                {
+                    read.Add((batch.Timestamps[i], batch.Kind == SampleKind.Float ? batch.Values[i] : batch.Histograms[i].Count));
+                    if (batch.Kind == SampleKind.Histogram)
+                    {
+                        Assert.Equal(batch.Histograms[i].Count, batch.Histograms[i].PositiveBuckets.Sum(), 1e-6 * Math.Max(1, batch.Histograms[i].Count));
+                    }
+                }
+            }
+
+            return read;
+        }
+    }
+
     /// <summary>A counter that gains one a second; gaps of minutes and of hours.</summary>
     static (long Time, double Value)[] Replica(Random random, long[] resets, long resolution)
     {
@@ -78,10 +132,37 @@ public sealed class WindowMergeTests : IDisposable
         ];
     }
 
-    async Task<Block> BlockAsync(int number, string replica, (long, double)[] samples, long resolution)
+    /// <param name="schema">Of native histograms with as many observations as the samples say; null: the samples themselves.</param>
+    async Task<Block> BlockAsync(int number, string replica, (long Time, double Value)[] samples, long resolution, int? schema = null)
     {
         TestSeries[] series = [new(Labels.Of(("__name__", "c_total")), samples)];
-        await TestBlocks.WriteAsync(_folder.Path, TestBlocks.Id(number), series, TestBlocks.Meta(series, ("replica", replica)));
+        if (schema is null)
+        {
+            await TestBlocks.WriteAsync(_folder.Path, TestBlocks.Id(number), series, TestBlocks.Meta(series, ("replica", replica)));
+        }
+        else
+        {
+            var batch = new SampleBatch(samples.Length) { Kind = SampleKind.Histogram };
+            foreach (var (time, value) in samples)
+            {
+                batch.Timestamps[batch.Count] = time;
+                batch.Histograms[batch.Count++] = new Histogram
+                {
+                    IsInteger = true,
+                    Schema = schema.Value,
+                    CustomValues = schema == Histogram.CustomBucketsSchema ? [1, 2, 3] : null,
+                    Count = value,
+                    Sum = value,
+                    PositiveSpans = [new BucketSpan(0, 2)],
+                    PositiveBuckets = [Math.Floor(value / 3), value - Math.Floor(value / 3)],
+                };
+            }
+
+            using var writer = BlockWriter.Create(_folder.Path, TestBlocks.Id(number));
+            writer.Add(series[0].Labels, ChunkEncoder.Encode(new OneBatch(batch)));
+            writer.Finish(TestBlocks.Meta(series, ("replica", replica)) with { Id = TestBlocks.Id(number) });
+        }
+
         for (var (from, to) = (number, Downsampler.FiveMinutes); ; (from, to) = (from + 10, Downsampler.OneHour))
         {
             using (var block = Block.Open(Path.Combine(_folder.Path, TestBlocks.Id(from).ToString())))
