@@ -69,8 +69,8 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
     static IEnumerable<Chunk> Merge(List<(Labels Replica, BlockSeries Series)> parts, long resolutionMs)
     {
         var name = parts[0].Series.Labels.ToString();
-        var replicas = parts.GroupBy(p => p.Replica)
-            .OrderBy(r => r.Key).Select(r => Chunks(r.Select(p => p.Series))).ToList();
+        var groups = parts.GroupBy(p => p.Replica).OrderBy(r => r.Key).ToList();
+        var replicas = groups.ConvertAll(r => Chunks(r.Select(p => p.Series)));
         if (replicas.Count == 1)
         {
             return Joined(replicas[0], name);
@@ -90,7 +90,9 @@ sealed class BlockMerge(IReadOnlyList<(Block Block, Labels Replica)> blocks)
         }
 
         return ChunkEncoder.Encode(DedupIterator.Join(
-            [.. replicas.Select(r => new ChunkSeriesIterator(r, Aggregate.Raw, TimeRange.All, name))], DedupIterator.KindOf(parts[0].Series.Labels)));
+            [.. replicas.Select(r => new ChunkSeriesIterator(r, Aggregate.Raw, TimeRange.All, name))],
+            DedupIterator.KindOf(parts[0].Series.Labels),
+            isFirstJoined: groups[0].Key.IsEmpty));
     }
 
     /// <summary>The chunks of one replica's series in order of time; a chunk that two blocks have is there once.</summary>

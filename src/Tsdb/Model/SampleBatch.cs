@@ -51,8 +51,11 @@ public sealed class SampleBatch(int capacity = SampleBatch.DefaultCapacity)
     /// </summary>
     public long ResolutionMs { get; set; }
 
+    /// <summary>Which of the replicas that were made one series the samples are of, in order of preference.</summary>
+    public int Replica { get; set; }
+
     /// <summary>Makes it an empty batch of raw samples, as which every <see cref="ISampleIterator.Read"/> begins.</summary>
-    public void Clear() => (Count, HasStartTimestamps, HasWeights, ResolutionMs) = (0, false, false, 0);
+    public void Clear() => (Count, HasStartTimestamps, HasWeights, ResolutionMs, Replica) = (0, false, false, 0, 0);
 }
 
 /// <summary>

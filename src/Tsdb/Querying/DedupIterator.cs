@@ -22,20 +22,23 @@ public enum DedupKind
 /// <summary>
 /// The samples of two replicas that watch the same target, as one series: all samples of the first, and in its gaps those of the second.
 /// A gap is longer than one and a half intervals, or begins with a staleness marker. What fills it keeps half an interval's distance to the
-/// samples around it, so that no two samples of one scrape stand side by side. A counter does not fall because of a switch.
+/// first one's samples, so that no two samples of one scrape stand side by side. A counter does not fall because of a switch.
 /// </summary>
 /// <remarks>
-/// Which samples are given near a time depends on the samples near that time alone, never on where a request or a block begins or ends.
-/// So the first replica's end is a gap only once the second one has something more than one and a half intervals later; the same holds,
-/// mirrored, for its beginning. The rules and what they guarantee: docs/decisions/0004-dedup-and-downsampling.md.
+/// Whether a sample is given depends on what lies near it alone, never on where a request or a block begins or ends: nothing farther away
+/// than <see cref="ReplicaCursor.Near"/>, or than two intervals where that is more, is looked at. The rules and what they guarantee:
+/// docs/decisions/0004-dedup-and-downsampling.md.
 /// </remarks>
 public sealed class DedupIterator : ISampleIterator
 {
-    /// <summary>Milliseconds, where no replica has two samples yet.</summary>
+    /// <summary>Milliseconds, where no replica has two samples.</summary>
     const long UnknownInterval = 60_000;
 
+    /// <summary>Of so many distances at least one in four is that between two scrapes none of which was missed.</summary>
+    const int Many = 9;
+
     /// <summary>So much of what comes before a time is read at least, in milliseconds, to know what is a gap there.</summary>
-    const long SeekMargin = 600_000;
+    const long SeekMargin = 4 * ReplicaCursor.Near;
 
     readonly ReplicaCursor _first = new();
     readonly ReplicaCursor _second = new();
@@ -65,7 +68,7 @@ public sealed class DedupIterator : ISampleIterator
     {
     }
 
-    /// <summary>One series of any number of replicas: each fills the gaps which those before it leave.</summary>
+    /// <summary>One series of any number of replicas: the first one's gaps are filled with the series that the others are.</summary>
     /// <param name="replicas">Owned from now on; at least one.</param>
     /// <param name="kind">What raw samples are.</param>
     /// <param name="kindOfWindows">What samples are where a replica gives those of downsampled windows; null: the same.</param>
@@ -76,15 +79,15 @@ public sealed class DedupIterator : ISampleIterator
         ReadOnlySpan<ISampleIterator> replicas, DedupKind kind, DedupKind? kindOfWindows = null, bool isFirstJoined = false,
         long until = long.MaxValue, DedupPool? pool = null)
     {
-        var joined = replicas[0];
-        for (var i = 1; i < replicas.Length; i++)
+        var joined = replicas[^1];
+        for (var i = replicas.Length - 2; i >= 0; i--)
         {
             var iterator = pool?.Rent() ?? new DedupIterator();
-            iterator._first.Reset(joined, isFirstJoined && i == 1);
-            iterator._second.Reset(replicas[i], isJoined: false);
+            iterator._first.Reset(replicas[i], isFirstJoined && i == 0, i);
+            iterator._second.Reset(joined, isJoined: false, i + 1);
 
-            // What one that is joined further reads beyond shows gaps.
-            iterator.Reset(kind, kindOfWindows ?? kind, i == replicas.Length - 1 ? until : long.MaxValue, pool);
+            // What one that fills gaps reads beyond shows where they end.
+            iterator.Reset(kind, kindOfWindows ?? kind, i == 0 ? until : long.MaxValue, pool);
             joined = iterator;
         }
 
@@ -106,23 +109,8 @@ public sealed class DedupIterator : ISampleIterator
         return name.EndsWith("_total"u8) || name.EndsWith("_bucket"u8) || name.EndsWith("_count"u8) ? DedupKind.Counter : DedupKind.Gauge;
     }
 
-    /// <summary>Milliseconds: the shorter one, since a replica that misses most scrapes would hide its gaps behind its own.</summary>
-    internal long Interval => Shorter(_first.Interval, _second.Interval);
-
-    /// <summary>As <see cref="Interval"/>, of those that have samples near a span; 0 where none has.</summary>
-    internal long IntervalWithin(long from, long to) => Shorter(_first.IntervalWithin(from, to), _second.IntervalWithin(from, to));
-
-    internal long Guess => Shorter(_first.Guess, _second.Guess);
-
-    static long Shorter(long first, long second) => first > 0 && second > 0 ? Math.Min(first, second) : Math.Max(first, second);
-
     public bool Read(SampleBatch batch)
     {
-        if (_first.IsOfWindows || _second.IsOfWindows)
-        {
-            _kind = _kindOfWindows;
-        }
-
         do
         {
             batch.Clear();
@@ -144,13 +132,14 @@ public sealed class DedupIterator : ISampleIterator
     public void Seek(long timestamp)
     {
         _from = Math.Max(_from, timestamp);
+        _kind = _first.IsOfWindows ? _kindOfWindows : _kind;
         if (_kind == DedupKind.AdjustedCounter)
         {
             // A value depends on all switches before it.
             return;
         }
 
-        var near = timestamp - SeekMargin;
+        var near = timestamp - Math.Max(SeekMargin, 4 * (_first.IsOfWindows ? _first.Batch.ResolutionMs : 0));
         if (near > timestamp)
         {
             return;
@@ -187,84 +176,44 @@ public sealed class DedupIterator : ISampleIterator
             return GiveSecond(batch, long.MaxValue) ?? false;
         }
 
-        var interval = GapInterval();
+        _kind = _first.IsOfWindows ? _kindOfWindows : _kind;
         if (_first.IsStale)
         {
-            var until = Math.Min(_first.Timestamp, _first.NextTimestamp is { } next ? next - (interval / 2) : long.MaxValue);
-            return GiveSecond(batch, until) ?? GiveMarker(batch);
+            return GiveSecond(batch, _first.Timestamp) ?? GiveMarker(batch);
         }
 
-        return IsGap(interval) ? GiveSecond(batch, _first.Timestamp - Covered(interval)) ?? GiveFirst(batch) : GiveFirst(batch);
+        return IsUninterrupted() ? GiveFirst(batch) : GiveSecond(batch, _first.Timestamp) ?? GiveFirst(batch);
     }
 
-    /// <summary>What replicas keep where the next sample is looked for.</summary>
-    long GapInterval()
-    {
-        var next = _first.HasSample ? _first.Timestamp : _second.HasSample ? _second.Timestamp : _last;
-        return IntervalWithin(_last == long.MinValue ? next : _last, next) is > 0 and var near ? near
-            : Interval is > 0 and var interval ? interval : Guess is > 0 and var guess ? guess : UnknownInterval;
-    }
+    /// <summary>Whether the first replica alone shows that it has no gap before its current sample.</summary>
+    bool IsUninterrupted() => _first.HasPrevious && _first.MarkerTimestamp is null && !_first.IsJoined
+        && (_first.IsRegular || _first.Timestamp - _first.PreviousTimestamp <= Threshold(_first.Batch.ResolutionMs));
 
-    static long Threshold(long interval) => interval * 3 / 2;
-
-    /// <summary>Of the first replica a window is no gap behind the one before, however short the second one's interval is.</summary>
-    long FirstThreshold(long interval) => Threshold(Math.Max(interval, _first.Batch.ResolutionMs));
-
-    /// <summary>What the first replica's current sample stands for: nothing of that is taken from the second one, which may be finer.</summary>
-    long Covered(long interval) =>
-        _second.HasSample && _first.Batch.ResolutionMs > _second.Batch.ResolutionMs ? _first.Batch.ResolutionMs : interval / 2;
-
-    /// <summary>How far from the last sample the second replica's next one is at least: a window reaches back behind the one before.</summary>
-    long Distance(long interval) => _second.HasSample && _second.Batch.ResolutionMs > _lastResolution
-        ? _second.Batch.ResolutionMs : Math.Max(interval, _lastResolution == 0 ? 0 : _second.Batch.ResolutionMs) / 2;
-
-    /// <summary>Whether the first replica missed scrapes before its current sample.</summary>
-    bool IsGap(long interval)
-    {
-        if (_first.HasPrevious)
-        {
-            return _first.IsAbsent || _first.Timestamp - _first.PreviousTimestamp > FirstThreshold(interval);
-        }
-
-        return _lastReplica == _second || _first.IsJoined
-            || (_second.HasSample && _second.Timestamp < _first.Timestamp - FirstThreshold(interval))
-            || (_second.HasPrevious && _second.PreviousTimestamp < _first.Timestamp - FirstThreshold(interval));
-    }
-
-    /// <summary>Adds the first replica's samples up to its next gap, or to the end of what was read of it.</summary>
+    /// <summary>Adds the first replica's samples up to where there may be a gap, or to the end of what was read of it.</summary>
     bool GiveFirst(SampleBatch batch)
     {
-        var (from, at) = (_first.At, _first.At);
-        var most = Math.Min(_first.Batch.Count, from + batch.Capacity - batch.Count);
-        var threshold = FirstThreshold(GapInterval());
-        var timestamps = _first.Batch.Timestamps;
-
-        // Where the second one comes near, its interval may be a shorter one.
-        var until = _second.HasSample && _second.Timestamp - ReplicaCursor.Near > _first.Timestamp
-            ? _second.Timestamp - ReplicaCursor.Near : long.MaxValue;
-        do
-        {
-            at++;
-        }
-        while (at < most && timestamps[at] - timestamps[at - 1] <= threshold && !_first.IsStaleAt(at)
-            && timestamps[at] < until);
-        return Take(batch, _first, at - from);
+        var most = batch.Capacity - batch.Count;
+        return Take(batch, _first, !_first.IsJoined ? _first.RegularRun(most)
+            : _second.HasSample ? _first.RunBefore(_second.Timestamp, most) : _first.RunBefore(long.MaxValue, most));
     }
 
     /// <summary>
-    /// Adds the second replica's next sample or marker in a gap of the first one, up to a time; null where there is none, false where the
-    /// batch cannot take it.
+    /// Adds the second replica's next sample or marker that belongs there, up to a time; null where there is none, false where the batch
+    /// cannot take it.
     /// </summary>
     bool? GiveSecond(SampleBatch batch, long until)
     {
-        var interval = GapInterval();
-        if (_lastSample != long.MinValue && _kind != DedupKind.AdjustedCounter)
+        if (_kind != _kindOfWindows && _second.IsOfWindows)
         {
-            // What comes shortly before tells whether a counter fell in the second replica itself.
-            _second.SkipBefore(_lastSample - (2 * interval));
+            _kind = _kindOfWindows;
         }
 
-        var from = _lastReplica == _second || _lastSample == long.MinValue ? long.MinValue : _lastSample + Distance(interval);
+        if (_lastSample != long.MinValue && _kind != DedupKind.AdjustedCounter)
+        {
+            // What comes shortly before tells the interval, and whether a counter fell in the second replica itself.
+            _second.SkipBefore(_lastSample - (2 * Reach(_lastResolution)));
+        }
+
         for (; _second.HasSample && _second.Timestamp <= until; _second.MoveNext())
         {
             if (_kind == DedupKind.AdjustedCounter && _second.Timestamp > _lastSample && _secondAt != _lastSample && !_second.IsStale)
@@ -272,23 +221,17 @@ public sealed class DedupIterator : ISampleIterator
                 (_secondAt, _secondValueThen) = (_lastSample, ValueAt(_second, _lastSample));
             }
 
-            if (_second.Timestamp <= _last || _second.Timestamp < from)
+            if (_second.Timestamp <= _last)
             {
                 continue;
             }
 
-            if (_second.IsStale)
+            if (RunAlone(batch, until) is > 0 and var run)
             {
-                if (!_lastIsStale && EndsFirst(interval))
-                {
-                    return Take(batch, _second, 1);
-                }
+                return Take(batch, _second, run);
             }
-            else if (!IsLeft(interval))
-            {
-                return null;
-            }
-            else if (!IsBehind(interval))
+
+            if (IsWanted())
             {
                 return Take(batch, _second, 1);
             }
@@ -297,19 +240,165 @@ public sealed class DedupIterator : ISampleIterator
         return null;
     }
 
+    /// <summary>How many of the second replica's samples are so far from the first one's that nothing of it is looked at.</summary>
+    int RunAlone(SampleBatch batch, long until)
+    {
+        var far = Math.Max(SeekMargin, 2 * (_first.IsOfWindows ? _first.Batch.ResolutionMs : 0));
+        if (_second.IsStale || _second.IsOfWindows || _lastReplica != _second || _lastSample != _second.PreviousTimestamp || _lastIsStale
+            || (_first.HasPrevious && _second.Timestamp - _first.PreviousTimestamp <= far)
+            || (_first.MarkerTimestamp is { } marker && _second.Timestamp - marker <= far))
+        {
+            return 0;
+        }
+
+        return _second.NearRun(until == long.MaxValue ? until : until - far, batch.Capacity - batch.Count);
+    }
+
+    static long Threshold(long interval) => interval * 3 / 2;
+
+    /// <summary>How far from a sample something is at most that decides about it.</summary>
+    static long Reach(long interval) => Math.Max(ReplicaCursor.Near, 2 * interval);
+
+    /// <summary>
+    /// What the first replica keeps near the second one's current sample, or both where the first one's distances are few and differ. Of
+    /// downsampled data the length of a window.
+    /// </summary>
+    long Interval()
+    {
+        if (_first.IsOfWindows)
+        {
+            return _first.Batch.ResolutionMs;
+        }
+
+        Span<long> distances = stackalloc long[4 * ReplicaCursor.MostDistances];
+        var time = _second.Timestamp;
+        var count = _first.IsJoined ? 0 : _first.Distances(time, ReplicaCursor.Near, distances);
+        distances[..count].Sort();
+        if (count >= Many || (count > 1 && IsAlike(distances[0], distances[count - 1])))
+        {
+            return Usual(distances[..count]);
+        }
+
+        if (_second.IsOfWindows)
+        {
+            return _second.Batch.ResolutionMs;
+        }
+
+        count += _second.Distances(time, ReplicaCursor.Near, distances[count..]);
+        if (count == 0 && _first.IsJoined)
+        {
+            count = _first.Distances(time, ReplicaCursor.Near, distances);
+        }
+
+        distances[..count].Sort();
+        return count > 0 ? Usual(distances[..count]) : (_first.Guess(), _second.Guess()) switch
+        {
+            (0, 0) => UnknownInterval,
+            (0, var second) => second,
+            (var first, 0) => first,
+            var (first, second) => Math.Min(first, second),
+        };
+    }
+
+    /// <summary>
+    /// Of many distances that at the lower quartile, since missed scrapes lengthen many of them, but none of the two shortest, since a
+    /// restart shortens one or two. Of fewer the shortest that is like another one, and where there is none the shortest.
+    /// </summary>
+    static long Usual(ReadOnlySpan<long> sorted)
+    {
+        for (var i = 0; i + 1 < sorted.Length && sorted.Length < Many; i++)
+        {
+            if (IsAlike(sorted[i], sorted[i + 1]))
+            {
+                return sorted[i];
+            }
+        }
+
+        return sorted[sorted.Length < Many ? 0 : (sorted.Length - 1) / 4];
+    }
+
+    static bool IsAlike(long shorter, long longer) => longer <= shorter + (shorter / 4);
+
+    /// <summary>Whether the second replica's current sample or marker stands in a gap of the first one.</summary>
+    bool IsWanted()
+    {
+        var (time, interval) = (_second.Timestamp, Interval());
+        var (from, to) = (time - Reach(interval), time + Reach(interval));
+        var after = _first.NextSample(to);
+        if (time > after - Covered(interval)
+            || (_lastReplica == _first && _lastSample != long.MinValue && time < _lastSample + Distance(interval)))
+        {
+            return false;
+        }
+
+        var isMarked = _first.MarkerTimestamp >= from || (_first.HasSample && _first.IsStale && _first.Timestamp <= to);
+        if (_second.IsStale)
+        {
+            return !_lastIsStale && IsEnd(interval, from, after);
+        }
+
+        return (isMarked || IsGap(interval, from, to, after)) && !IsBehind(interval, after);
+    }
+
+    /// <summary>
+    /// Whether the first replica missed scrapes around the second one's current sample. Where it ends or begins, the second one has to show
+    /// so with what it has more than one and a half intervals from there.
+    /// </summary>
+    /// <param name="from">What lies before does not count.</param>
+    /// <param name="to">What lies behind does not count.</param>
+    /// <param name="after">The first replica's next sample; the highest where there is none.</param>
+    bool IsGap(long interval, long from, long to, long after)
+    {
+        var threshold = Threshold(interval);
+        if (_first.HasPrevious && _first.PreviousTimestamp >= from)
+        {
+            var before = _first.PreviousTimestamp;
+            return after != long.MaxValue ? after - before > FirstThreshold(interval)
+                : _first.IsJoined || _second.Timestamp > before + threshold || _second.NextAfter(before + threshold) <= to;
+        }
+
+        return after == long.MaxValue || _first.IsJoined
+            || _second.Timestamp < after - threshold || _second.HasPassed(from, after - threshold);
+    }
+
+    /// <summary>Whether the series ends with the second replica's marker: the first one does not go on, and has none itself.</summary>
+    bool IsEnd(long interval, long from, long after)
+    {
+        if (_first.HasSample && _first.IsStale)
+        {
+            return false;
+        }
+
+        return !_first.HasPrevious || _first.PreviousTimestamp < from || _first.IsJoined || _first.MarkerTimestamp is not null
+            || (after == long.MaxValue
+                ? _second.Timestamp - _first.PreviousTimestamp >= interval
+                : after - _first.PreviousTimestamp > FirstThreshold(interval));
+    }
+
+    /// <summary>Of the first replica a window is no gap behind the one before, however short the interval is.</summary>
+    long FirstThreshold(long interval) => Threshold(Math.Max(interval, _first.Batch.ResolutionMs));
+
+    /// <summary>What the first replica's current sample stands for: nothing of that is taken from the second one.</summary>
+    long Covered(long interval) =>
+        _first.IsOfWindows && _first.Batch.ResolutionMs > _second.Batch.ResolutionMs ? _first.Batch.ResolutionMs : interval / 2;
+
+    /// <summary>How far from the last sample the second replica's next one is at least: a window reaches back.</summary>
+    long Distance(long interval) => _second.Batch.ResolutionMs > _lastResolution
+        ? _second.Batch.ResolutionMs : (_lastResolution > 0 ? _second.Batch.ResolutionMs : interval) / 2;
+
     /// <summary>
     /// The first replica's staleness marker ends the series, if the second one has no sample around it and the series is not ended already.
     /// </summary>
     bool GiveMarker(SampleBatch batch)
     {
-        while (_second.HasSample && _second.Timestamp <= _first.Timestamp)
+        var isWatched = false;
+        if (_second.HasSample)
         {
-            _second.MoveNext();
+            var threshold = Threshold(Interval());
+            isWatched = _second.HasPrevious && _second.MarkerTimestamp is null && _first.Timestamp - _second.PreviousTimestamp <= threshold
+                && _second.Timestamp - _second.PreviousTimestamp <= threshold;
         }
 
-        var threshold = Threshold(GapInterval());
-        var isWatched = _second.HasPrevious && !_second.IsAbsent && _second.HasSample
-            && _first.Timestamp - _second.PreviousTimestamp <= threshold && _second.Timestamp - _second.PreviousTimestamp <= threshold;
         if (!isWatched && !_lastIsStale)
         {
             return Take(batch, _first, 1);
@@ -320,56 +409,55 @@ public sealed class DedupIterator : ISampleIterator
     }
 
     /// <summary>
-    /// Whether the second replica shows that the first one has a gap: where the first goes on, its next sample has shown it.
-    /// </summary>
-    bool IsLeft(long interval) => _first.HasSample || _first.IsJoined || !_first.HasPrevious || _first.IsAbsent
-        || _second.HasSampleAfter(_first.PreviousTimestamp + Threshold(interval));
-
-    /// <summary>Whether the series ends with the second replica's staleness marker: the first has had time to say otherwise.</summary>
-    bool EndsFirst(long interval) => _first.HasSample
-        ? !_first.IsStale
-        : _first.IsJoined || !_first.HasPrevious || _first.IsAbsent || _second.Timestamp - _first.PreviousTimestamp >= interval;
-
-    /// <summary>
     /// Whether the second replica's sample is below the last one, or above the first replica's next one, without a fall in its own replica
     /// there: of a counter that is no reset, but a replica that reads earlier or later than it says. One that stands apart for longer than
     /// two intervals counts something else.
     /// </summary>
-    bool IsBehind(long interval)
+    bool IsBehind(long interval, long after)
     {
-        var isFarFromLast = _lastSample == long.MinValue || _lastIsStale || _second.Timestamp - _lastSample > 2 * interval
-            || !_second.HasPrevious || _second.RisingSince > _lastSample
-            || _second.Timestamp - _second.PreviousTimestamp > Threshold(interval);
-        var isFarFromNext = !_first.HasSample || _first.IsStale || !(_second.NextTimestamp >= _first.Timestamp && _second.IsRisingNext);
-        if (_second.IsHistogram)
+        if (_second.IsHistogram ? _second.Histogram.CounterResetHint == CounterResetHint.Gauge : _kind != DedupKind.Counter)
         {
-            var histogram = _second.Histogram;
-            if (histogram.CounterResetHint is CounterResetHint.Gauge)
-            {
-                return false;
-            }
-
-            return (!isFarFromLast && _lastHistogram is not null && histogram.CounterResetHint is not CounterResetHint.CounterReset
-                    && histogram.Count < _lastHistogram.Count && histogram.Count >= _second.PreviousValue)
-                || (!isFarFromNext && _first.IsHistogram && _first.Histogram.CounterResetHint is not CounterResetHint.CounterReset
-                    && histogram.Count > _first.Histogram.Count);
+            return false;
         }
 
-        return _kind == DedupKind.Counter
-            && ((!isFarFromLast && _lastHistogram is null && _second.Value < _lastValue
-                    && _second.Value >= _second.PreviousValue)
-                || (!isFarFromNext && !_first.IsHistogram && _second.Value > _first.Value));
+        var isFarFromLast = _lastSample == long.MinValue || _lastIsStale || _second.Timestamp - _lastSample > 2 * interval
+            || !_second.HasPrevious || _second.RisingSince > _lastSample || _second.Level < _second.PreviousValue
+            || _second.Timestamp - _second.PreviousTimestamp > Threshold(interval) || _second.IsHistogram != (_lastHistogram is not null)
+            || (_second.IsHistogram && _second.Histogram.CounterResetHint == CounterResetHint.CounterReset);
+        if (!isFarFromLast && _second.Level < (_lastHistogram?.Count ?? _lastValue))
+        {
+            return true;
+        }
+
+        if (!_first.HasSample || _first.Timestamp != after || _second.IsHistogram != _first.IsHistogram || _second.Level <= _first.Level
+            || (_first.IsHistogram && _first.Histogram.CounterResetHint == CounterResetHint.CounterReset))
+        {
+            return false;
+        }
+
+        // Where the second one ends there, the first one itself tells whether it was reset.
+        var next = _second.NextAfter(_second.Timestamp);
+        return next > _second.Timestamp + Reach(interval)
+            ? _first.HasPrevious && _first.PreviousTimestamp >= _second.Timestamp - Reach(interval) && _first.PreviousValue <= _first.Level
+            : next >= after && _second.IsRisingNext;
     }
 
     /// <summary>Adds samples of one replica and moves it on; false where the batch cannot take the first of them.</summary>
     bool Take(SampleBatch batch, ReplicaCursor replica, int count)
     {
+        if (batch.Count > 0 && batch.Replica != replica.Number)
+        {
+            return false;
+        }
+
         var (at, isSwitch, isStale) = (batch.Count, replica != _lastReplica, replica.IsStale);
         count = batch.Add(replica.Batch, replica.At, count);
         if (count == 0)
         {
             return false;
         }
+
+        batch.Replica = replica.Number;
 
         if (batch.Kind == SampleKind.Histogram)
         {
@@ -421,8 +509,8 @@ public sealed class DedupIterator : ISampleIterator
     }
 
     /// <summary>
-    /// A replica's value at a time between its previous sample and its current one, which counts from zero where it is lower; null where it has
-    /// no previous one.
+    /// A replica's value at a time between its previous sample and its current one, which counts from zero where it is lower; null where it
+    /// has no previous one.
     /// </summary>
     static double? ValueAt(ReplicaCursor replica, long timestamp)
     {

@@ -1,48 +1,54 @@
+using System.Runtime.InteropServices;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Histograms;
 using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Querying;
 
-/// <summary>Goes over one replica's samples, one after another, and learns which interval the replica keeps.</summary>
+/// <summary>
+/// Goes over one replica's samples, one after another, and sees the times of those around: of a few before and of as many behind as are
+/// asked for.
+/// </summary>
 sealed class ReplicaCursor
 {
-    /// <summary>
-    /// Which interval a replica keeps counts so far from its samples, in milliseconds: less than is read beyond a range, so that it is
-    /// known to whoever reads a part.
-    /// </summary>
+    /// <summary>What lies farther than so many milliseconds from a sample decides nothing about it, unless intervals are longer.</summary>
     public const long Near = 150_000;
 
-    /// <summary>Of the distances between samples the latest so many are remembered.</summary>
-    const int Remembered = 15;
+    /// <summary>So many distances at each side of a time tell the interval there.</summary>
+    public const int MostDistances = 15;
 
-    /// <summary>Of fewer distances one that a restart shortened, or a gap lengthened, would be the interval.</summary>
-    const int Few = 3;
+    /// <summary>So many times before the current one are kept, for their distances.</summary>
+    const int Kept = MostDistances + 1;
 
-    /// <summary>The first batch is small, since of most replicas only the interval is wanted.</summary>
-    const int FirstCapacity = 16;
-
-    const long Second = 1_000;
-
-    readonly long[] _distances = new long[Remembered];
-    readonly SampleBatch _small = new(FirstCapacity);
-    readonly SampleBatch?[] _large = new SampleBatch?[2];
+    readonly Queue<SampleBatch> _ahead = new();
+    readonly Stack<SampleBatch> _free = new();
     ISampleIterator _samples = null!;
-    SampleBatch _batch = null!;
-    SampleBatch? _ahead;
-    int _at;
-    int _distanceCount;
-    long _rememberedTo = long.MinValue;
-    long _interval;
-    bool _isIntervalKnown;
+    SampleBatch _batch = new();
     bool _isOpen;
+    bool _isAtEnd;
+    int _number;
+
+    // Times of what was loaded, and of a few samples before; where each is no sample, or not the next one of the same replica.
+    long[] _times = new long[3 * SampleBatch.DefaultCapacity];
+    bool[] _isStale = new bool[3 * SampleBatch.DefaultCapacity];
+    bool[] _isApart = new bool[3 * SampleBatch.DefaultCapacity];
+    int _count;
+    int _now;
+    int _endOfBatch;
+    int _lastNumber;
+
+    // A run of samples whose distances are alike, and the shortest and the longest of those.
+    int _runStart;
+    int _runEnd;
+    long _shortest;
+    long _longest;
 
     public bool HasSample
     {
         get
         {
             Open();
-            return _at < _batch.Count;
+            return _now < _count;
         }
     }
 
@@ -57,17 +63,21 @@ sealed class ReplicaCursor
 
     public SampleBatch Batch => _batch;
 
-    public int At => _at;
+    /// <summary>The current sample's place in the batch.</summary>
+    public int At => _batch.Count - (_endOfBatch - _now);
 
-    public long Timestamp => _batch.Timestamps[_at];
+    /// <summary>Which replica the current samples are of, in order of preference.</summary>
+    public int Number => _samples is DedupIterator ? _batch.Replica : _number;
+
+    public long Timestamp => _times[_now];
 
     public bool IsHistogram => _batch.Kind == SampleKind.Histogram;
 
-    public double Value => _batch.Values[_at];
+    public double Value => _batch.Values[At];
 
-    public Histogram Histogram => _batch.Histograms[_at];
+    public Histogram Histogram => _batch.Histograms[At];
 
-    public bool IsStale => IsStaleAt(_at);
+    public bool IsStale => _isStale[_now];
 
     /// <summary>Whether a sample that is no staleness marker was passed since the last jump.</summary>
     public bool HasPrevious { get; private set; }
@@ -78,116 +88,171 @@ sealed class ReplicaCursor
     public double PreviousValue { get; private set; }
 
     /// <summary>
-    /// The time of the first of those samples passed one by one since the last jump, up to the previous one, among which none is lower than
-    /// the one before it. Of histograms the count is meant.
+    /// The time of the first of those samples passed since the last jump, up to the previous one, among which none is lower than the one
+    /// before it, so far as they were passed one by one. Of histograms the count is meant.
     /// </summary>
     public long RisingSince { get; private set; } = long.MaxValue;
 
-    /// <summary>Whether a staleness marker was passed since the previous sample.</summary>
-    public bool IsAbsent { get; private set; }
+    /// <summary>The time of the staleness marker that was passed since the previous sample; null where there was none.</summary>
+    public long? MarkerTimestamp { get; private set; }
 
-    /// <summary>The time of the sample or marker after the current one; null at the end.</summary>
-    public long? NextTimestamp
-    {
-        get
-        {
-            if (_at + 1 < _batch.Count)
-            {
-                return _batch.Timestamps[_at + 1];
-            }
+    /// <summary>The current sample's value, or its histogram's count.</summary>
+    public double Level => IsHistogram ? Histogram.Count : Value;
 
-            _ahead ??= Load(Large());
-            return _ahead.Count > 0 ? _ahead.Timestamps[0] : null;
-        }
-    }
-
-    /// <summary>Whether the sample after the current one is there and not lower, or its count is not.</summary>
+    /// <summary>Whether the sample after the current one is of its kind and not lower, or its count is not.</summary>
     public bool IsRisingNext
     {
         get
         {
-            if (NextTimestamp is null)
+            if (NextAfter(Timestamp) == long.MaxValue)
             {
                 return false;
             }
 
-            var (batch, at) = _at + 1 < _batch.Count ? (_batch, _at + 1) : (_ahead!, 0);
-            return batch.Kind == _batch.Kind
-                && (IsHistogram ? batch.Histograms[at].Count >= Histogram.Count : batch.Values[at] >= Value);
+            var (batch, at) = _now + 1 < _endOfBatch ? (_batch, At + 1) : (_ahead.Peek(), 0);
+            return batch.Kind == _batch.Kind && (IsHistogram ? batch.Histograms[at].Count : batch.Values[at]) >= Level;
         }
-    }
-
-    /// <summary>Whether a sample or marker comes after a time that is not far from the current one.</summary>
-    public bool HasSampleAfter(long timestamp)
-    {
-        if (_batch.Timestamps[_batch.Count - 1] > timestamp)
-        {
-            return true;
-        }
-
-        _ahead ??= Load(Large());
-        return _ahead.Count > 0 && _ahead.Timestamps[_ahead.Count - 1] > timestamp;
     }
 
     /// <summary>
-    /// Milliseconds between the replica's samples: of the latest fifteen distances those like the third shortest, since missed scrapes
-    /// lengthen many of them and a restart shortens one or two; in whole seconds, so that it is the same wherever reading began. Of
-    /// downsampled data the length of a window. 0 while fewer than three distances were seen.
+    /// Whether no gap is before the current sample for certain: all distances near are alike, and there are enough to tell the interval.
     /// </summary>
-    public long Interval
+    public bool IsRegular => RegularUntil(_now) >= _now;
+
+    /// <summary>How many samples from the current one on have no gap between them for certain.</summary>
+    public int RegularRun(int most) =>
+        _now + 1 < _endOfBatch ? Math.Clamp(Math.Min(RegularUntil(_now + 1), _endOfBatch - 1) - _now + 1, 1, most) : 1;
+
+    /// <summary>How many samples from the current one on lie before a time.</summary>
+    public int RunBefore(long time, int most)
     {
-        get
+        var end = Math.Min(_endOfBatch, _now + most);
+        var at = _now + 1;
+        while (at < end && _times[at] < time && !_isStale[at])
         {
-            if (_samples is DedupIterator joined)
-            {
-                return joined.Interval;
-            }
-
-            if (IsOfWindows)
-            {
-                return _batch.ResolutionMs;
-            }
-
-            if (!_isIntervalKnown)
-            {
-                (_isIntervalKnown, _interval) = (true, Usual());
-            }
-
-            return _distanceCount < Few ? 0 : _interval;
-        }
-    }
-
-    /// <summary>What the shortest distance that was seen says, for want of anything better; 0 where there is none.</summary>
-    public long Guess => _samples is DedupIterator joined ? joined.Guess
-        : _distanceCount == 0 ? 0 : _distances.AsSpan(0, Math.Min(_distanceCount, Remembered)).ToArray().Min();
-
-    /// <summary>The interval that the replica keeps in a span; 0 where it has no sample near, or is none but several in one.</summary>
-    public long IntervalWithin(long from, long to)
-    {
-        if (_samples is DedupIterator joined)
-        {
-            return joined.IntervalWithin(from, to);
+            at++;
         }
 
-        // What lies between the cursor and a later time was not read.
-        var isNear = HasSample && (Timestamp <= to + Near || PreviousTimestamp > to + Near);
-        isNear |= HasPrevious && PreviousTimestamp >= from - Near;
-        return isNear && !IsJoined ? Interval : 0;
+        return at - _now;
     }
 
-    public bool IsStaleAt(int at) => IsStaleAt(_batch, at);
+    /// <summary>How many samples from the current one on are near one another and at most at a time.</summary>
+    public int NearRun(long until, int most)
+    {
+        LoadUntil(_times[_endOfBatch - 1]);
+        var end = Math.Min(Math.Min(_endOfBatch, _now + most), _count - 1);
+        var at = _now;
+        while (at < end && _times[at] <= until && !_isStale[at] && _times[at + 1] - _times[at] <= Near)
+        {
+            at++;
+        }
 
-    static bool IsStaleAt(SampleBatch batch, int at) =>
-        batch.Kind == SampleKind.Histogram ? batch.Histograms[at].IsStale : StaleMarker.IsStale(batch.Values[at]);
+        return at - _now;
+    }
+
+    /// <summary>The time of the next sample, the current one included, that is no marker; the highest where there is none up to a time.</summary>
+    public long NextSample(long until)
+    {
+        LoadUntil(until);
+        var at = _now;
+        while (at < _count && _times[at] <= until && _isStale[at])
+        {
+            at++;
+        }
+
+        return at < _count && _times[at] <= until ? _times[at] : long.MaxValue;
+    }
+
+    /// <summary>The time of the first sample or marker after a time, from the current one on; the highest where there is none.</summary>
+    public long NextAfter(long time)
+    {
+        LoadUntil(time);
+        var at = _now;
+        while (at < _count && _times[at] <= time)
+        {
+            at++;
+        }
+
+        return at < _count ? _times[at] : long.MaxValue;
+    }
+
+    /// <summary>Whether one of the samples that were passed lies from a time on and before another.</summary>
+    public bool HasPassed(long from, long before)
+    {
+        for (var at = _now - 1; at >= 0 && _times[at] >= from; at--)
+        {
+            if (_times[at] < before && !_isStale[at])
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// Distances between the replica's neighbouring samples near a time, which is not after the current sample and after the one before it:
+    /// the latest before it and the first behind it.
+    /// </summary>
+    /// <returns>How many there are.</returns>
+    public int Distances(long time, long near, Span<long> distances)
+    {
+        if (!HasSample && _count == 0)
+        {
+            return 0;
+        }
+
+        var count = 0;
+        var last = _now < _count && _times[_now] == time ? _now : _now - 1;
+        for (var at = last; at > 0 && count < MostDistances && _times[at - 1] >= time - near; at--)
+        {
+            if (!_isApart[at])
+            {
+                distances[count++] = _times[at] - _times[at - 1];
+            }
+        }
+
+        LoadUntil(time + near);
+        var most = count + MostDistances;
+        for (var at = _now + 1; at < _count && count < most && _times[at] <= time + near; at++)
+        {
+            if (!_isApart[at])
+            {
+                distances[count++] = _times[at] - _times[at - 1];
+            }
+        }
+
+        return count;
+    }
+
+    /// <summary>The shortest of the distances next to the current sample; 0 where there is none.</summary>
+    public long Guess()
+    {
+        var shortest = 0L;
+        if (HasSample)
+        {
+            NextAfter(Timestamp);
+        }
+
+        for (var at = Math.Max(1, _now - 1); at < Math.Min(_count, _now + 2); at++)
+        {
+            if (!_isApart[at] && (shortest == 0 || _times[at] - _times[at - 1] < shortest))
+            {
+                shortest = _times[at] - _times[at - 1];
+            }
+        }
+
+        return shortest;
+    }
 
     /// <summary>Begins anew with the samples of another series.</summary>
     /// <param name="samples">Owned from now on. Nothing is read before the cursor is asked.</param>
-    public void Reset(ISampleIterator samples, bool isJoined)
+    /// <param name="number">Which replica it is, in order of preference.</param>
+    public void Reset(ISampleIterator samples, bool isJoined, int number)
     {
-        (_samples, IsJoined, _batch, _ahead, _at) = (samples, isJoined, _small, null, 0);
-        (_distanceCount, _rememberedTo, _interval, _isIntervalKnown, _isOpen) = (0, long.MinValue, 0, false, false);
-        (HasPrevious, PreviousTimestamp, PreviousValue, RisingSince, IsAbsent) = (false, 0, 0, long.MaxValue, false);
-        _small.Clear();
+        (_samples, IsJoined, _number) = (samples, isJoined, number);
+        (_isOpen, _isAtEnd) = (false, false);
+        Forget();
     }
 
     public void MoveNext() => MoveBy(1);
@@ -195,37 +260,32 @@ sealed class ReplicaCursor
     /// <summary>Passes samples of the current batch: one, or several of which none is a staleness marker.</summary>
     public void MoveBy(int count)
     {
-        var last = _at + count - 1;
-        if (IsStaleAt(last))
+        var last = _now + count - 1;
+        if (_isStale[last])
         {
-            IsAbsent = true;
+            MarkerTimestamp = _times[last];
         }
         else
         {
-            var value = IsHistogram ? _batch.Histograms[last].Count : _batch.Values[last];
+            var at = At + count - 1;
+            var value = IsHistogram ? _batch.Histograms[at].Count : _batch.Values[at];
             if (!HasPrevious || value < PreviousValue)
             {
-                RisingSince = _batch.Timestamps[last];
+                RisingSince = _times[last];
             }
 
-            (HasPrevious, IsAbsent) = (true, false);
-            (PreviousTimestamp, PreviousValue) = (_batch.Timestamps[last], value);
+            (HasPrevious, PreviousTimestamp, PreviousValue, MarkerTimestamp) = (true, _times[last], value, null);
         }
 
-        for (; _at < last; _at++)
+        _now += count;
+        if (_now == _endOfBatch)
         {
-            Remember(_batch.Timestamps[_at], _batch.Timestamps[_at + 1]);
-        }
-
-        Advance();
-        if (_at < _batch.Count && HasPrevious && !IsAbsent && !IsStale)
-        {
-            Remember(PreviousTimestamp, Timestamp);
+            NextBatch();
         }
     }
 
     /// <summary>Passes all samples before a time, those of whole chunks without reading them.</summary>
-    /// <returns>Whether there were any that were not passed before: what came before the current sample is not known then.</returns>
+    /// <returns>Whether there were any that were not passed one by one: what came before the current sample is not known then.</returns>
     public bool SkipBefore(long timestamp)
     {
         if (!_isOpen)
@@ -234,124 +294,201 @@ sealed class ReplicaCursor
             return false;
         }
 
-        if (!HasSample || Timestamp >= timestamp)
+        if (_now == _count || Timestamp >= timestamp)
         {
             return false;
         }
 
-        _samples.Seek(timestamp);
-        (HasPrevious, IsAbsent) = (false, false);
-        while (_at < _batch.Count && Timestamp < timestamp)
+        if (_times[_count - 1] >= timestamp)
         {
-            Advance();
+            while (Timestamp < timestamp)
+            {
+                MoveNext();
+            }
+
+            return false;
         }
 
-        Peek();
+        _samples.Seek(timestamp);
+        Forget();
+        NextBatch();
+        while (_now < _count && Timestamp < timestamp)
+        {
+            MoveNext();
+        }
+
         return true;
     }
 
     public void Dispose() => _samples.Dispose();
 
+    /// <summary>
+    /// The last sample up to which the run of alike distances tells the interval; -1 where it tells nothing of the one at a place, before
+    /// which there may be a gap.
+    /// </summary>
+    int RegularUntil(int at)
+    {
+        LoadUntil(_times[_endOfBatch - 1] + Near);
+        ExtendRun(at);
+        if (at > _runEnd || at - 2 < _runStart || _longest > Near / 3
+            || !(_runStart <= 0 || at - 1 - _runStart >= MostDistances || _times[at - 1] - _times[_runStart] >= Near))
+        {
+            return -1;
+        }
+
+        var until = _runEnd;
+        while (_runEnd < _count - 1 && until >= at && _runEnd - until < MostDistances && _times[_runEnd] - _times[until] < Near)
+        {
+            until--;
+        }
+
+        return until;
+    }
+
+    /// <summary>Has the run of distances that are alike be the one that ends at a place or behind it, as far as was read.</summary>
+    void ExtendRun(int at)
+    {
+        while (_runEnd + 1 < _count)
+        {
+            var distance = _times[_runEnd + 1] - _times[_runEnd];
+            var (shortest, longest) = (Math.Min(_shortest, distance), Math.Max(_longest, distance));
+            if (!_isApart[_runEnd + 1] && longest <= shortest + (shortest / 4))
+            {
+                (_shortest, _longest) = (shortest, longest);
+            }
+            else if (at <= _runEnd)
+            {
+                return;
+            }
+            else
+            {
+                (_runStart, _shortest, _longest) = _isApart[_runEnd + 1] ? (_runEnd + 1, long.MaxValue, 0) : (_runEnd, distance, distance);
+            }
+
+            _runEnd++;
+        }
+    }
+
     void Open()
     {
-        if (_isOpen)
+        if (!_isOpen)
+        {
+            _isOpen = true;
+            NextBatch();
+        }
+    }
+
+    void Forget()
+    {
+        while (_ahead.TryDequeue(out var batch))
+        {
+            _free.Push(batch);
+        }
+
+        (_count, _now, _endOfBatch, _batch.Count) = (0, 0, 0, 0);
+        (_runStart, _runEnd, _shortest, _longest) = (0, 0, long.MaxValue, 0);
+        (HasPrevious, PreviousTimestamp, PreviousValue, RisingSince, MarkerTimestamp) = (false, 0, 0, long.MaxValue, null);
+    }
+
+    void NextBatch()
+    {
+        if (_ahead.Count == 0 && !Load())
         {
             return;
         }
 
-        _isOpen = true;
-        Load(_batch);
-        Peek();
+        _free.Push(_batch);
+        _batch = _ahead.Dequeue();
+        _endOfBatch = _now + _batch.Count;
     }
 
-    /// <summary>
-    /// Remembers the distances of what comes next. Of a batch that was begun so little may be left that the one behind it is looked at too.
-    /// </summary>
-    void Peek()
+    void LoadUntil(long timestamp)
     {
-        var left = PeekInto(_batch, _at + 1, Remembered);
-        if (left > 0 && _at > 0)
+        Open();
+        while ((_count == 0 || _times[_count - 1] <= timestamp) && Load())
         {
-            _ahead ??= Load(Large());
-            PeekInto(_ahead, 1, left);
         }
     }
 
-    int PeekInto(SampleBatch batch, int from, int most)
+    /// <summary>Reads one batch more.</summary>
+    bool Load()
     {
-        for (var i = from; i < batch.Count && most > 0; i++)
+        if (_isAtEnd)
         {
-            if (!IsStaleAt(batch, i) && !IsStaleAt(batch, i - 1))
-            {
-                Remember(batch.Timestamps[i - 1], batch.Timestamps[i]);
-                most--;
-            }
+            return false;
         }
 
-        return most;
-    }
-
-    void Advance()
-    {
-        if (++_at == _batch.Count)
-        {
-            (_batch, _ahead, _at) = (_ahead ?? Load(_batch == _small ? Large() : _batch), null, 0);
-        }
-    }
-
-    /// <summary>A batch that is not in use.</summary>
-    SampleBatch Large()
-    {
-        var at = _large[0] is { } large && (large == _batch || large == _ahead) ? 1 : 0;
-        return _large[at] ??= new SampleBatch();
-    }
-
-    SampleBatch Load(SampleBatch batch)
-    {
+        var batch = _free.TryPop(out var free) ? free : new SampleBatch();
+        batch.Clear();
         if (!_samples.Read(batch))
         {
-            batch.Count = 0;
+            _isAtEnd = true;
+            _free.Push(batch);
+            return false;
         }
 
-        return batch;
+        Reserve(batch.Count);
+        batch.Timestamps.AsSpan(0, batch.Count).CopyTo(_times.AsSpan(_count));
+        var isStale = _isStale.AsSpan(_count, batch.Count);
+        var isApart = _isApart.AsSpan(_count, batch.Count);
+        MarkStale(batch, isStale);
+        isStale.CopyTo(isApart);
+        isApart[0] |= _count == 0 || _isStale[_count - 1] || (_samples is DedupIterator && batch.Replica != _lastNumber);
+        for (var at = isStale.IndexOf(true); at >= 0 && ++at < isStale.Length;)
+        {
+            isApart[at] = true;
+            var next = isStale[at..].IndexOf(true);
+            at = next < 0 ? -1 : at + next;
+        }
+
+        (_count, _lastNumber) = (_count + batch.Count, batch.Replica);
+        _ahead.Enqueue(batch);
+        return true;
     }
 
-    /// <summary>Each distance once, whether the samples are passed or looked at ahead.</summary>
-    void Remember(long before, long after)
+    static void MarkStale(SampleBatch batch, Span<bool> isStale)
     {
-        if (after <= _rememberedTo)
+        if (batch.Kind == SampleKind.Histogram)
+        {
+            for (var i = 0; i < isStale.Length; i++)
+            {
+                isStale[i] = batch.Histograms[i].IsStale;
+            }
+
+            return;
+        }
+
+        isStale.Clear();
+        var values = MemoryMarshal.Cast<double, ulong>(batch.Values.AsSpan(0, isStale.Length));
+        if (values.Contains(StaleMarker.Bits))
+        {
+            for (var i = 0; i < values.Length; i++)
+            {
+                isStale[i] = values[i] == StaleMarker.Bits;
+            }
+        }
+    }
+
+    /// <summary>Makes room for so many times more: what lies too far back goes.</summary>
+    void Reserve(int count)
+    {
+        if (_count + count <= _times.Length)
         {
             return;
         }
 
-        var distance = after - before;
-        (_rememberedTo, _distances[_distanceCount++ % Remembered]) = (after, distance);
-        // The interval is asked for at every sample, but changes only when the distances do.
-        _isIntervalKnown &= Math.Abs(distance - _interval) <= _interval / 8;
-    }
-
-    long Usual()
-    {
-        Span<long> distances = stackalloc long[Remembered];
-        distances = distances[..Math.Min(_distanceCount, Remembered)];
-        if (distances.IsEmpty)
+        var from = Math.Max(0, Math.Min(_now, _endOfBatch - _batch.Count) - Kept);
+        var (times, isStale, isApart) = (_times, _isStale, _isApart);
+        if (_count - from + count > _times.Length)
         {
-            return 0;
+            var size = 2 * (_count - from + count);
+            (_times, _isStale, _isApart) = (new long[size], new bool[size], new bool[size]);
         }
 
-        _distances.AsSpan(0, distances.Length).CopyTo(distances);
-        distances.Sort();
-        var third = distances[Math.Min(2, (distances.Length - 1) / 2)];
-        var (sum, count) = (0L, 0);
-        foreach (var distance in distances)
-        {
-            if (Math.Abs(distance - third) <= third / 8)
-            {
-                (sum, count) = (sum + distance, count + 1);
-            }
-        }
-
-        var usual = sum / count;
-        return usual < Second ? usual : (usual + (Second / 2)) / Second * Second;
+        Array.Copy(times, from, _times, 0, _count - from);
+        Array.Copy(isStale, from, _isStale, 0, _count - from);
+        Array.Copy(isApart, from, _isApart, 0, _count - from);
+        (_count, _now, _endOfBatch) = (_count - from, _now - from, _endOfBatch - from);
+        (_runStart, _runEnd) = (_runStart - from, Math.Max(0, _runEnd - from));
     }
 }

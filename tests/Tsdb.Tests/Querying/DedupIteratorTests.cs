@@ -23,7 +23,12 @@ public sealed class DedupIteratorTests
     [InlineData("0:1 10:2 20:3 60:7 70:8", "2:1 12:2 22:3 32:4 42:5 52:6 62:7", "0:1 10:2 20:3 32:4 42:5 52:6 60:7 70:8")]
     [InlineData("0:1 10:2 20:3 40:5 50:6", "8:1 18:2 28:3 38:4 48:5", "0:1 10:2 20:3 28:3 40:5 50:6")]
     // A replica that misses most scrapes does not hide them behind its own interval.
-    [InlineData("0:1 30:4 60:7 90:9", "4:1 14:2 24:3 34:4 44:5 54:6 64:7 74:8 84:9", "0:1 14:2 24:3 30:4 44:5 54:6 60:7 74:8 84:9 90:9")]
+    [InlineData("0:1 30:4 80:8 90:9", "4:1 14:2 24:3 34:4 44:5 54:6 64:7 74:8 84:9", "0:1 14:2 24:3 30:4 44:5 54:6 64:7 74:8 80:8 90:9")]
+    // One that keeps a longer interval is the answer all the same, but what the other has in its gaps stands in them.
+    [InlineData("0:1 30:4 60:7 90:9", "4:1 14:2 24:3 34:4 44:5 54:6 64:7 74:8 84:9", "0:1 30:4 60:7 90:9")]
+    [InlineData(
+        "0:1 30:4 60:7 90:9 260:26 290:29 320:32 350:35", "205:20 245:24 255:25 265:26 275:27",
+        "0:1 30:4 60:7 90:9 205:20 245:24 260:26 290:29 320:32 350:35")]
     // The end of the first replica, once the other one has gone on for longer than a gap takes.
     [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3", "0:1 10:2 20:3")]
     [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3 35:4", "0:1 10:2 20:3")]
@@ -148,6 +153,24 @@ public sealed class DedupIteratorTests
         });
 
     [Fact]
+    public void A_first_replica_that_keeps_its_interval_is_all_there_is_whatever_the_others_keep() => Gen.Select(
+        Gen.Long[5_000, 60_000], Gen.Long[1_000, 60_000].Array[1, 2], Gen.Long[0, 59_999], Gen.Int[0, 1_000_000]).Sample((interval, others, phase, seed) =>
+        {
+            var random = new Random(seed);
+            var first = Scrapes(0, interval);
+            var read = Samples.Floats(DedupIterator.Join(
+                [Iterator(first), .. others.Select(other => Iterator(Scrapes(random.NextInt64(phase + 1), other)))], DedupKind.Counter), capacity: 19);
+            var inner = new TimeRange(first[0].Timestamp + 150_000, first[^1].Timestamp - 150_000);
+            Assert.Equal(Cut(first, inner), Cut([.. read], inner));
+
+            (long Timestamp, double Value)[] Scrapes(long phase, long interval) =>
+            [
+                .. Enumerable.Range(0, (int)(900_000 / interval))
+                    .Select(i => phase + (i * interval) + random.NextInt64((interval / 20) + 1)).Select(time => (time, (double)time)),
+            ];
+        });
+
+    [Fact]
     public void Of_one_counter_seen_by_replicas_with_gaps_nothing_falls_nothing_is_doubled_and_gaps_are_filled() => s_replicas.Sample(replicas =>
     {
         var read = Samples.Floats(DedupIterator.Join([.. replicas.Select(Iterator)], DedupKind.Counter), capacity: 19);
@@ -159,16 +182,27 @@ public sealed class DedupIteratorTests
             var isOfOne = replicas.Any(r => r.Contains(before) && r.Contains(after));
             Assert.True(isOfOne || after.Timestamp - before.Timestamp >= 7_000, $"two samples of a scrape at {before.Timestamp} and {after.Timestamp}");
 
-            // A gap of the result is one that no replica could have filled. Of three, the second may end shortly after the first.
-            if (replicas.Length == 2 && after.Timestamp - before.Timestamp > 23_500)
+            // A gap of the result is one that no replica could have filled. Of three, the third may end shortly before the second goes on.
+            var interval = Kept(before.Timestamp, after.Timestamp);
+            if (replicas.Length == 2 && after.Timestamp - before.Timestamp > (interval * 3 / 2) + 1_000)
             {
-                var between = replicas.SelectMany(r => r).Where(p => p.Timestamp > before.Timestamp + 8_000 && p.Timestamp < after.Timestamp - 8_000);
+                var apart = (interval / 2) + 500;
+                var between = replicas.SelectMany(r => r).Where(p => p.Timestamp > before.Timestamp + apart && p.Timestamp < after.Timestamp - apart);
                 Assert.DoesNotContain(between, p => p.Value >= before.Value && p.Value <= after.Value);
             }
         }
 
         var newest = replicas.SelectMany(s => s).Max(s => s.Timestamp);
-        Assert.True(newest - read[^1].Timestamp <= 23_000, "the newest sample is lost");
+        Assert.True(
+            newest - read[^1].Timestamp <= (replicas.Length - 1) * ((Kept(read[^1].Timestamp, newest) * 3 / 2) + 1_000), "the newest sample is lost");
+
+        // A replica that missed every other scrape for a while kept a longer interval.
+        long Kept(long from, long to) => replicas.Max(replica =>
+        {
+            var near = Cut(replica, new TimeRange(from - 160_000, to + 160_000));
+            var distances = near.Zip(near.Skip(1), (a, b) => b.Timestamp - a.Timestamp).Append(15_000).Order().ToArray();
+            return distances[distances.Length / 2];
+        });
     });
 
     [Fact]

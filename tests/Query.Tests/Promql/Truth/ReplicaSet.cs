@@ -46,12 +46,9 @@ sealed class ReplicaSet
         // The target is down now and then, for all.
         var outages = Spans(random, start, end, random.Next(3), 10 * IntervalMs);
         var (slower, count) = (random.Next(4) == 0 ? random.Next(2) : -1, random.Next(4) == 0 ? 3 : 2);
-        HasDifferentIntervals = slower >= 0;
-        Replicas =
-        [
-            .. Enumerable.Range(0, count).Select(i => Scrapes(
-                random, start, end, outages, i == slower ? Math.Min(60_000, IntervalMs * new[] { 3, 4, 6, 8 }[random.Next(4)] / 2) : IntervalMs)),
-        ];
+        LongestIntervalMs = slower < 0 ? IntervalMs : Math.Min(60_000, IntervalMs * new[] { 3, 4, 6, 8 }[random.Next(4)] / 2);
+        FirstIntervalMs = slower == 0 ? LongestIntervalMs : IntervalMs;
+        Replicas = [.. Enumerable.Range(0, count).Select(i => Scrapes(random, start, end, outages, i == slower ? LongestIntervalMs : IntervalMs))];
     }
 
     public TargetKind Kind { get; }
@@ -61,7 +58,10 @@ sealed class ReplicaSet
     /// <summary>The shortest one of the replicas.</summary>
     public long IntervalMs { get; }
 
-    public bool HasDifferentIntervals { get; }
+    /// <summary>Another one than the shortest where one replica scrapes less often than the others.</summary>
+    public long LongestIntervalMs { get; }
+
+    public long FirstIntervalMs { get; }
 
     /// <summary>Whether the replicas' clocks differ.</summary>
     public bool IsSkewed { get; }

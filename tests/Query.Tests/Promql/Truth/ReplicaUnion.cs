@@ -1,98 +1,191 @@
 namespace Observe.Query.Tests.Promql.Truth;
 
 /// <summary>
-/// What replicas are as one series, by the rules of the decision page: each pair of the first one's neighbours is looked at by itself, with
-/// all that the second one has.
+/// What replicas are as one series, by the rules of the decision page: each sample of a replica that is not the first one is looked at by itself,
+/// with all that lies near it. But for the rule that a counter does not fall.
 /// </summary>
 static class ReplicaUnion
 {
-    /// <param name="isFirstJoined">The first is what compaction made of some.</param>
-    public static Scrape[] Of(IEnumerable<Scrape[]> replicas, long intervalMs, bool isFirstJoined = false)
-    {
-        var (joined, all) = (replicas.First(), replicas.Skip(1).ToArray());
-        for (var i = 0; i < all.Length; i++)
-        {
-            joined = [.. Of(joined, all[i], intervalMs, isFirstJoined && i == 0)];
-        }
+    const long Near = 150_000;
 
-        return joined;
+    /// <param name="Replica">Where several replicas are one series, from which of them it is.</param>
+    readonly record struct Sample(Scrape Scrape, int Replica)
+    {
+        public long Time => Scrape.Time;
+
+        public bool IsStale => Scrape.IsStale;
     }
 
-    static List<Scrape> Of(Scrape[] first, Scrape[] second, long intervalMs, bool isFirstJoined)
+    /// <param name="isFirstJoined">The first is what compaction made of some.</param>
+    public static Scrape[] Of(IEnumerable<Scrape[]> replicas, bool isFirstJoined = false)
     {
-        var (half, threshold) = (intervalMs / 2, intervalMs * 3 / 2);
-        var samples = Array.FindAll(first, s => !s.IsStale);
-        var union = new List<Scrape>();
-        var (marker, at) = (0, 0);
-        for (var i = 0; i <= samples.Length; i++)
+        var all = replicas.Select((scrapes, i) => Array.ConvertAll(scrapes, s => new Sample(s, i))).ToArray();
+        var joined = all[^1];
+        for (var i = all.Length - 2; i >= 0; i--)
         {
-            var before = i > 0 ? samples[i - 1].Time : long.MinValue;
-            var after = i < samples.Length ? samples[i].Time : long.MaxValue;
-            var markers = new List<Scrape>();
-            for (; marker < first.Length && first[marker].Time < after; marker++)
+            joined = new Pair(all[i], joined, isFirstJoined && i == 0).Union();
+        }
+
+        return Array.ConvertAll(joined, s => s.Scrape);
+    }
+
+    sealed class Pair(Sample[] first, Sample[] second, bool isFirstJoined)
+    {
+        readonly List<Sample> _union = [];
+
+        bool IsEnded => _union.Count > 0 && _union[^1].IsStale;
+
+        public Sample[] Union()
+        {
+            for (var (i, j) = (0, 0); i < first.Length || j < second.Length;)
             {
-                if (first[marker].IsStale)
+                var isOfFirst = j == second.Length || (i < first.Length && first[i].Time <= second[j].Time);
+                var sample = isOfFirst ? first[i++] : second[j++];
+                if (isOfFirst ? !sample.IsStale || EndsFirst(sample) : Fills(sample))
                 {
-                    markers.Add(first[marker]);
+                    _union.Add(sample);
                 }
             }
 
-            var isGap = markers.Count > 0 || (i > 0, i < samples.Length) switch
+            return [.. _union];
+        }
+
+        bool EndsFirst(Sample marker)
+        {
+            var next = IndexAt(second, marker.Time + 1);
+            return !IsEnded && !(next > 0 && next < second.Length && !second[next - 1].IsStale
+                && second[next].Time - second[next - 1].Time <= Interval(second[next].Time) * 3 / 2
+                && marker.Time - second[next - 1].Time <= Interval(second[next].Time) * 3 / 2);
+        }
+
+        bool Fills(Sample sample)
+        {
+            var (time, interval) = (sample.Time, Interval(sample.Time));
+            var (half, threshold, reach) = (interval / 2, interval * 3 / 2, Math.Max(Near, 2 * interval));
+            var (before, passed) = Before(time);
+            var after = After(time + reach, IndexAt(first, time));
+            var isPassed = passed > 0 && (sample.IsStale || passed >= time - reach);
+            before = before >= time - reach ? before : 0;
+            if ((before > 0 && time < before + half) || (after > 0 && time > after - half))
             {
-                (false, false) => true,
-                (false, true) => isFirstJoined || Array.Exists(second, s => !s.IsStale && s.Time < after - threshold),
-                (true, false) => isFirstJoined || Array.Exists(second, s => s.Time > before + threshold),
+                return false;
+            }
+
+            var next = IndexAt(first, time + 1) is var at && at < first.Length ? first[at] : default;
+            if (sample.IsStale)
+            {
+                return !IsEnded && !next.IsStale
+                    && (before == 0 || isFirstJoined || isPassed || (after == 0 ? time - before >= interval : after - before > threshold));
+            }
+
+            return isPassed || (next.IsStale && next.Time <= time + reach) || (before > 0, after > 0) switch
+            {
                 (true, true) => after - before > threshold,
+                (true, false) => isFirstJoined || Within(Math.Max(time, before + threshold + 1), time + reach).Any(),
+                (false, true) => isFirstJoined || Within(time - reach, Math.Min(time, after - threshold - 1)).Any(s => !s.IsStale),
+                _ => true,
             };
-            while (at < second.Length && second[at].Time <= before)
+        }
+
+        /// <summary>The first replica's last sample up to a time, and the last marker between that and the time; 0 where there is none.</summary>
+        (long Sample, long Marker) Before(long time)
+        {
+            var marker = 0L;
+            for (var at = IndexAt(first, time + 1) - 1; at >= 0; at--)
+            {
+                if (!first[at].IsStale)
+                {
+                    return (first[at].Time, marker);
+                }
+
+                marker = Math.Max(marker, first[at].Time);
+            }
+
+            return (0, marker);
+        }
+
+        /// <summary>The time of the first replica's first sample from a place on, up to a time; 0 where there is none.</summary>
+        long After(long until, int at)
+        {
+            while (at < first.Length && first[at].IsStale)
             {
                 at++;
             }
 
-            if (isGap)
-            {
-                Fill(before, after, markers);
-            }
-            else if (i > 0 && i == samples.Length && Array.Find(second, s => s.IsStale && s.Time >= before + intervalMs) is { Time: > 0 } end)
-            {
-                union.Add(end);
-            }
-
-            if (i < samples.Length)
-            {
-                union.Add(samples[i]);
-            }
+            return at < first.Length && first[at].Time <= until ? first[at].Time : 0;
         }
 
-        return union;
+        IEnumerable<Sample> Within(long from, long to) => second.Skip(IndexAt(second, from)).TakeWhile(s => s.Time <= to);
 
-        void Fill(long before, long after, List<Scrape> markers)
+        long Interval(long time)
         {
-            var filling = new List<(Scrape Scrape, bool IsFirst)>(markers.Select(m => (m, true)));
-            for (var i = at; i < second.Length && (after == long.MaxValue || second[i].Time <= after - half); i++)
+            var distances = isFirstJoined ? [] : Distances(first, time);
+            if (distances.Count >= 9 || (distances.Count > 1 && distances[^1] <= distances[0] + (distances[0] / 4)))
             {
-                if (before == long.MinValue || second[i].Time >= before + half)
-                {
-                    filling.Add((second[i], false));
-                }
+                return Usual(distances);
             }
 
-            foreach (var (scrape, isFirst) in filling.OrderBy(s => s.Scrape.Time))
+            distances = [.. distances.Concat(Distances(second, time)).Order()];
+            if (distances.Count == 0 && isFirstJoined)
             {
-                var isSettled = union.Count == 0 ? !isFirst : union[^1].IsStale;
-                if (!scrape.IsStale
-                    || (!isSettled && (isFirst ? !IsWatched(scrape.Time) : markers.TrueForAll(m => m.Time < scrape.Time))))
-                {
-                    union.Add(scrape);
-                }
+                distances = Distances(first, time);
             }
+
+            return distances.Count > 0 ? Usual(distances)
+                : Next(first, time).Concat(Next(second, time)).DefaultIfEmpty(60_000).Min();
         }
 
-        bool IsWatched(long time)
+        static long Usual(List<long> sorted) => sorted.Count >= 9
+            ? sorted[(sorted.Count - 1) / 4]
+            : sorted.Zip(sorted.Skip(1)).Where(p => p.Second <= p.First + (p.First / 4)).Select(p => p.First).Append(sorted[0]).First();
+    }
+
+    /// <summary>The place of the first sample at or after a time.</summary>
+    static int IndexAt(Sample[] samples, long time)
+    {
+        var (low, high) = (0, samples.Length);
+        while (low < high)
         {
-            var before = Array.FindLast(second, s => s.Time <= time);
-            var after = Array.Find(second, s => s.Time > time);
-            return before.Time > 0 && after.Time > 0 && !before.IsStale && time - before.Time <= threshold && after.Time - before.Time <= threshold;
+            var middle = (low + high) / 2;
+            (low, high) = samples[middle].Time < time ? (middle + 1, high) : (low, middle);
         }
+
+        return low;
+    }
+
+    /// <summary>Between neighbouring samples of one replica: the fifteen before a time and the fifteen behind it, as far as they are near.</summary>
+    static List<long> Distances(Sample[] samples, long time)
+    {
+        var before = new List<long>();
+        for (var at = IndexAt(samples, time + 1) - 1; at > 0 && before.Count < 15 && samples[at - 1].Time >= time - Near; at--)
+        {
+            Add(before, at);
+        }
+
+        var after = new List<long>();
+        for (var at = IndexAt(samples, time) + 1; at < samples.Length && after.Count < 15 && samples[at].Time <= time + Near; at++)
+        {
+            Add(after, at);
+        }
+
+        return [.. before.Concat(after).Order()];
+
+        void Add(List<long> distances, int at)
+        {
+            if (IsDistance(samples[at - 1], samples[at]))
+            {
+                distances.Add(samples[at].Time - samples[at - 1].Time);
+            }
+        }
+    }
+
+    static bool IsDistance(Sample before, Sample after) => !before.IsStale && !after.IsStale && before.Replica == after.Replica;
+
+    /// <summary>The distances next to a time, however far they reach.</summary>
+    static IEnumerable<long> Next(Sample[] samples, long time)
+    {
+        var at = IndexAt(samples, time);
+        return Enumerable.Range(at - 1, 3).Where(i => i >= 1 && i < samples.Length && IsDistance(samples[i - 1], samples[i]))
+            .Select(i => samples[i].Time - samples[i - 1].Time);
     }
 }

@@ -65,10 +65,10 @@ sealed class StoredReplicas : IAsyncDisposable
     public Scrape[] Union(ReplicaSet set)
     {
         var ofBlocks = _deduplicated.SelectMany(range => ReplicaUnion.Of(
-            set.Replicas.Select(r => Array.FindAll(r, s => range.Contains(s.Time))), set.IntervalMs)).ToArray();
-        return _deduplicated.Count == 0 ? ReplicaUnion.Of(set.Replicas, set.IntervalMs) : ReplicaUnion.Of(
+            set.Replicas.Select(r => Array.FindAll(r, s => range.Contains(s.Time))))).ToArray();
+        return _deduplicated.Count == 0 ? ReplicaUnion.Of(set.Replicas) : ReplicaUnion.Of(
             set.Replicas.Select(r => Array.FindAll(r, s => !_deduplicated.Exists(range => range.Contains(s.Time)))).Prepend(ofBlocks),
-            set.IntervalMs, isFirstJoined: ofBlocks.Length > 0);
+            isFirstJoined: ofBlocks.Length > 0);
     }
 
     public async ValueTask DisposeAsync()

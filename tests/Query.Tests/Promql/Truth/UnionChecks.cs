@@ -13,7 +13,7 @@ static class UnionChecks
     public static string? Fault(ReplicaSet set, TruthSeries union, IReadOnlyList<long> edges)
     {
         var replicas = set.Replicas.Select(r => set.Series("", r).Single(s => s.Labels == union.Labels)).ToArray();
-        var half = set.IntervalMs / 2;
+        var half = set.IntervalMs * 48 / 100;
         for (var i = 0; i < union.Times.Length; i++)
         {
             var time = union.Times[i];
@@ -46,7 +46,7 @@ static class UnionChecks
             }
 
             // Of three, the second may end shortly after the first.
-            if (replicas.Length == 2 && !isEdge && time - before > (set.IntervalMs * 8 / 5) + 1
+            if (replicas.Length == 2 && !isEdge && time - before > (set.LongestIntervalMs * 8 / 5) + 1
                 && Array.FindIndex(replicas, r => Fills(set, r, union, i)) is >= 0 and var filling)
             {
                 return $"replica {filling} has a sample in the gap from {before} to {time}\n{Around(set, time, union)}";
@@ -54,7 +54,7 @@ static class UnionChecks
         }
 
         var newest = replicas.SelectMany(r => r.Times).Max();
-        return newest - union.Times[^1] > (replicas.Length * set.IntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost" : null;
+        return newest - union.Times[^1] > (replicas.Length * set.LongestIntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost" : null;
     }
 
     /// <summary>Where two series first differ, and what the replicas have around there.</summary>
@@ -75,7 +75,8 @@ static class UnionChecks
     /// <summary>Whether a replica has a sample that should stand before one of the union, and does not.</summary>
     static bool Fills(ReplicaSet set, TruthSeries replica, TruthSeries union, int index)
     {
-        var apart = set.IntervalMs * 6 / 10;
+        // In a gap that is longer than what is looked at around a sample, one has to show itself that the first replica is away.
+        var apart = set.LongestIntervalMs * (union.Times[index] - union.Times[index - 1] > 150_000 ? 16 : 6) / 10;
         for (var i = replica.FirstAt(union.Times[index - 1] + apart); i < replica.Times.Length && replica.Times[i] < union.Times[index] - apart; i++)
         {
             if (!IsStale(replica, i)
