@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-interference fuzz-promql truth history death kills lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-interference fuzz-promql truth history death kills faults lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,15 @@ kills: ## kill each role with each signal in each phase of its start and stop, K
 	  --filter FullyQualifiedName~KillPhaseTests --logger 'console;verbosity=detailed'
 
 kills: KILLS = 3
+
+faults: ## kill a collector KILL_LOOPS times at 50 000 samples a second, recover from CRASH_STATES power cuts, fill its disk DISK_FULL_CYCLES times
+	@KILL_LOOPS=$(KILL_LOOPS) KILL_SERIES=5000 CRASH_STATES=$(CRASH_STATES) DISK_FULL_CYCLES=$(DISK_FULL_CYCLES) \
+	  dotnet test tests/EndToEnd.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter "FullyQualifiedName~KillTests|FullyQualifiedName~CrashStateTests|FullyQualifiedName~DiskFullTests" --logger 'console;verbosity=detailed'
+
+faults: KILL_LOOPS = 1000
+faults: CRASH_STATES = 10000
+faults: DISK_FULL_CYCLES = 50
 
 death: COUNT = 5000
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Observe.Tsdb.Bytes;
 
 namespace Observe.Hosting;
 
@@ -19,7 +20,7 @@ sealed class DataFolder : IDisposable
         var path = System.IO.Path.Combine(flags.GetValue(option)!, part);
         try
         {
-            Directory.CreateDirectory(path);
+            DurableFile.CreateDirectory(path);
             return new DataFolder(path, locked ? Lock(path) : null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)

@@ -56,6 +56,22 @@ public static partial class DurableFile
         }
     }
 
+    /// <summary>Makes a directory, and those above it, so that they are still there after a power cut.</summary>
+    public static void CreateDirectory(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return;
+        }
+
+        if (Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))) is { } parent)
+        {
+            CreateDirectory(parent);
+            Directory.CreateDirectory(path);
+            SyncDirectory(parent);
+        }
+    }
+
     /// <summary>Renames over whatever is there, then syncs the directory. The file's own content must be synced before.</summary>
     public static void Rename(string from, string to)
     {

@@ -110,7 +110,7 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
     public static async Task<HeadBlock> OpenAsync(HeadOptions options, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BlockRangeMs);
-        Directory.CreateDirectory(options.Directory);
+        Bytes.DurableFile.CreateDirectory(options.Directory);
         var head = new HeadBlock(options, DirectoryLock.Acquire(options.Directory));
         try
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Threading;
 
 namespace Observe.Tsdb.Wal;
@@ -39,7 +40,7 @@ sealed partial class WalWriter : IAsyncDisposable
         WalDisk? disk = null, LoopSupervisor? loops = null)
     {
         (_interval, _metrics, _logger) = (interval, metrics, logger);
-        Directory.CreateDirectory(directory);
+        DurableFile.CreateDirectory(directory);
         _segment = new SegmentWriter(directory, firstIndex, segmentBytes, disk ?? WalDisk.Real);
         _metrics.CurrentSegment.Set(firstIndex);
         var loop = new BackgroundLoop(new LoopOptions
