@@ -17,8 +17,9 @@ namespace Observe.EndToEnd.Tests.CrashStates;
 public sealed class CrashStateTests(ITestOutputHelper output) : IDisposable
 {
     const int Blocks = 4;
+    const int Answers = 30;
 
-    static readonly int s_states = int.Parse(Environment.GetEnvironmentVariable("CRASH_STATES") ?? "150", CultureInfo.InvariantCulture);
+    static readonly int s_states = int.Parse(Environment.GetEnvironmentVariable("CRASH_STATES") ?? "100", CultureInfo.InvariantCulture);
     static readonly int[] s_series = [0, 17];
 
     // The disk's own syncs are of no interest while states are recovered from.
@@ -34,36 +35,58 @@ public sealed class CrashStateTests(ITestOutputHelper output) : IDisposable
         var seed = int.Parse(Environment.GetEnvironmentVariable("CRASH_SEED") ?? Environment.TickCount.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
         output.WriteLine($"seed {seed}, {operations.Count} operations, {operations.Count(o => o.Change == DiskChange.Sync)} syncs, {_shown.Count} answers");
         var random = new Random(seed);
-        long held = 0;
+        var held = 0L;
         for (var state = 0; state < s_states; state++)
         {
-            var end = random.Next(operations.Count) + 1;
-            var crashed = Path.Combine(_folder, "state");
-            new CrashedDisk(operations, end, random).WriteTo(crashed);
-            var until = end < operations.Count ? operations[end].Time : double.MaxValue;
-            await using (var head = await HeadBlock.OpenAsync(
-                new HeadOptions { Directory = crashed, Time = TimeProvider.System, BlockRangeMs = 2_000, WalSyncInterval = TimeSpan.Zero }, default))
-            {
-                using var blocks = new LocalBlocks(crashed, NullLogger.Instance);
-                foreach (var series in s_series)
-                {
-                    var found = await ValuesAsync(new MergeQuerier([head, blocks]), series);
-                    foreach (var (_, _, values) in _shown.Where(shown => shown.Series == series && shown.Time <= until))
-                    {
-                        held += values.Count;
-                        Assert.True(
-                            values.IsSubsetOf(found),
-                            $"state {state} of seed {seed}, after {end} operations: series {series} lacks {string.Join(' ', values.Except(found).Order())} of {values.Count}; {string.Join("; ", head.Damages)}\n"
-                            + $"head {head.Range}, blocks {blocks.Range}, damaged {string.Join(' ', blocks.DamagedBlocks)}\n{List(crashed)}\n{Last(operations, end)}");
-                    }
-                }
-            }
-
-            Directory.Delete(crashed, recursive: true);
+            var (lost, found) = await RecoverAsync(operations, random);
+            Assert.True(lost is null, $"state {state} of seed {seed}: {lost}");
+            held += found;
         }
 
         output.WriteLine($"{s_states} states, {held} samples held against what was shown, 0 lost");
         Assert.True(held > 0);
+
+        // A program that syncs nothing would be found out.
+        var careless = operations.Where(operation => operation.Change != DiskChange.Sync).ToList();
+        for (var state = 0; (await RecoverAsync(careless, random)).Lost is null; state++)
+        {
+            Assert.True(state < 1_000, "nothing was lost though nothing was synced");
+        }
+    }
+
+    /// <summary>Recovers from one state; says what is lost of what was shown by then, and how many samples were looked for.</summary>
+    async Task<(string? Lost, long Held)> RecoverAsync(List<DiskOperation> operations, Random random)
+    {
+        var end = random.Next(operations.Count) + 1;
+        var crashed = Path.Combine(_folder, "state");
+        new CrashedDisk(operations, end, random).WriteTo(crashed);
+        var until = end < operations.Count ? operations[end].Time : double.MaxValue;
+        try
+        {
+            await using var head = await HeadBlock.OpenAsync(
+                new HeadOptions { Directory = crashed, Time = TimeProvider.System, BlockRangeMs = 2_000, WalSyncInterval = TimeSpan.Zero }, default);
+            using var blocks = new LocalBlocks(crashed, NullLogger.Instance);
+            var held = 0L;
+            foreach (var series in s_series)
+            {
+                var found = await ValuesAsync(new MergeQuerier([head, blocks]), series);
+                foreach (var (_, _, values) in _shown.Where(shown => shown.Series == series && shown.Time <= until))
+                {
+                    held += values.Count;
+                    if (!values.IsSubsetOf(found))
+                    {
+                        return ($"after {end} operations series {series} lacks {string.Join(' ', values.Except(found).Order())} of {values.Count}; {string.Join("; ", head.Damages)}\n"
+                            + $"head {head.Range}, blocks {blocks.Range}, damaged {string.Join(' ', blocks.DamagedBlocks)}\n{List(crashed)}\n{Last(operations, end)}", held);
+                    }
+                }
+            }
+
+            return (null, held);
+        }
+        finally
+        {
+            Directory.Delete(crashed, recursive: true);
+        }
     }
 
     static string List(string folder) => string.Join('\n', new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories)
@@ -102,10 +125,10 @@ public sealed class CrashStateTests(ITestOutputHelper output) : IDisposable
                         _shown.Add(((TimeProvider.System.GetUtcNow() - DateTimeOffset.UnixEpoch).TotalSeconds, series, values));
                     }
 
-                    return Directory.EnumerateDirectories(data).Count(d => BlockId.TryParse(Path.GetFileName(d), out _)) >= Blocks;
+                    return Directory.EnumerateDirectories(data).Count(d => BlockId.TryParse(Path.GetFileName(d), out _)) >= Blocks && _shown.Count >= Answers;
                 },
                 TimeSpan.FromMinutes(3),
-                "some blocks");
+                "some blocks and answers");
         }
 
         return SystemCallLog.Read(log, data);
