@@ -20,10 +20,6 @@ sealed class InfoServer(Func<StoreDescription> describe) : Info.InfoBase
             Store = store,
             MetricMetadata = description.Apis.HasFlag(ServedApis.Metadata) ? new MetricMetadataInfo() : null,
             Targets = description.Apis.HasFlag(ServedApis.Targets) ? new TargetsInfo() : null,
-            Rules = description.Apis.HasFlag(ServedApis.Rules) ? new RulesInfo() : null,
-            Exemplars = description.Apis.HasFlag(ServedApis.Exemplars)
-                ? new ExemplarsInfo { MinTime = description.Range.MinTime, MaxTime = description.Range.MaxTime }
-                : null,
             Query = description.Apis.HasFlag(ServedApis.Query) ? new QueryAPIInfo() : null,
         };
         foreach (var labels in description.LabelSets)

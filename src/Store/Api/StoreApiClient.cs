@@ -107,8 +107,6 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
         {
             Apis = (response.MetricMetadata is null ? 0 : ServedApis.Metadata)
                 | (response.Targets is null ? 0 : ServedApis.Targets)
-                | (response.Rules is null ? 0 : ServedApis.Rules)
-                | (response.Exemplars is null ? 0 : ServedApis.Exemplars)
                 | (response.Query is null ? 0 : ServedApis.Query),
             Ranges = WireFleet.Ranges(store),
             Collector = response.Collector,

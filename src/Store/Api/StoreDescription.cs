@@ -33,7 +33,5 @@ public enum ServedApis
     None = 0,
     Metadata = 1,
     Targets = 2,
-    Rules = 4,
-    Exemplars = 8,
-    Query = 16,
+    Query = 4,
 }

@@ -47,6 +47,23 @@ public sealed class TargetsApiTests
         Assert.Empty(query.Coverage.Warnings());
     }
 
+    /// <summary>Exemplars and rules are neither kept nor announced: a Thanos querier that asks for them all the same is told so.</summary>
+    [Theory]
+    [InlineData("/thanos.Exemplars/Exemplars")]
+    [InlineData("/thanos.Rules/Rules")]
+    public async Task What_is_not_served_is_unimplemented(string path)
+    {
+        await using var served = await StartAsync(new KnownTargets(s_targets, s_metadata));
+        using var channel = GrpcChannel.ForAddress("http://" + served.Endpoint);
+        var method = new Method<byte[], byte[]>(
+            MethodType.ServerStreaming, path.Split('/')[1], path.Split('/')[2], Marshallers.Create(b => b, b => b), Marshallers.Create(b => b, b => b));
+        using var call = channel.CreateCallInvoker().AsyncServerStreamingCall(method, null, new CallOptions(), []);
+        var refused = await Assert.ThrowsAsync<RpcException>(() => call.ResponseStream.MoveNext(default));
+        Assert.Equal(StatusCode.Unimplemented, refused.StatusCode);
+        var info = await new Observe.Store.Api.Wire.Info.InfoClient(channel).InfoAsync(new Observe.Store.Api.Wire.InfoRequest());
+        Assert.True(info.Exemplars is null && info.Rules is null && info.Targets is not null);
+    }
+
     [Theory]
     [InlineData("", -1, "a_total b b c")]
     [InlineData("", 2, "a_total b b")]
