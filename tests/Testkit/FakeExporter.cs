@@ -51,7 +51,7 @@ public sealed record FakeAnswer
     public static FakeAnswer FromString(string text) => new() { Body = Encoding.UTF8.GetBytes(text) };
 }
 
-/// <param name="Headers">Names in lower case.</param>
+/// <param name="Headers">Names in lower case; values are bytes as Latin-1 shows them.</param>
 public sealed record FakeRequest(string Target, IReadOnlyDictionary<string, string> Headers);
 
 /// <summary>
@@ -76,14 +76,15 @@ public sealed class FakeExporter : IAsyncDisposable
         _accepting = AcceptAsync();
     }
 
-    public static FakeExporter Start(FakeAnswer? metrics = null, X509Certificate2? certificate = null, bool clientCertificate = false)
+    public static FakeExporter Start(
+        FakeAnswer? metrics = null, X509Certificate2? certificate = null, bool clientCertificate = false, Func<FakeRequest, FakeAnswer?>? choose = null)
     {
         var exporter = new FakeExporter(certificate is null ? null : new SslServerAuthenticationOptions
         {
             ServerCertificate = certificate,
             ClientCertificateRequired = clientCertificate,
             RemoteCertificateValidationCallback = (_, client, _, _) => !clientCertificate || client is not null,
-        });
+        }) { Choose = choose };
         exporter["/metrics"] = metrics ?? "";
         return exporter;
     }
@@ -91,8 +92,11 @@ public sealed class FakeExporter : IAsyncDisposable
     /// <summary>host:port.</summary>
     public string Address => _listener.LocalEndpoint.ToString()!;
 
-    /// <summary>All requests so far, oldest first.</summary>
+    /// <summary>All requests so far, oldest first; none where answers are chosen by request.</summary>
     public IReadOnlyList<FakeRequest> Requests => [.. _requests];
+
+    /// <summary>Where set, chooses the answer to a request; null for the answer of its path.</summary>
+    public Func<FakeRequest, FakeAnswer?>? Choose { get; init; }
 
     /// <summary>How many connections there have been.</summary>
     public int Connections => _connectionCount;
@@ -135,8 +139,12 @@ public sealed class FakeExporter : IAsyncDisposable
 
             while (await ReadAsync(stream) is { } request)
             {
-                _requests.Enqueue(request);
-                var answer = _answers.GetValueOrDefault(PathOf(request.Target)) ?? new FakeAnswer { Status = 404 };
+                if (Choose is null)
+                {
+                    _requests.Enqueue(request);
+                }
+
+                var answer = Choose?.Invoke(request) ?? _answers.GetValueOrDefault(PathOf(request.Target)) ?? new FakeAnswer { Status = 404 };
                 if (!await AnswerAsync(stream, request, answer))
                 {
                     return;
@@ -168,7 +176,7 @@ public sealed class FakeExporter : IAsyncDisposable
             length += read;
         }
 
-        var lines = Encoding.ASCII.GetString(buffer, 0, length).Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
+        var lines = Encoding.Latin1.GetString(buffer, 0, length).Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
         var headers = lines.Skip(1).Select(line => line.Split(": ", 2)).ToDictionary(h => h[0].ToLowerInvariant(), h => h[1]);
         return new FakeRequest(lines[0].Split(' ')[1], headers);
     }
@@ -190,7 +198,7 @@ public sealed class FakeExporter : IAsyncDisposable
         }
 
         head.Append(answer.Fault == FakeFault.Endless ? "Transfer-Encoding: chunked\r\n\r\n" : $"Content-Length: {body.Length}\r\n\r\n");
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(head.ToString()), _stop.Token);
+        await stream.WriteAsync(Encoding.UTF8.GetBytes(head.ToString()), _stop.Token);
         switch (answer.Fault)
         {
             case FakeFault.Trickle:

@@ -40,11 +40,13 @@ public sealed record GlobalConfig
 
     public long TargetLimit { get; init; }
 
-    public long LabelLimit { get; init; }
+    public long SeriesLimit { get; init; } = ScrapeConfig.DefaultSeriesLimit;
 
-    public long LabelNameLengthLimit { get; init; }
+    public long LabelLimit { get; init; } = ScrapeConfig.DefaultLabelLimit;
 
-    public long LabelValueLengthLimit { get; init; }
+    public long LabelNameLengthLimit { get; init; } = ScrapeConfig.DefaultLabelNameLengthLimit;
+
+    public long LabelValueLengthLimit { get; init; } = ScrapeConfig.DefaultLabelValueLengthLimit;
 
     public long KeepDroppedTargets { get; init; }
 

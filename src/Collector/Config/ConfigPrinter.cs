@@ -51,9 +51,10 @@ sealed class ConfigPrinter(bool reveal)
         Text("body_size_limit", ByteSize.Format(global.BodySizeLimit));
         Number("sample_limit", global.SampleLimit);
         Number("target_limit", global.TargetLimit);
-        Number("label_limit", global.LabelLimit);
-        Number("label_name_length_limit", global.LabelNameLengthLimit);
-        Number("label_value_length_limit", global.LabelValueLengthLimit);
+        Number("series_limit", global.SeriesLimit, always: true);
+        Number("label_limit", global.LabelLimit, always: true);
+        Number("label_name_length_limit", global.LabelNameLengthLimit, always: true);
+        Number("label_value_length_limit", global.LabelValueLengthLimit, always: true);
         Number("keep_dropped_targets", global.KeepDroppedTargets);
         Text("metric_name_validation_scheme", global.LegacyNames ? "legacy" : "utf8");
         Text("metric_name_escaping_scheme", global.MetricNameEscapingScheme);
@@ -93,9 +94,10 @@ sealed class ConfigPrinter(bool reveal)
         Text("body_size_limit", ByteSize.Format(job.BodySizeLimit));
         Number("sample_limit", job.SampleLimit);
         Number("target_limit", job.TargetLimit);
-        Number("label_limit", job.LabelLimit);
-        Number("label_name_length_limit", job.LabelNameLengthLimit);
-        Number("label_value_length_limit", job.LabelValueLengthLimit);
+        Number("series_limit", job.SeriesLimit, always: true);
+        Number("label_limit", job.LabelLimit, always: true);
+        Number("label_name_length_limit", job.LabelNameLengthLimit, always: true);
+        Number("label_value_length_limit", job.LabelValueLengthLimit, always: true);
         Number("native_histogram_bucket_limit", job.NativeHistogramBucketLimit);
         if (job.NativeHistogramMinBucketFactor != 0)
         {
@@ -239,9 +241,10 @@ sealed class ConfigPrinter(bool reveal)
         }
     }
 
-    void Number(string key, long value)
+    /// <param name="always">Zero is printed too, since it is not what the limit is when it is left out.</param>
+    void Number(string key, long value, bool always = false)
     {
-        if (value != 0)
+        if (value != 0 || always)
         {
             Line(string.Create(CultureInfo.InvariantCulture, $"{key}: {value}"));
         }

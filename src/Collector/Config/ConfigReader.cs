@@ -11,6 +11,9 @@ namespace Observe.Collector.Config;
 /// <summary>Reads a whole configuration file: the global section, the jobs, and the files with more jobs that it names.</summary>
 sealed partial class ConfigReader(string? directory, Func<string, string?> environment, ConfigErrors errors)
 {
+    /// <summary>Where each job stands, by its name.</summary>
+    readonly Dictionary<string, string> _jobs = [];
+
     public CollectorConfig Read(string text, bool clusterRequired)
     {
         if (!YamlTree.TryRead(text, errors, out var tree))
@@ -71,9 +74,10 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
             BodySizeLimit = section.Size("body_size_limit") ?? defaults.BodySizeLimit,
             SampleLimit = section.Count("sample_limit") ?? 0,
             TargetLimit = section.Count("target_limit") ?? 0,
-            LabelLimit = section.Count("label_limit") ?? 0,
-            LabelNameLengthLimit = section.Count("label_name_length_limit") ?? 0,
-            LabelValueLengthLimit = section.Count("label_value_length_limit") ?? 0,
+            SeriesLimit = section.Count("series_limit") ?? defaults.SeriesLimit,
+            LabelLimit = section.Count("label_limit") ?? defaults.LabelLimit,
+            LabelNameLengthLimit = section.Count("label_name_length_limit") ?? defaults.LabelNameLengthLimit,
+            LabelValueLengthLimit = section.Count("label_value_length_limit") ?? defaults.LabelValueLengthLimit,
             KeepDroppedTargets = section.Count("keep_dropped_targets") ?? 0,
             LegacyNames = legacy,
             MetricNameEscapingScheme = section.Choice("metric_name_escaping_scheme", JobReader.EscapingSchemes)
@@ -155,9 +159,8 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
         return expanded.ToString();
     }
 
-    static void ReadJobs(ConfigSection section, JobReader reader, List<ScrapeConfig> jobs)
+    void ReadJobs(ConfigSection section, JobReader reader, List<ScrapeConfig> jobs)
     {
-        var names = new HashSet<string>(jobs.Select(j => j.JobName));
         foreach (var node in section.List("scrape_configs") ?? [])
         {
             if (node is YamlText { IsNull: true })
@@ -167,9 +170,10 @@ sealed partial class ConfigReader(string? directory, Func<string, string?> envir
             }
 
             var job = reader.Read(new ConfigSection(node, "scrape_config", section.Errors));
-            if (job.JobName.Length > 0 && !names.Add(job.JobName))
+            if (job.JobName.Length > 0 && !_jobs.TryAdd(job.JobName, $"{section.Errors.File}:{node.Line}:{node.Column}"))
             {
-                section.Errors.Add(node, $"found multiple scrape configs with job name {GoText.Quote(job.JobName)}");
+                section.Errors.Add(
+                    node, $"found multiple scrape configs with job name {GoText.Quote(job.JobName)}: the first is {_jobs[job.JobName]}");
             }
 
             jobs.Add(job);
@@ -239,6 +243,18 @@ static class ConfigFile
             throw new IOException("the file is not valid UTF-8");
         }
     }
+}
+
+/// <summary>A file that holds a credential, a header's value or a certificate: bytes of any encoding.</summary>
+static class SecretFile
+{
+    const int MaxLength = 1 << 20;
+
+    /// <summary>The bytes without blanks around them.</summary>
+    /// <exception cref="IOException">The file cannot be read, or is larger than any secret.</exception>
+    public static byte[] Read(string path) => new FileInfo(path).Length <= MaxLength
+        ? File.ReadAllBytes(path).AsSpan().Trim(" \t\n\v\f\r"u8).ToArray()
+        : throw new IOException($"{path} is larger than {MaxLength >> 10} KiB");
 }
 
 /// <summary>Paths whose last part may hold one <c>*</c>.</summary>

@@ -55,13 +55,13 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
             JobName = name,
             ScrapeInterval = interval,
             ScrapeTimeout = timeout ?? (global.ScrapeTimeout < interval ? global.ScrapeTimeout : interval),
-            MetricsPath = section.Text("metrics_path") ?? "/metrics",
-            Scheme = section.Choice("scheme", "http", "https") ?? "http",
+            MetricsPath = section.TextOr("metrics_path", "/metrics"),
+            Scheme = ReadScheme(section),
             Params = [.. section.Entries("params").Select(p => KeyValuePair.Create(p.Key.Text, ReadParameter(section, p.Key, p.Value)))],
             HonorLabels = section.Bool("honor_labels") ?? false,
-            HonorTimestamps = section.Bool("honor_timestamps") ?? true,
+            HonorTimestamps = section.BoolOrTrue("honor_timestamps"),
             TrackTimestampsStaleness = section.Bool("track_timestamps_staleness") ?? false,
-            EnableCompression = section.Bool("enable_compression") ?? true,
+            EnableCompression = section.BoolOrTrue("enable_compression"),
             ScrapeProtocols = ReadProtocols(section) ?? global.ScrapeProtocols
                 ?? (native ? [ScrapeProtocols.PrometheusProto, .. ScrapeProtocols.Default] : ScrapeProtocols.Default),
             FallbackScrapeProtocol = ReadProtocol(section, section.Find("fallback_scrape_protocol"), "fallback_scrape_protocol"),
@@ -72,6 +72,7 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
             BodySizeLimit = section.Size("body_size_limit") ?? global.BodySizeLimit,
             SampleLimit = Limit(section, "sample_limit", global.SampleLimit),
             TargetLimit = Limit(section, "target_limit", global.TargetLimit),
+            SeriesLimit = Limit(section, "series_limit", global.SeriesLimit),
             LabelLimit = Limit(section, "label_limit", global.LabelLimit),
             LabelNameLengthLimit = Limit(section, "label_name_length_limit", global.LabelNameLengthLimit),
             LabelValueLengthLimit = Limit(section, "label_value_length_limit", global.LabelValueLengthLimit),
@@ -162,8 +163,24 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         return null;
     }
 
+    static string ReadScheme(ConfigSection section)
+    {
+        var scheme = section.TextOr("scheme", "http");
+        if (scheme.ToLowerInvariant() is not ("" or "http" or "https"))
+        {
+            section.Errors.Add(section.Find("scheme"), $"scheme must be one of http, https, not {GoText.Quote(scheme)}");
+        }
+
+        return scheme;
+    }
+
     static IReadOnlyList<string> ReadParameter(ConfigSection section, YamlText key, YamlNode node)
     {
+        if (node is YamlText { IsNull: true })
+        {
+            return [];
+        }
+
         if (node is YamlList list)
         {
             return [.. list.Items.Select(item => section.TextOf(item, key.Text)).OfType<string>()];
@@ -199,6 +216,12 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         var errors = section.Errors;
         var valid = true;
         var action = RelabelAction.Replace;
+        if (section.IsNull("action"))
+        {
+            errors.Add(section.Key("action"), "relabel action cannot be empty");
+            valid = false;
+        }
+
         if (section.Text("action") is { } name && !RelabelRule.TryParseAction(name, out action))
         {
             errors.Add(section.Find("action"), $"unknown relabel action {GoText.Quote(name)}");
@@ -209,13 +232,13 @@ sealed partial class JobReader(GlobalConfig global, string? directory)
         {
             Action = action,
             SourceLabels = section.Texts("source_labels") ?? [],
-            Separator = section.Text("separator") ?? RelabelRule.DefaultSeparator,
-            Modulus = (ulong)(section.Count("modulus") ?? 0),
+            Separator = section.TextOr("separator", RelabelRule.DefaultSeparator),
+            Modulus = section.UnsignedCount("modulus") ?? 0,
             TargetLabel = section.Text("target_label") ?? "",
-            Replacement = section.Text("replacement") ?? RelabelRule.DefaultReplacement,
+            Replacement = section.TextOr("replacement", RelabelRule.DefaultReplacement),
             LegacyNames = legacy,
         };
-        if (section.Text("regex") is { } pattern)
+        if (section.TextOr("regex", RelabelRule.DefaultRegex) is var pattern && pattern != RelabelRule.DefaultRegex)
         {
             try
             {

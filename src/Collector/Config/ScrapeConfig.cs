@@ -10,6 +10,13 @@ public sealed record ScrapeConfig
     /// <summary>The default of <see cref="BodySizeLimit"/>: 32 MiB. Prometheus has none.</summary>
     public const long DefaultBodySizeLimit = 32 << 20;
 
+    public const long DefaultSeriesLimit = 500_000;
+
+    // Prometheus has none of these three unless they are set.
+    public const long DefaultLabelLimit = 1_000;
+    public const long DefaultLabelNameLengthLimit = 4 << 10;
+    public const long DefaultLabelValueLengthLimit = 128 << 10;
+
     public required string JobName { get; init; }
 
     public TimeSpan ScrapeInterval { get; init; } = TimeSpan.FromMinutes(1);
@@ -52,11 +59,14 @@ public sealed record ScrapeConfig
 
     public long TargetLimit { get; init; }
 
-    public long LabelLimit { get; init; }
+    /// <summary>Series that a target may make within two hours. Prometheus has no such limit.</summary>
+    public long SeriesLimit { get; init; } = DefaultSeriesLimit;
 
-    public long LabelNameLengthLimit { get; init; }
+    public long LabelLimit { get; init; } = DefaultLabelLimit;
 
-    public long LabelValueLengthLimit { get; init; }
+    public long LabelNameLengthLimit { get; init; } = DefaultLabelNameLengthLimit;
+
+    public long LabelValueLengthLimit { get; init; } = DefaultLabelValueLengthLimit;
 
     public long KeepDroppedTargets { get; init; }
 

@@ -48,7 +48,9 @@ static class TargetFile
         try
         {
             using var document = JsonDocument.Parse(text);
-            return [.. document.RootElement.EnumerateArray().Select(group => ReadGroup(group, path))];
+            return document.RootElement.ValueKind == JsonValueKind.Null
+                ? []
+                : [.. document.RootElement.EnumerateArray().Select(group => ReadGroup(group, path))];
         }
         catch (JsonException e)
         {
@@ -60,36 +62,47 @@ static class TargetFile
         }
     }
 
+    /// <summary>As Go's decoder reads it: names of keys in any case, the last of equal ones counts, and null is as good as nothing.</summary>
     static StaticConfig ReadGroup(JsonElement group, string path)
     {
-        var targets = new List<string>();
+        IReadOnlyList<string> targets = [];
         var labels = new LabelsBuilder();
         foreach (var property in group.EnumerateObject())
         {
-            switch (property.Name)
+            var value = property.Value;
+            if (property.Name.Equals("targets", StringComparison.OrdinalIgnoreCase))
             {
-                case "targets":
-                    targets.AddRange(
-                        property.Value.EnumerateArray().Select(target => target.GetString() ?? throw Fault(path, 0, "a target is null")));
-                    break;
-                case "labels":
-                    foreach (var label in property.Value.EnumerateObject())
-                    {
-                        if (!LabelName.IsValid(label.Name))
-                        {
-                            throw Fault(path, 0, $"{GoText.Quote(label.Name)} is not a valid label name");
-                        }
-
-                        labels.Set(label.Name, label.Value.GetString() ?? "");
-                    }
-
-                    break;
-                default:
-                    throw Fault(path, 0, $"unknown key {GoText.Quote(property.Name)} in a group");
+                targets = value.ValueKind == JsonValueKind.Null ? [] : [.. value.EnumerateArray().Select(target => target.GetString() ?? "")];
+            }
+            else if (property.Name.Equals("labels", StringComparison.OrdinalIgnoreCase))
+            {
+                ReadLabels(value, labels.Reset(), path);
+            }
+            else
+            {
+                throw Fault(path, 0, $"unknown key {GoText.Quote(property.Name)} in a group");
             }
         }
 
         return new StaticConfig(targets, labels.Build());
+    }
+
+    static void ReadLabels(JsonElement value, LabelsBuilder labels, string path)
+    {
+        if (value.ValueKind == JsonValueKind.Null)
+        {
+            return;
+        }
+
+        foreach (var label in value.EnumerateObject())
+        {
+            if (!LabelName.IsValid(label.Name))
+            {
+                throw Fault(path, 0, $"{GoText.Quote(label.Name)} is not a valid label name");
+            }
+
+            labels.Set(label.Name, label.Value.GetString() ?? "");
+        }
     }
 
     static ConfigException Fault(string path, int line, string message) => new([new ConfigError(path, line, line > 0 ? 1 : 0, message)]);

@@ -1,4 +1,5 @@
 using System.Text;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
 namespace Observe.Collector.Exposition;
@@ -60,6 +61,21 @@ public static class ExpositionCheck
                 else if (entry == ExpositionEntry.Sample)
                 {
                     parser.Labels(labels);
+                    if (parser.Repeated(labels) is { } repeated)
+                    {
+                        throw parser.FaultHere($"label name {GoText.Quote(repeated)} is not unique: invalid sample");
+                    }
+
+                    if (labels.Has(""))
+                    {
+                        throw parser.FaultHere("invalid metric name or label names: a label name is empty");
+                    }
+
+                    if (!labels.Has("__name__"))
+                    {
+                        throw parser.FaultHere("missing metric name (__name__ label)");
+                    }
+
                     sampled.Add(labels.Get("__name__"));
                     if (!series.Add(labels.Build()))
                     {

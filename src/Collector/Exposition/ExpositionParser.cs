@@ -36,8 +36,18 @@ public abstract class ExpositionParser
     /// </summary>
     public abstract ReadOnlySpan<byte> Series { get; }
 
-    /// <summary>Parses <see cref="Series"/>: the metric's name as __name__, then its labels; the builder is reset first.</summary>
+    /// <summary>
+    /// Parses <see cref="Series"/>: the metric's name as __name__, then its labels; the builder is reset first. A label that has an empty
+    /// value anywhere is left out, of one that has several values the first one is taken.
+    /// </summary>
     public abstract void Labels(LabelsBuilder into);
+
+    /// <summary>Whether the labels that were parsed last have a label with an empty value.</summary>
+    /// <param name="before">The value that the same label has before that, if any.</param>
+    public abstract bool IsExposedEmpty(ReadOnlySpan<byte> label, out ReadOnlySpan<byte> before);
+
+    /// <summary>A label that has several values among those that were parsed last, and is still there after relabelling; null where there is none.</summary>
+    public abstract string? Repeated(LabelsBuilder labels);
 
     public double Value { get; protected set; }
 

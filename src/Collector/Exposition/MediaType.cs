@@ -21,9 +21,10 @@ static class MediaType
         }
 
         rest = end < 0 ? default : rest[end..];
+        var parameters = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         while (!(rest = rest.TrimStart()).IsEmpty && rest.TrimEnd() is not ";")
         {
-            if (!TryParameter(ref rest))
+            if (!TryParameter(ref rest, out var name, out var value) || (!parameters.TryAdd(name, value) && parameters[name] != value))
             {
                 return null;
             }
@@ -34,25 +35,29 @@ static class MediaType
 
     static bool IsToken(ReadOnlySpan<char> text) => !text.IsEmpty && !text.ContainsAnyExcept(s_token);
 
-    static bool TryParameter(ref ReadOnlySpan<char> rest)
+    static bool TryParameter(ref ReadOnlySpan<char> rest, out string name, out string value)
     {
+        (name, value) = ("", "");
         if (rest[0] != ';')
         {
             return false;
         }
 
         rest = rest[1..].TrimStart();
-        var name = TokenLength(rest);
-        var equal = rest[name..].TrimStart();
-        if (name == 0 || equal.IsEmpty || equal[0] != '=')
+        var length = TokenLength(rest);
+        var equal = rest[length..].TrimStart();
+        if (length == 0 || equal.IsEmpty || equal[0] != '=')
         {
             return false;
         }
 
+        name = rest[..length].ToString();
         rest = equal[1..].TrimStart();
-        var value = rest.StartsWith("\"") ? QuotedLength(rest) : TokenLength(rest);
-        rest = rest[value..];
-        return value > 0;
+        var quoted = rest.StartsWith("\"");
+        length = quoted ? QuotedLength(rest) : TokenLength(rest);
+        value = quoted && length > 0 ? rest[1..(length - 1)].ToString().Replace("\\", "", StringComparison.Ordinal) : rest[..length].ToString();
+        rest = rest[length..];
+        return length > 0;
     }
 
     static int TokenLength(ReadOnlySpan<char> text)

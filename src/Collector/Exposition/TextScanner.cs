@@ -25,6 +25,11 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
     int _unescapedLength = -1;
     (int At, int Line) _counted = (0, 1);
 
+    // Of the labels that were parsed last: those with an empty value, each with a sign and the value that it had before, and those that
+    // have several values.
+    readonly LabelsBuilder _emptied = new();
+    readonly LabelsBuilder _repeated = new();
+
     public sealed override ReadOnlySpan<byte> Series => _body.Span[_series.Start.._series.End];
 
     public sealed override ReadOnlySpan<byte> MetricName => _body.Span[_name.Start.._name.End];
@@ -49,16 +54,27 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
         }
 
         at = series[end..].IndexOf((byte)'{');
+        _emptied.Reset();
+        _repeated.Reset();
         if (at >= 0)
         {
             SetLabels(into, series, end + at + 1);
         }
-
-        if (!into.Has("__name__"))
-        {
-            throw Fault(_series.Start, "missing metric name (__name__ label)");
-        }
     }
+
+    public sealed override bool IsExposedEmpty(ReadOnlySpan<byte> label, out ReadOnlySpan<byte> before)
+    {
+        if (!_emptied.TryGet(label, out before))
+        {
+            return false;
+        }
+
+        before = before[1..];
+        return true;
+    }
+
+    public sealed override string? Repeated(LabelsBuilder labels) =>
+        _repeated.Count == 0 ? null : _repeated.ToList().FirstOrDefault(label => labels.Has(label.Key)).Key;
 
     /// <summary>A fault in the line of the entry that was read last.</summary>
     internal ExpositionException FaultHere(string what) => Fault(At - 1, what);
@@ -306,20 +322,29 @@ abstract class TextScanner(ReadOnlyMemory<byte> body) : ExpositionParser
     {
         name = Unescaped(name);
         value = Unescaped(value);
-        if (into.TryGet(name, out _))
+        if (_emptied.Count > 0 && _emptied.TryGet(name, out _))
         {
-            throw Fault(_series.Start, $"label name {GoText.Quote(Encoding.UTF8.GetString(name))} is not unique: invalid sample");
+            return;
         }
 
-        if (name.IsEmpty)
+        if (into.TryGet(name, out var before) && !value.IsEmpty)
         {
-            throw Fault(_series.Start, "invalid metric name or label names: a label name is empty");
+            _repeated.Set(name, "1"u8);
+            return;
+        }
+
+        if (value.IsEmpty)
+        {
+            _emptied.Set(name, [(byte)'=', .. before]);
+            _repeated.Set(name, default);
+            into.Set(name, default);
+            return;
         }
 
         // Some instrumentation libraries write "1", others "1.0": the value gets one form, so that both are one series.
         if (((Type == MetricType.Histogram && name.SequenceEqual("le"u8))
             || (Type == MetricType.Summary && name.SequenceEqual("quantile"u8)))
-            && GoFloat.TryParse(value, out var number))
+            && GoFloat.TryParseLiteral(value, out var number))
         {
             value = Encoding.UTF8.GetBytes(GoFloat.Canonical(number));
         }

@@ -1,4 +1,5 @@
 using Observe.Collector.Config;
+using Observe.Collector.Exposition;
 using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
 
@@ -15,15 +16,16 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
     public AppendSource Source { get; } = new(AppendOrigin.Scrape, config.JobName);
 
     /// <summary>Makes the labels of a scraped series of those that were exposed; false when relabelling drops it.</summary>
-    /// <param name="series">The series' bytes as they were exposed: the parsed labels no longer show labels with an empty value.</param>
+    /// <param name="exposed">Has parsed the labels.</param>
     /// <param name="labels">The exposed labels.</param>
-    public bool Apply(ReadOnlySpan<byte> series, LabelsBuilder labels)
+    public bool Apply(ExpositionParser exposed, LabelsBuilder labels)
     {
         if (config.HonorLabels)
         {
             foreach (var label in target)
             {
-                if (!labels.TryGet(label.Name, out _) && !IsExposedEmpty(series, label.Name))
+                // Federation exposes series without an instance as instance="", so that they do not get the target's.
+                if (!labels.TryGet(label.Name, out _) && !exposed.IsExposedEmpty(label.Name, out _))
                 {
                     labels.Set(label.Name, label.Value);
                 }
@@ -31,9 +33,15 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
         }
         else
         {
-            SetTargetLabels(labels);
+            SetTargetLabels(exposed, labels);
         }
 
+        if (config.MetricRelabelConfigs.Count == 0)
+        {
+            return true;
+        }
+
+        labels.Settle();
         return RelabelRule.Apply(config.MetricRelabelConfigs, labels);
     }
 
@@ -50,44 +58,22 @@ sealed class SampleLabels(ScrapeConfig config, IngestRules rules, Labels target)
         return labels.Build();
     }
 
-    void SetTargetLabels(LabelsBuilder labels)
+    void SetTargetLabels(ExpositionParser exposed, LabelsBuilder labels)
     {
-        List<(string Name, byte[] Value)>? exposed = null;
+        List<(string Name, byte[] Value)>? replaced = null;
         foreach (var label in target)
         {
-            if (labels.TryGet(label.Name, out var value))
+            if (labels.TryGet(label.Name, out var value) || (exposed.IsExposedEmpty(label.Name, out value) && !value.IsEmpty))
             {
-                (exposed ??= []).Add((label.NameText, value.ToArray()));
+                (replaced ??= []).Add((label.NameText, value.ToArray()));
             }
 
             labels.Set(label.Name, label.Value);
         }
 
-        foreach (var (name, value) in exposed?.OrderBy(e => e.Name.Length) ?? Enumerable.Empty<(string, byte[])>())
+        foreach (var (name, value) in replaced?.OrderBy(e => e.Name.Length) ?? Enumerable.Empty<(string, byte[])>())
         {
             IngestRules.Export(labels, name, value);
         }
-    }
-
-    /// <summary>
-    /// Whether the series was exposed with <c>name=""</c>, which under honor_labels means that the series does not get the target's label
-    /// of that name: federation exposes series without an instance so. Quotes inside values are escaped, so that these bytes can't be part
-    /// of a value.
-    /// </summary>
-    static bool IsExposedEmpty(ReadOnlySpan<byte> series, ReadOnlySpan<byte> name)
-    {
-        while (series.IndexOf("=\"\""u8) is >= 0 and var at)
-        {
-            var before = series[..at].TrimEnd((byte)'"');
-            if (before.EndsWith(name)
-                && before.Length > name.Length && before[^(name.Length + 1)] is (byte)'{' or (byte)',' or (byte)' ' or (byte)'"')
-            {
-                return true;
-            }
-
-            series = series[(at + 3)..];
-        }
-
-        return false;
     }
 }

@@ -14,13 +14,11 @@ namespace Observe.Collector.Scrape;
 /// </summary>
 sealed class TargetSeries
 {
-    TargetSeries(ScrapeConfig config, SampleLabels labels, ScrapeCache cache, MetadataStore metadata, SeriesRef[] reports) =>
-        (Config, Labels, Cache, Metadata, Reports) = (config, labels, cache, metadata, reports);
+    public TargetSeries(ScrapeConfig config, SampleLabels labels, MetricFamilyTable families) => (Config, Labels, Cache, Metadata, Budget, Reports) =
+        (config, labels, new ScrapeCache(), new MetadataStore(families), new SeriesBudget(), new SeriesRef[ScrapeReport.Names.Length]);
 
-    public TargetSeries(ScrapeConfig config, SampleLabels labels, MetricFamilyTable families)
-        : this(config, labels, new ScrapeCache(), new MetadataStore(families), new SeriesRef[ScrapeReport.Names.Length])
-    {
-    }
+    TargetSeries(ScrapeConfig config, SampleLabels labels, TargetSeries old) => (Config, Labels, Cache, Metadata, Budget, Reports) =
+        (config, labels, old.Cache, old.Metadata, old.Budget, old.Reports);
 
     public ScrapeConfig Config { get; }
 
@@ -30,11 +28,13 @@ sealed class TargetSeries
 
     public MetadataStore Metadata { get; }
 
+    public SeriesBudget Budget { get; }
+
     /// <summary>The automatic series, which the scraper makes itself, indexed by <see cref="ScrapeReport"/>.</summary>
     public SeriesRef[] Reports { get; }
 
     /// <summary>The same series under another version of the configuration, which gives them the same labels.</summary>
-    public TargetSeries With(ScrapeConfig config, SampleLabels labels) => new(config, labels, Cache, Metadata, Reports);
+    public TargetSeries With(ScrapeConfig config, SampleLabels labels) => new(config, labels, this);
 }
 
 /// <summary>Counts of one scrape.</summary>
@@ -58,6 +58,9 @@ struct ScrapeCounts
 
     /// <summary>A limit on labels was exceeded, or labels were not valid.</summary>
     public bool BadLabels;
+
+    /// <summary>A limit on series was exceeded.</summary>
+    public bool OverSeriesLimit;
 
     public readonly int Rejected => OutOfOrder + Duplicates + OutOfBounds;
 }
@@ -94,9 +97,12 @@ sealed class ScrapeAppender : IDisposable
     readonly RuledAppender _ruled;
     readonly LabelsBuilder _labels = new();
     readonly List<SeriesRef> _stale = [];
+    readonly long _seriesLimit;
 
-    public ScrapeAppender(HeadBlock head)
+    /// <param name="seriesLimit">Series that the head may have; 0 for no limit.</param>
+    public ScrapeAppender(HeadBlock head, long seriesLimit)
     {
+        _seriesLimit = seriesLimit;
         _appender = head.Appender();
         _ruled = new RuledAppender(_appender);
     }
@@ -110,6 +116,7 @@ sealed class ScrapeAppender : IDisposable
         var (config, cache, metadata) = (target.Config, target.Cache, target.Metadata);
         _ruled.Begin(target.Labels.Source, target.Labels.Rules, now);
         metadata.Begin();
+        target.Budget.Advance(now);
         while (true)
         {
             var entry = parser.Next();
@@ -157,43 +164,68 @@ sealed class ScrapeAppender : IDisposable
                 return target.Labels.Rules.Explain(fault, labels);
             }
 
-            counts.Added++;
-            if (!_ruled.TryReserve())
+            // A line that stands twice counts against no limit.
+            AppendResult result;
+            if (again && given is null)
             {
-                counts.OverSampleLimit = true;
-                continue;
+                result = AppendResult.DuplicateTimestamp;
             }
-
-            if (isNew)
+            else if (!_ruled.TryReserve())
             {
-                var series = _appender.GetOrAdd(labels, out fault);
+                result = AppendResult.OverSampleLimit;
+            }
+            else if (!_ruled.IsTimely(timestamp) || timestamp < _appender.MinValidTime)
+            {
+                result = AppendResult.OutOfBounds;
+            }
+            else if (!isNew)
+            {
+                result = Append(cache.Series(index), timestamp, parser, entry);
+                if (result == AppendResult.UnknownSeries)
+                {
+                    cache.SetSeries(index, _appender.GetOrAdd(LabelsOf(target, parser, out _)));
+                    result = Append(cache.Series(index), timestamp, parser, entry);
+                }
+            }
+            else if (parser.Repeated(_labels) is { } repeated)
+            {
+                counts.BadLabels = true;
+                return $"label name {GoText.Quote(repeated)} is not unique: invalid sample";
+            }
+            else
+            {
+                var series = _appender.Find(labels);
+                if (series.IsNone && OverSeriesLimit(target) is { } over)
+                {
+                    counts.OverSeriesLimit = true;
+                    return over;
+                }
+
+                series = series.IsNone ? _appender.GetOrAdd(labels, out fault) : series;
                 if (series.IsNone)
                 {
                     counts.BadLabels = true;
                     return target.Labels.Rules.Explain(fault, labels);
                 }
 
-                index = cache.Add(hash, series);
+                // Where the sample is refused, the line stays unknown, and the same line may follow with one that is taken.
+                result = Append(series, timestamp, parser, entry);
+                index = result == AppendResult.Appended ? cache.Add(hash, series) : index;
             }
 
-            var result = again && given is null ? AppendResult.DuplicateTimestamp
-                : !_ruled.IsTimely(timestamp) ? AppendResult.OutOfBounds
-                : Append(cache.Series(index), timestamp, parser, entry);
-            if (result == AppendResult.UnknownSeries)
-            {
-                cache.SetSeries(index, _appender.GetOrAdd(LabelsOf(target, parser, out _)));
-                result = Append(cache.Series(index), timestamp, parser, entry);
-            }
-
+            counts.Added++;
             switch (result)
             {
                 case AppendResult.Appended:
-                    counts.SeriesAdded += isNew ? 1 : 0;
+                    counts.SeriesAdded += isNew && !counts.OverSampleLimit ? 1 : 0;
                     if (given is null || config.TrackTimestampsStaleness)
                     {
                         cache.Track(index);
                     }
 
+                    break;
+                case AppendResult.OverSampleLimit:
+                    counts.OverSampleLimit = true;
                     break;
                 case AppendResult.OutOfOrder:
                     counts.OutOfOrder++;
@@ -257,12 +289,30 @@ sealed class ScrapeAppender : IDisposable
             ? _appender.Append(series, timestamp, parser.Histogram!)
             : _appender.Append(series, timestamp, parser.Value);
 
+    /// <summary>Counts a series that is to be made; returns why it must not be, null when it may.</summary>
+    string? OverSeriesLimit(TargetSeries target)
+    {
+        var limit = target.Config.SeriesLimit;
+        if (limit > 0 && target.Budget.Made >= limit)
+        {
+            return $"series_limit exceeded (new series of the target within two hours: {target.Budget.Made}, limit: {limit})";
+        }
+
+        if (_seriesLimit > 0 && _appender.SeriesCount >= _seriesLimit)
+        {
+            return $"the collector has {_appender.SeriesCount} series and makes no new ones (--storage.series-limit: {_seriesLimit})";
+        }
+
+        target.Budget.Add();
+        return null;
+    }
+
     /// <summary>The labels of a line as they are stored; empty when relabelling drops it.</summary>
     Labels LabelsOf(TargetSeries target, ExpositionParser parser, out SeriesFault fault)
     {
         parser.Labels(_labels);
         fault = SeriesFault.None;
-        return target.Labels.Apply(parser.Series, _labels) ? target.Labels.Rules.Admit(_labels, out fault) : default;
+        return target.Labels.Apply(parser, _labels) ? target.Labels.Rules.Admit(_labels, out fault) : default;
     }
 
     // A marker may be out of order: where the target was found again, another loop has written newer samples.
@@ -276,11 +326,11 @@ sealed class ScrapeAppender : IDisposable
 }
 
 /// <summary>Appenders that no scrape is using. Thread-safe.</summary>
-sealed class ScrapeAppenders(HeadBlock head) : IDisposable
+sealed class ScrapeAppenders(HeadBlock head, long seriesLimit) : IDisposable
 {
     readonly ConcurrentBag<ScrapeAppender> _idle = [];
 
-    public ScrapeAppender Rent() => _idle.TryTake(out var appender) ? appender : new ScrapeAppender(head);
+    public ScrapeAppender Rent() => _idle.TryTake(out var appender) ? appender : new ScrapeAppender(head, seriesLimit);
 
     public void Return(ScrapeAppender appender) => _idle.Add(appender);
 

@@ -5,9 +5,13 @@ using System.IO.Hashing;
 
 namespace Observe.Collector.Scrape;
 
-/// <summary>A body read whole into a pooled buffer, uncompressed. Dispose returns the buffer.</summary>
+/// <summary>A body read whole into one buffer, uncompressed. Dispose returns the buffer.</summary>
+/// <remarks>Large buffers are not pooled: a pool would keep those of every size that a target has ever grown through.</remarks>
 sealed class ScrapeBody : IDisposable
 {
+    /// <summary>Bytes of the largest buffer that is pooled.</summary>
+    const int MaxPooled = 1 << 20;
+
     byte[]? _buffer;
 
     ScrapeBody(byte[] buffer) => _buffer = buffer;
@@ -16,12 +20,12 @@ sealed class ScrapeBody : IDisposable
 
     public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
 
-    /// <summary>Reads a stream to its end; null when it is longer than the limit.</summary>
+    /// <summary>Reads a stream to its end; null when it reaches the limit.</summary>
     /// <param name="expected">The buffer's size at first, in bytes.</param>
     /// <param name="limit">Bytes; 0 for as much as an array holds.</param>
     public static async ValueTask<ScrapeBody?> ReadAsync(Stream stream, int expected, long limit, CancellationToken cancellationToken)
     {
-        var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
+        var body = new ScrapeBody(Rent(Capacity(expected, limit)));
         try
         {
             while (await stream.ReadAsync(body.Reserve(limit), cancellationToken) is > 0 and var read)
@@ -42,14 +46,14 @@ sealed class ScrapeBody : IDisposable
         }
     }
 
-    /// <summary>Decompresses gzip; null when the uncompressed body is longer than the limit. Disposes the compressed body.</summary>
+    /// <summary>Decompresses gzip; null when the uncompressed body reaches the limit. Disposes the compressed body.</summary>
     /// <exception cref="InvalidDataException">The body is no gzip, or is damaged.</exception>
     public static ScrapeBody? Decompress(ScrapeBody compressed, int expected, long limit)
     {
         using (compressed)
         {
             using var stream = new GZipStream(new MemoryStream(compressed._buffer!, 0, compressed.Length, writable: false), CompressionMode.Decompress);
-            var body = new ScrapeBody(ArrayPool<byte>.Shared.Rent(Capacity(expected, limit)));
+            var body = new ScrapeBody(Rent(Capacity(expected, limit)));
             try
             {
                 while (stream.Read(body.Reserve(limit).Span) is > 0 and var read)
@@ -96,6 +100,17 @@ sealed class ScrapeBody : IDisposable
         if (_buffer is { } buffer)
         {
             _buffer = null;
+            Return(buffer);
+        }
+    }
+
+    static byte[] Rent(int size) =>
+        size <= MaxPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
+
+    static void Return(byte[] buffer)
+    {
+        if (buffer.Length <= MaxPooled)
+        {
             ArrayPool<byte>.Shared.Return(buffer);
         }
     }
@@ -103,23 +118,23 @@ sealed class ScrapeBody : IDisposable
     static int Capacity(int expected, long limit)
     {
         var capacity = Math.Max(expected + (expected / 8), 4096);
-        return limit > 0 ? (int)Math.Min(capacity, limit + 1) : capacity;
+        return limit > 0 ? (int)Math.Min(capacity, limit) : capacity;
     }
 
-    /// <summary>Memory for more bytes behind those that were read, never for more than one beyond the limit.</summary>
+    /// <summary>Memory for more bytes behind those that were read, hardly more than the limit allows.</summary>
     Memory<byte> Reserve(long limit)
     {
         if (Length == _buffer!.Length)
         {
-            var capacity = Math.Min(_buffer.Length * 2L, limit > 0 ? limit + 1 : Array.MaxLength);
+            var capacity = Math.Min(_buffer.Length * 2L, limit > 0 ? limit : Array.MaxLength);
             if (capacity <= Length)
             {
                 throw new InvalidDataException("the body is longer than any array");
             }
 
-            var larger = ArrayPool<byte>.Shared.Rent((int)capacity);
+            var larger = Rent((int)capacity);
             _buffer.AsSpan(0, Length).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
+            Return(_buffer);
             _buffer = larger;
         }
 
@@ -129,6 +144,6 @@ sealed class ScrapeBody : IDisposable
     bool Take(int read, long limit)
     {
         Length += read;
-        return limit <= 0 || Length <= limit;
+        return limit <= 0 || Length < limit;
     }
 }

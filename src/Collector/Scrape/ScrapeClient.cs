@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
 using System.Net.Security;
@@ -22,6 +23,12 @@ readonly record struct ScrapeAnswer(ScrapeBody? Body, string? ContentType, strin
 sealed class ScrapeClient : IDisposable
 {
     const int MaxRedirects = 10;
+
+    /// <summary>Bytes by which a compressed body may be longer than the body may be.</summary>
+    const int MaxGzipOverhead = 64 << 10;
+
+    /// <summary>Of an answer's headers.</summary>
+    const int MaxHeaderKilobytes = 1024;
 
     /// <summary>An option of a request: ConnectAsync does the TLS handshake, not the handler.</summary>
     static readonly HttpRequestOptionsKey<bool> s_secured = new("secured");
@@ -104,10 +111,10 @@ sealed class ScrapeClient : IDisposable
 
     async ValueTask<ScrapeAnswer> ReadAsync(HttpResponseMessage response, int expected, CancellationToken cancellationToken)
     {
-        var gzip = response.Content.Headers.ContentEncoding is { Count: 1 } encodings && encodings.Contains("gzip");
+        var gzip = First(response, "Content-Encoding") == "gzip";
         var limit = _config.BodySizeLimit;
         var announced = response.Content.Headers.ContentLength ?? 0;
-        if (limit > 0 && announced > limit)
+        if (limit > 0 && !gzip && announced >= limit)
         {
             return TooLarge;
         }
@@ -116,7 +123,10 @@ sealed class ScrapeClient : IDisposable
         await using (var stream = await response.Content.ReadAsStreamAsync(cancellationToken))
         {
             body = await ScrapeBody.ReadAsync(
-                stream, announced > 0 ? (int)Math.Min(announced + 1, 1 << 20) : gzip ? expected / 8 : expected, limit, cancellationToken);
+                stream,
+                announced > 0 ? (int)Math.Min(announced + 1, 1 << 20) : gzip ? expected / 8 : expected,
+                gzip && limit > 0 ? limit + MaxGzipOverhead : limit,
+                cancellationToken);
         }
 
         if (gzip && body is not null)
@@ -124,15 +134,16 @@ sealed class ScrapeClient : IDisposable
             body = ScrapeBody.Decompress(body, expected, limit);
         }
 
-        return body is null
-            ? TooLarge
-            : new ScrapeAnswer(
-            body, response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var types) ? types.ToString() : null, null);
+        return body is null ? TooLarge : new ScrapeAnswer(body, First(response, "Content-Type"), null);
     }
+
+    /// <summary>The first value of a header of the body, as it came; null where there is none.</summary>
+    static string? First(HttpResponseMessage response, string header) =>
+        response.Content.Headers.NonValidated.TryGetValues(header, out var values) ? values.FirstOrDefault() : null;
 
     static ScrapeAnswer TooLarge => new(null, null, "body size limit exceeded", TooLarge: true);
 
-    static ScrapeAnswer Failed(Target target, string reason) => new(null, null, $"Get \"{target.Url.OriginalString}\": {reason}");
+    static ScrapeAnswer Failed(Target target, string reason) => new(null, null, $"Get \"{target.Url}\": {reason}");
 
     static string Reason(Exception e)
     {
@@ -151,7 +162,7 @@ sealed class ScrapeClient : IDisposable
     async ValueTask<HttpResponseMessage> SendAsync(Target target, CancellationToken cancellationToken)
     {
         var handler = Handler();
-        var url = target.Url;
+        var url = target.Uri!;
         for (var redirects = 0; ; redirects++)
         {
             using var request = Request(target, url);
@@ -203,7 +214,7 @@ sealed class ScrapeClient : IDisposable
         headers.TryAddWithoutValidation("Accept-Encoding", _config.EnableCompression ? "gzip" : "identity");
         headers.TryAddWithoutValidation("User-Agent", s_userAgent);
         headers.TryAddWithoutValidation("X-Prometheus-Scrape-Timeout-Seconds", GoText.Float(target.ScrapeTimeout.TotalSeconds));
-        if (MayHaveCredentials(target.Url, url))
+        if (MayHaveCredentials(target.Uri!, url))
         {
             Authorize(request);
         }
@@ -221,27 +232,40 @@ sealed class ScrapeClient : IDisposable
         var http = _config.Http;
         if (http.BasicAuth is { } basic)
         {
-            var user = basic.UsernameFile is null ? basic.Username : ConfigFile.Read(basic.UsernameFile).Trim();
-            var password = basic.PasswordFile is null ? basic.Password?.Reveal() : ConfigFile.Read(basic.PasswordFile).Trim();
-            request.Headers.TryAddWithoutValidation(
-                "Authorization", "Basic " + Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}")));
+            var user = basic.UsernameFile is null ? Encoding.UTF8.GetBytes(basic.Username) : SecretFile.Read(basic.UsernameFile);
+            var password = basic.PasswordFile is null
+                ? Encoding.UTF8.GetBytes(basic.Password?.Reveal() ?? "")
+                : SecretFile.Read(basic.PasswordFile);
+            Add(request, "Authorization", Encoding.ASCII.GetBytes("Basic " + Convert.ToBase64String([.. user, (byte)':', .. password])));
         }
         else if (http.Authorization is { } authorization)
         {
             var credentials = authorization.CredentialsFile is null
-                ? authorization.Credentials?.Reveal()
-                : ConfigFile.Read(authorization.CredentialsFile).Trim();
-            request.Headers.TryAddWithoutValidation("Authorization", $"{authorization.Type} {credentials}");
+                ? Encoding.UTF8.GetBytes(authorization.Credentials?.Reveal() ?? "")
+                : SecretFile.Read(authorization.CredentialsFile);
+            Add(request, "Authorization", [.. Encoding.UTF8.GetBytes(authorization.Type + " "), .. credentials]);
         }
 
         foreach (var header in http.HttpHeaders)
         {
-            foreach (var value in header.Values.Concat(header.Secrets.Select(s => s.Reveal()))
-                .Concat(header.Files.Select(f => ConfigFile.Read(f).Trim())))
+            foreach (var value in header.Values.Concat(header.Secrets.Select(s => s.Reveal())).Select(Encoding.UTF8.GetBytes)
+                .Concat(header.Files.Select(SecretFile.Read)))
             {
-                request.Headers.TryAddWithoutValidation(header.Name, value);
+                Add(request, header.Name, value);
             }
         }
+    }
+
+    /// <summary>Adds a header whose value may be any bytes but control characters, which would end the header and begin another.</summary>
+    /// <exception cref="HttpRequestException">There is a control character.</exception>
+    static void Add(HttpRequestMessage request, string name, byte[] value)
+    {
+        if (value.Any(b => (b < ' ' && b != '\t') || b == 0x7f))
+        {
+            throw new HttpRequestException($"invalid header field value for {GoText.Quote(name)}");
+        }
+
+        request.Headers.TryAddWithoutValidation(name, Encoding.Latin1.GetString(value));
     }
 
     /// <summary>The current handler, which is created at first use and again when a certificate file has changed.</summary>
@@ -268,6 +292,7 @@ sealed class ScrapeClient : IDisposable
         }
     }
 
+    [SuppressMessage("Usage", "CA2262", Justification = "a mebibyte is meant")]
     SocketsHttpHandler NewHandler(TlsMaterial material)
     {
         var http = _config.Http;
@@ -278,9 +303,10 @@ sealed class ScrapeClient : IDisposable
             UseCookies = false,
             ConnectTimeout = _config.ScrapeInterval,
             PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5),
-            MaxResponseHeadersLength = 64,
+            MaxResponseHeadersLength = MaxHeaderKilobytes,
             MaxResponseDrainSize = 0,
             EnableMultipleHttp2Connections = true,
+            RequestHeaderEncodingSelector = (_, _) => Encoding.Latin1,
             UseProxy = http.ProxyUrl is not null || http.ProxyFromEnvironment,
             ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
         };

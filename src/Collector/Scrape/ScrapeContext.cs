@@ -20,7 +20,7 @@ sealed class ScrapeContext : IDisposable
     {
         (_head, Time, Metrics, Logger, ExternalHost) = (head, options.Time, metrics, logger, options.ExternalHost);
         Loops = options.Loops;
-        Appenders = new ScrapeAppenders(head);
+        Appenders = new ScrapeAppenders(head, options.SeriesLimit);
         Discoveries = new SharedDiscoveries(Time, metrics.Discovery, Loops, logger);
     }
 

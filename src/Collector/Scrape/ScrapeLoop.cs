@@ -152,7 +152,7 @@ sealed partial class ScrapeLoop : IDisposable
         }
 
         _last = time;
-        var answer = _forcedError is { } forced ? new ScrapeAnswer(null, null, forced) : await FetchAsync(cancellationToken);
+        var answer = (_forcedError ?? _target.Fault) is { } forced ? new ScrapeAnswer(null, null, forced) : await FetchAsync(cancellationToken);
         using (answer.Body)
         {
             Ingest(answer, time, start);
@@ -227,7 +227,7 @@ sealed partial class ScrapeLoop : IDisposable
         catch (IOException e)
         {
             _context.Metrics.CommitsFailed.Inc();
-            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+            LogCommitFailed(_context.Logger, _target.Url, e.Message);
             return $"the scrape could not be stored: {e.Message}";
         }
         catch (Exception e)
@@ -291,7 +291,7 @@ sealed partial class ScrapeLoop : IDisposable
     string Unforeseen(Exception e)
     {
         _context.Metrics.Broken.Inc();
-        LogBroken(_context.Logger, _target.Url.OriginalString, e);
+        LogBroken(_context.Logger, _target.Url, e);
         return $"the scrape broke off: {e.GetType().Name}: {e.Message}";
     }
 
@@ -322,17 +322,18 @@ sealed partial class ScrapeLoop : IDisposable
         metrics.ExceededBodySizeLimit.Inc(answer.TooLarge ? 1 : 0);
         metrics.ExceededSampleLimit.Inc(counts.OverSampleLimit ? 1 : 0);
         metrics.ExceededLabelLimits.Inc(counts.BadLabels ? 1 : 0);
+        metrics.ExceededSeriesLimit.Inc(counts.OverSeriesLimit ? 1 : 0);
         if (counts.Rejected > 0)
         {
             metrics.OutOfOrder.Inc(counts.OutOfOrder);
             metrics.DuplicateTimestamp.Inc(counts.Duplicates);
             metrics.OutOfBounds.Inc(counts.OutOfBounds);
-            LogRejected(_context.Logger, _target.Url.OriginalString, counts.OutOfOrder, counts.Duplicates, counts.OutOfBounds);
+            LogRejected(_context.Logger, _target.Url, counts.OutOfOrder, counts.Duplicates, counts.OutOfBounds);
         }
 
         if (error is not null)
         {
-            LogFailed(_context.Logger, _target.Url.OriginalString, error);
+            LogFailed(_context.Logger, _target.Url, error);
         }
     }
 
@@ -376,7 +377,7 @@ sealed partial class ScrapeLoop : IDisposable
         }
         catch (IOException e)
         {
-            LogCommitFailed(_context.Logger, _target.Url.OriginalString, e.Message);
+            LogCommitFailed(_context.Logger, _target.Url, e.Message);
         }
         catch (Exception e)
         {

@@ -13,6 +13,9 @@ public sealed record ScrapeOptions
     public string ExternalHost { get; init; } = Environment.MachineName;
 
     public LoopSupervisor Loops { get; init; } = new();
+
+    /// <summary>Series of the head beyond which no scrape makes new ones; 0 for no limit.</summary>
+    public long SeriesLimit { get; init; }
 }
 
 /// <summary>
@@ -177,20 +180,20 @@ public sealed class ScrapeManager : IAsyncDisposable
         var (target, state) = (loop.Target, loop.Target.State);
         var (group, index) = target.Source;
         return new ActiveTarget(
-            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url.OriginalString,
-            GlobalUrl(target.Url), state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
+            Target.Discovered(job.Config, group, index), target.Labels, job.Config.JobName, target.Url,
+            GlobalUrl(target), state.LastError, state.LastScrape, state.LastScrapeDuration, state.Health, target.ScrapeInterval, target.ScrapeTimeout);
     }
 
-    string GlobalUrl(Uri url)
+    string GlobalUrl(Target target)
     {
-        if (url.IdnHost is not ("localhost" or "127.0.0.1" or "::1"))
+        var colon = target.Address.LastIndexOf(':');
+        var host = colon < 0 ? target.Address : target.Address[..colon];
+        if (host is not ("localhost" or "127.0.0.1" or "[::1]"))
         {
-            return url.OriginalString;
+            return target.Url;
         }
 
-        var host = url.OriginalString.IndexOf(url.Authority, StringComparison.OrdinalIgnoreCase);
-        var port = url.Authority[(url.Authority.LastIndexOf(':') is var colon
-            && colon > url.Authority.LastIndexOf(']') ? colon : url.Authority.Length)..];
-        return url.OriginalString[..host] + _context.ExternalHost + port + url.OriginalString[(host + url.Authority.Length)..];
+        var at = target.Url.IndexOf("//" + host, StringComparison.Ordinal) + 2;
+        return target.Url[..at] + _context.ExternalHost + target.Url[(at + host.Length)..];
     }
 }

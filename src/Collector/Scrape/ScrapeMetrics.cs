@@ -42,6 +42,8 @@ public sealed class ScrapeMetrics
         ExceededSampleLimit = metrics.CreateCounter(
             "prometheus_target_scrapes_exceeded_sample_limit_total",
             "Total number of scrapes that hit the sample limit and were rejected.");
+        ExceededSeriesLimit = metrics.CreateCounter(
+            "observe_scrapes_exceeded_series_limit_total", "Total number of scrapes that brought more new series than the target or the collector may have.");
         DuplicateTimestamp = metrics.CreateCounter(
             "prometheus_target_scrapes_sample_duplicate_timestamp_total",
             "Total number of samples rejected due to duplicate timestamps but different values.");
@@ -87,6 +89,8 @@ public sealed class ScrapeMetrics
     internal Counter ExceededBodySizeLimit { get; }
 
     internal Counter ExceededSampleLimit { get; }
+
+    internal Counter ExceededSeriesLimit { get; }
 
     internal Counter DuplicateTimestamp { get; }
 

@@ -263,7 +263,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
             {
                 if (Target.Create(config, group, i, out var error) is { } target)
                 {
-                    targets.TryAdd(target.Hash, target);
+                    targets[target.Hash] = target;
                 }
                 else if (error is not null)
                 {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Hashing;
 using System.Text;
 using Observe.Collector.Config;
@@ -16,7 +17,7 @@ sealed record TargetState(TargetHealth Health, string LastError, DateTimeOffset?
 /// <summary>One endpoint to scrape, made of discovered labels by relabelling.</summary>
 sealed class Target
 {
-    const string Address = "__address__";
+    const string AddressLabel = "__address__";
     const string Scheme = "__scheme__";
     const string MetricsPath = "__metrics_path__";
     const string Interval = "__scrape_interval__";
@@ -27,13 +28,24 @@ sealed class Target
 
     volatile TargetState _state = TargetState.NotScraped;
 
-    Target(Labels all, Uri url, TimeSpan scrapeInterval, TimeSpan scrapeTimeout)
+    Target(Labels all, string address, string url, TimeSpan scrapeInterval, TimeSpan scrapeTimeout)
     {
-        (Url, ScrapeInterval, ScrapeTimeout) = (url, scrapeInterval, scrapeTimeout);
+        (Address, Url, ScrapeInterval, ScrapeTimeout) = (address, url, scrapeInterval, scrapeTimeout);
+        if (Uri.TryCreate(url, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }, out var uri)
+            && uri.Scheme is "http" or "https")
+        {
+            Uri = uri;
+        }
+        else
+        {
+            Fault = $"{GoText.Quote(url)} is not an http or https URL";
+        }
+
+        Fault = all.Has("") ? "a label of the target has an empty name" : Fault;
         var visible = new LabelsBuilder();
         foreach (var label in all)
         {
-            if (!label.NameText.StartsWith(ReservedPrefix, StringComparison.Ordinal))
+            if (!label.Name.IsEmpty && !label.NameText.StartsWith(ReservedPrefix, StringComparison.Ordinal))
             {
                 visible.Set(label.Name, label.Value);
             }
@@ -42,14 +54,24 @@ sealed class Target
         Labels = visible.Build();
         var hash = new XxHash64();
         hash.Append(all.Encoded);
-        hash.Append(Encoding.UTF8.GetBytes(url.OriginalString));
+        hash.Append(Encoding.UTF8.GetBytes(url));
         Hash = hash.GetCurrentHashAsUInt64();
     }
 
     /// <summary>The labels that the target's series get.</summary>
     public Labels Labels { get; }
 
-    public Uri Url { get; }
+    /// <summary>As Prometheus shows it. It is the target's own text, and may be no URL at all.</summary>
+    public string Url { get; }
+
+    /// <summary>What the URL leads to; null where <see cref="Fault"/> says why it leads nowhere.</summary>
+    public Uri? Uri { get; }
+
+    /// <summary>Host and port, as they stand in the URL.</summary>
+    public string Address { get; }
+
+    /// <summary>The reason why the target cannot be scraped, ever; null where it can.</summary>
+    public string? Fault { get; }
 
     public TimeSpan ScrapeInterval { get; }
 
@@ -74,13 +96,13 @@ sealed class Target
     public static Target? Create(ScrapeConfig config, TargetGroup group, int index, out string? error)
     {
         error = null;
-        var labels = new LabelsBuilder(Discovered(config, group, index));
+        var labels = Discover(config, group, index);
         if (!RelabelRule.Apply(config.RelabelConfigs, labels))
         {
             return null;
         }
 
-        var address = labels.Get(Address);
+        var address = labels.Get(AddressLabel);
         if (address.Length == 0)
         {
             error = "no address";
@@ -118,24 +140,27 @@ sealed class Target
             labels.Set("instance", address);
         }
 
-        var url = UrlOf(config, labels);
-        if (!Uri.TryCreate(url, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }, out var uri)
-            || uri.Scheme is not ("http" or "https"))
-        {
-            error = $"{GoText.Quote(url)} is not an http or https URL";
-            return null;
-        }
-
-        return new Target(labels.Build(), uri, interval, timeout) { Source = (group, index) };
+        return new Target(labels.Build(), address, UrlOf(config, labels), interval, timeout) { Source = (group, index) };
     }
 
     /// <summary>The labels of a target before relabelling: its own, its group's, and those of the job's settings.</summary>
-    public static Labels Discovered(ScrapeConfig config, TargetGroup group, int index)
+    public static Labels Discovered(ScrapeConfig config, TargetGroup group, int index) => Discover(config, group, index).Build();
+
+    /// <summary>All of them count as set, in this order, which decides where relabelling leads several to one name.</summary>
+    static LabelsBuilder Discover(ScrapeConfig config, TargetGroup group, int index)
     {
-        var labels = new LabelsBuilder(group.Targets[index]);
+        var labels = new LabelsBuilder();
+        foreach (var label in group.Targets[index])
+        {
+            labels.Set(label.Name, label.Value);
+        }
+
         foreach (var label in group.Labels)
         {
-            Default(labels, label.NameText, label.ValueText);
+            if (label.NameText != AddressLabel)
+            {
+                Default(labels, label.NameText, label.ValueText);
+            }
         }
 
         Default(labels, "job", config.JobName);
@@ -151,7 +176,7 @@ sealed class Target
             }
         }
 
-        return labels.Build();
+        return labels;
     }
 
     static void Default(LabelsBuilder labels, string name, string value)
@@ -203,15 +228,18 @@ sealed class Target
             }
         }
 
-        var path = labels.Get(MetricsPath);
-        var url = new StringBuilder($"{labels.Get(Scheme)}://{labels.Get(Address)}")
-            .Append(path.StartsWith('/') ? "" : "/").Append(Uri.EscapeDataString(path).Replace("%2F", "/", StringComparison.Ordinal));
+        var (scheme, host, path) = (labels.Get(Scheme), labels.Get(AddressLabel), labels.Get(MetricsPath));
+        var url = new StringBuilder(scheme).Append(scheme.Length > 0 ? "://" : "//");
+        Escape(url, host, "!$&'()*+,;=:[]<>\"");
+        url.Append(path.Length == 0 || path[0] == '/' ? "" : "/");
+        Escape(url, path == "*" ? "" : path, "$&+,/:;=@").Append(path == "*" ? path : "");
         var separator = '?';
         foreach (var (name, values) in parameters)
         {
             foreach (var value in values)
             {
-                url.Append(separator).Append(Escape(name)).Append('=').Append(Escape(value));
+                Escape(url.Append(separator), name, "", space: '+').Append('=');
+                Escape(url, value, "", space: '+');
                 separator = '&';
             }
         }
@@ -219,5 +247,28 @@ sealed class Target
         return url.ToString();
     }
 
-    static string Escape(string text) => Uri.EscapeDataString(text).Replace("%20", "+", StringComparison.Ordinal);
+    /// <summary>Appends a part of a URL, escaped as Go's url package does.</summary>
+    /// <param name="plain">What needs no escape there, besides letters, digits and <c>-_.~</c>.</param>
+    /// <param name="space">Stands for a blank; '%' where a blank is escaped like others.</param>
+    static StringBuilder Escape(StringBuilder url, string text, string plain, char space = '%')
+    {
+        foreach (var b in Encoding.UTF8.GetBytes(text))
+        {
+            var c = (char)b;
+            if (char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '~' || plain.Contains(c, StringComparison.Ordinal))
+            {
+                url.Append(c);
+            }
+            else if (c == ' ' && space != '%')
+            {
+                url.Append(space);
+            }
+            else
+            {
+                url.Append(CultureInfo.InvariantCulture, $"%{b:X2}");
+            }
+        }
+
+        return url;
+    }
 }

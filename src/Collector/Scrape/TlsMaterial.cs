@@ -29,9 +29,9 @@ sealed class TlsMaterial
     /// <exception cref="IOException">A file cannot be read.</exception>
     public static TlsMaterial Read(TlsConfig config) => new(
         config,
-        config.CaFile is null ? config.Ca : ConfigFile.Read(config.CaFile),
-        config.CertFile is null ? config.Cert : ConfigFile.Read(config.CertFile),
-        config.KeyFile is null ? config.Key?.Reveal() : ConfigFile.Read(config.KeyFile));
+        config.CaFile is null ? config.Ca : Encoding.Latin1.GetString(SecretFile.Read(config.CaFile)),
+        config.CertFile is null ? config.Cert : Encoding.Latin1.GetString(SecretFile.Read(config.CertFile)),
+        config.KeyFile is null ? config.Key?.Reveal() : Encoding.Latin1.GetString(SecretFile.Read(config.KeyFile)));
 
     public static bool HasFiles(TlsConfig config) => config.CaFile is not null || config.CertFile is not null || config.KeyFile is not null;
 

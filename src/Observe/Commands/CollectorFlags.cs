@@ -38,12 +38,18 @@ sealed partial class CollectorFlags(string defaultFolder)
     public Option<long> SizeLimit { get; } = Flags.Size(
         "--storage.size-limit", "disk that blocks may take while the bucket is out of reach; 0 for no limit", "0B");
 
+    public Option<long> SeriesLimit { get; } = Flags.Long(
+        "--storage.series-limit",
+        "series in memory beyond which scrapes bring no new ones; 0 for no limit (default: one for each 2 KiB of memory that there is)",
+        GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 11);
+
     public Option<TimeSpan> WalSync { get; } = Flags.Span(
         "--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, WalSync])
+        foreach (var option in (Option[])
+            [ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync])
         {
             command.Options.Add(option);
         }
@@ -67,6 +73,7 @@ sealed partial class CollectorFlags(string defaultFolder)
         WalSync = flags.GetValue(WalSync),
         Retention = flags.GetValue(Retention),
         SizeLimit = flags.GetValue(SizeLimit),
+        SeriesLimit = flags.GetValue(SeriesLimit),
         Registry = host.Registry,
     };
 

@@ -47,6 +47,9 @@ sealed record CollectorOptions
     /// <summary>Ship nothing while another cluster writes under the same external labels.</summary>
     public bool RefuseForeign { get; init; }
 
+    /// <summary>Series of the head; 0 for no limit.</summary>
+    public long SeriesLimit { get; init; }
+
     /// <summary>How often the collector writes its status to the bucket.</summary>
     public TimeSpan StatusInterval { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -149,7 +152,10 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         // The head is read first: samples that leave it after that are in the blocks, which are read next.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
         _scrape = new ScrapeManager(
-            _head, new ScrapeOptions { Time = host.Time, Loops = host.Loops }, new ScrapeMetrics(options.Registry), host.Logging);
+            _head,
+            new ScrapeOptions { Time = host.Time, Loops = host.Loops, SeriesLimit = options.SeriesLimit },
+            new ScrapeMetrics(options.Registry),
+            host.Logging);
         await _scrape.ApplyAsync(_config, cancellationToken);
         _shipper = new Shipper(new ShipperOptions
         {

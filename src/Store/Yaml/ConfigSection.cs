@@ -1,4 +1,3 @@
-using System.Globalization;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Model;
 
@@ -64,6 +63,15 @@ public sealed class ConfigSection
         return Node;
     }
 
+    /// <summary>Whether a key is there and null: then it is zero, false or empty, and not what it is when it is left out.</summary>
+    public bool IsNull(string key) => _entries.Any(entry => entry.Key.Text == key && entry.Value is YamlText { IsNull: true });
+
+    /// <summary>A text, or what it is when the key is left out.</summary>
+    public string TextOr(string key, string standard) => Text(key) ?? (IsNull(key) ? "" : standard);
+
+    /// <summary>A switch that is on when its key is left out.</summary>
+    public bool BoolOrTrue(string key) => Bool(key) ?? !IsNull(key);
+
     public string? Text(string key) => Find(key) is { } node ? TextOf(node, key) : null;
 
     /// <summary>A text that must be there; "" where it is not, which is an error.</summary>
@@ -116,14 +124,18 @@ public sealed class ConfigSection
         return milliseconds == 0 ? null : TimeSpan.FromMilliseconds(milliseconds);
     }
 
-    public long? Count(string key)
+    /// <summary>A whole number that is not negative, as Go's YAML reads one; beyond 2^63-1 it is that.</summary>
+    public long? Count(string key) => UnsignedCount(key) is { } value ? (long)Math.Min(value, long.MaxValue) : null;
+
+    /// <summary>The same up to 2^64-1.</summary>
+    public ulong? UnsignedCount(string key)
     {
         if (Find(key) is not { } node || TextOf(node, key) is not { } text)
         {
             return null;
         }
 
-        if (long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.None, CultureInfo.InvariantCulture, out var value))
+        if (YamlNumber.TryParseUnsigned(text, out var value))
         {
             return value;
         }
@@ -152,7 +164,7 @@ public sealed class ConfigSection
             return null;
         }
 
-        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
+        if (YamlNumber.TryParse(text, out var value))
         {
             return value;
         }

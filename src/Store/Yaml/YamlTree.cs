@@ -96,7 +96,9 @@ public static class YamlTree
         }
         catch (YamlException e)
         {
-            errors.Add((int)e.Start.Line, (int)e.Start.Column, $"not valid YAML: {e.Message}");
+            // Of a text that a tab breaks off, the start is that of the text.
+            var at = e.Message.Contains("tab", StringComparison.Ordinal) ? e.End : e.Start;
+            errors.Add((int)at.Line, (int)at.Column, $"not valid YAML: {e.Message}");
             return false;
         }
         catch (Exception e) when (e is InvalidOperationException or ArgumentException)

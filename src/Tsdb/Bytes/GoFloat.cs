@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 
 namespace Observe.Tsdb.Bytes;
@@ -68,6 +69,88 @@ public static class GoFloat
 
         return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
     }
+
+    /// <summary>All that Go's strconv.ParseFloat reads: hexadecimal digits with an exponent, and underscores between digits, too.</summary>
+    public static bool TryParseLiteral(ReadOnlySpan<byte> text, out double value)
+    {
+        value = 0;
+        var unsigned = text.Length > 0 && text[0] is (byte)'-' or (byte)'+' ? text[1..] : text;
+        var hex = unsigned.Length > 2 && unsigned[0] == '0' && (unsigned[1] | 0x20) == 'x';
+        if (unsigned.Contains((byte)'_'))
+        {
+            var digits = new byte[text.Length];
+            var length = 0;
+            var previous = (byte)0;
+            for (var i = 0; i < text.Length; previous = text[i++])
+            {
+                if (text[i] != '_')
+                {
+                    digits[length++] = text[i];
+                }
+
+                // Between two digits, or behind the prefix that counts as one.
+                var afterDigit = IsDigit(previous, hex) || (hex && (previous | 0x20) == 'x');
+                if ((text[i] == '_' && !afterDigit) || (previous == '_' && !IsDigit(text[i], hex)))
+                {
+                    return false;
+                }
+            }
+
+            return previous != '_' && TryParseLiteral(digits.AsSpan(0, length), out value);
+        }
+
+        return hex ? TryHexadecimal(unsigned[2..], text[0] == '-', out value) : TryParse(text, out value);
+    }
+
+    static bool IsDigit(byte b, bool hex) => char.IsAsciiDigit((char)b) || (hex && char.IsAsciiHexDigit((char)b));
+
+    static bool TryHexadecimal(ReadOnlySpan<byte> text, bool negative, out double value)
+    {
+        value = 0;
+        BigInteger mantissa = 0;
+        var (at, digits, scale, point) = (0, 0, 0, false);
+        for (; at < text.Length && (char.IsAsciiHexDigit((char)text[at]) || (text[at] == '.' && !point)); at++)
+        {
+            if (text[at] == '.')
+            {
+                point = true;
+                continue;
+            }
+
+            // What is more than a double can hold only says that there is more.
+            var digit = HexValue(text[at]);
+            digits++;
+            var full = mantissa.GetBitLength() > 64;
+            mantissa = full ? mantissa | (digit > 0 ? 1 : 0) : (mantissa << 4) + digit;
+            scale += (full ? 4 : 0) - (point ? 4 : 0);
+        }
+
+        var exponent = 0;
+        if (digits == 0 || at >= text.Length || (text[at] | 0x20) != 'p' || !TryExponent(text[(at + 1)..], ref exponent))
+        {
+            return false;
+        }
+
+        var excess = (int)Math.Max(0, mantissa.GetBitLength() - 53);
+        var power = Math.Clamp((long)scale + exponent, -100_000, 100_000);
+
+        // Rounded once, where the double ends: a number below the normal ones ends earlier.
+        excess = (int)Math.Min(Math.Max(excess, -1074 - power), 200);
+        if (excess > 0)
+        {
+            var half = BigInteger.One << (excess - 1);
+            var rest = mantissa & ((half << 1) - 1);
+            mantissa >>= excess;
+            mantissa += rest > half || (rest == half && !mantissa.IsEven) ? 1 : 0;
+            power += excess;
+        }
+
+        value = Math.ScaleB((double)mantissa, (int)power);
+        value = negative ? -value : value;
+        return double.IsFinite(value);
+    }
+
+    static int HexValue(byte digit) => digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
 
     /// <summary>
     /// A float as OpenMetrics writes it in the labels le and quantile: Go's shortest %g, with a point or an exponent in any case.

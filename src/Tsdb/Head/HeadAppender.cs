@@ -34,12 +34,21 @@ public sealed class HeadAppender : IAppender
 
     public AppendSource Source { get; set; } = AppendSource.Unknown;
 
+    /// <summary>Older samples are refused, of any series. Unix milliseconds.</summary>
+    public long MinValidTime => _head.MinValidTime;
+
     public SeriesRef GetOrAdd(Labels labels, out SeriesFault fault)
     {
         var series = GetOrAdd(labels);
         fault = series.IsNone ? SeriesFault.TooManyLabels : SeriesFault.None;
         return series;
     }
+
+    /// <summary>The series with these labels; none where the head has none.</summary>
+    public SeriesRef Find(Labels labels) => new(_series.Find(labels));
+
+    /// <summary>How many series the head has, of whomever.</summary>
+    public long SeriesCount => _head.SeriesCount;
 
     /// <summary>The series with these labels, made if it is new; none when they are far too many: tens of thousands.</summary>
     public SeriesRef GetOrAdd(Labels labels)

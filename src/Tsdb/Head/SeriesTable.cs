@@ -102,6 +102,15 @@ sealed class SeriesTable
         }
     }
 
+    /// <summary>The series with these labels; 0 where there is none.</summary>
+    public uint Find(Labels labels)
+    {
+        lock (_lock)
+        {
+            return TryFind(labels, (uint)labels.Hash(), out var slot) ? At(slot).Ref : 0;
+        }
+    }
+
     /// <summary>
     /// Adds a series of the log under the reference that it has there; an alias where a series with these labels exists. What is selected
     /// finds it after <see cref="EnterRestored"/> only, because scrapes that overlapped have logged their series in any order.

@@ -37,8 +37,12 @@ public sealed class LabelsBuilder
     /// <summary>0 while the labels lie sorted.</summary>
     int _tableSize;
 
+    /// <summary>How many labels have been set since they were settled.</summary>
+    int _sets;
+
     /// <summary>Where a label lies in the bytes; without a value it was deleted.</summary>
-    readonly record struct Entry(int Name, int NameLength, int Value, int ValueLength);
+    /// <param name="Set">Which of the labels that were set it was; 0 for one that was there before.</param>
+    readonly record struct Entry(int Name, int NameLength, int Value, int ValueLength, int Set);
 
     public LabelsBuilder()
     {
@@ -51,7 +55,7 @@ public sealed class LabelsBuilder
     public LabelsBuilder Reset(Labels labels = default)
     {
         _labels.Clear();
-        (_used, _tableSize, Count) = (0, 0, 0);
+        (_used, _tableSize, Count, _sets) = (0, 0, 0, 0);
         foreach (var label in labels)
         {
             AppendSorted(label.Name, label.Value);
@@ -72,7 +76,7 @@ public sealed class LabelsBuilder
         }
         else if (!value.IsEmpty)
         {
-            Add(~index, new Entry(Append(name), name.Length, Append(value), value.Length));
+            Add(~index, new Entry(Append(name), name.Length, Append(value), value.Length, ++_sets));
         }
 
         return this;
@@ -94,16 +98,26 @@ public sealed class LabelsBuilder
     }
 
     /// <summary>Names and values as they stand, sorted by name; a copy, so that the builder may be changed meanwhile.</summary>
-    public IReadOnlyList<KeyValuePair<string, string>> ToList()
-    {
-        var list = new List<KeyValuePair<string, string>>(Count);
-        foreach (ref readonly var label in Sorted())
-        {
-            list.Add(KeyValuePair.Create(Encoding.UTF8.GetString(Name(label)), Encoding.UTF8.GetString(Value(label))));
-        }
+    public IReadOnlyList<KeyValuePair<string, string>> ToList() => [.. Sorted().ToArray().Select(Pair)];
 
-        return list;
+    /// <summary>
+    /// The same with what was there first, sorted by name, and then what was set, in the order in which it was: a label that was set
+    /// again keeps its place, one that was deleted loses it.
+    /// </summary>
+    public IReadOnlyList<KeyValuePair<string, string>> InOrderOfSetting() => [.. Sorted().ToArray().OrderBy(label => label.Set).Select(Pair)];
+
+    /// <summary>Makes all labels ones that were there first.</summary>
+    public void Settle()
+    {
+        _sets = 0;
+        foreach (ref var label in CollectionsMarshal.AsSpan(_labels))
+        {
+            label = label with { Set = 0 };
+        }
     }
+
+    KeyValuePair<string, string> Pair(Entry label) =>
+        KeyValuePair.Create(Encoding.UTF8.GetString(Name(label)), Encoding.UTF8.GetString(Value(label)));
 
     public Labels Build()
     {
@@ -137,7 +151,7 @@ public sealed class LabelsBuilder
 
     /// <summary>Adds a label that sorts after all that are there.</summary>
     internal void AppendSorted(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) =>
-        Add(_labels.Count, new Entry(Append(name), name.Length, Append(value), value.Length));
+        Add(_labels.Count, new Entry(Append(name), name.Length, Append(value), value.Length, Set: 0));
 
     ReadOnlySpan<byte> Name(Entry label) => _bytes.AsSpan(label.Name, label.NameLength);
 
@@ -188,7 +202,8 @@ public sealed class LabelsBuilder
         }
         else
         {
-            _labels[index] = label with { Value = Append(value), ValueLength = value.Length };
+            var set = label.Set > 0 && label.ValueLength > 0 ? label.Set : ++_sets;
+            _labels[index] = label with { Value = Append(value), ValueLength = value.Length, Set = set };
         }
     }
 

@@ -28,7 +28,10 @@ public enum RelabelAction : byte
     /// <summary>Sets target_label to a hash of the source labels modulo <see cref="RelabelRule.Modulus"/>.</summary>
     HashMod,
 
-    /// <summary>Copies each label whose name the regex matches to the expanded replacement.</summary>
+    /// <summary>
+    /// Copies each label whose name the regex matches to the expanded replacement; of several that lead to one name, the label that was
+    /// set last wins over one that was there first.
+    /// </summary>
     LabelMap,
 
     /// <summary>Deletes labels whose name the regex matches.</summary>
@@ -154,18 +157,18 @@ public sealed record RelabelRule
                 Replace(labels, Source(labels));
                 break;
             case RelabelAction.Lowercase:
-                labels.Set(TargetLabel, Source(labels).ToLowerInvariant());
+                labels.Set(TargetLabel, Lower(Source(labels)));
                 break;
             case RelabelAction.Uppercase:
-                labels.Set(TargetLabel, Source(labels).ToUpperInvariant());
+                labels.Set(TargetLabel, Upper(Source(labels)));
                 break;
             case RelabelAction.HashMod:
                 labels.Set(TargetLabel, HashModulo(Source(labels)).ToString(CultureInfo.InvariantCulture));
                 break;
             case RelabelAction.LabelMap:
-                foreach (var (name, value) in labels.ToList())
+                foreach (var (name, value) in labels.InOrderOfSetting())
                 {
-                    if (Regex.Expand(name, Replacement) is { Length: > 0 } mapped)
+                    if (Regex.Expand(name, Replacement) is { } mapped)
                     {
                         labels.Set(mapped, value);
                     }
@@ -186,6 +189,11 @@ public sealed record RelabelRule
 
         return true;
     }
+
+    // .NET's invariant cases leave three letters as they are whose other case is ASCII.
+    static string Lower(string text) => text.ToLowerInvariant().Replace('İ', 'i');
+
+    static string Upper(string text) => text.ToUpperInvariant().Replace('ı', 'I').Replace('ſ', 'S');
 
     void Replace(LabelsBuilder labels, string value)
     {

@@ -176,7 +176,7 @@ public class CollectorConfigTests
                 "observe.yml:2:20: scrape_interval: not a valid duration string: \"5\"",
                 "observe.yml:6:3: unknown key \"scrap_interval\" in scrape_config; is scrape_interval meant?",
                 "observe.yml:7:17: honor_labels must be true or false, not \"7\"",
-                "observe.yml:8:3: found multiple scrape configs with job name \"a\"",
+                "observe.yml:8:3: found multiple scrape configs with job name \"a\": the first is observe.yml:5:3",
                 "observe.yml:10:5: relabel configuration for replace action requires 'target_label' value",
                 "observe.yml:11:1: unknown key \"rules\" in the configuration",
             ],
@@ -209,7 +209,7 @@ public class CollectorConfigTests
             File.WriteAllText(Path.Combine(folder, "jobs", "c.yml"), "scrape_configs:\n- job_name: a\n  x: 1");
             var fault = Assert.Throws<ConfigException>(() => CollectorConfig.Load(Path.Combine(folder, "observe.yml")));
             Assert.Equal(
-                [$"{Path.Combine(folder, "jobs", "c.yml")}:2:3: found multiple scrape configs with job name \"a\"", $"{Path.Combine(folder, "jobs", "c.yml")}:3:3: unknown key \"x\" in scrape_config"],
+                [$"{Path.Combine(folder, "jobs", "c.yml")}:2:3: found multiple scrape configs with job name \"a\": the first is {Path.Combine(folder, "observe.yml")}:3:18", $"{Path.Combine(folder, "jobs", "c.yml")}:3:3: unknown key \"x\" in scrape_config"],
                 fault.Errors.Select(e => e.ToString()));
         }
         finally
@@ -244,4 +244,65 @@ public class CollectorConfigTests
         Assert.Equal(Hash("a", "x"), Hash("b", "x"));
         Assert.NotEqual(Hash("a", "x"), Hash("a", "y"));
     }
+
+    [Theory]
+    [InlineData("010", 8)]
+    [InlineData("0x10", 16)]
+    [InlineData("0b11", 3)]
+    [InlineData("0o17", 15)]
+    [InlineData("1e3", 1000)]
+    [InlineData("10.0", 10)]
+    [InlineData("1.9", 1)]
+    [InlineData("+5", 5)]
+    [InlineData("08", 8)]
+    [InlineData("1_000", 1000)]
+    [InlineData("null", 0)]
+    [InlineData("~", 0)]
+    [InlineData("", 0)]
+    public void Numbers_are_read_as_Prometheus_reads_them(string text, long expected) =>
+        Assert.Equal(expected, CollectorConfig.Parse($"{Global}scrape_configs:\n- job_name: j\n  sample_limit: {text}\n", "x").ScrapeConfigs[0].SampleLimit);
+
+    [Theory]
+    [InlineData("-1")]
+    [InlineData("0x")]
+    [InlineData("0b2")]
+    [InlineData("1e40")]
+    [InlineData("5x")]
+    [InlineData("true")]
+    [InlineData(".inf")]
+    [InlineData("[]")]
+    public void What_is_no_number_there_is_none_here(string text) =>
+        Assert.Throws<ConfigException>(() => CollectorConfig.Parse($"{Global}scrape_configs:\n- job_name: j\n  sample_limit: {text}\n", "x"));
+
+    [Fact]
+    public void A_modulus_has_64_bits() => Assert.Equal(
+        ulong.MaxValue,
+        CollectorConfig.Parse($"{Global}scrape_configs:\n- job_name: j\n  relabel_configs: [{{action: hashmod, modulus: 18446744073709551615, target_label: x}}]\n", "x").ScrapeConfigs[0].RelabelConfigs[0].Modulus);
+
+    [Fact]
+    public void Null_is_zero_and_not_the_default()
+    {
+        var job = CollectorConfig.Parse($$"""
+            {{Global}}scrape_configs:
+            - job_name: j
+              honor_timestamps:
+              follow_redirects: ~
+              enable_compression: null
+              metrics_path:
+              scheme:
+              params: {a: null, b: [null]}
+              relabel_configs: [{target_label: x, replacement: null, separator: ~, regex: }]
+            """, "x").ScrapeConfigs[0];
+        Assert.Equal((false, false, false, "", ""), (job.HonorTimestamps, job.Http.FollowRedirects, job.EnableCompression, job.MetricsPath, job.Scheme));
+        Assert.Equal((0, 1), (job.Params[0].Value.Count, job.Params[1].Value.Count));
+        Assert.Equal(("", "", ""), (job.RelabelConfigs[0].Replacement, job.RelabelConfigs[0].Separator, job.RelabelConfigs[0].Regex.Pattern));
+    }
+
+    [Fact]
+    public void A_scheme_may_be_written_in_any_case() =>
+        Assert.Equal("HTTPS", CollectorConfig.Parse($"{Global}scrape_configs:\n- job_name: j\n  scheme: HTTPS\n", "x").ScrapeConfigs[0].Scheme);
+
+    [Fact]
+    public void A_tab_is_a_fault_of_its_own_line() =>
+        Assert.StartsWith("observe.yml:3:", Errors("scrape_configs:\n- job_name: j\n\thonor_labels: true\n")[0], StringComparison.Ordinal);
 }

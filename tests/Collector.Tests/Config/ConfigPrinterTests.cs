@@ -62,6 +62,10 @@ public class ConfigPrinterTests
           enable_compression: true
           body_size_limit: 1MiB512KiB
           sample_limit: 7
+          series_limit: 500000
+          label_limit: 1000
+          label_name_length_limit: 4096
+          label_value_length_limit: 131072
           metric_name_validation_scheme: utf8
           metric_name_escaping_scheme: allow-utf-8
           extra_scrape_metrics: false

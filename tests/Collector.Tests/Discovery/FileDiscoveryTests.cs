@@ -63,7 +63,7 @@ public sealed class FileDiscoveryTests : IDisposable
     [InlineData("""[{"target": ["h:1"]}]""")]
     [InlineData("""[{"targets": "h:1"}]""")]
     [InlineData("""[{"targets": [1]}]""")]
-    [InlineData("""[{"targets": [null]}]""")]
+    [InlineData("""[null]""")]
     [InlineData("""[{"targets": ["h:1"], "labels": {"": "x"}}]""")]
     [InlineData("""[{"targets": ["h:1"], "labels": {"a": 1}}]""")]
     [InlineData("""[7]""")]
@@ -78,6 +78,33 @@ public sealed class FileDiscoveryTests : IDisposable
         Assert.Equal(1, _metrics.FileReadErrors.Value);
         Write("a.json", """[{"targets": ["h:2"]}]""");
         Assert.Equal("a.json:0 [h:2] {}", Show(Read(discovery)));
+    }
+
+    [Theory]
+    [InlineData("""[{"targets": ["h:1"], "labels": null}]""", "a.json:0 [h:1] {}")]
+    [InlineData("""[{"Targets": ["h:1"], "LABELS": {"a": "b"}}]""", """a.json:0 [h:1] {a="b"}""")]
+    [InlineData("""[{"targets": ["h:1"], "targets": ["h:2"], "labels": {"a": "b"}, "labels": {"c": null, "d": "e"}}]""", """a.json:0 [h:2] {d="e"}""")]
+    [InlineData("""[{"targets": null}, {}, {"labels": {"a": "b"}}]""", """a.json:0 [] {} | a.json:1 [] {} | a.json:2 [] {a="b"}""")]
+    [InlineData("""[{"targets": ["h:1", null]}]""", "a.json:0 [h:1 ] {}")]
+    public void Json_is_read_as_Go_reads_it(string json, string groups)
+    {
+        Write("a.json", json);
+        Assert.Equal(groups, Show(Read(Discovery())));
+    }
+
+    [Theory]
+    [InlineData("a.json", "null")]
+    [InlineData("a.json", "[]")]
+    [InlineData("a.yml", "")]
+    [InlineData("a.yml", "null\n")]
+    [InlineData("a.yml", "# nothing\n")]
+    public void A_file_that_holds_nothing_any_more_drops_its_targets(string name, string empty)
+    {
+        var discovery = Discovery("a.*");
+        Write(name, name == "a.yml" ? "- targets: ['h:1']\n" : """[{"targets": ["h:1"]}]""");
+        Assert.Single(Read(discovery));
+        Write(name, empty);
+        Assert.Empty(Read(discovery));
     }
 
     [Theory]

@@ -25,10 +25,10 @@ sealed class LoopBench : IAsyncDisposable
     readonly ScrapeContext _context;
     readonly ScrapeConfig _config;
 
-    LoopBench(string folder, FakeTimeProvider time, HeadBlock head, CollectorConfig config)
+    LoopBench(string folder, FakeTimeProvider time, HeadBlock head, CollectorConfig config, long seriesLimit)
     {
         (_folder, Time, Head, _config) = (folder, time, head, config.ScrapeConfigs[0]);
-        _context = new ScrapeContext(head, new ScrapeOptions { Time = time }, Metrics, NullLogger.Instance);
+        _context = new ScrapeContext(head, new ScrapeOptions { Time = time, SeriesLimit = seriesLimit }, Metrics, NullLogger.Instance);
         _client = new ScrapeClient(_config, TimeProvider.System);
         Target = Target.Create(_config, new TargetGroup("g", [Labels.Of(("__address__", Exporter.Address))], Labels.Of(("instance", "i"))), 0, out _)!;
         Loop = NewLoop(config);
@@ -46,14 +46,14 @@ sealed class LoopBench : IAsyncDisposable
 
     public ScrapeLoop Loop { get; private set; }
 
-    public static async Task<LoopBench> StartAsync(string job = "", string rest = "")
+    public static async Task<LoopBench> StartAsync(string job = "", string rest = "", long seriesLimit = 0)
     {
         var folder = Checkout.NewFolder("loop");
         var time = new FakeTimeProvider(s_start);
         var head = await HeadBlock.OpenAsync(new HeadOptions { Directory = folder, Time = time, WalSyncInterval = TimeSpan.Zero }, CancellationToken.None);
         var config = CollectorConfig.Parse(
             $"global: {{external_labels: {{cluster: prod}}}}\n{rest}\nscrape_configs:\n- job_name: j\n  scrape_interval: 15s\n  {job.ReplaceLineEndings("\n  ")}", "x");
-        return new LoopBench(folder, time, head, config);
+        return new LoopBench(folder, time, head, config, seriesLimit);
     }
 
     ScrapeLoop NewLoop(CollectorConfig config) => new(

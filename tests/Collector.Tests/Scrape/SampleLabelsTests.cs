@@ -21,7 +21,7 @@ public class SampleLabelsTests
         var builder = new LabelsBuilder();
         parser.Labels(builder);
         var sampleLabels = New(config ?? new ScrapeConfig { JobName = "j" }, conflict, target ?? s_target);
-        if (!sampleLabels.Apply(parser.Series, builder))
+        if (!sampleLabels.Apply(parser, builder))
         {
             return "dropped";
         }

@@ -148,12 +148,12 @@ public sealed class ScrapeClientTests : IAsyncDisposable
     }
 
     [Theory]
-    [InlineData("body_size_limit: 10KB", 10_240, true)]
-    [InlineData("body_size_limit: 10KB", 10_241, false)]
+    [InlineData("body_size_limit: 10KB", 10_239, true)]
+    [InlineData("body_size_limit: 10KB", 10_240, false)]
     [InlineData("body_size_limit: 0", 40_000_000, true)]
-    [InlineData("", 32 << 20, true)]
-    [InlineData("", (32 << 20) + 1, false)]
-    public async Task A_body_may_be_as_large_as_its_limit_once_uncompressed(string yaml, int size, bool fits)
+    [InlineData("", (32 << 20) - 1, true)]
+    [InlineData("", 32 << 20, false)]
+    public async Task A_body_must_stay_below_its_limit_once_uncompressed(string yaml, int size, bool fits)
     {
         var body = new byte[size];
         foreach (var gzip in new[] { false, true })
@@ -298,5 +298,51 @@ public sealed class ScrapeClientTests : IAsyncDisposable
         Pem("ca.pem", ca.ExportCertificatePem());
         time.Advance(TimeSpan.FromSeconds(5));
         Assert.Equal("tls 1\n", await Fetch(client, config, exporter.Address));
+    }
+
+    [Theory]
+    [InlineData("authorization: {credentials: \"a\\r\\nX-Evil: 1\"}")]
+    [InlineData("authorization: {type: \"T\\nX-Evil: 1\", credentials: a}")]
+    [InlineData("bearer_token: \"a\\nb\"")]
+    [InlineData("bearer_token: \"a\\0b\"")]
+    [InlineData("http_headers: {X-A: {values: [\"a\\rX-Evil: 1\"]}}")]
+    [InlineData("http_headers: {X-A: {secrets: [\"a\\x7f\"]}}")]
+    [InlineData("http_headers: {X-A: {files: [FILE]}}")]
+    [InlineData("bearer_token_file: FILE")]
+    public async Task A_value_that_would_end_its_header_is_not_sent(string yaml)
+    {
+        var file = Path.Combine(_folder, "secret");
+        await File.WriteAllTextAsync(file, "a\r\nX-Evil: 1\r\n");
+        Assert.Contains("invalid header field value for", await Fetch(yaml.Replace("FILE", file, StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Empty(_exporter.Requests);
+    }
+
+    [Fact]
+    public async Task Values_of_headers_are_bytes_of_any_encoding()
+    {
+        var file = Path.Combine(_folder, "latin");
+        await File.WriteAllBytesAsync(file, [.. " \t"u8, 0xe9, 0xff, .. "\n"u8]);
+        Assert.Equal("up_metric 1\n", await Fetch($"bearer_token: 'é'\nhttp_headers: {{X-A: {{values: ['ü\ta'], files: ['{file}']}}}}"));
+        var headers = _exporter.Requests[0].Headers;
+        Assert.Equal("Bearer Ã©", headers["authorization"]);
+        Assert.Equal("Ã¼\ta, éÿ", headers["x-a"]);
+    }
+
+    [Fact]
+    public async Task The_first_content_type_counts_and_headers_may_be_long()
+    {
+        _exporter["/metrics"] = new FakeAnswer
+        {
+            Body = Encoding.UTF8.GetBytes("m 1\n"),
+            Headers = [("Content-Type", "text/html"), ("X-Long", new string('x', 500_000))],
+        };
+        var config = Config();
+        using var client = new ScrapeClient(config, TimeProvider.System);
+        using var budget = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        var answer = await client.FetchAsync(TargetOf(config, _exporter.Address), 0, budget.Token, CancellationToken.None);
+        using (answer.Body)
+        {
+            Assert.Equal("text/plain; version=0.0.4; charset=utf-8", answer.ContentType);
+        }
     }
 }

@@ -234,4 +234,65 @@ public class ScrapeLoopTests
         await bench.ScrapeAsync("m 2\n");
         Assert.Equal("{} 15:1 30:2", await bench.SamplesAsync("m"));
     }
+
+    [Fact]
+    public async Task Lines_that_stand_twice_count_against_no_limit()
+    {
+        await using var bench = await LoopBench.StartAsync("sample_limit: 2");
+        await bench.ScrapeAsync("m 1\nm 1\nm 2\nn 1\n");
+        Assert.Equal("{} 15:1", await bench.SamplesAsync("up"));
+        Assert.Equal("{} 15:4", await bench.SamplesAsync("scrape_samples_post_metric_relabeling"));
+        Assert.Equal(2, bench.Metrics.DuplicateTimestamp.Value);
+    }
+
+    [Fact]
+    public async Task A_line_that_is_refused_does_not_hide_its_twin()
+    {
+        await using var bench = await LoopBench.StartAsync();
+        await bench.ScrapeAsync($"m 1 {LoopBench.At(100_000)}\nm 2\n");
+        Assert.Equal("{} 15:2", await bench.SamplesAsync("m"));
+        Assert.Equal("{} 15:1", await bench.SamplesAsync("scrape_series_added"));
+    }
+
+    [Theory]
+    [InlineData("", "m{a=\"\",a=\"x\",b=\"y\"} 1", "{b=\"y\"} 15:1")]
+    [InlineData("", "m{a=\"x\",a=\"\"} 1", "{} 15:1")]
+    [InlineData("", "m{instance=\"x\",instance=\"\"} 1", "{exported_instance=\"x\"} 15:1")]
+    [InlineData("", "m{a=\"x\",a=\"y\"} 1", "")]
+    [InlineData("metric_relabel_configs: [{action: labeldrop, regex: a}]", "m{a=\"x\",a=\"y\"} 1", "{} 15:1")]
+    [InlineData("metric_relabel_configs: [{action: labelmap, regex: 'a(x)?', replacement: '$1'}]", "m{a=\"x\"} 1", "")]
+    public async Task A_label_given_twice_is_what_Prometheus_makes_of_it(string job, string line, string expected)
+    {
+        await using var bench = await LoopBench.StartAsync(job);
+        await bench.ScrapeAsync(line + "\n");
+        Assert.Equal(expected, await bench.SamplesAsync("m"));
+        Assert.Equal(expected.Length > 0 ? 1 : 0, await bench.UpAsync());
+    }
+
+    [Fact]
+    public async Task A_target_makes_no_more_series_than_its_limit_until_time_has_passed()
+    {
+        await using var bench = await LoopBench.StartAsync("series_limit: 3");
+        await bench.ScrapeAsync("m{a=\"1\"} 1\nm{a=\"2\"} 1\n");
+        await bench.ScrapeAsync("m{a=\"2\"} 1\nm{a=\"3\"} 1\nm{a=\"4\"} 1\n");
+        Assert.Equal("series_limit exceeded (new series of the target within two hours: 3, limit: 3)", bench.Target.State.LastError);
+        await bench.ScrapeAsync("m{a=\"1\"} 1\nm{a=\"2\"} 1\nm{a=\"3\"} 1\n");
+        Assert.Equal("{} 15:1 30:0 45:1", await bench.SamplesAsync("up"));
+        bench.Time.Advance(TimeSpan.FromHours(2.5));
+        await bench.ScrapeAsync("m{a=\"5\"} 1\n");
+        Assert.Equal(1, await bench.UpAsync());
+        Assert.Equal(1, bench.Metrics.ExceededSeriesLimit.Value);
+    }
+
+    [Fact]
+    public async Task Beyond_the_limit_of_the_collector_only_known_series_go_on()
+    {
+        await using var bench = await LoopBench.StartAsync(seriesLimit: 7);
+        await bench.ScrapeAsync("m{a=\"1\"} 1\nm{a=\"2\"} 1\n");
+        await bench.ScrapeAsync("m{a=\"1\"} 2\nm{a=\"2\"} 2\n");
+        Assert.Equal(1, await bench.UpAsync());
+        await bench.ScrapeAsync("m{a=\"1\"} 3\nm{a=\"3\"} 3\n");
+        Assert.Equal("the collector has 7 series and makes no new ones (--storage.series-limit: 7)", bench.Target.State.LastError);
+        Assert.Equal(0, await bench.UpAsync());
+    }
 }

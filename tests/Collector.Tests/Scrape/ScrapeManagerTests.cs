@@ -22,7 +22,7 @@ public sealed class ScrapeManagerTests : IAsyncLifetime
         $"- job_name: {name}\n  static_configs: [{{targets: [{string.Join(", ", (targets.Length == 0 ? [_exporter.Address] : targets).Select(t => $"'{t}'"))}]}}]\n"
         + (more.Length > 0 ? $"  {more.ReplaceLineEndings("\n  ")}\n" : "");
 
-    static ScrapeLoop LoopOf(ScrapeManager manager, string address) => manager.Loops().Single(loop => loop.Target.Url.Authority == address);
+    static ScrapeLoop LoopOf(ScrapeManager manager, string address) => manager.Loops().Single(loop => loop.Target.Address == address);
 
     [Fact]
     public async Task Each_target_of_each_job_is_scraped_in_its_interval()
@@ -57,6 +57,20 @@ public sealed class ScrapeManagerTests : IAsyncLifetime
         Assert.Contains("Connection refused", down.LastError, StringComparison.Ordinal);
         Assert.Equal(2, targets.DroppedCounts["a"]);
         Assert.Equal(["gone:1", "gone:2"], targets.Dropped.Select(d => d.DiscoveredLabels.Get("__address__")).Order());
+    }
+
+    [Fact]
+    public async Task A_target_with_an_odd_address_is_there_and_hides_no_other()
+    {
+        string[] odd = ["127.1:1", "0x7f000001:1", "127.0.0.1:01", "[0:0:0:0:0:0:0:1]:1", "a b:1", "h:99999", "::1:1", "localhost", "é:1", "[::1]:1", "x@y:1", "h:", "[::1"];
+        await _bench.ApplyAsync(Job("a", "scrape_timeout: 400ms", [.. odd, _exporter.Address]));
+        await _bench.UntilScrapedAsync();
+        var targets = _bench.Manager.Targets().Active;
+        Assert.Equal([.. odd.Append(_exporter.Address).Order()], targets.Select(t => t.Labels.Get("instance")).Order());
+        Assert.Contains("http://me:01/metrics", targets.Select(t => t.GlobalUrl));
+        Assert.Equal("\"http://a%20b:1/metrics\" is not an http or https URL", targets.Single(t => t.Labels.Get("instance") == "a b:1").LastError);
+        Assert.Equal(odd.Length + 1, (await _bench.SelectAsync(("__name__", "up"))).Count);
+        Assert.Single(targets, t => t.Health == TargetHealth.Up);
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public class TargetTests
     [InlineData("params: {module: [http]}\nrelabel_configs: [{source_labels: [__address__], target_label: __param_target}, {target_label: __address__, replacement: 'probe:9115'}]", "site", "http://probe:9115/metrics?module=http&target=site")]
     [InlineData("relabel_configs: [{target_label: __scheme__, replacement: https}, {target_label: __metrics_path__, replacement: /x}]", "h:1", "https://h:1/x")]
     public void The_url_is_made_of_labels_and_parameters(string yaml, string address, string url) =>
-        Assert.Equal(url, Create(Config(yaml), address, out _)!.Url.OriginalString);
+        Assert.Equal(url, Create(Config(yaml), address, out _)!.Url);
 
     [Fact]
     public void Labels_are_those_of_target_group_and_job_without_the_reserved()
@@ -43,13 +43,20 @@ public class TargetTests
     [InlineData("relabel_configs: [{target_label: __scrape_interval__, replacement: 0s}]", "scrape interval cannot be 0")]
     [InlineData("relabel_configs: [{target_label: __scrape_interval__, replacement: x}]", "error parsing scrape interval: not a valid duration string: \"x\"")]
     [InlineData("relabel_configs: [{target_label: __scrape_timeout__, replacement: 2m}]", "scrape timeout cannot be greater than scrape interval (\"2m\" > \"1m\")")]
-    [InlineData("relabel_configs: [{target_label: __scheme__, replacement: ftp}]", "\"ftp://h:1/metrics\" is not an http or https URL")]
     [InlineData("relabel_configs: [{action: drop, source_labels: [job], regex: j}]", null)]
     public void A_target_that_cannot_be_scraped_says_why(string yaml, string? expected)
     {
         Assert.Null(Create(Config(yaml), "h:1", out var error));
         Assert.Equal(expected, error);
     }
+
+    [Theory]
+    [InlineData("relabel_configs: [{target_label: __scheme__, replacement: ftp}]", "\"ftp://h:1/metrics\" is not an http or https URL")]
+    [InlineData("relabel_configs: [{target_label: __address__, replacement: 'a b'}]", "\"http://a%20b/metrics\" is not an http or https URL")]
+    [InlineData("relabel_configs: [{target_label: __address__, replacement: 'h:70000'}]", "\"http://h:70000/metrics\" is not an http or https URL")]
+    [InlineData("relabel_configs: [{action: labelmap, regex: '__(x)?address__', replacement: '$1'}]", "a label of the target has an empty name")]
+    public void A_target_that_is_no_url_is_there_and_says_why(string yaml, string fault) =>
+        Assert.Equal(fault, Create(Config(yaml), "h:1", out _)!.Fault);
 
     [Fact]
     public void Interval_and_timeout_may_be_relabelled()

@@ -38,6 +38,41 @@ public sealed class GoFloatTests
     }
 
     [Theory]
+    [InlineData("1_000", 1000)]
+    [InlineData("1_23.50_0_0e+1_2", 1.235e14)]
+    [InlineData("0x1p4", 16)]
+    [InlineData("-0x.8P1", -1)]
+    [InlineData("0X1.8p-2", 0.375)]
+    [InlineData("0x_1p0", 1)]
+    [InlineData("0x1fffffffffffff8p0", 144115188075855872.0)]
+    [InlineData("0x1p-1074", 4.9e-324)]
+    [InlineData("0x1.8p-1075", 4.9e-324)]
+    [InlineData("0x1p-1075", 0)]
+    [InlineData("0x123456789abcdef0123456789abcdefp-20", 1.442304682926341e+30)]
+    [InlineData("1e3", 1000)]
+    [InlineData("NaN", double.NaN)]
+    public void Literals_have_underscores_and_hexadecimal_digits(string text, double expected)
+    {
+        Assert.True(GoFloat.TryParseLiteral(Encoding.ASCII.GetBytes(text), out var value));
+        Assert.Equal(expected, value);
+    }
+
+    [Theory]
+    [InlineData("0x10")]
+    [InlineData("0xp1")]
+    [InlineData("0x1p")]
+    [InlineData("0x1p5000")]
+    [InlineData("_1")]
+    [InlineData("1_")]
+    [InlineData("1__0")]
+    [InlineData("1_.5")]
+    [InlineData("1_e5")]
+    [InlineData("0b1")]
+    [InlineData("In_f")]
+    [InlineData("")]
+    public void Other_literals_are_none(string text) => Assert.False(GoFloat.TryParseLiteral(Encoding.ASCII.GetBytes(text), out _));
+
+    [Theory]
     [InlineData("")]
     [InlineData("+")]
     [InlineData(".")]

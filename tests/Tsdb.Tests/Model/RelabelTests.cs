@@ -54,6 +54,8 @@ public class RelabelTests
         { "dropequal keeps a difference", Rule(RelabelAction.DropEqual, "a", target: "b"), Unchanged },
         { "hashmod is the end of an MD5", Rule(RelabelAction.HashMod, "c", target: "d", modulus: 1000), """{__name__="m", a="foo", b="bar", c="baz", d="976"}""" },
         { "hashmod of joined sources", Rule(RelabelAction.HashMod, "a b", target: "d", modulus: ulong.MaxValue), """{__name__="m", a="foo", b="bar", c="baz", d="15973639978189266750"}""" },
+        { "labelmap to one name", Rule(RelabelAction.LabelMap, regex: "(?:b|c)(.*)", replacement: "a$1"), """{__name__="m", a="baz", b="bar", c="baz"}""" },
+        { "labelmap to no name", Rule(RelabelAction.LabelMap, regex: "b(.*)"), """{""="bar", __name__="m", a="foo", b="bar", c="baz"}""" },
         { "labelmap copies", Rule(RelabelAction.LabelMap, regex: "(b|c)", replacement: "meta_$1"), """{__name__="m", a="foo", b="bar", c="baz", meta_b="bar", meta_c="baz"}""" },
         { "labeldrop deletes by name", Rule(RelabelAction.LabelDrop, regex: "a|b"), """{__name__="m", c="baz"}""" },
         { "labelkeep deletes the rest", Rule(RelabelAction.LabelKeep, regex: "__name__|b"), """{__name__="m", b="bar"}""" },
