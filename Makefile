@@ -65,6 +65,13 @@ fuzz-promql: ## ask COUNT random queries, from SEED on, of Prometheus and of Obs
 	@FUZZ_QUERIES=$(COUNT) FUZZ_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~DifferentialTests --logger 'console;verbosity=detailed'
 
+.PHONY: fuzz-scrape
+fuzz-scrape: ## let Prometheus and Observe scrape COUNT random bodies, and relabel as many random targets, from SEED on, and print what differs
+	@SCRAPE_BODIES=$(COUNT) SCRAPE_SEED=$(SEED) RELABEL_JOBS=$(COUNT) RELABEL_SEED=$(SEED) dotnet test tests/Collector.Tests -c $(CONFIGURATION) --nologo -v quiet \
+	  --filter FullyQualifiedName~Differential --logger 'console;verbosity=detailed'
+
+fuzz-scrape: COUNT = 6000
+
 truth: ## ask COUNT queries, from SEED on, of replicas and of the one series that they are, and print what differs
 	@TRUTH_CASES=$(COUNT) TRUTH_SEED=$(SEED) dotnet test tests/Query.Tests -c $(CONFIGURATION) --nologo -v quiet \
 	  --filter FullyQualifiedName~PairTruthTests --logger 'console;verbosity=detailed'
