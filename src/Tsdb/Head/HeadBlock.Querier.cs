@@ -102,6 +102,8 @@ public sealed partial class HeadBlock
 
     sealed class HeadSearch(SeriesTable series) : LabelSearch<ReadOnlyMemory<uint>>(series.Postings)
     {
+        protected override uint Last => series.Postings.All is { IsEmpty: false } all ? all.Span[^1] : 0;
+
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
         protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Open(list);

@@ -85,6 +85,23 @@ public static class SeriesEntry
         }
     }
 
+    /// <summary>Adds the names of an entry's labels to others.</summary>
+    /// <param name="known">References of the names that are there; gets those that are added.</param>
+    public static void DecodeNames(
+        ReadOnlySpan<byte> entry, string source, long origin, ISymbols symbols, HashSet<uint> known, HashSet<string> names)
+    {
+        var reader = new ByteReader(entry, source, origin);
+        for (var count = reader.UVarint(); count > 0; count--)
+        {
+            var (name, value) = (Reference(ref reader), Reference(ref reader));
+            if (!known.Contains(name) && !symbols.Symbol(value).IsEmpty)
+            {
+                known.Add(name);
+                names.Add(System.Text.Encoding.UTF8.GetString(symbols.Symbol(name)));
+            }
+        }
+    }
+
     public static void EncodeChunks(ReadOnlySpan<ChunkMeta> chunks, ByteWriter output)
     {
         output.UVarint((ulong)chunks.Length);

@@ -121,6 +121,21 @@ public sealed class IndexReader : IDisposable
         public void Read(uint reference, bool withChunks, LabelsWriter labels)
         {
             Chunks.Clear();
+            var entry = Entry(reference, out var origin);
+            SeriesEntry.Decode(entry, index.Path, origin, index.Symbols, labels, withChunks ? Chunks : null);
+        }
+
+        /// <summary>Adds the names of an entry's labels to others.</summary>
+        /// <param name="known">As of <see cref="SeriesEntry.DecodeNames"/>.</param>
+        /// <inheritdoc cref="Read(uint, bool)"/>
+        public void ReadNames(uint reference, HashSet<uint> known, HashSet<string> names)
+        {
+            var entry = Entry(reference, out var origin);
+            SeriesEntry.DecodeNames(entry, index.Path, origin, index.Symbols, known, names);
+        }
+
+        ReadOnlySpan<byte> Entry(uint reference, out long origin)
+        {
             var position = index.Version == 1 ? reference : (long)reference * IndexFormat.SeriesAlignment;
             var head = Window(position, Varint.MaxSize);
             var length = Varint.ReadUnsigned(head, out var size);
@@ -136,7 +151,8 @@ public sealed class IndexReader : IDisposable
                 CorruptionException.ThrowChecksum(index.Path, position);
             }
 
-            SeriesEntry.Decode(entry[..(int)length], index.Path, position + size, index.Symbols, labels, withChunks ? Chunks : null);
+            origin = position + size;
+            return entry[..(int)length];
         }
 
         // At least so many bytes from a position on, or all up to the end of the file.
@@ -225,6 +241,7 @@ public sealed class IndexReader : IDisposable
         readonly IndexReader _index;
         readonly ReadOnlyMemory<uint> _deleted;
         readonly SeriesReader _series;
+        readonly HashSet<uint> _names = [];
         readonly LabelsWriter _labels = new();
         readonly List<byte[]> _rented = [];
         readonly ListReader _lists;
@@ -236,6 +253,8 @@ public sealed class IndexReader : IDisposable
                 index, deleted, index.Series(), new ListReader(index, _rented), new ListReader(index, _rented, once: true));
 
         protected override ReadOnlyMemory<uint> Deleted => _deleted;
+
+        protected override uint Last => new PostingsInFile(_index._file, _index.Lists.All).Last;
 
         protected override Postings Open(PostingsRange list) => _lists.Read(list);
 
@@ -250,6 +269,8 @@ public sealed class IndexReader : IDisposable
             _labels.ForgetLast();
             return true;
         }
+
+        protected override void ReadNames(uint series, HashSet<string> names) => _series.ReadNames(series, _names, names);
 
         public override void Dispose()
         {

@@ -15,8 +15,14 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     const int ListCost = 50;
     const int SeriesCost = 70;
 
+    /// <summary>What it costs to read the names of a series' labels alone.</summary>
+    const int NamesCost = 20;
+
     /// <summary>So many of the series that match are read before lists are: they have most of the names, and of the values of a label with few.</summary>
     const int Probes = 128;
+
+    /// <summary>After so many of them, and one more for each value found, without another value, the rest is not worth reading.</summary>
+    const int IdleProbes = 8;
 
     /// <summary>A search among so many series or values is done sooner than another thread would begin with it; a longer one yields.</summary>
     const int FewItems = 4_096;
@@ -25,6 +31,9 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
 
     /// <summary>Series that are not there; rising.</summary>
     protected virtual ReadOnlyMemory<uint> Deleted => default;
+
+    /// <summary>No series has a higher reference.</summary>
+    protected abstract uint Last { get; }
 
     protected abstract Postings Open(TList list);
 
@@ -37,6 +46,18 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     /// <param name="labels">Valid until the next call.</param>
     /// <returns>False when the series is gone.</returns>
     protected abstract bool TryRead(uint series, out Labels labels);
+
+    /// <summary>Adds the names of a series' labels to others.</summary>
+    protected virtual void ReadNames(uint series, HashSet<string> names)
+    {
+        if (TryRead(series, out var labels))
+        {
+            foreach (var label in labels)
+            {
+                names.Add(label.NameText);
+            }
+        }
+    }
 
     /// <summary>Whether any series matches.</summary>
     public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
@@ -79,7 +100,7 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         if (step > 1)
         {
             var open = all.Where(name => !found.Contains(name)).ToList();
-            if (Cost(open) > (long)matching.Length * SeriesCost)
+            if (Cost(open) > (long)matching.Length * NamesCost)
             {
                 ReadNames(matching.Span, 1, found, cancellationToken);
             }
@@ -118,7 +139,13 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
             return Values(utf8, own, matching: null, null, most, cancellationToken);
         }
 
-        var (matching, known) = (ReadMatching(plan, cancellationToken), new SymbolTable());
+        var known = new SymbolTable();
+        if (size.Values <= Probes && plan.IsLazy && Probe(plan, matchers, utf8, size.Values, known, cancellationToken))
+        {
+            return Texts(known, most);
+        }
+
+        var matching = ReadMatching(plan, cancellationToken);
         if (Math.Max(matching.Length, size.Values) > FewItems)
         {
             await Task.Yield();
@@ -127,10 +154,10 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
         if ((long)matching.Length * SeriesCost < size.References + (size.Values * ListCost))
         {
             ReadValues(utf8, own, matching.Span, 1, known, cancellationToken);
-            return [.. known.Sorted().Take(most).Select(number => Encoding.UTF8.GetString(known[number]))];
+            return Texts(known, most);
         }
 
-        if (size.Values <= Probes)
+        if (size.Values <= Probes && known.Count == 0)
         {
             ReadValues(utf8, own, matching.Span, Math.Max(1, matching.Length / Probes), known, cancellationToken);
         }
@@ -145,6 +172,45 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
             ArrayPool<uint>.Shared.Return(_matching);
             _matching = [];
         }
+    }
+
+    static List<string> Texts(SymbolTable values, int most) =>
+        [.. values.Sorted().Take(most).Select(number => Encoding.UTF8.GetString(values[number]))];
+
+    /// <summary>Reads some of the series that match, from all over the index.</summary>
+    /// <param name="count">Of the values that the label has.</param>
+    /// <param name="values">Gets those that were found.</param>
+    /// <returns>Whether these are all.</returns>
+    bool Probe(
+        PostingsPlan<TList> plan, IReadOnlyList<Matcher> matchers, byte[] name, long count, SymbolTable values,
+        CancellationToken cancellationToken)
+    {
+        var some = Postings.Without(plan.EvaluateLazily(OpenFew, cancellationToken), Postings.Of(Deleted));
+        var (step, next, idle) = (Math.Max(1, Last / Probes), 1u, 0);
+        while (idle < IdleProbes + values.Count && some.Seek(next))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            idle++;
+            if (TryRead(some.Current, out var labels) && labels.TryGet(name, out var value) && Matcher.All(matchers, labels))
+            {
+                var before = values.Count;
+                values.FindOrAdd(value);
+                idle = values.Count > before ? 0 : idle;
+                if (values.Count == count)
+                {
+                    return true;
+                }
+            }
+
+            if (some.Current >= uint.MaxValue - step)
+            {
+                break;
+            }
+
+            next = some.Current + step;
+        }
+
+        return false;
     }
 
     /// <summary>Valid until this is disposed.</summary>
@@ -209,28 +275,10 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
 
     void ReadNames(ReadOnlySpan<uint> matching, int step, HashSet<string> names, CancellationToken cancellationToken)
     {
-        // Most series have the names of the one before.
-        var last = new List<byte[]>();
         for (var i = 0; i < matching.Length; i += step)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (!TryRead(matching[i], out var labels))
-            {
-                continue;
-            }
-
-            var at = 0;
-            foreach (var label in labels)
-            {
-                if (at == last.Count || !label.Name.SequenceEqual(last[at]))
-                {
-                    last.RemoveRange(at, last.Count - at);
-                    last.Add(label.Name.ToArray());
-                    names.Add(label.NameText);
-                }
-
-                at++;
-            }
+            ReadNames(matching[i], names);
         }
     }
 }

@@ -33,6 +33,9 @@ sealed class PostingsInFile : Postings
         (_count, _first) = ((int)count, -HeaderSize / sizeof(uint));
     }
 
+    /// <summary>The last reference; 0 where there is none.</summary>
+    public uint Last => _count == 0 ? 0 : Reference(_count - 1);
+
     public override bool Next() => Stop(Math.Min(_at + 1, _count));
 
     public override bool Seek(uint target)

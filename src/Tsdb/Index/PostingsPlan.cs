@@ -63,6 +63,9 @@ public sealed class PostingsPlan<TList>
     /// <summary>Every series matches.</summary>
     public bool IsAll { get; private set; }
 
+    /// <summary>It can be evaluated without reading all of any list.</summary>
+    public bool IsLazy => _excluded.Count <= LazyLists && _required.TrueForAll(lists => lists.Count <= LazyLists);
+
     public IReadOnlyList<IReadOnlyList<TList>> Required => _required;
 
     public IReadOnlyList<TList> Excluded => _excluded;

@@ -107,6 +107,8 @@ public class LabelSearchTests
 
     sealed class MemorySearch(MemPostings postings, Func<uint, Labels?> read) : LabelSearch<ReadOnlyMemory<uint>>(postings)
     {
+        protected override uint Last => postings.All is { IsEmpty: false } all ? all.Span[^1] : 0;
+
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
         protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Postings.Of(list);
