@@ -169,7 +169,7 @@ sealed class QueryApiServer(PrometheusApiOptions api) : Wire.Query.QueryBase
 
     static long? Given(long seconds) => seconds > 0 ? Milliseconds(seconds) : null;
 
-    static long Milliseconds(long seconds) => Math.Abs(seconds) <= long.MaxValue / 1000
+    static long Milliseconds(long seconds) => seconds is >= long.MinValue / 1000 and <= long.MaxValue / 1000
         ? seconds * 1000
         : throw Fault(StatusCode.InvalidArgument, $"{seconds} s can't be expressed in milliseconds");
 

@@ -17,6 +17,9 @@ public sealed class PromqlEngine : IDisposable
     /// <summary>A query of at most so many characters has few operators, so that it stops soon after it is cancelled.</summary>
     const int SmallText = 300;
 
+    /// <summary>Seven weeks: timers know no longer time, and no query takes it.</summary>
+    const long LongestTimeoutMs = uint.MaxValue - 1;
+
     readonly SemaphoreSlim _gate;
     readonly SemaphoreSlim _searchGate;
     readonly ParserOptions _parserOptions;
@@ -53,7 +56,7 @@ public sealed class PromqlEngine : IDisposable
         var limit = Math.Min(timeoutMs ?? long.MaxValue, Options.TimeoutMs > 0 ? Options.TimeoutMs : long.MaxValue);
         return new QueryContext(cancellationToken)
         {
-            Deadline = limit == long.MaxValue ? Deadline.None : Deadline.After(
+            Deadline = limit > LongestTimeoutMs ? Deadline.None : Deadline.After(
                 TimeSpan.FromMilliseconds(limit), Options.Clock, limit == Options.TimeoutMs ? "--query.timeout" : "the request's timeout"),
             EnforcedMatchers = enforced,
             Bytes = new Budget(

@@ -1,3 +1,4 @@
+using CsCheck;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
@@ -149,6 +150,63 @@ public sealed class QueryApiServerTests : IAsyncLifetime
         var request = new QueryRequest { Query = "m", ShardInfo = new Shard { TotalShards = 2 } };
         var error = await Assert.ThrowsAsync<RpcException>(() => ReadAsync(Client.Query(request)));
         Assert.Equal((StatusCode.Unimplemented, "a query is evaluated as a whole, not in shards"), (error.StatusCode, error.Status.Detail));
+    }
+
+    [Fact]
+    public async Task A_batch_ends_with_its_samples_whatever_number_of_series_was_asked_for()
+    {
+        using var call = Client.QueryRange(new QueryRangeRequest
+        {
+            Query = "vector(1) or label_replace(vector(2), 'a', 'b', '', '')", EndTimeSeconds = 25_000, IntervalSeconds = 1, ResponseBatchSize = 1_000,
+        });
+        var sizes = new List<int>();
+        await foreach (var response in call.ResponseStream.ReadAllAsync())
+        {
+            sizes.Add(response.TimeseriesBatch.Series.Single().Samples.Count);
+        }
+
+        Assert.Equal([25_001, 25_001], sizes);
+    }
+
+    [Fact]
+    public Task No_request_is_answered_by_an_error_that_nobody_foresaw()
+    {
+        var seconds = Gen.Int[0, 11].Select(i => ((long[])
+        [
+            long.MinValue, long.MinValue / 1_000, -9_223_372_036_854_775, -1, 0, 1, 1_000, 1_060, 86_400_000, 9_223_372_036_854_775, long.MaxValue / 999, long.MaxValue,
+        ])[i]);
+        var text = Gen.Int[0, 8].Select(i => ((string[])
+            ["m", "m[5m]", "rate(m[1y] offset 100y)", "h", "'text'", "m @ end()", "m @ -9e15", "max_over_time(m[1h:1ns])", "\0"])[i]);
+        var matchers = Gen.Select(Gen.Int[-1, 5], Gen.Int[0, 3].Select(i => ((string[])["", "10.*", "(", "\uD800"])[i])).Array[0, 2];
+        return Gen.Select(text, seconds.Array[7], matchers, Gen.Bool, Gen.Int[0, 2]).SampleAsync(
+            async (query, times, sets, isRange, shards) =>
+            {
+                var set = new StoreMatchers { LabelMatchers = { sets.Select(m => new StoreMatcher { Type = m.Item1, Name = "__address__", Value = m.Item2 }) } };
+                var shard = new Shard { TotalShards = shards };
+                var call = isRange
+                    ? Client.QueryRange(new QueryRangeRequest
+                    {
+                        Query = query, StartTimeSeconds = times[0], EndTimeSeconds = times[1], IntervalSeconds = times[2], TimeoutSeconds = times[3],
+                        MaxResolutionSeconds = times[4], LookbackDeltaSeconds = times[5], ResponseBatchSize = times[6], StoreMatchers = { set }, ShardInfo = shard,
+                    })
+                    : Client.Query(new QueryRequest
+                    {
+                        Query = query, TimeSeconds = times[0], TimeoutSeconds = times[3], MaxResolutionSeconds = times[4], LookbackDeltaSeconds = times[5],
+                        ResponseBatchSize = times[6], StoreMatchers = { set }, ShardInfo = shard,
+                    });
+                try
+                {
+                    await ReadAsync(call);
+                }
+                catch (RpcException e)
+                {
+                    Assert.True(
+                        e.StatusCode is StatusCode.InvalidArgument or StatusCode.ResourceExhausted or StatusCode.Aborted or StatusCode.Unimplemented
+                            or StatusCode.DeadlineExceeded,
+                        $"{e.StatusCode}: {e.Status.Detail}");
+                }
+            },
+            iter: 200);
     }
 
     static Histogram Native() => new()
