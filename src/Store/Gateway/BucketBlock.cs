@@ -172,15 +172,19 @@ sealed class BucketBlock : IDisposable
         return await TwiceAsync(async () =>
         {
             var index = await IndexAsync(cancellationToken);
-            var references = await PostingsAsync(index.Header, matchers, budget, cancellationToken);
+            var plan = PostingsPlan<PostingsRange>.Of(index.Header.Lists, matchers, cancellationToken);
+            var sufficient = Sufficient(name => index.Header.Lists.Size(Utf8Order.Bytes(name)).Values > 0);
             var entries = NewEntries();
             try
             {
-                var sufficient = Sufficient(name => index.Header.Lists.Size(Utf8Order.Bytes(name)).Values > 0);
-                for (int from = 0, count; from < references.Length && entries.Count < sufficient; from += count)
+                foreach (var part in sufficient < int.MaxValue ? plan.Parts() : [plan])
                 {
-                    count = Math.Min(references.Length - from, Math.Min(SeriesBatch, Math.Max(sufficient, from)));
-                    await SeriesAsync(index, references.Slice(from, count), entries, budget, cancellationToken);
+                    var references = entries.Count < sufficient ? await PostingsAsync(part, budget, cancellationToken) : default;
+                    for (int from = 0, count; from < references.Length && entries.Count < sufficient; from += count)
+                    {
+                        count = Math.Min(references.Length - from, Math.Min(SeriesBatch, Math.Max(sufficient, from)));
+                        await SeriesAsync(index, references.Slice(from, count), entries, budget, cancellationToken);
+                    }
                 }
 
                 return entries;
@@ -360,10 +364,13 @@ sealed class BucketBlock : IDisposable
     }
 
     /// <summary>References of the series that match, in order of their labels, deleted ones among them.</summary>
-    public async Task<ReadOnlyMemory<uint>> PostingsAsync(
-        IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken)
+    public Task<ReadOnlyMemory<uint>> PostingsAsync(
+        IndexHeader header, IReadOnlyList<Matcher> matchers, ByteBudget budget, CancellationToken cancellationToken) =>
+        PostingsAsync(PostingsPlan<PostingsRange>.Of(header.Lists, matchers, cancellationToken), budget, cancellationToken);
+
+    async Task<ReadOnlyMemory<uint>> PostingsAsync(
+        PostingsPlan<PostingsRange> plan, ByteBudget budget, CancellationToken cancellationToken)
     {
-        var plan = PostingsPlan<PostingsRange>.Of(header.Lists, matchers, cancellationToken);
         if (plan.IsEmpty)
         {
             return default;
