@@ -24,6 +24,10 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     /// <summary>After so many of them, and one more for each value found, without another value, the rest is not worth reading.</summary>
     const int IdleProbes = 8;
 
+    /// <summary>A plan of so many lists is opened again for each value that was not found so, and followed for so many steps.</summary>
+    const int FewLists = 8;
+    const int MeetingSteps = 16;
+
     /// <summary>A search among so many series or values is done sooner than another thread would begin with it; a longer one yields.</summary>
     const int FewItems = 4_096;
 
@@ -62,19 +66,25 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
     /// <summary>Whether any series matches.</summary>
     public bool Any(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken)
     {
-        foreach (var part in PostingsPlan<TList>.Of(index, matchers, cancellationToken).Parts())
+        var plan = PostingsPlan<TList>.Of(index, matchers, cancellationToken);
+
+        // That there is none is to be read in lists whose checksums are right.
+        return plan.Parts().Any(part => IsThere(part.EvaluateLazily(OpenFew, cancellationToken)))
+            || IsThere(plan.Evaluate(Open, cancellationToken));
+
+        bool IsThere(Postings some)
         {
-            for (var some = Postings.Without(part.EvaluateLazily(OpenFew, cancellationToken), Postings.Of(Deleted)); some.Next();)
+            for (var left = Postings.Without(some, Postings.Of(Deleted)); left.Next();)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                if (TryRead(some.Current, out var labels) && Matcher.All(matchers, labels))
+                if (TryRead(left.Current, out var labels) && Matcher.All(matchers, labels))
                 {
                     return true;
                 }
             }
-        }
 
-        return false;
+            return false;
+        }
     }
 
     /// <summary>Names of labels of the series that match, sorted by bytes.</summary>
@@ -210,7 +220,47 @@ public abstract class LabelSearch<TList>(ILabelIndex<TList> index) : IDisposable
             next = some.Current + step;
         }
 
-        return false;
+        // Where most were found, the others may have been missed.
+        if (values.Count < count * 3 / 4 || plan.Lists > FewLists)
+        {
+            return false;
+        }
+
+        index.Visit(name, default, (value, list) =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (value.IsEmpty || values.Find(value) >= 0)
+            {
+                return true;
+            }
+
+            var isFound = Meet(OpenFew(list), Postings.Without(plan.EvaluateLazily(OpenFew, cancellationToken), Postings.Of(Deleted))) is { } series
+                && TryRead(series, out var labels) && Matcher.All(matchers, labels) && labels.TryGet(name, out var own) && own.SequenceEqual(value);
+            if (isFound)
+            {
+                values.FindOrAdd(value);
+            }
+
+            return isFound;
+        });
+        return values.Count == count;
+    }
+
+    /// <summary>A reference that both have, where a few steps lead to one.</summary>
+    static uint? Meet(Postings one, Postings other)
+    {
+        var next = 1u;
+        for (var steps = 0; steps < MeetingSteps && one.Seek(next) && other.Seek(one.Current); steps++)
+        {
+            if (other.Current == one.Current)
+            {
+                return one.Current;
+            }
+
+            next = other.Current;
+        }
+
+        return null;
     }
 
     /// <summary>Valid until this is disposed.</summary>

@@ -66,6 +66,9 @@ public sealed class PostingsPlan<TList>
     /// <summary>It can be evaluated without reading all of any list.</summary>
     public bool IsLazy => _excluded.Count <= LazyLists && _required.TrueForAll(lists => lists.Count <= LazyLists);
 
+    /// <summary>How many lists there are to read.</summary>
+    public int Lists => _excluded.Count + _required.Sum(lists => lists.Count);
+
     public IReadOnlyList<IReadOnlyList<TList>> Required => _required;
 
     public IReadOnlyList<TList> Excluded => _excluded;
