@@ -330,13 +330,14 @@ sealed class ReplicaCursor
     {
         LoadUntil(_times[_endOfBatch - 1] + Near);
         ExtendRun(at);
-        if (at > _runEnd || at - 2 < _runStart || _longest > Near / 3
+        if (at > _runEnd || at - 2 < _runStart || _longest > Near / 2
             || !(_runStart <= 0 || at - 1 - _runStart >= MostDistances || _times[at - 1] - _times[_runStart] >= Near))
         {
             return -1;
         }
 
-        var until = _runEnd;
+        // Two distances near are enough: one at each side, or at the end both before it.
+        var until = _longest > Near / 3 ? _runEnd - 1 : _runEnd;
         while (_runEnd < _count - 1 && until >= at && _runEnd - until < MostDistances && _times[_runEnd] - _times[until] < Near)
         {
             until--;
