@@ -139,7 +139,7 @@ public sealed record CollectorStatus
         : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime))
         ? "has a span of time outside the years 1 to 9999"
         : status.TargetsUp < 0
-        || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 || !(status.SamplesPerSecond >= 0)
+        || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 || status.SamplesPerSecond is not (>= 0 and < double.PositiveInfinity)
         || status.PendingBlocks < 0 || status.PendingBytes < 0 || status.DiskFree < 0 || status.DiskSize < 0
         ? "counts less than none of something"
         : null;
