@@ -194,12 +194,19 @@ public sealed class PairTruthTests(ITestOutputHelper output)
 
         /// <summary>
         /// Whether the first replica missed nothing in a range, and kept its interval near; where another one keeps a shorter one, also that it
-        /// was not restarted near, and that neither it nor a deduplicated block begins or ends there.
+        /// was not restarted near, and that neither it nor a deduplicated block begins or ends there. A block that is shorter than its interval has
+        /// perhaps nothing of it.
         /// </summary>
         static bool IsWhole(ReplicaSet set, long from, long to, IReadOnlyList<long> edges)
         {
             const long Near = 150_000;
             var (interval, isShortest) = (set.FirstIntervalMs, set.FirstIntervalMs == set.IntervalMs);
+            var cuts = edges.Where(edge => edge > from - (2 * interval) && edge < to + (2 * interval)).Order().ToArray();
+            if (cuts.Zip(cuts.Skip(1)).Any(p => p.Second - p.First < interval * 3 / 2))
+            {
+                return false;
+            }
+
             var near = Array.FindAll(set.Replicas[0], s => s.Time >= from - Near - interval && s.Time <= to + Near + interval);
             return near.Length > 0 && (isShortest || !edges.Any(edge => edge > from - Near && edge < to + Near)) && !Array.Exists(near, s => s.IsStale)
                 && near[0].Time <= (isShortest ? from : from - Near) && near[^1].Time >= (isShortest ? to : to + Near)
