@@ -53,8 +53,9 @@ static class UnionChecks
             }
         }
 
-        var newest = replicas.SelectMany(r => r.Times).Max();
-        return newest - union.Times[^1] > (replicas.Length * set.LongestIntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost" : null;
+        // The markers of a replica that is started and stopped while its target is away are no data.
+        var newest = replicas.SelectMany(r => r.Times.Where((_, i) => !IsStale(r, i))).DefaultIfEmpty(long.MinValue).Max();
+        return newest > union.Times[^1] + (replicas.Length * set.LongestIntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost\n{Around(set, newest, union)}" : null;
     }
 
     /// <summary>Where two series first differ, and what the replicas have around there.</summary>
