@@ -46,10 +46,13 @@ sealed partial class CollectorFlags(string defaultFolder)
     public Option<TimeSpan> WalSync { get; } = Flags.Span(
         "--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
 
+    public Option<TimeSpan> LiveInterval { get; } = Flags.Span(
+        "--live.interval", "how soon samples can be queried through the bucket: one small object each time; 0 turns it off", "15s");
+
     public void AddTo(Command command)
     {
         foreach (var option in (Option[])
-            [ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync])
+            [ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync, LiveInterval])
         {
             command.Options.Add(option);
         }
@@ -71,6 +74,7 @@ sealed partial class CollectorFlags(string defaultFolder)
         RefuseForeign = flags.GetValue(RefuseForeign),
         BlockRange = flags.GetValue(BlockRange),
         WalSync = flags.GetValue(WalSync),
+        LiveInterval = flags.GetValue(LiveInterval),
         Retention = flags.GetValue(Retention),
         SizeLimit = flags.GetValue(SizeLimit),
         SeriesLimit = flags.GetValue(SeriesLimit),

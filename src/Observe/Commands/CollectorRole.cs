@@ -8,6 +8,7 @@ using Observe.Store.Api;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
+using Observe.Store.Live;
 using Observe.Store.Shipping;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Head;
@@ -50,7 +51,10 @@ sealed record CollectorOptions
     /// <summary>Series of the head; 0 for no limit.</summary>
     public long SeriesLimit { get; init; }
 
-    /// <summary>How often the collector writes its status to the bucket.</summary>
+    /// <summary>How often what was measured is written to the bucket as a live slice, and the status with it; 0: no slices are written.</summary>
+    public TimeSpan LiveInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How often the collector writes its status to the bucket where it writes no live slices.</summary>
     public TimeSpan StatusInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     public required CollectorRegistry Registry { get; init; }
@@ -71,6 +75,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     ScrapeManager? _scrape;
     Shipper? _shipper;
     StatusReporter? _status;
+    SliceWriter? _live;
     Task[] _loops = [];
     (long Samples, long At) _counted;
 
@@ -151,6 +156,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
         // The head is read first: samples that leave it after that are in the blocks, which are read next.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
+        _live = options.LiveInterval > TimeSpan.Zero ? Live(_head, _blocks) : null;
         _scrape = new ScrapeManager(
             _head,
             new ScrapeOptions { Time = host.Time, Loops = host.Loops, SeriesLimit = options.SeriesLimit },
@@ -188,7 +194,8 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         });
         _blocks.Damaged = _shipper.Wake;
         _status = new StatusReporter(
-            bucket, _config.Cluster, options.Name, Status, options.FindClusterUid, options.StatusInterval, host.Time, host.Logging.CreateLogger<StatusReporter>());
+            bucket, _config.Cluster, options.Name, Status, options.FindClusterUid,
+            _live is null ? options.StatusInterval : options.LiveInterval, host.Time, host.Loops, host.Logging.CreateLogger<StatusReporter>());
         var foreign = Metrics.WithCustomRegistry(options.Registry).CreateGauge(
             "observe_collector_foreign_cluster", "1 while another cluster writes under this collector's external labels.");
         options.Registry.AddBeforeCollectCallback(() => foreign.Set(_status.Foreign is null ? 0 : 1));
@@ -205,9 +212,36 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         [
             cut.RepeatAsync(token => _head.CutAsync(force: false, token), _stop.Token),
             _shipper.RunAsync(_stop.Token),
-            _status.RunAsync(host.Loops, _stop.Token),
+            _status.RunAsync(_stop.Token),
         ];
+        if (_live is not null)
+        {
+            _loops = [.. _loops, _live.RunAsync(_stop.Token)];
+        }
     }
+
+    /// <summary>Made before the first scrape: it follows all that is committed from then on.</summary>
+    SliceWriter Live(HeadBlock head, LocalBlocks blocks) => new(new SliceWriterOptions
+    {
+        Bucket = bucket,
+        Cluster = _config.Cluster,
+        Collector = options.Name,
+        ExternalLabels = () => _config.Global.ExternalLabels,
+        Interval = options.LiveInterval,
+        BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
+        Data = SliceWriter.DataOf(options.Folder),
+        Run = (uint)new Random().NextInt64(1L << 32),
+        Head = head,
+        Local = new MergeQuerier([head, blocks]),
+        Shipped = () => _shipper?.Status.Shipped ?? [],
+        Written = () => _status?.Wake(),
+        DeleteDelay = Part(options.BlockRange * 4, 15 * 60),
+        Background = host.BackgroundThreads,
+        Time = host.Time,
+        Metrics = new SliceWriterMetrics(options.Registry),
+        Logger = host.Logging.CreateLogger<SliceWriter>(),
+        Loops = host.Loops,
+    });
 
     async Task<HeadBlock> OpenHeadAsync(HeadOptions head, CancellationToken cancellationToken)
     {
@@ -251,6 +285,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
                 throw new IOException($"not everything is in the bucket, the next start ships the rest: {_shipper.Status.LastError}");
             }
         });
+        _live?.MarkShipped(isLast: true);
         await stop.StepAsync("say that it has stopped", () => _status!.StopAsync(grace));
     }
 
@@ -258,6 +293,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         try
         {
+            _live?.Dispose();
             if (_head is not null)
             {
                 await _head.DisposeAsync();
@@ -314,6 +350,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             DiskSize = disk?.TotalSize ?? 0,
             ShedBlocks = shipped.ShedBlocks,
             LastError = shipped.LastError,
+            Live = _live?.Status,
         };
     }
 

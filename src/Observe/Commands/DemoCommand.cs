@@ -47,7 +47,7 @@ static class DemoCommand
                     Name = name,
                     BlockRange = span,
                     Retention = 2 * span,
-                    StatusInterval = TimeSpan.FromSeconds(5),
+                    LiveInterval = TimeSpan.FromSeconds(5),
 
                     // The collectors' metrics have the same names, so that only those of the first are shown.
                     Registry = i == 0 ? host.Registry : Metrics.NewCustomRegistry(),

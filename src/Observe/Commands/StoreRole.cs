@@ -8,6 +8,9 @@ using Observe.Store.Api;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
 using Observe.Store.Gateway;
+using Observe.Store.Live;
+using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Observe.Tsdb.Threading;
 using Prometheus;
@@ -32,9 +35,12 @@ sealed class StoreFlags
     public Option<long> QueryLimit { get; } = Flags.Size(
         "--store.grpc.downloaded-bytes-limit", "what one query may fetch; 0 for no limit", "0B");
 
+    public Option<long> LiveMemory { get; } = Flags.Size(
+        "--live.memory-limit", "memory for samples that are not in blocks yet; 0 reads no live slices", "1GB");
+
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[DataFolder, SyncInterval, IgnoreMarks, CacheSize, PoolSize, QueryLimit])
+        foreach (var option in (Option[])[DataFolder, SyncInterval, IgnoreMarks, CacheSize, PoolSize, QueryLimit, LiveMemory])
         {
             command.Options.Add(option);
         }
@@ -51,11 +57,24 @@ sealed class StoreFlags
     };
 }
 
-/// <summary>Serves the blocks of a bucket: over the store API, or only to this process.</summary>
-/// <param name="serve">How blocks are served over the store API; null: to this process only.</param>
-sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve) : IRole
+/// <summary>Serves the blocks of a bucket, and what is in its live slices only: over the store API, or only to this process.</summary>
+/// <param name="serve">How series are served over the store API; null: to this process only.</param>
+/// <param name="liveMemory">Bytes for live samples; 0: live slices are not read.</param>
+sealed partial class StoreRole(
+    RoleHost host, IBucket bucket, BucketStoreOptions options, TimeSpan syncInterval, StoreApiOptions? serve, long liveMemory = 1L << 30) : IRole
 {
     static readonly TimeSpan s_fleetAge = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan s_knownAge = TimeSpan.FromSeconds(1);
+    readonly LiveStore? _live = liveMemory == 0 ? null : new LiveStore(new LiveStoreOptions
+    {
+        Bucket = bucket,
+        Time = host.Time,
+        MemoryLimit = liveMemory,
+        Background = host.BackgroundThreads,
+        Metrics = new LiveStoreMetrics(host.Registry),
+        Logger = host.Logging.CreateLogger<LiveStore>(),
+        Loops = host.Loops,
+    });
     readonly BucketStore _store = new(bucket, options, new BucketStoreMetrics(host.Registry), host.Logging.CreateLogger<BucketStore>());
     readonly CancellationTokenSource _stop = new();
     readonly BackgroundLoop _sync = new(new LoopOptions
@@ -70,7 +89,8 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
     });
     readonly SemaphoreSlim _readingFleet = new(1, 1);
     (FleetStatus Status, long Read)? _fleet;
-    volatile IReadOnlyList<KnownCollector> _known = [];
+    volatile FleetStatus? _looked;
+    KnownFleet? _known;
     Task _loop = Task.CompletedTask;
 
     public string Name => "store";
@@ -82,7 +102,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
     public string? Fault => _sync.Succeeded.IsCompleted ? null
         : "the bucket has not been looked into yet" + (_sync.LastError.Length == 0 ? "" : $": {_sync.LastError}");
 
-    public IQuerier Querier => _store;
+    public IQuerier Querier => _live is null ? _store : _live.Before(_store);
 
     public IReadOnlyList<StoredBlock> Blocks => _store.Blocks();
 
@@ -123,20 +143,30 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
         BucketConfig.Parse(bucket.Content, bucket.Source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
         store.Options(flags, folder.Path, host.Time),
         flags.GetValue(store.SyncInterval),
-        serve);
+        serve,
+        flags.GetValue(store.LiveMemory));
 
-    public StoreDescription Describe() => new("store", _store.LabelSets(), _store.Range) { Ranges = _store.Ranges(), Fleet = _known };
+    public StoreDescription Describe()
+    {
+        var (ranges, all) = (new Dictionary<Labels, TimeRange>(_store.Ranges()), _store.Range);
+        foreach (var (labels, range) in _live?.Streams ?? [])
+        {
+            ranges[labels] = ranges.TryGetValue(labels, out var blocks) ? Hull(blocks, range) : range;
+            all = all.IsEmpty ? range : Hull(all, range);
+        }
 
-    /// <summary>The collectors, each held against the blocks as of the last look into the bucket.</summary>
-    public IReadOnlyList<KnownCollector> Known(FleetStatus fleet) => fleet.Known(
-        [.. _store.Blocks().Where(block => block.Meta is not null && block.Excluded is null or "duplicate").Select(block => block.Meta!)],
-        host.Time.GetUtcNow());
+        return new StoreDescription("store", [.. ranges.Keys.Order()], all) { Ranges = ranges, Fleet = Known() };
+    }
+
+    /// <summary>The collectors, each held against the blocks as of the last look into the bucket, and the live slices.</summary>
+    public IReadOnlyList<KnownCollector> Known(FleetStatus fleet) =>
+        fleet.Known(Metas(), host.Time.GetUtcNow(), _live is null ? null : _live.Covered);
 
     public void Configure(IServiceCollection services)
     {
         if (serve is not null)
         {
-            services.AddStoreApi(_store, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
+            services.AddStoreApi(Querier, Describe, new StoreApiMetrics(Metrics.WithCustomRegistry(host.Registry)), serve);
         }
     }
 
@@ -150,7 +180,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = _sync.RepeatAsync(SyncAsync, _stop.Token);
+        _loop = Task.WhenAll(_sync.RepeatAsync(SyncAsync, _stop.Token), _live?.RunAsync(_stop.Token) ?? Task.CompletedTask);
         return Task.CompletedTask;
     }
 
@@ -173,9 +203,36 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
         await _store.SyncAsync(cancellationToken);
         if (fleet is not null)
         {
-            _known = Known(fleet);
+            _looked = fleet;
+            Volatile.Write(ref _known, null);
+            await (_live?.UpdateAsync(fleet, Metas(), cancellationToken) ?? Task.CompletedTask);
         }
     }
+
+    static TimeRange Hull(TimeRange one, TimeRange other) => new(Math.Min(one.MinTime, other.MinTime), Math.Max(one.MaxTime, other.MaxTime));
+
+    List<BlockMeta> Metas() =>
+        [.. _store.Blocks().Where(block => block.Meta is not null && block.Excluded is null or "duplicate").Select(block => block.Meta!)];
+
+    /// <summary>The collectors as of the last look at the fleet; live slices that came since count.</summary>
+    IReadOnlyList<KnownCollector> Known()
+    {
+        if (_looked is not { } fleet)
+        {
+            return [];
+        }
+
+        if (Volatile.Read(ref _known) is { } known && host.Time.GetElapsedTime(known.At) < s_knownAge)
+        {
+            return known.Collectors;
+        }
+
+        var collectors = Known(fleet);
+        Volatile.Write(ref _known, new KnownFleet(collectors, host.Time.GetTimestamp()));
+        return collectors;
+    }
+
+    sealed record KnownFleet(IReadOnlyList<KnownCollector> Collectors, long At);
 
     public async Task StopAsync(StopSequence stop, CancellationToken grace)
     {
@@ -185,6 +242,7 @@ sealed partial class StoreRole(RoleHost host, IBucket bucket, BucketStoreOptions
 
     public async ValueTask DisposeAsync()
     {
+        _live?.Dispose();
         await _store.DisposeAsync();
         await bucket.DisposeAsync();
         _readingFleet.Dispose();

@@ -92,6 +92,9 @@ public sealed record CollectorStatus
     /// <summary>The UID of another cluster that had claimed the external labels before; "" when there is none.</summary>
     public string ForeignCluster { get; init => field = value ?? field; } = "";
 
+    /// <summary>What of its live slices is in the bucket; null where it writes none.</summary>
+    public LiveStatus? Live { get; init; }
+
     /// <summary>Another run that writes under the same name at the same time; null when there is none.</summary>
     public string? Rival { get; init; }
 
@@ -138,10 +141,18 @@ public sealed record CollectorStatus
         : status.NewestSample is { } newest && !IsTime(newest) ? $"has its newest sample at {newest}"
         : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime))
         ? "has a span of time outside the years 1 to 9999"
+        : status.Live is { } live && LiveFault(live) is { } fault ? fault
         : status.TargetsUp < 0
         || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 || status.SamplesPerSecond is not (>= 0 and < double.PositiveInfinity)
         || status.PendingBlocks < 0 || status.PendingBytes < 0 || status.DiskFree < 0 || status.DiskSize < 0
         ? "counts less than none of something"
+        : null;
+
+    static string? LiveFault(LiveStatus live) =>
+        live.IntervalMs is <= 0 or > LongestIntervalMs || live.Data is null || !FleetName.IsValid(live.Data) ? "writes live slices that nobody can"
+        : live.Windows.Any(window => window is null || window.Name is null || !FleetName.IsValid(window.Name) || window.Last < 0
+            || window.Data is null || !FleetName.IsValid(window.Data) || !IsTime(window.Until)
+            || (window.MinTime <= window.MaxTime && (!IsTime(window.MinTime) || !IsTime(window.MaxTime)))) ? "has windows of live slices that are none"
         : null;
 
     static bool IsTime(long timestamp) =>

@@ -75,18 +75,29 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
 
     /// <summary>All collectors, held against the bucket.</summary>
     /// <param name="blocks">Of the bucket, listed after the statuses were read.</param>
-    public IReadOnlyList<KnownCollector> Known(IReadOnlyCollection<BlockMeta> blocks, DateTimeOffset now)
+    /// <param name="live">Called with a cluster and a collector: the times of which the reader has all that was committed, without blocks.</param>
+    public IReadOnlyList<KnownCollector> Known(
+        IReadOnlyCollection<BlockMeta> blocks, DateTimeOffset now, Func<string, string, IReadOnlyList<TimeRange>>? live = null)
+    {
+        var (shipped, all) = (ShippedBy(blocks), Clusters.SelectMany(cluster => cluster.Collectors));
+        return
+        [
+            .. all.Select(status => KnownCollector.Of(
+                status, [.. shipped(status), .. live?.Invoke(status.Cluster, status.Collector) ?? []], now)),
+        ];
+    }
+
+    /// <summary>A function of a collector: the times of which blocks have all that it had.</summary>
+    public Func<CollectorStatus, IEnumerable<TimeRange>> ShippedBy(IReadOnlyCollection<BlockMeta> blocks)
     {
         var byCollector = blocks.SelectMany(meta => BlockOrigin.Collectors(meta).Select(one => (one.Collector, one.Range, Labels: meta.ExternalLabels)))
             .ToLookup(one => one.Collector);
         var ofNobody = blocks.Where(meta => !BlockOrigin.Collectors(meta).Any()).ToLookup(meta => meta.ExternalLabels, meta => meta.Range);
-        var all = Clusters.SelectMany(cluster => cluster.Collectors).ToList();
-        var named = all.Select(status => Labels.Of(status.Labels)).CountBy(labels => labels).ToDictionary();
-        return [.. all.Select(status => KnownCollector.Of(status, Shipped(status, Labels.Of(status.Labels)), now))];
+        var named = Clusters.SelectMany(cluster => cluster.Collectors).Select(status => Labels.Of(status.Labels)).CountBy(labels => labels).ToDictionary();
 
         // A block that was deduplicated has lost replica labels. One that names nobody is the collector's where no other one has its labels.
-        IEnumerable<TimeRange> Shipped(CollectorStatus status, Labels labels) => byCollector[status.Collector]
+        return status => Labels.Of(status.Labels) is var labels ? byCollector[status.Collector]
             .Where(one => StreamKey.IsPart(one.Labels, labels)).Select(one => one.Range)
-            .Concat(named[labels] == 1 ? ofNobody[labels] : []);
+            .Concat(named.GetValueOrDefault(labels) == 1 ? ofNobody[labels] : []) : [];
     }
 }

@@ -24,7 +24,7 @@ public sealed record KnownCollector(
     /// Holds a status against the bucket: of what the collector had not shipped when it wrote the status, blocks that the bucket has are
     /// taken off.
     /// </summary>
-    /// <param name="shipped">Times of which the bucket's blocks, listed after the status was read, have all that the collector had.</param>
+    /// <param name="shipped">Times of which the bucket, looked at after the status was read, has all that the collector had, in blocks or live slices.</param>
     public static KnownCollector Of(CollectorStatus status, IEnumerable<TimeRange> shipped, DateTimeOffset now)
     {
         var labels = Labels.Of(status.Labels);

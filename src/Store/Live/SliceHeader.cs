@@ -9,9 +9,19 @@ namespace Observe.Store.Live;
 /// <param name="Ranges">Of the samples, neither overlapping nor touching.</param>
 public sealed record LostSamples(long Count, IReadOnlyList<TimeRange> Ranges)
 {
+    /// <summary>More ranges than this are told as one.</summary>
+    const int MostRanges = 100;
+
     public static LostSamples None { get; } = new(0, []);
 
-    public LostSamples And(long count, TimeRange range) => new(Count + count, TimeSpans.Union([.. Ranges, range]));
+    public LostSamples And(long count, TimeRange range) => And(new LostSamples(count, [range]));
+
+    public LostSamples And(LostSamples other)
+    {
+        var ranges = TimeSpans.Union([.. Ranges, .. other.Ranges]);
+        return new LostSamples(
+            Count + other.Count, ranges.Count > MostRanges ? [new TimeRange(ranges[0].MinTime, ranges[^1].MaxTime)] : ranges);
+    }
 }
 
 /// <summary>What a slice says of itself.</summary>

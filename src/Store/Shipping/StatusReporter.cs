@@ -13,9 +13,10 @@ namespace Observe.Store.Shipping;
 /// <remarks>A bucket that can't be reached only makes the status old.</remarks>
 /// <param name="status">Called for each write; instance, times and the cluster's UID are filled in here.</param>
 /// <param name="findClusterUid">Finds what the cluster is by itself, see <see cref="ClusterClaim"/>; null where that can't be known.</param>
+/// <param name="interval">How often it is written, or woken.</param>
 public sealed partial class StatusReporter(
     IBucket bucket, string cluster, string collector, Func<CollectorStatus> status, Func<CancellationToken, Task<string?>> findClusterUid,
-    TimeSpan interval, TimeProvider time, ILogger logger)
+    TimeSpan interval, TimeProvider time, LoopSupervisor loops, ILogger logger)
 {
     static readonly TimeSpan s_claimInterval = ClusterClaim.RenewedAfter / 2;
 
@@ -24,6 +25,17 @@ public sealed partial class StatusReporter(
     string? _clusterUid;
     (Labels Labels, DateTimeOffset At)? _claimed;
     (string Text, DateTimeOffset Since) _error = ("", default);
+
+    /// <summary>Longer than the interval: what wakes it comes first, where there is something.</summary>
+    readonly BackgroundLoop _loop = new(new LoopOptions
+    {
+        Name = "status",
+        Interval = interval * 1.25,
+        Time = time,
+        Logger = logger,
+        Supervisor = loops,
+        StartsAtOnce = true,
+    });
 
     /// <summary>Identifies this run; a restart is another instance.</summary>
     public string Instance { get; } = Guid.NewGuid().ToString("N");
@@ -35,19 +47,10 @@ public sealed partial class StatusReporter(
     public ClusterClaim? Foreign { get; private set; }
 
     /// <summary>Writes until cancelled.</summary>
-    public Task RunAsync(LoopSupervisor loops, CancellationToken cancellationToken)
-    {
-        var loop = new BackgroundLoop(new LoopOptions
-        {
-            Name = "status",
-            Interval = interval,
-            Time = time,
-            Logger = logger,
-            Supervisor = loops,
-            StartsAtOnce = true,
-        });
-        return loop.RepeatAsync(token => WriteAsync(stopped: false, token), cancellationToken);
-    }
+    public Task RunAsync(CancellationToken cancellationToken) => _loop.RepeatAsync(token => WriteAsync(stopped: false, token), cancellationToken);
+
+    /// <summary>Writes soon, since there is something new to say.</summary>
+    public void Wake() => _loop.Wake();
 
     /// <summary>Writes the last status of a graceful stop, once RunAsync has ended.</summary>
     /// <exception cref="BucketException">The status could not be written.</exception>

@@ -97,7 +97,7 @@ public static class ChunkEncoder
             ChunkEncoding.Xor2 =>
                 _floatsWithStart!.Count >= XorChunk.TargetSamples || _floatsWithStart.Length > XorChunk.MaxBytesBeforeAppend,
             ChunkEncoding.None => false,
-            _ => _histograms!.Length > HistogramForm.TargetBytes && _histograms.Count >= HistogramForm.MinSamples,
+            _ => _histograms!.IsFull,
         };
 
         Chunk? AppendHistogram(long timestamp, Histogram histogram, long start, bool hasStarts)

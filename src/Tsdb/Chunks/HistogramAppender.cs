@@ -116,6 +116,9 @@ public sealed class HistogramAppender
 
     public int Count { get; private set; }
 
+    /// <summary>Whether the next histogram had better go into another chunk.</summary>
+    public bool IsFull => Length > HistogramForm.TargetBytes && Count >= HistogramForm.MinSamples;
+
     public long MinTime { get; private set; }
 
     public long MaxTime { get; private set; }

@@ -9,7 +9,7 @@ namespace Observe.Tsdb.Chunks;
 /// An open XOR2 chunk (docs/format/chunks.md): floats with start timestamps, a staleness marker in three to five bits. Written only
 /// where samples have start timestamps, since not every reader knows it.
 /// </summary>
-sealed class Xor2Appender
+public sealed class Xor2Appender
 {
     public const int HeaderSize = 3;
 

@@ -142,7 +142,7 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
 
         var last = _histograms.GetValueOrDefault(slot);
         if (last is null || time >= series.NextAt
-            || (start != 0 && !last.HasStarts) || (last.Length > HistogramForm.TargetBytes && last.Count >= HistogramForm.MinSamples)
+            || (start != 0 && !last.HasStarts) || last.IsFull
             || !last.TryAppend(time, histogram, start))
         {
             if (last is not null)

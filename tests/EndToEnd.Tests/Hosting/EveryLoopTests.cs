@@ -50,6 +50,9 @@ public sealed partial class EveryLoopTests : IDisposable
     [Trait(BackgroundWorkTests.Loop, "compact")]
     [Trait(BackgroundWorkTests.Loop, "discovery")]
     [Trait(BackgroundWorkTests.Loop, "head cut")]
+    [Trait(BackgroundWorkTests.Loop, "live sealing")]
+    [Trait(BackgroundWorkTests.Loop, "live slices")]
+    [Trait(BackgroundWorkTests.Loop, "live tail")]
     [Trait(BackgroundWorkTests.Loop, "scrape")]
     [Trait(BackgroundWorkTests.Loop, "scrape pool")]
     [Trait(BackgroundWorkTests.Loop, "shipper")]
@@ -71,7 +74,10 @@ public sealed partial class EveryLoopTests : IDisposable
             MeetAsync(host, "head cut", 3, () => _unforeseen.Throw("HeadBlock.WriteBlock", 3)),
             MeetAsync(host, "stores", 3, () => _unforeseen.Throw("StoreSet.RefreshAsync", 3)),
             MeetAsync(host, "shipper", 1, () => _shipped.Fail("/index", 1), logged: "Shipper"),
-            MeetAsync(host, "status", 1, () => _shipped.Fail("observe/", 1)),
+            MeetAsync(host, "status", 1, () => _shipped.Fail("observe/fleet/", 1)),
+            MeetAsync(host, "live sealing", 1, () => _unforeseen.Throw("SliceWriter.Seal")),
+            MeetAsync(host, "live slices", 1, () => _shipped.Fail("observe/live/", 1)),
+            MeetAsync(host, "live tail", 1, () => _unforeseen.Throw("LiveStore.PollAsync")),
             MeetAsync(host, "scrape", 1, () => _unforeseen.Throw("g__ScrapeOnAsync"), recovers: false),
             MeetAsync(host, "discovery", 1, () => _unforeseen.Throw("FileDiscovery.RunAsync"), Change, recovers: false),
             MeetAsync(host, "scrape pool", 1, () => _unforeseen.Throw("ScrapePool.SyncAsync"), Change));
@@ -149,7 +155,7 @@ public sealed partial class EveryLoopTests : IDisposable
         Name = "a",
         BlockRange = block,
         WalSync = TimeSpan.FromMilliseconds(100),
-        StatusInterval = TimeSpan.FromMilliseconds(200),
+        LiveInterval = TimeSpan.FromMilliseconds(200),
         Registry = host.Registry,
     });
 

@@ -54,7 +54,8 @@ public sealed class LoopFaultTests : IDisposable
     }
 
     [Theory]
-    [InlineData("status", "observe/")]
+    [InlineData("status", "observe/fleet/")]
+    [InlineData("live slices", "observe/live/")]
     [InlineData("shipper", "/index")]
     public async Task A_collector_whose_bucket_breaks_reports_and_ships_on(string loop, string key)
     {
@@ -126,7 +127,7 @@ public sealed class LoopFaultTests : IDisposable
             Folder = Path.Combine(_folder, "data"),
             Name = "a",
             BlockRange = block ?? TimeSpan.FromSeconds(2),
-            StatusInterval = TimeSpan.FromMilliseconds(200),
+            LiveInterval = TimeSpan.FromMilliseconds(200),
             Registry = h.Registry,
         }),
     ]);

@@ -22,6 +22,7 @@ public sealed class BackgroundWorkTests
         ["Collector/Discovery/FileDiscovery.cs: new FileSystemWatcher"] = "as above",
         ["Collector/Discovery/SharedDiscoveries.cs: Run"] = "it is a supervised loop, awaited by the last follower that leaves",
         ["Collector/Scrape/ScrapeLoop.cs: RunAsync"] = "it holds a supervised loop, and is awaited by its pool",
+        ["Observe/Commands/CollectorRole.cs: _live.RunAsync"] = "it holds supervised loops, awaited at the stop",
         ["Observe/Commands/CollectorRole.cs: _shipper.RunAsync"] = "it is a supervised loop, awaited at the stop",
         ["Observe/Commands/CollectorRole.cs: _status.RunAsync"] = "as above",
         ["Observe/Commands/CompactRole.cs: _compact.RunAsync"] = "as above",
