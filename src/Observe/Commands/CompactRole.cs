@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging;
 using Observe.Hosting;
 using Observe.Store.Bucket;
 using Observe.Store.Compact;
+using Observe.Store.Live;
+using Observe.Tsdb.Threading;
 
 namespace Observe.Commands;
 
@@ -56,6 +58,18 @@ sealed class CompactFlags
 sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, TimeSpan interval) : IRole
 {
     readonly CompactLoop _compact = new(bucket, options, new CompactMetrics(host.Registry), new Logger<CompactLoop>(host.Logging));
+    readonly SliceCleaner _slices = new(bucket, host.Time, host.Logging.CreateLogger<SliceCleaner>());
+
+    /// <summary>Far less often than blocks are looked at: what it finds is hours old at least, and it lists the windows of each collector.</summary>
+    readonly BackgroundLoop _cleaning = new(new LoopOptions
+    {
+        Name = "live cleaning",
+        Interval = interval * 48,
+        Time = host.Time,
+        Logger = host.Logging.CreateLogger<SliceCleaner>(),
+        Supervisor = host.Loops,
+        StartsAtOnce = true,
+    });
     readonly CancellationTokenSource _stop = new();
     Task _loop = Task.CompletedTask;
 
@@ -63,7 +77,9 @@ sealed class CompactRole(RoleHost host, IBucket bucket, CompactOptions options, 
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = _compact.RunAsync(interval, host.Loops, _stop.Token);
+        _loop = Task.WhenAll(
+            _compact.RunAsync(interval, host.Loops, _stop.Token),
+            _cleaning.RepeatAsync(token => _slices.CleanAsync(token), _stop.Token));
         return Task.CompletedTask;
     }
 

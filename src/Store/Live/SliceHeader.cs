@@ -145,7 +145,7 @@ public sealed record SliceHeader
         }
 
         if (sequence is 0 or > SliceKey.MaxSequence || header.IntervalMs is <= 0 or > LongestIntervalMs || header.Series < 0
-            || !IsTime(header.From) || !IsTime(header.To) || header.From > header.To || header.Labels.IsEmpty
+            || !IsTime(header.From) || !IsTime(header.To) || header.From > header.To
             || (header.Samples > 0 && (header.Range.IsEmpty || !IsTime(header.Range.MinTime) || !IsTime(header.Range.MaxTime))))
         {
             CorruptionException.Throw(source, origin, "has a header that no slice can have");

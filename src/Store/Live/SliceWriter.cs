@@ -400,7 +400,8 @@ public sealed partial class SliceWriter : IDisposable
     async Task DeleteShippedAsync(CancellationToken cancellationToken)
     {
         var due = _options.Time.GetUtcNow() - _options.DeleteDelay;
-        foreach (var window in _windows.Where(window => window.Shipped <= due))
+        var oldest = (_options.Time.GetUtcNow() - SliceCleaner.Kept).ToUnixTimeMilliseconds();
+        foreach (var window in _windows.Where(window => window.Shipped <= due || (window.Data != _options.Data && window.Until < oldest)))
         {
             var deleted = await DeleteAsync(_options.Bucket, _options.Cluster, _options.Collector, window.Name, cancellationToken);
             _windows = [.. _windows.Where(other => other.Name != window.Name)];

@@ -50,6 +50,7 @@ public sealed partial class EveryLoopTests : IDisposable
     [Trait(BackgroundWorkTests.Loop, "compact")]
     [Trait(BackgroundWorkTests.Loop, "discovery")]
     [Trait(BackgroundWorkTests.Loop, "head cut")]
+    [Trait(BackgroundWorkTests.Loop, "live cleaning")]
     [Trait(BackgroundWorkTests.Loop, "live sealing")]
     [Trait(BackgroundWorkTests.Loop, "live slices")]
     [Trait(BackgroundWorkTests.Loop, "live tail")]
@@ -76,6 +77,7 @@ public sealed partial class EveryLoopTests : IDisposable
             MeetAsync(host, "shipper", 1, () => _shipped.Fail("/index", 1), logged: "Shipper"),
             MeetAsync(host, "status", 1, () => _shipped.Fail("observe/fleet/", 1)),
             MeetAsync(host, "live sealing", 1, () => _unforeseen.Throw("SliceWriter.Seal")),
+            MeetAsync(host, "live cleaning", 1, () => _unforeseen.Throw("SliceCleaner.CleanAsync")),
             MeetAsync(host, "live slices", 1, () => _shipped.Fail("observe/live/", 1)),
             MeetAsync(host, "live tail", 1, () => _unforeseen.Throw("LiveStore.PollAsync")),
             MeetAsync(host, "scrape", 1, () => _unforeseen.Throw("g__ScrapeOnAsync"), recovers: false),
