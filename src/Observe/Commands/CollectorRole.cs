@@ -195,7 +195,8 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         _blocks.Damaged = _shipper.Wake;
         _status = new StatusReporter(
             bucket, _config.Cluster, options.Name, Status, options.FindClusterUid,
-            _live is null ? options.StatusInterval : options.LiveInterval, host.Time, host.Loops, host.Logging.CreateLogger<StatusReporter>());
+            _live is null ? options.StatusInterval : options.LiveInterval, host.Time, host.Loops, host.Logging.CreateLogger<StatusReporter>(),
+            _live is null ? null : _live.PrepareAsync);
         var foreign = Metrics.WithCustomRegistry(options.Registry).CreateGauge(
             "observe_collector_foreign_cluster", "1 while another cluster writes under this collector's external labels.");
         options.Registry.AddBeforeCollectCallback(() => foreign.Set(_status.Foreign is null ? 0 : 1));
@@ -226,7 +227,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         Bucket = bucket,
         Cluster = _config.Cluster,
         Collector = options.Name,
-        ExternalLabels = () => _config.Global.ExternalLabels,
+        ExternalLabels = ExternalLabels,
         Interval = options.LiveInterval,
         BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
         Data = SliceWriter.DataOf(options.Folder),

@@ -94,7 +94,7 @@ public sealed partial class SliceWriter : IDisposable
     // Of the one that sends.
     SealedSlice? _current;
     Replay? _replay;
-    bool _isPrepared;
+    volatile bool _isPrepared;
     string _window = "";
     long _grid;
     int _sequence;
@@ -137,7 +137,7 @@ public sealed partial class SliceWriter : IDisposable
         });
     }
 
-    /// <summary>What is in the bucket.</summary>
+    /// <summary>What is in the bucket; not known before <see cref="PrepareAsync"/>, and not to be told before.</summary>
     public LiveStatus Status => new() { IntervalMs = IntervalMs, Data = _options.Data, Windows = _windows };
 
     long Now => _options.Time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -176,6 +176,26 @@ public sealed partial class SliceWriter : IDisposable
             _sending.RepeatAsync(SendAsync, cancellationToken));
     }
 
+    /// <summary>Learns what earlier runs wrote, once: from the status that this run is going to replace.</summary>
+    /// <exception cref="BucketException">The bucket fails.</exception>
+    public async Task PrepareAsync(CancellationToken cancellationToken)
+    {
+        if (_isPrepared)
+        {
+            return;
+        }
+
+        await _sends.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadBeforeAsync(cancellationToken);
+        }
+        finally
+        {
+            _sends.Release();
+        }
+    }
+
     /// <summary>Seals what was committed since it was called last.</summary>
     public async Task SealAsync(CancellationToken cancellationToken)
     {
@@ -190,11 +210,7 @@ public sealed partial class SliceWriter : IDisposable
         await _sends.WaitAsync(cancellationToken);
         try
         {
-            if (!_isPrepared)
-            {
-                await PrepareAsync(cancellationToken);
-            }
-
+            await ReadBeforeAsync(cancellationToken);
             while ((_current ??= await NextAsync(cancellationToken)) is { } slice)
             {
                 await PutAsync(slice, cancellationToken);
@@ -290,9 +306,14 @@ public sealed partial class SliceWriter : IDisposable
         }
     }
 
-    /// <summary>Learns what earlier runs wrote. What they had not written yet, the head has from its log.</summary>
-    async Task PrepareAsync(CancellationToken cancellationToken)
+    /// <summary>What earlier runs had not written yet, the head has from its log.</summary>
+    async Task ReadBeforeAsync(CancellationToken cancellationToken)
     {
+        if (_isPrepared)
+        {
+            return;
+        }
+
         var key = CollectorStatus.Key(_options.Cluster, _options.Collector);
         LiveStatus? before = null;
         try

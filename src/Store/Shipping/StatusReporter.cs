@@ -13,10 +13,12 @@ namespace Observe.Store.Shipping;
 /// <remarks>A bucket that can't be reached only makes the status old.</remarks>
 /// <param name="status">Called for each write; instance, times and the cluster's UID are filled in here.</param>
 /// <param name="findClusterUid">Finds what the cluster is by itself, see <see cref="ClusterClaim"/>; null where that can't be known.</param>
+/// <param name="begin">Awaited before each write, which takes the place of what was there.</param>
 /// <param name="interval">How often it is written, or woken.</param>
 public sealed partial class StatusReporter(
     IBucket bucket, string cluster, string collector, Func<CollectorStatus> status, Func<CancellationToken, Task<string?>> findClusterUid,
-    TimeSpan interval, TimeProvider time, LoopSupervisor loops, ILogger logger)
+    TimeSpan interval, TimeProvider time, LoopSupervisor loops, ILogger logger,
+    Func<CancellationToken, Task>? begin = null)
 {
     static readonly TimeSpan s_claimInterval = ClusterClaim.RenewedAfter / 2;
 
@@ -58,6 +60,7 @@ public sealed partial class StatusReporter(
 
     async Task WriteAsync(bool stopped, CancellationToken cancellationToken)
     {
+        await (begin?.Invoke(cancellationToken) ?? Task.CompletedTask);
         var (own, now) = (status(), time.GetUtcNow());
         if (!stopped)
         {

@@ -128,6 +128,7 @@ sealed class LiveCollector(IBucket bucket, FakeTimeProvider time, string name, s
 
     public Task<bool> ReportAsync() => TryAsync(async () =>
     {
+        await _writer.PrepareAsync(default);
         var (head, shipped) = (_head.Range, _shipper.Status);
         var status = new CollectorStatus
         {
