@@ -119,12 +119,12 @@ sealed class LiveHead : IQuerier
     public IAsyncEnumerable<Series> SelectAsync(Selection selection) => Select(selection).ToAsyncEnumerable();
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) =>
-        ValueTask.FromResult(Search(selection, labels => labels.Names(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+        SearchAsync(selection, labels => labels.NamesAsync(selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
-    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => ValueTask.FromResult(
-        Search(selection, labels => labels.Values(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken)));
+    public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) =>
+        SearchAsync(selection, labels => labels.ValuesAsync(name, selection.Matchers, selection.Hints.Wanted, selection.CancellationToken));
 
-    IReadOnlyList<string> Search(Selection selection, Func<LiveSearch, IReadOnlyList<string>> search)
+    async ValueTask<IReadOnlyList<string>> SearchAsync(Selection selection, Func<LiveSearch, ValueTask<IReadOnlyList<string>>> search)
     {
         selection.Query.ThrowIfOver();
         if (!selection.Range.Overlaps(Range))
@@ -133,9 +133,10 @@ sealed class LiveHead : IQuerier
         }
 
         using var labels = new LiveSearch(this);
-        return selection.Limited(search(labels));
+        return selection.Limited(await search(labels));
     }
 
+    /// <remarks>Without a pause: who reads this first and blocks second relies on it.</remarks>
     IEnumerable<Series> Select(Selection selection)
     {
         selection.Query.ThrowIfOver();
@@ -151,11 +152,18 @@ sealed class LiveHead : IQuerier
         }
         else
         {
-            var (references, postings) = (new uint[SeriesAtOnce], _postings.SelectFew(selection.Matchers, selection.CancellationToken));
-            while (selected.Count < hints.Wanted
-                && postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
+            var references = new uint[SeriesAtOnce];
+            foreach (var postings in _postings.SelectFew(selection.Matchers, selection.CancellationToken))
             {
-                Add(references.AsSpan(0, count), selection, selected);
+                while (postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
+                {
+                    Add(references.AsSpan(0, count), selection, selected);
+                }
+
+                if (selected.Count == hints.Wanted)
+                {
+                    break;
+                }
             }
         }
 
@@ -348,6 +356,8 @@ sealed class LiveHead : IQuerier
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
         protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Open(list);
+
+        protected override Postings OpenFew(ReadOnlyMemory<uint> list) => Open(list);
 
         protected override bool TryRead(uint reference, out Labels labels)
         {

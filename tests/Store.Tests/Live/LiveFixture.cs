@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using Observe.Store.Blocks;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
 using Observe.Store.Gateway;
