@@ -230,7 +230,7 @@ sealed class LiveHead : IQuerier
         {
             if (series.Open is { } full)
             {
-                series.Closed = [.. series.Closed, full.Copy()];
+                series.Closed = LiveSeries.InOrder(series.Closed, full.Copy());
                 before = 0;
             }
 
