@@ -353,6 +353,8 @@ sealed class LiveHead : IQuerier
 
     sealed class LiveSearch(LiveHead head) : LabelSearch<ReadOnlyMemory<uint>>(head._postings)
     {
+        protected override uint Last => head._postings.All is { IsEmpty: false } all ? all.Span[^1] : 0;
+
         protected override Postings Open(ReadOnlyMemory<uint> list) => Postings.Of(list);
 
         protected override Postings OpenOnce(ReadOnlyMemory<uint> list) => Open(list);
