@@ -52,7 +52,10 @@ sealed partial class CollectorFlags(string defaultFolder)
     public void AddTo(Command command)
     {
         foreach (var option in (Option[])
-            [ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync, LiveInterval])
+        [
+            ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync,
+            LiveInterval,
+        ])
         {
             command.Options.Add(option);
         }

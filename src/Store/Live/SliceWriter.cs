@@ -87,6 +87,7 @@ public sealed partial class SliceWriter : IDisposable
     readonly Lock _lock = new();
     readonly LinkedList<SealedSlice> _queue = new();
     readonly TimeRange _replayed;
+    readonly long _began;
     long _queued;
     long _from;
     LostSamples _lost = LostSamples.None;
@@ -124,7 +125,7 @@ public sealed partial class SliceWriter : IDisposable
         _options = options;
         _replayed = options.Head.Range;
         _tap = options.Head.Tap(options.BufferBytes);
-        _from = Now;
+        _began = _from = Now;
         _sending = new BackgroundLoop(new LoopOptions
         {
             Name = "live slices",
@@ -330,7 +331,7 @@ public sealed partial class SliceWriter : IDisposable
         if (!_replayed.IsEmpty)
         {
             var until = _windows.Where(window => window.Data == _options.Data).Select(window => window.Until).DefaultIfEmpty(long.MinValue).Max();
-            _replay = new Replay(_options.Local, _replayed, until, _from, MaxSamples);
+            _replay = new Replay(_options.Local, _replayed, until, _began, MaxSamples);
         }
 
         _isPrepared = true;
