@@ -23,7 +23,7 @@ sealed class LiveCollector(IBucket bucket, FakeTimeProvider time, string name, s
     public const long Interval = 15_000;
 
     readonly List<IAsyncDisposable> _left = [];
-    readonly Random _random = new(name.GetHashCode(StringComparison.Ordinal));
+    readonly Random _random = new(name[0]);
     string _folder = Checkout.NewFolder("live");
     HeadBlock _head = null!;
     LocalBlocks _blocks = null!;
