@@ -343,6 +343,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
             window.Next++;
         }
 
+        // What comes after it is not covered before a later slice says so.
+        Volatile.Write(ref _until, Math.Max(_until, _read.Length == 0 ? 0 : _read[^1].MaxTime + 2));
         options.Metrics.Missing.Inc();
         LogMissing(options.Logger, cluster, collector, window.Name, number, why);
     }

@@ -25,7 +25,6 @@ public sealed class BackgroundWorkTests
         ["Observe/Commands/CollectorRole.cs: _live.RunAsync"] = "it holds supervised loops, awaited at the stop",
         ["Observe/Commands/CollectorRole.cs: _shipper.RunAsync"] = "it is a supervised loop, awaited at the stop",
         ["Observe/Commands/CollectorRole.cs: _status.RunAsync"] = "as above",
-        ["Observe/Commands/CompactRole.cs: _compact.RunAsync"] = "as above",
         ["Observe/Commands/QueryRole.cs: stores.RunAsync"] = "as above",
         ["Observe/Hosting/RoleHost.cs: PosixSignalRegistration.Create ×3"] = "they cancel a token, or begin a reload",
         ["Observe/Hosting/RoleHost.cs: _reloading.RunAsync"] = "it logs and counts whatever a reload throws",
