@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Time.Testing;
 using Observe.Store.Bucket;
 using Observe.Store.Live;
@@ -10,17 +11,25 @@ public sealed class HandOverTests
 {
     static bool IsSlice(string key) => key.StartsWith(SliceKey.Folder, StringComparison.Ordinal);
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    [InlineData(5)]
-    [InlineData(6)]
-    public Task No_sample_is_lost_or_doubled_on_its_way_from_slice_to_block_and_what_is_missing_is_told(int seed)
+    /// <summary>So many random courses (HANDOVER_COURSES), from a seed on (HANDOVER_SEED).</summary>
+    [Fact]
+    public async Task No_sample_is_lost_or_doubled_on_its_way_from_slice_to_block_and_what_is_missing_is_told()
     {
-        var random = new Random(seed);
-        return RunAsync([.. Enumerable.Range(0, random.Next(40, 250)).Select(_ => (random.Next(100), random.Next(10)))]);
+        static int Setting(string name, int usual) =>
+            Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
+        var first = Setting("HANDOVER_SEED", 1);
+        for (var seed = first; seed < first + Setting("HANDOVER_COURSES", 6); seed++)
+        {
+            var random = new Random(seed);
+            try
+            {
+                await RunAsync([.. Enumerable.Range(0, random.Next(40, 250)).Select(_ => (random.Next(100), random.Next(10)))]);
+            }
+            catch (Exception e)
+            {
+                throw new InvalidOperationException($"HANDOVER_SEED={seed}", e);
+            }
+        }
     }
 
     [Fact]
