@@ -176,9 +176,9 @@ sealed class Attendance(
     IEnumerable<Lack> OfCollector(KnownCollector collector, View view)
     {
         var answered = view.Own(collector).Where(view.HasAnswered).Select(store => store.Description!.RangeOf(collector.Labels)).ToList();
-        if (answered.Exists(range => range.IsEmpty))
+        if (answered.Exists(range => range.IsEmpty) || (answered.Count > 0 && collector.NewestSample is null))
         {
-            yield break; // It has no sample yet.
+            yield break; // It has no sample yet, or had none when it told of itself last: it has all that it gathered.
         }
 
         // A collector that answered has all that it has not shipped. What is older than anything it has, it held once.
