@@ -165,7 +165,7 @@ sealed class IndexWalk : IDisposable
 
     /// <summary>
     /// All names and values, as the offset table of postings lists them: the symbols of the same index, if their checksum is the one
-    /// that stands behind the damaged ones.
+    /// that stands behind the damaged ones, or if nothing but that checksum is damaged.
     /// </summary>
     sealed class ListedSymbols(byte[][] symbols, string path) : ISymbols
     {
@@ -189,22 +189,17 @@ sealed class IndexWalk : IDisposable
             byte[][] sorted = [.. all.Select(Utf8Order.Bytes)];
             Array.Sort(sorted, static (a, b) => a.AsSpan().SequenceCompareTo(b));
             symbols = new ListedSymbols(sorted, file.Path);
-            return ChecksumOf(sorted) == file.ReadUInt32(toc.Symbols + 4 + SizeOf(sorted));
-        }
-
-        static long SizeOf(byte[][] symbols) => 4 + symbols.Sum(symbol => (long)Varint.SizeUnsigned((ulong)symbol.Length) + symbol.Length);
-
-        static uint ChecksumOf(byte[][] symbols)
-        {
-            using var section = new ByteWriter((int)SizeOf(symbols));
-            section.UInt32((uint)symbols.Length);
-            foreach (var symbol in symbols)
+            using var section = new ByteWriter(1024);
+            section.UInt32((uint)sorted.Length);
+            foreach (var symbol in sorted)
             {
                 section.UVarint((ulong)symbol.Length);
                 section.Raw(symbol);
             }
 
-            return Crc32C.Of(section.Written);
+            var position = toc.Symbols + 4;
+            return Crc32C.Of(section.Written) == file.ReadUInt32(position + section.Length)
+                || section.Written.SequenceEqual(file.Read(position, section.Length));
         }
     }
 }
