@@ -255,7 +255,8 @@ public sealed partial class SliceWriter : IDisposable
 
     void Seal()
     {
-        var (from, to) = (_from, Math.Max(_from, Now));
+        // What is committed in this very millisecond is in this slice already, or in the next one: the next one does not say that it has all of it.
+        var (from, to) = (_from, Math.Max(_from, Now + 1));
         while (_tap.TryRead(out var commit))
         {
             var lost = _builder.Add(_tap, commit);
