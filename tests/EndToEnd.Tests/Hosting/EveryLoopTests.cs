@@ -70,7 +70,7 @@ public sealed partial class EveryLoopTests : IDisposable
 
         // Three times in a row those without which the process cannot do its work: it is not ready from then on.
         await Task.WhenAll(
-            MeetAsync(host, "bucket sync", 3, () => _stored.Fail("observe/fleet/", 3)),
+            MeetAsync(host, "bucket sync", 3, () => _stored.Fail("observe/fleet/*", 3)),
             MeetAsync(host, "compact", 3, () => _compacted.Fail("", 3), logged: "CompactLoop"),
             MeetAsync(host, "head cut", 3, () => _unforeseen.Throw("HeadBlock.WriteBlock", 3)),
             MeetAsync(host, "stores", 3, () => _unforeseen.Throw("StoreSet.RefreshAsync", 3)),

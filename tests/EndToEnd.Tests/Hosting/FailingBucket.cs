@@ -10,7 +10,9 @@ sealed class FailingBucket(IBucket inner) : IBucket
 
     public string Name => inner.Name;
 
-    /// <summary>The next so many operations on keys that contain a text throw; "" is in all, listings among them.</summary>
+    /// <summary>
+    /// The next so many operations on keys that contain a text throw; "" is in all. The key of a listing is its prefix and an asterisk.
+    /// </summary>
     public void Fail(string part, int times) => _faults[part] = times;
 
     /// <summary>How many of them are still to come.</summary>
@@ -24,7 +26,7 @@ sealed class FailingBucket(IBucket inner) : IBucket
     public Task<ObjectAttributes?> AttributesAsync(string key, CancellationToken cancellationToken) => Pass(key).AttributesAsync(key, cancellationToken);
 
     public IAsyncEnumerable<BucketEntry> ListAsync(string prefix, bool recursive, CancellationToken cancellationToken) =>
-        Pass(prefix).ListAsync(prefix, recursive, cancellationToken);
+        Pass(prefix + "*").ListAsync(prefix, recursive, cancellationToken);
 
     public Task<PutResult> PutAsync(string key, Stream content, PutCondition condition, CancellationToken cancellationToken) =>
         Pass(key).PutAsync(key, content, condition, cancellationToken);
