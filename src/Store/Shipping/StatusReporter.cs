@@ -22,10 +22,13 @@ public sealed partial class StatusReporter(
 {
     static readonly TimeSpan s_claimInterval = ClusterClaim.RenewedAfter / 2;
 
+    /// <summary>How long after a failure it is tried again: an API server that does not answer must not hold up each status.</summary>
+    static readonly TimeSpan s_claimRetry = TimeSpan.FromMinutes(2);
+
     readonly FleetMember _member = new(bucket, cluster, collector);
     readonly DateTimeOffset _started = time.GetUtcNow();
     string? _clusterUid;
-    (Labels Labels, DateTimeOffset At)? _claimed;
+    (Labels Labels, DateTimeOffset Until)? _claimed;
     (string Text, DateTimeOffset Since) _error = ("", default);
 
     /// <summary>Longer than the interval: what wakes it comes first, where there is something.</summary>
@@ -94,10 +97,10 @@ public sealed partial class StatusReporter(
         Rival = rival;
     }
 
-    /// <summary>Claims the labels for the cluster, now and then. What fails here is tried again with the next status.</summary>
+    /// <summary>Claims the labels for the cluster, now and then. What fails here is tried again later.</summary>
     async Task ClaimAsync(Labels labels, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        if (_claimed is { } last && last.Labels == labels && now - last.At < s_claimInterval && now >= last.At)
+        if (_claimed is { } last && last.Labels == labels && now < last.Until && last.Until - now <= s_claimInterval)
         {
             return;
         }
@@ -115,10 +118,11 @@ public sealed partial class StatusReporter(
                 LogForeign(logger, labels.ToString(), uid, foreign.ClusterUid, foreign.Collector);
             }
 
-            (Foreign, _claimed) = (foreign, (labels, now));
+            (Foreign, _claimed) = (foreign, (labels, now + s_claimInterval));
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
+            _claimed = (labels, now + s_claimRetry);
             LogUnclaimed(logger, e.Message);
         }
     }
