@@ -22,8 +22,13 @@ public sealed record ClusterClaim
     /// <summary>How old a claim gets before one of its cluster's collectors renews it.</summary>
     public static readonly TimeSpan RenewedAfter = TimeSpan.FromMinutes(30);
 
-    /// <summary>How long a claim that nobody renews holds: a cluster that was built anew may go on under its old labels then.</summary>
+    /// <summary>
+    /// How long a claim that nobody renews holds: a cluster that was built anew may go on under its old labels then. One that was made by a clock that
+    /// is further ahead than this does not hold at all.
+    /// </summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromHours(2);
+
+    const int Attempts = 100;
 
     public int Version { get; init; } = 1;
 
@@ -44,13 +49,13 @@ public sealed record ClusterClaim
     {
         var own = new ClusterClaim { Labels = labels.ToDictionary(), ClusterUid = clusterUid, Collector = collector, RenewedAt = now };
         var key = Key(labels);
-        while (true)
+        for (var attempt = 0; attempt < Attempts; attempt++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             var condition = PutCondition.Absent;
             if (await bucket.AttributesAsync(key, cancellationToken) is { } there)
             {
-                if (await ReadAsync(bucket, key, cancellationToken) is { } claim && now - claim.RenewedAt < Lifetime)
+                if (await ReadAsync(bucket, key, cancellationToken) is { } claim && (now - claim.RenewedAt).Duration() < Lifetime)
                 {
                     if (claim.ClusterUid != clusterUid)
                     {
@@ -71,6 +76,8 @@ public sealed record ClusterClaim
                 return null;
             }
         }
+
+        throw new BucketException($"{bucket.Name}/{key} is another one each time");
     }
 
     public static string Key(Labels labels)

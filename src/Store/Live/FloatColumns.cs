@@ -46,8 +46,9 @@ static class FloatColumns
     }
 
     /// <param name="series">How many series the slice has.</param>
+    /// <param name="most">More samples than this can't be in it.</param>
     /// <exception cref="CorruptionException"/>
-    public static SliceSample[] Read(ReadOnlySpan<byte> bytes, int series, string source, long origin)
+    public static SliceSample[] Read(ReadOnlySpan<byte> bytes, int series, long most, string source, long origin)
     {
         var all = new ByteReader(bytes, source, origin);
         var runs = new ByteReader(all.LengthPrefixed(), source, origin);
@@ -56,6 +57,11 @@ static class FloatColumns
         var kinds = all.LengthPrefixed();
         var numbers = new ByteReader(all.LengthPrefixed(), source, origin);
         var values = new ByteReader(all.LengthPrefixed(), source, origin);
+        if (kinds.Length > most)
+        {
+            all.Fail("more samples than the header says");
+        }
+
         var samples = new SliceSample[kinds.Length];
         var hasStarts = starts.Remaining > 0;
         long time = 0, start = 0, integer = 0, hundredths = 0;

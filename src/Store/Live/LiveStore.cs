@@ -142,6 +142,12 @@ public sealed partial class LiveStore : IQuerier, IDisposable
             foreach (var status in fleet.Clusters.SelectMany(cluster => cluster.Collectors))
             {
                 var key = (status.Cluster, status.Collector);
+                if (SliceCleaner.IsOver(status, _options.Time.GetUtcNow()))
+                {
+                    known.Remove(key);
+                    continue;
+                }
+
                 if (!known.TryGetValue(key, out var tailer))
                 {
                     if (status.Live is null)
@@ -171,7 +177,7 @@ public sealed partial class LiveStore : IQuerier, IDisposable
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            await TryAsync([.. _tailers.Where(tailer => tailer.IsDue)], PollAsync, cancellationToken);
+            await TryAsync([.. _tailers.Where(tailer => tailer.IsDue).OrderBy(tailer => tailer.Due)], PollAsync, cancellationToken);
             Shed();
             _options.Metrics.Collectors.Set(_tailers.Length);
             _options.Metrics.Behind.Set(_tailers.Count(tailer => !tailer.IsInStep));
@@ -220,7 +226,7 @@ public sealed partial class LiveStore : IQuerier, IDisposable
                 var json = await _options.Bucket.GetBytesAsync(key, CollectorStatus.MaxSize, cancellationToken);
                 tailer.Update(CollectorStatus.Parse(json, $"{_options.Bucket.Name}/{key}").Live);
             }
-            catch (Exception e) when (e is ObjectNotFoundException or CorruptionException)
+            catch (Exception e) when (e is ObjectNotFoundException or CorruptionException or BucketException { Failure: BucketFailure.TooLarge })
             {
                 // The next look at the fleet says so.
             }
@@ -258,21 +264,33 @@ public sealed partial class LiveStore : IQuerier, IDisposable
         }
     }
 
-    /// <summary>Drops the oldest tenth of the time that is held, as often as it takes.</summary>
+    /// <summary>
+    /// Of the collector that takes most, drops the oldest tenth of the time that is held, and more where whole chunks are not that short, as often as
+    /// it takes.
+    /// </summary>
     void Shed()
     {
-        for (var i = 0; i < 20 && _tailers.Sum(Bytes) > _options.MemoryLimit; i++)
+        for (var held = _tailers.Sum(Bytes); held > _options.MemoryLimit;)
         {
-            var ranges = _tailers.SelectMany(tailer => tailer.Tails).Select(tail => tail.Head.Range).Where(range => !range.IsEmpty).ToList();
-            var (oldest, newest) = (ranges.Min(range => range.MinTime), ranges.Max(range => range.MaxTime));
-            var before = oldest + ((newest - oldest) / 10) + 1;
-            foreach (var tailer in _tailers)
+            var (tailer, freed) = (_tailers.MaxBy(Bytes)!, 0L);
+            var ranges = tailer.Tails.Select(tail => tail.Head.Range).Where(range => !range.IsEmpty).ToList();
+            if (ranges.Count == 0)
             {
-                tailer.Shed(before);
+                return;
             }
 
+            var (oldest, newest) = (ranges.Min(range => range.MinTime), ranges.Max(range => range.MaxTime));
+            for (var tenths = 1; tenths <= 10 && freed == 0; tenths++)
+            {
+                var before = tenths == 10 ? newest + 1 : oldest + ((newest - oldest) / 10 * tenths) + 1;
+                freed = Bytes(tailer);
+                tailer.Shed(before);
+                freed -= Bytes(tailer);
+            }
+
+            held -= freed;
             _options.Metrics.Shed.Inc();
-            LogShed(_options.Logger, _options.MemoryLimit, before);
+            LogShed(_options.Logger, tailer.Cluster, tailer.Collector, _options.MemoryLimit);
         }
     }
 
@@ -292,6 +310,6 @@ public sealed partial class LiveStore : IQuerier, IDisposable
     [LoggerMessage(LogLevel.Warning, "live slices can't be read, it is tried again cluster={Cluster} collector={Collector} error={Error}")]
     static partial void LogFailed(ILogger logger, string cluster, string collector, string error);
 
-    [LoggerMessage(LogLevel.Warning, "live samples take more memory than they may (--live.memory-limit), the oldest are dropped; answers say what they lack until blocks are there limit={Limit} before={Before}")]
-    static partial void LogShed(ILogger logger, long limit, long before);
+    [LoggerMessage(LogLevel.Warning, "live samples take more memory than they may (--live.memory-limit), the oldest of a collector are dropped; answers say what they lack until blocks are there cluster={Cluster} collector={Collector} limit={Limit}")]
+    static partial void LogShed(ILogger logger, string cluster, string collector, long limit);
 }

@@ -7,14 +7,13 @@ namespace Observe.Store.Live;
 /// <param name="held">What the head had when it was opened.</param>
 /// <param name="until">All that was committed before this is in slices; long.MinValue where that is not known.</param>
 /// <param name="end">From then on commits are followed.</param>
-/// <param name="maxSamples">Of a slice, about.</param>
-sealed class Replay(IQuerier local, TimeRange held, long until, long end, int maxSamples)
+sealed class Replay(IQuerier local, TimeRange held, long until, long end)
 {
     /// <summary>Samples come in later than their timestamps say: by the time a scrape may take, or by what a target says of their age.</summary>
     public const long LateMs = 120_000;
     const long PieceMs = 300_000;
 
-    readonly long _from = until == long.MinValue ? held.MinTime : Math.Max(held.MinTime, until - LateMs);
+    readonly long _from = until == long.MinValue ? held.MinTime : Math.Max(held.MinTime, Math.Min(until, end) - LateMs);
     readonly Queue<(PackedSamples Samples, long From, long To)> _pieces = new();
     long? _next;
     bool _ended;
@@ -46,7 +45,7 @@ sealed class Replay(IQuerier local, TimeRange held, long until, long end, int ma
                 builder.Add(all.Current.Labels, samples);
             }
 
-            if (builder.Samples >= maxSamples)
+            if (builder.IsFull)
             {
                 pieces.Add(builder.Pack());
             }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using System.Text.Unicode;
 using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Chunks;
 using Observe.Tsdb.Model;
@@ -36,6 +37,9 @@ public sealed class Slice
 {
     /// <summary>The most bytes that an object may have, and the sections of a slice when unpacked.</summary>
     public const int MaxSize = 64 << 20;
+
+    /// <summary>The most series that a slice may have, and the most samples.</summary>
+    public const int MaxCount = 4_000_000;
 
     const uint Magic = 0x0B5E11CE;
     const byte Version = 1;
@@ -134,7 +138,7 @@ public sealed class Slice
                         ReadSeries(content, texts, symbols, memory, series);
                         break;
                     case (ulong)SectionType.Floats:
-                        floats = FloatColumns.Read(content, series.Count, _source, _origin);
+                        floats = FloatColumns.Read(content, series.Count, Header.Samples, _source, _origin);
                         break;
                     case (ulong)SectionType.Histograms:
                         ReadHistograms(content, series.Count, histograms);
@@ -149,12 +153,27 @@ public sealed class Slice
                 CorruptionException.Throw(_source, _origin, "has other series or samples than its header says");
             }
 
+            foreach (ref readonly var sample in floats.Span)
+            {
+                Check(sample.Time);
+            }
+
+            histograms.ForEach(sample => Check(sample.Time));
+
             return new SliceSamples(memory, series, floats, histograms);
         }
         catch
         {
             memory.Dispose();
             throw;
+        }
+    }
+
+    void Check(long time)
+    {
+        if (time < Header.Range.MinTime || time > Header.Range.MaxTime)
+        {
+            CorruptionException.Throw(_source, _origin, "has samples of other times than its header says");
         }
     }
 
@@ -209,7 +228,10 @@ public sealed class Slice
         {
             var length = reader.Length();
             symbols.Add((reader.Position, length));
-            reader.Skip(length);
+            if (!Utf8.IsValid(reader.Take(length)))
+            {
+                reader.Fail("a symbol that is no text");
+            }
         }
     }
 
@@ -218,7 +240,13 @@ public sealed class Slice
     {
         var reader = new ByteReader(content, _source, _origin);
         var (names, values) = (new List<int>(), new List<int>());
-        for (var count = reader.Length(); count > 0; count--)
+        var count = reader.Length();
+        if (count != Header.Series)
+        {
+            reader.Fail("other series than the header says");
+        }
+
+        for (; count > 0; count--)
         {
             var labels = reader.UVarint();
             if (labels > (ulong)reader.Remaining + 1)

@@ -33,6 +33,14 @@ public sealed class SliceBuilder : IDisposable
     /// <summary>zstd's fastest: what it makes is 5 % larger than that of the usual level.</summary>
     const int CompressionLevel = 1;
 
+    /// <summary>What has more is sealed, so that no object is too large; see <see cref="Slice.MaxSize"/>.</summary>
+    const int MaxSamples = 1_000_000;
+    const int MaxBytes = 48 << 20;
+
+    /// <summary>The most that a float takes, and a bucket of a histogram.</summary>
+    const int FloatBytes = 36;
+    const int BucketBytes = 10;
+
     readonly SymbolMap _symbols = new();
     readonly Dictionary<ulong, int> _byRef = [];
     readonly Dictionary<Labels, int> _byLabels = [];
@@ -49,17 +57,25 @@ public sealed class SliceBuilder : IDisposable
     SliceSample[] _sorted = [];
     int _count;
     int _seriesCount;
+    long _histogramBytes;
 
-    /// <summary>Samples gathered so far.</summary>
-    public int Samples => _count + _histograms.Count;
+    /// <summary>Whether it is time to pack.</summary>
+    public bool IsFull => _count + _histograms.Count >= MaxSamples
+        || _symbols.Texts.Length + _series.Length + ((long)_count * FloatBytes) + _histogramBytes > MaxBytes;
 
     /// <summary>Adds what was committed; samples of series that were dropped since are lost.</summary>
+    /// <param name="full">Called when it is full, to pack.</param>
     /// <returns>What was lost, with what the tap had lost before.</returns>
-    public LostSamples Add(CommitTap tap, TappedCommit commit)
+    public LostSamples Add(CommitTap tap, TappedCommit commit, Action full)
     {
         var lost = commit.Gap is { } gap ? LostSamples.None.And(gap.Samples, gap.Range) : LostSamples.None;
         foreach (ref readonly var sample in commit.Samples.Span)
         {
+            if (IsFull)
+            {
+                full();
+            }
+
             if (SeriesOf(tap, sample.Series) is >= 0 and var series)
             {
                 Add(new SliceSample(series, sample.Timestamp, sample.Value, sample.StartTimestamp));
@@ -72,9 +88,14 @@ public sealed class SliceBuilder : IDisposable
 
         foreach (var sample in commit.Histograms)
         {
+            if (IsFull)
+            {
+                full();
+            }
+
             if (SeriesOf(tap, sample.Series) is >= 0 and var series)
             {
-                _histograms.Add(new SliceHistogram(series, sample.Timestamp, sample.Histogram, sample.StartTimestamp));
+                Add(new SliceHistogram(series, sample.Timestamp, sample.Histogram, sample.StartTimestamp));
             }
             else
             {
@@ -96,7 +117,7 @@ public sealed class SliceBuilder : IDisposable
                 var start = batch.HasStartTimestamps ? batch.StartTimestamps[i] : 0;
                 if (batch.Kind == SampleKind.Histogram)
                 {
-                    _histograms.Add(new SliceHistogram(series, batch.Timestamps[i], batch.Histograms[i], start));
+                    Add(new SliceHistogram(series, batch.Timestamps[i], batch.Histograms[i], start));
                 }
                 else
                 {
@@ -110,7 +131,7 @@ public sealed class SliceBuilder : IDisposable
     public PackedSamples Pack()
     {
         var floats = Sorted();
-        _histograms.Sort((a, b) => a.Series != b.Series ? a.Series.CompareTo(b.Series) : a.Time.CompareTo(b.Time));
+        SortHistograms();
         var range = new TimeRange(long.MaxValue, long.MinValue);
         foreach (ref readonly var sample in floats)
         {
@@ -159,6 +180,14 @@ public sealed class SliceBuilder : IDisposable
         }
 
         _samples[_count++] = sample;
+    }
+
+    void Add(in SliceHistogram sample)
+    {
+        _histograms.Add(sample);
+        var (histogram, encoded) = (sample.Histogram, FloatBytes * 2);
+        encoded += BucketBytes * (histogram.PositiveBuckets.Length + histogram.NegativeBuckets.Length + (histogram.CustomValues?.Length ?? 0));
+        _histogramBytes += encoded + (BucketBytes * (histogram.PositiveSpans.Length + histogram.NegativeSpans.Length));
     }
 
     /// <summary>-1 when the series is gone.</summary>
@@ -276,13 +305,29 @@ public sealed class SliceBuilder : IDisposable
         return _sorted.AsSpan(0, kept);
     }
 
+    /// <summary>As floats are.</summary>
+    void SortHistograms()
+    {
+        _histograms.Sort((a, b) => a.Series != b.Series ? a.Series.CompareTo(b.Series) : a.Time.CompareTo(b.Time));
+        var kept = 0;
+        foreach (var sample in _histograms.ToArray())
+        {
+            if (kept == 0 || _histograms[kept - 1].Series != sample.Series || _histograms[kept - 1].Time < sample.Time)
+            {
+                _histograms[kept++] = sample;
+            }
+        }
+
+        _histograms.RemoveRange(kept, _histograms.Count - kept);
+    }
+
     void WriteHistograms()
     {
         var chunks = new List<(int Series, HistogramAppender Chunk)>();
         foreach (var (series, time, histogram, start) in _histograms)
         {
             if (chunks.Count > 0 && chunks[^1].Series == series && (start == 0 || chunks[^1].Chunk.HasStarts)
-                && (chunks[^1].Chunk.MaxTime >= time || chunks[^1].Chunk.TryAppend(time, histogram, start)))
+                && chunks[^1].Chunk.TryAppend(time, histogram, start))
             {
                 continue;
             }
@@ -332,6 +377,6 @@ public sealed class SliceBuilder : IDisposable
         _histograms.Clear();
         _names.Clear();
         _values.Clear();
-        (_count, _seriesCount) = (0, 0);
+        (_count, _seriesCount, _histogramBytes) = (0, 0, 0);
     }
 }

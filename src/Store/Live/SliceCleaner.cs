@@ -23,6 +23,7 @@ public sealed partial class SliceCleaner(IBucket bucket, TimeProvider time, ILog
         var fleet = await FleetStatus.ReadAsync(bucket, cancellationToken);
         var known = fleet.Clusters.SelectMany(cluster => cluster.Collectors).ToDictionary(status => (status.Cluster, status.Collector));
         var deleted = 0;
+        BucketException? fault = null;
         await foreach (var (cluster, collector, window) in WindowsAsync(cancellationToken))
         {
             var status = known.GetValueOrDefault((cluster, collector));
@@ -31,7 +32,16 @@ public sealed partial class SliceCleaner(IBucket bucket, TimeProvider time, ILog
                 continue;
             }
 
-            await SliceWriter.DeleteAsync(bucket, cluster, collector, window, cancellationToken);
+            try
+            {
+                await SliceWriter.DeleteAsync(bucket, cluster, collector, window, cancellationToken);
+            }
+            catch (BucketException e)
+            {
+                fault ??= e; // The next window may be luckier.
+                continue;
+            }
+
             deleted++;
             if (!isShipped)
             {
@@ -39,8 +49,14 @@ public sealed partial class SliceCleaner(IBucket bucket, TimeProvider time, ILog
             }
         }
 
-        return deleted;
+        return fault is null ? deleted : throw fault;
     }
+
+    /// <summary>Whether a collector has been gone for so long that none of its slices are kept.</summary>
+    public static bool IsOver(CollectorStatus status, DateTimeOffset now) => !IsAlive(status, now) && now - status.WrittenAt > Kept;
+
+    static bool IsAlive(CollectorStatus status, DateTimeOffset now) =>
+        status is { Stopped: false, Acknowledged: null } && !FleetStatus.IsSilent(status, now);
 
     bool IsDue(CollectorStatus? status, string window, out bool isShipped)
     {
@@ -49,9 +65,8 @@ public sealed partial class SliceCleaner(IBucket bucket, TimeProvider time, ILog
         isShipped = listed?.Shipped is not null;
 
         // What a collector lists it deletes itself, as long as it is there.
-        var isAlive = status is { Stopped: false, Acknowledged: null } && !FleetStatus.IsSilent(status, now);
         return listed is null ? SliceKey.BeginOf(window) is { } begin && now - begin > Kept
-            : !isAlive && (isShipped ? now - status!.WrittenAt > s_patience : now - status!.WrittenAt > Kept);
+            : isShipped ? !IsAlive(status!, now) && now - status!.WrittenAt > s_patience : IsOver(status!, now);
     }
 
     async IAsyncEnumerable<(string Cluster, string Collector, string Window)> WindowsAsync(

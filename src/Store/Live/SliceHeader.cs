@@ -144,7 +144,8 @@ public sealed record SliceHeader
             CorruptionException.Throw(source, origin, "names no collector and window");
         }
 
-        if (sequence is 0 or > SliceKey.MaxSequence || header.IntervalMs is <= 0 or > LongestIntervalMs || header.Series < 0
+        if (sequence is 0 or > SliceKey.MaxSequence || header.IntervalMs is <= 0 or > LongestIntervalMs
+            || header.Series is < 0 or > Slice.MaxCount || header.Samples > Slice.MaxCount
             || !IsTime(header.From) || !IsTime(header.To) || header.From > header.To
             || (header.Samples > 0 && (header.Range.IsEmpty || !IsTime(header.Range.MinTime) || !IsTime(header.Range.MaxTime))))
         {

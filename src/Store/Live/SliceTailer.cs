@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Observe.Store.Bucket;
 using Observe.Store.Fleet;
@@ -25,13 +26,22 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     /// <summary>A slice that is missing is asked for again so often, with each look at the fleet.</summary>
     const int LateAttempts = 20;
 
+    /// <summary>Of many slices that are missing in a row, so many are asked for again.</summary>
+    const int MostLate = 32;
+
+    /// <summary>Windows that are listed no longer, of which it is remembered how far they were read.</summary>
+    const int MostFormer = 100;
+
     readonly SortedDictionary<string, Window> _windows = new(StringComparer.Ordinal);
+    readonly SortedDictionary<string, Window> _former = new(StringComparer.Ordinal);
     volatile Tail[] _tails = [];
     LiveStatus? _status;
+    string _newest = "";
     IReadOnlyList<TimeRange> _vanished = [];
     volatile TimeRange[] _read = [];
     volatile TimeRange[] _lost = [];
     long _due;
+    long _deferred;
     long _found;
     long _until;
     int _misses;
@@ -58,13 +68,17 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
 
         public ReadOnlyMemory<byte> Hash { get; set; } = new byte[SliceHeader.HashSize];
 
-        /// <summary>Where the slices end that were read.</summary>
-        public long Until { get; set; } = long.MinValue;
+        /// <summary>The number of which <see cref="Hash"/> is; 0 before the first.</summary>
+        public int Read { get; set; }
 
-        /// <summary>When the next number was missed first.</summary>
+        /// <summary>When a number was missed first, since nothing was left to be read.</summary>
         public long? MissedAt { get; set; }
 
-        /// <summary>Numbers that were not there when they should have been, and how often they were asked for since.</summary>
+        public long RetryAt { get; set; }
+
+        public bool IsBehind => Next <= Last;
+
+        /// <summary>Numbers that were not there when they should have been, or damaged, and how often they were asked for since.</summary>
         public Dictionary<int, int> Missing { get; } = [];
     }
 
@@ -76,10 +90,14 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     public IReadOnlyList<Tail> Tails => _tails;
 
     /// <summary>Whether a request should be made.</summary>
-    public bool IsDue => _windows.Count > 0 && Now >= _due;
+    public bool IsDue => _windows.Count > 0 && Elapsed >= _deferred
+        && (Elapsed >= _due || _windows.Values.Any(window => window.IsBehind && Elapsed >= window.RetryAt));
+
+    /// <summary>When the next slice should be asked for; only to be compared with that of others.</summary>
+    public long Due => _due;
 
     /// <summary>Whether slices have not come for so long that the status may tell of another window.</summary>
-    public bool IsOverdue => _windows.Count > 0 && _misses > 0 && Now - _found > IntervalMs * 3 / 2;
+    public bool IsOverdue => _windows.Count > 0 && _misses > 0 && Elapsed - _found > IntervalMs * 3 / 2;
 
     /// <summary>The times of which all that was committed is here, or was: without an end while slices come as they should. Thread-safe.</summary>
     public IReadOnlyList<TimeRange> Covered
@@ -99,7 +117,10 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     }
 
     /// <summary>Whether nothing newer than what is here should be in the bucket. Thread-safe.</summary>
-    public bool IsInStep => !Volatile.Read(ref _isBehind) && Now - Volatile.Read(ref _found) <= 3 * IntervalMs;
+    public bool IsInStep => !Volatile.Read(ref _isBehind) && Elapsed - Volatile.Read(ref _found) <= 3 * IntervalMs;
+
+    /// <summary>Milliseconds of a clock that nobody sets.</summary>
+    long Elapsed => (long)options.Time.GetElapsedTime(0).TotalMilliseconds;
 
     long Now => options.Time.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -113,29 +134,37 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         foreach (var gone in _windows.Values.Where(window => !listed.Any(other => other.Name == window.Name)).ToList())
         {
             _windows.Remove(gone.Name);
+            _former[gone.Name] = gone;
             _vanished = TimeSpans.Union([.. _vanished, gone.Range]);
+            if (_former.Count > MostFormer)
+            {
+                _former.Remove(_former.Keys.First());
+            }
         }
 
         foreach (var one in listed.Where(window => SliceKey.BeginOf(window.Name) is not null))
         {
             if (!_windows.TryGetValue(one.Name, out var window))
             {
-                _windows.Add(one.Name, window = new Window(one.Name) { Range = new TimeRange(one.MinTime, one.MaxTime) });
+                if (_former.Remove(one.Name, out window))
+                {
+                    _vanished = TimeSpans.Except(_vanished, [window.Range]);
+                }
+
+                _windows.Add(one.Name, window ??= new Window(one.Name) { Range = new TimeRange(one.MinTime, one.MaxTime) });
                 _due = 0;
             }
 
             (window.Data, window.IsShipped) = (one.Data, one.Shipped is not null);
             window.Range = new TimeRange(Math.Min(window.Range.MinTime, one.MinTime), Math.Max(window.Range.MaxTime, one.MaxTime));
             window.Last = Math.Max(window.Last, one.Last);
-            if (window.Next <= window.Last)
-            {
-                (_isBehind, _due) = (true, window.MissedAt is null ? 0 : _due);
-            }
+            _newest = one.Name;
+            _isBehind |= window.IsBehind;
         }
     }
 
     /// <summary>Asks no more for a while, since the bucket failed.</summary>
-    public void Defer() => _due = Now + Math.Max(1, IntervalMs / 4);
+    public void Defer() => _deferred = Elapsed + Math.Max(1, IntervalMs / 4);
 
     /// <summary>Drops what blocks have that can be read here.</summary>
     /// <param name="shipped">Times of which the collector has found blocks in the bucket.</param>
@@ -175,23 +204,24 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     /// <exception cref="BucketException">The bucket fails.</exception>
     public async Task PollAsync(CancellationToken cancellationToken)
     {
-        if (_windows.Values.FirstOrDefault(window => window.Next <= window.Last) is { } behind)
+        if (_windows.Values.FirstOrDefault(window => window.IsBehind && Elapsed >= window.RetryAt) is { } behind)
         {
-            if (!await CatchUpAsync(behind, cancellationToken))
-            {
-                Defer();
-            }
-
-            Volatile.Write(ref _isBehind, _windows.Values.Any(window => window.Next <= window.Last));
+            await CatchUpAsync(behind, cancellationToken);
+            Volatile.Write(ref _isBehind, _windows.Values.Any(window => window.IsBehind));
             return;
         }
 
-        Volatile.Write(ref _isBehind, false);
-        var newest = _windows.Values.Last();
+        var newest = _windows.GetValueOrDefault(_newest) ?? _windows.Values.Last();
+        Volatile.Write(ref _isBehind, _windows.Values.Any(window => window.IsBehind));
+        if (newest.IsBehind || Elapsed < _due)
+        {
+            return;
+        }
+
         if (await GetAsync(newest, newest.Next, cancellationToken) is not { } bytes)
         {
             _misses++;
-            _due = Now + Math.Max(1, _misses <= 16 ? IntervalMs / 16 : IntervalMs);
+            _due = Elapsed + Math.Max(1, _misses <= 16 ? IntervalMs / 16 : IntervalMs);
             return;
         }
 
@@ -199,36 +229,31 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         var early = _misses == 0 ? IntervalMs / 256 : 0;
         await ReadAsync(newest, newest.Next, bytes, cancellationToken);
         newest.Last = Math.Max(newest.Last, newest.Next - 1);
-        _due = Now + Math.Max(1, IntervalMs - early);
+        _due = Elapsed + Math.Max(1, IntervalMs - early);
     }
 
     /// <summary>Asks once more for slices that were missing.</summary>
     /// <exception cref="BucketException">The bucket fails.</exception>
     public async Task PollLateAsync(CancellationToken cancellationToken)
     {
-        foreach (var window in _windows.Values)
+        foreach (var (window, number) in _windows.Values.SelectMany(window => window.Missing.Keys.Select(number => (window, number))).Take(MostLate).ToList())
         {
-            foreach (var (number, attempts) in window.Missing.ToList())
+            if (++window.Missing[number] > LateAttempts)
             {
-                if (await GetAsync(window, number, cancellationToken) is { } bytes)
-                {
-                    window.Missing.Remove(number);
-                    await ReadAsync(window, number, bytes, cancellationToken);
-                }
-                else if (attempts >= LateAttempts)
-                {
-                    window.Missing.Remove(number);
-                }
-                else
-                {
-                    window.Missing[number] = attempts + 1;
-                }
+                window.Missing.Remove(number);
+            }
+            else if (await GetAsync(window, number, cancellationToken) is { } bytes)
+            {
+                await ReadAsync(window, number, bytes, cancellationToken);
             }
         }
     }
 
-    /// <summary>Reads several slices that should be there; false where the first of them is not.</summary>
-    async Task<bool> CatchUpAsync(Window window, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reads several slices that should be there. The first one that is not there is waited for, as a bucket may show it late; after that no other
+    /// one of the window is.
+    /// </summary>
+    async Task CatchUpAsync(Window window, CancellationToken cancellationToken)
     {
         var numbers = Enumerable.Range(window.Next, Math.Min(FetchedAtOnce, window.Last - window.Next + 1)).ToList();
         var fetched = await Task.WhenAll(numbers.Select(number => GetAsync(window, number, cancellationToken)));
@@ -236,21 +261,41 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         {
             if (fetched[i] is { } bytes)
             {
-                window.MissedAt = null;
                 await ReadAsync(window, numbers[i], bytes, cancellationToken);
                 continue;
             }
 
-            window.MissedAt ??= Now;
-            if (Now - window.MissedAt < 2 * IntervalMs)
+            window.MissedAt ??= Elapsed;
+            if (Elapsed - window.MissedAt < 2 * IntervalMs)
             {
-                return i > 0;
+                window.RetryAt = Elapsed + Math.Max(1, IntervalMs / 4);
+                return;
             }
 
-            Miss(window, numbers[i], "it is not in the bucket");
+            var next = fetched.Skip(i).All(one => one is null) ? await NextThereAsync(window, numbers[i], cancellationToken) : numbers[i] + 1;
+            Miss(window, numbers[i], next - 1, "it is not in the bucket");
+            if (next > numbers[^1])
+            {
+                break;
+            }
         }
 
-        return true;
+        window.MissedAt = window.IsBehind ? window.MissedAt : null;
+    }
+
+    /// <summary>The lowest number of a slice in the bucket that is higher than one; the one behind the newest that is known, where there is none.</summary>
+    async Task<int> NextThereAsync(Window window, int number, CancellationToken cancellationToken)
+    {
+        var (folder, next) = ($"{SliceKey.OfCollector(cluster, collector)}{window.Name}/", window.Last + 1);
+        await foreach (var entry in options.Bucket.ListAsync(folder, recursive: true, cancellationToken))
+        {
+            if (int.TryParse(entry.Key.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var there) && there > number)
+            {
+                next = Math.Min(next, there);
+            }
+        }
+
+        return next;
     }
 
     async Task<byte[]?> GetAsync(Window window, int number, CancellationToken cancellationToken)
@@ -290,10 +335,13 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
                 },
                 cancellationToken);
         }
-        catch (CorruptionException e)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            options.Metrics.Corrupt.Inc();
-            Miss(window, number, e.Message);
+            if (!window.Missing.ContainsKey(number))
+            {
+                options.Metrics.Corrupt.Inc();
+                Miss(window, number, number, e.Message);
+            }
         }
     }
 
@@ -305,16 +353,17 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
             HeadOf(header.Labels).Append(samples);
         }
 
+        window.Missing.Remove(header.Sequence);
         if (header.Sequence == window.Next)
         {
-            if (window.Until != long.MinValue && !window.Missing.ContainsKey(header.Sequence - 1) && !slice.Header.Previous.Span.SequenceEqual(window.Hash.Span))
+            if (window.Read > 0 && window.Read == header.Sequence - 1 && !header.Previous.Span.SequenceEqual(window.Hash.Span))
             {
                 LogChain(options.Logger, cluster, collector, window.Name, header.Sequence);
             }
 
-            (window.Hash, window.Next, window.Until) = (slice.Hash, header.Sequence + 1, header.To);
+            (window.Hash, window.Read, window.Next) = (slice.Hash, header.Sequence, header.Sequence + 1);
             (window.Last, _misses) = (Math.Max(window.Last, header.Sequence), 0);
-            Volatile.Write(ref _found, Now);
+            Volatile.Write(ref _found, Elapsed);
             Volatile.Write(ref _until, Math.Max(_until, header.To));
         }
 
@@ -334,19 +383,20 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         options.Metrics.Age.Observe(Math.Max(0, Now - header.From) / 1000.0);
     }
 
-    void Miss(Window window, int number, string why)
+    /// <param name="number">The next one, and those behind it up to…</param>
+    /// <param name="last">…this one, inclusive.</param>
+    void Miss(Window window, int number, int last, string why)
     {
-        window.Missing.TryAdd(number, 0);
-        window.MissedAt = null;
-        if (number == window.Next)
+        for (var late = Math.Max(number, last - MostLate + 1); late <= last; late++)
         {
-            window.Next++;
+            window.Missing.TryAdd(late, 0);
         }
 
         // What comes after it is not covered before a later slice says so.
+        window.Next = Math.Max(window.Next, last + 1);
         Volatile.Write(ref _until, Math.Max(_until, _read.Length == 0 ? 0 : _read[^1].MaxTime + 2));
-        options.Metrics.Missing.Inc();
-        LogMissing(options.Logger, cluster, collector, window.Name, number, why);
+        options.Metrics.Missing.Inc(last - number + 1);
+        LogMissing(options.Logger, cluster, collector, window.Name, number, last, why);
     }
 
     LiveHead HeadOf(Labels labels)
@@ -361,8 +411,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         return tail.Head;
     }
 
-    [LoggerMessage(LogLevel.Warning, "a live slice is missing; answers say what they lack until its block is there cluster={Cluster} collector={Collector} window={Window} number={Number} why={Why}")]
-    static partial void LogMissing(ILogger logger, string cluster, string collector, string window, int number, string why);
+    [LoggerMessage(LogLevel.Warning, "live slices are missing; answers say what they lack until their block is there cluster={Cluster} collector={Collector} window={Window} number={Number} last={Last} why={Why}")]
+    static partial void LogMissing(ILogger logger, string cluster, string collector, string window, int number, int last, string why);
 
     [LoggerMessage(LogLevel.Warning, "a live slice does not continue the one before it: objects in the bucket were replaced cluster={Cluster} collector={Collector} window={Window} number={Number}")]
     static partial void LogChain(ILogger logger, string cluster, string collector, string window, int number);

@@ -73,9 +73,6 @@ public sealed record SliceWriterOptions
 /// </remarks>
 public sealed partial class SliceWriter : IDisposable
 {
-    /// <summary>Slices with more samples are sealed early, so that no object is too large.</summary>
-    const int MaxSamples = 1_000_000;
-
     const int DeletesAtOnce = 8;
     const int MaxWindows = 1_000;
 
@@ -98,6 +95,7 @@ public sealed partial class SliceWriter : IDisposable
     volatile bool _isPrepared;
     string _window = "";
     long _grid;
+    long _to;
     int _sequence;
     ReadOnlyMemory<byte> _hash = new byte[SliceHeader.HashSize];
     volatile LiveWindow[] _windows = [];
@@ -256,15 +254,13 @@ public sealed partial class SliceWriter : IDisposable
     void Seal()
     {
         // What is committed in this very millisecond is in this slice already, or in the next one: the next one does not say that it has all of it.
-        var (from, to) = (_from, Math.Max(_from, Now + 1));
+        // Where the clock was set back, time begins anew.
+        var to = Now + 1;
+        var from = to < _from - IntervalMs ? to - IntervalMs : _from;
+        to = Math.Max(from, to);
         while (_tap.TryRead(out var commit))
         {
-            var lost = _builder.Add(_tap, commit);
-            Lose(lost);
-            if (_builder.Samples >= MaxSamples)
-            {
-                Enqueue(from, from);
-            }
+            Lose(_builder.Add(_tap, commit, () => Enqueue(from, from)));
         }
 
         Enqueue(from, to);
@@ -323,7 +319,7 @@ public sealed partial class SliceWriter : IDisposable
             var json = await _options.Bucket.GetBytesAsync(key, CollectorStatus.MaxSize, cancellationToken);
             before = CollectorStatus.Parse(json, $"{_options.Bucket.Name}/{key}").Live;
         }
-        catch (Exception e) when (e is ObjectNotFoundException or CorruptionException)
+        catch (Exception e) when (e is ObjectNotFoundException or CorruptionException or BucketException { Failure: BucketFailure.TooLarge })
         {
             // Nobody was here before, or nobody knows what it wrote: all that the head has is written.
         }
@@ -332,7 +328,7 @@ public sealed partial class SliceWriter : IDisposable
         if (!_replayed.IsEmpty)
         {
             var until = _windows.Where(window => window.Data == _options.Data).Select(window => window.Until).DefaultIfEmpty(long.MinValue).Max();
-            _replay = new Replay(_options.Local, _replayed, until, _began, MaxSamples);
+            _replay = new Replay(_options.Local, _replayed, until, _began);
         }
 
         _isPrepared = true;
@@ -394,7 +390,7 @@ public sealed partial class SliceWriter : IDisposable
     void Number(SealedSlice slice)
     {
         var grid = slice.From - (slice.From % _options.BlockRangeMs);
-        if (_window.Length == 0 || grid != _grid || _sequence == SliceKey.MaxSequence)
+        if (_window.Length == 0 || grid != _grid || slice.From < _to || _sequence == SliceKey.MaxSequence)
         {
             (_window, _grid, _sequence) = (SliceKey.Window(DateTimeOffset.FromUnixTimeMilliseconds(slice.From), _options.Run), grid, 0);
             _hash = new byte[SliceHeader.HashSize];
@@ -417,7 +413,7 @@ public sealed partial class SliceWriter : IDisposable
             Samples = slice.Samples.Samples,
             Range = slice.Samples.Range,
         };
-        (slice.Key, slice.Bytes) = (header.Key, Slice.Seal(header, slice.Samples));
+        (slice.Key, slice.Bytes, _to) = (header.Key, Slice.Seal(header, slice.Samples), slice.To);
     }
 
     async Task DeleteShippedAsync(CancellationToken cancellationToken)

@@ -52,6 +52,15 @@ public sealed class ClusterClaimTests
         Assert.All(claims.Where(claim => claim.Other is not null), claim => Assert.Equal($"kubernetes {winner}", claim.Other!.ClusterUid));
     }
 
+    [Fact]
+    public async Task A_claim_of_a_clock_that_was_far_ahead_does_not_hold_for_ever()
+    {
+        await using var bucket = new MemoryBucket(new FakeTimeProvider());
+        Assert.Null(await ClaimAsync(bucket, "kubernetes 1", s_now.AddYears(250)));
+        Assert.Null(await ClaimAsync(bucket, "kubernetes 2", s_now));
+        Assert.Equal("kubernetes 2", (await ClaimAsync(bucket, "kubernetes 1", s_now))?.ClusterUid);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("{")]

@@ -126,6 +126,21 @@ public sealed class SliceTests
     }
 
     [Fact]
+    public void Histograms_that_come_twice_are_written_once()
+    {
+        var batch = new SampleBatch { Kind = SampleKind.Histogram, Count = 1 };
+        (batch.Timestamps[0], batch.Histograms[0]) = (5, new Histogram { IsInteger = true, Count = 1, PositiveSpans = [new(0, 1)], PositiveBuckets = [1] });
+        using var builder = new SliceBuilder();
+        for (var i = 0; i < 2; i++)
+        {
+            builder.Add(Labels.Of(("n", "a")), new OneBatch(batch));
+        }
+
+        using var unpacked = Sealed(builder.Pack()).Unpack();
+        Assert.Equal(5, Assert.Single(unpacked.Histograms).Time);
+    }
+
+    [Fact]
     public void A_flipped_bit_anywhere_is_a_corruption_that_names_the_object()
     {
         var whole = Sample(0);
@@ -205,7 +220,7 @@ public sealed class SliceTests
         using var builder = new SliceBuilder();
         while (tap.TryRead(out var commit))
         {
-            Assert.Equal(0, builder.Add(tap, commit).Count);
+            Assert.Equal(0, builder.Add(tap, commit, () => Assert.Fail("it is full")).Count);
         }
 
         var packed = builder.Pack();
