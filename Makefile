@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-interference fuzz-promql truth history death kills faults lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-ingest bench-interference fuzz-promql truth history death kills faults lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-store: build native ## time queries over observe store against the bucket 
 bench-replay: build native ## time the start after a kill against Prometheus over the same log (make peers first); ARGS="--series 30000,300000 --targets 300 --interval 15 --hours 2 --runs 3"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-replay --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
+
+bench-ingest: build native ## what scraping costs, against Prometheus and VictoriaMetrics (make peers first); ARGS="--targets 300 --interval 10 --minutes 5 --block-range 4m --only prometheus,victoria,observe,observe-no-live"
+	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-ingest --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
 bench-interference: build ## how late scrapes come while the same process queries, compacts and serves Series; ARGS="--seconds 30 --cases all"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary

@@ -1,6 +1,7 @@
 using Observe.Benchmarks.Chunks;
 using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
+using Observe.Benchmarks.IngestBench;
 using Observe.Benchmarks.Interference;
 using Observe.Benchmarks.MetadataBench;
 using Observe.Benchmarks.QueryBench;
@@ -63,6 +64,12 @@ if (args is ["bench-query" or "bench-store" or "bench-pair", .. var queries])
 if (args is ["bench-metadata", .. var searches])
 {
     Environment.ExitCode = await MetadataComparison.RunAsync(searches);
+    return;
+}
+
+if (args is ["bench-ingest", .. var ingest])
+{
+    Environment.ExitCode = await IngestComparison.RunAsync(ingest);
     return;
 }
 

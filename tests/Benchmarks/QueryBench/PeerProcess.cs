@@ -46,7 +46,8 @@ sealed class PeerProcess : IAsyncDisposable
 
             try
             {
-                if ((await s_client.GetAsync(new Uri(peer.Address, "/-/ready"))).IsSuccessStatusCode)
+                // An exporter has no such page: it is ready as soon as it says so.
+                if ((await s_client.GetAsync(new Uri(peer.Address, "/-/ready"))).StatusCode is HttpStatusCode.OK or HttpStatusCode.NotFound)
                 {
                     return peer;
                 }
@@ -77,16 +78,23 @@ sealed class PeerProcess : IAsyncDisposable
     }
 
     /// <summary>The most memory that was resident so far, in bytes (<c>VmHWM</c>).</summary>
-    public long PeakMemory() =>
-        long.Parse(
-            File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))["VmHWM:".Length..].Replace("kB", "", StringComparison.Ordinal),
-            CultureInfo.InvariantCulture) << 10;
+    public long PeakMemory() => Status("VmHWM:");
+
+    /// <summary>The memory that is resident, in bytes (<c>VmRSS</c>).</summary>
+    public long ResidentMemory() => Status("VmRSS:");
 
     /// <summary>Seconds of processor time so far.</summary>
     public double ProcessorTime()
     {
         _process.Refresh();
         return _process.TotalProcessorTime.TotalSeconds;
+    }
+
+    /// <summary>Seconds of it in the kernel.</summary>
+    public double SystemTime()
+    {
+        _process.Refresh();
+        return _process.PrivilegedProcessorTime.TotalSeconds;
     }
 
     public async ValueTask DisposeAsync()
@@ -99,6 +107,11 @@ sealed class PeerProcess : IAsyncDisposable
 
         _process.Dispose();
     }
+
+    long Status(string field) =>
+        long.Parse(
+            File.ReadLines($"/proc/{_process.Id}/status").First(l => l.StartsWith(field, StringComparison.Ordinal))[field.Length..].Replace("kB", "", StringComparison.Ordinal),
+            CultureInfo.InvariantCulture) << 10;
 
     static string Seconds(long milliseconds) => (milliseconds / 1000).ToString(CultureInfo.InvariantCulture);
 
