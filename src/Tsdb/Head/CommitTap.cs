@@ -17,13 +17,14 @@ public readonly record struct TappedHistogram(SeriesRef Series, long Timestamp, 
 public sealed record TapGap(long Commits, long Samples, TimeRange Range);
 
 /// <summary>One commit as it was logged.</summary>
-public sealed class TappedCommit
+public sealed record TappedCommit
 {
     /// <summary>What was lost before it; null when nothing was.</summary>
     public TapGap? Gap { get; init; }
 
     public AppendSource Source { get; init; } = AppendSource.Unknown;
 
+    /// <summary>Valid until the next commit is read.</summary>
     public ReadOnlyMemory<TappedSample> Samples { get; init; }
 
     public IReadOnlyList<TappedHistogram> Histograms { get; init; } = [];
@@ -40,17 +41,22 @@ public sealed class TappedCommit
 /// <remarks>Commits name series by reference; their labels are read when they are wanted, by <see cref="TryReadLabels"/>.</remarks>
 public sealed class CommitTap : IDisposable
 {
-    const int SampleBytes = 32;
+    const int SampleBytes = 12;
     const int EntryBytes = 128;
 
     readonly Lock _lock = new();
-    readonly Queue<(TappedCommit Commit, long Bytes)> _queue = new();
+    readonly Queue<Entry> _queue = new();
+    readonly TapBuffer _samples = new();
     readonly SeriesTable _series;
     readonly long _maxBytes;
     readonly Action<CommitTap> _closed;
+    TappedSample[] _read = [];
     TaskCompletionSource? _waiting;
     TapGap? _gap;
     long _bytes;
+
+    /// <summary>A commit whose samples are in the buffer.</summary>
+    readonly record struct Entry(TappedCommit Commit, int Samples, long Bytes);
 
     internal CommitTap(SeriesTable series, long maxBytes, Action<CommitTap> closed) =>
         (_series, _maxBytes, _closed) = (series, maxBytes, closed);
@@ -62,7 +68,7 @@ public sealed class CommitTap : IDisposable
         {
             if (_queue.TryDequeue(out var next))
             {
-                commit = next.Commit;
+                commit = next.Samples == 0 ? next.Commit : next.Commit with { Samples = Read(next.Samples) };
                 _bytes -= next.Bytes;
             }
             else
@@ -120,13 +126,25 @@ public sealed class CommitTap : IDisposable
             }
             else
             {
-                _queue.Enqueue((Copy(append, _gap), bytes));
+                _samples.Write(append.Samples);
+                _queue.Enqueue(new Entry(Copy(append, _gap), append.Samples.Length, bytes));
                 (_bytes, _gap) = (_bytes + bytes, null);
             }
 
             _waiting?.TrySetResult();
             _waiting = null;
         }
+    }
+
+    ReadOnlyMemory<TappedSample> Read(int count)
+    {
+        if (_read.Length < count)
+        {
+            _read = new TappedSample[Math.Max(count, _read.Length + (_read.Length / 2))];
+        }
+
+        _samples.Read(_read.AsSpan(0, count));
+        return _read.AsMemory(0, count);
     }
 
     static TapGap Add(TapGap? gap, int commits, in PendingAppend append)
@@ -146,15 +164,9 @@ public sealed class CommitTap : IDisposable
             (gap?.Commits ?? 0) + commits, (gap?.Samples ?? 0) + append.Samples.Length + append.Histograms.Length, new TimeRange(min, max));
     }
 
+    /// <summary>All of a commit but its samples.</summary>
     static TappedCommit Copy(in PendingAppend append, TapGap? gap)
     {
-        var samples = new TappedSample[append.Samples.Length];
-        for (var i = 0; i < samples.Length; i++)
-        {
-            ref readonly var sample = ref append.Samples[i];
-            samples[i] = new TappedSample(new SeriesRef(sample.Ref), sample.Time, sample.Value, sample.Start);
-        }
-
         var histograms = new TappedHistogram[append.Histograms.Length];
         for (var i = 0; i < histograms.Length; i++)
         {
@@ -166,7 +178,6 @@ public sealed class CommitTap : IDisposable
         {
             Gap = gap,
             Source = append.Source,
-            Samples = samples,
             Histograms = histograms,
             Exemplars = append.Exemplars.ToArray(),
             Metadata = append.Metadata.ToArray(),

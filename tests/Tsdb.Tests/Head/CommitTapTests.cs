@@ -24,7 +24,7 @@ public sealed class CommitTapTests : IAsyncDisposable
         var commits = new List<TappedCommit>();
         while (tap.TryRead(out var commit))
         {
-            commits.Add(commit);
+            commits.Add(commit with { Samples = commit.Samples.ToArray() });
         }
 
         return commits;
@@ -126,6 +126,41 @@ public sealed class CommitTapTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Samples_come_as_they_were_however_far_apart_they_are_and_however_many_wait()
+    {
+        var head = await _test.OpenAsync(range: 1_000_000_000);
+        using var tap = head.Tap(long.MaxValue);
+        using var appender = head.Appender();
+        var random = new Random(3);
+        var series = Enumerable.Range(0, 3_000).Select(n => appender.GetOrAdd(Labels.Of((Labels.MetricName, $"m{n}")))).ToArray();
+        var times = new long[series.Length];
+        var (given, read) = (new List<TappedSample>(), new List<TappedSample>());
+        for (var commit = 0; commit < 100; commit++)
+        {
+            for (var i = random.Next(2_000); i > 0; i--)
+            {
+                var n = random.Next(series.Length);
+                var sample = new TappedSample(
+                    series[n], times[n] += 1 + random.Next(1 << random.Next(20)), BitConverter.Int64BitsToDouble(random.NextInt64()), random.Next(3) == 0 ? random.NextInt64() : 0);
+                if (appender.Append(sample.Series, sample.Timestamp, sample.Value, sample.StartTimestamp) == AppendResult.Appended)
+                {
+                    given.Add(sample);
+                }
+            }
+
+            appender.Commit();
+            for (var i = commit == 99 ? 100 : random.Next(3); i > 0 && tap.TryRead(out var tapped); i--)
+            {
+                read.AddRange(tapped.Samples.Span);
+            }
+        }
+
+        Assert.True(given.Count > 50_000);
+        Assert.Equal(given.Select(Bits), read.Select(Bits));
+        static (SeriesRef, long, long, long) Bits(TappedSample s) => (s.Series, s.Timestamp, BitConverter.DoubleToInt64Bits(s.Value), s.StartTimestamp);
+    }
+
+    [Fact]
     public async Task Symbols_of_series_that_were_dropped_are_never_taken_for_those_of_later_ones()
     {
         var head = await _test.OpenAsync(range: 1_000);
@@ -152,7 +187,7 @@ public sealed class CommitTapTests : IAsyncDisposable
     public async Task What_a_slow_reader_loses_is_told_where_it_is_missing()
     {
         var head = await _test.OpenAsync();
-        using var tap = head.Tap(maxBytes: 500);
+        using var tap = head.Tap(maxBytes: 420);
         for (var i = 1; i <= 10; i++)
         {
             TestHead.Append(head, "m", (i, i));
