@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Observe.Tsdb.Ingest;
@@ -144,6 +145,7 @@ sealed class ScrapeCache
 
         (_previous, _current) = (_current, _previous);
         _current.Clear();
+        Trim();
     }
 
     /// <summary>
@@ -237,15 +239,45 @@ sealed class ScrapeCache
         Count--;
     }
 
-    void Grow()
+    void Grow() => Resize(_entries.Length + Math.Max(16, _entries.Length / 4));
+
+    /// <summary>Pages hardly grow: what the first scrape left free is given back.</summary>
+    void Trim()
     {
-        Array.Resize(ref _entries, _entries.Length * 2);
-        _buckets = new int[_entries.Length];
-        for (var index = 0; index < _count; index++)
+        var most = _count + (_count / 16) + 8;
+        if (_entries.Length > most + (_count / 4))
         {
-            ref var bucket = ref Bucket(_entries[index].Hash);
-            _entries[index].Next = bucket - 1;
-            bucket = index + 1;
+            Resize(most);
+        }
+
+        if (_previous.Capacity > _previous.Count + (_previous.Count / 4) + 16)
+        {
+            _previous.Capacity = _previous.Count;
+        }
+    }
+
+    void Resize(int capacity)
+    {
+        Array.Resize(ref _entries, capacity);
+        var buckets = (int)(BitOperations.RoundUpToPowerOf2((uint)capacity + 1) / 2);
+        if (buckets == _buckets.Length)
+        {
+            return;
+        }
+
+        // Chains are made anew, that of the free entries is not: it has none of the entries that a bucket leads to.
+        var old = _buckets;
+        _buckets = new int[buckets];
+        foreach (var first in old)
+        {
+            for (var index = first - 1; index >= 0;)
+            {
+                var next = _entries[index].Next;
+                ref var bucket = ref Bucket(_entries[index].Hash);
+                _entries[index].Next = bucket - 1;
+                bucket = index + 1;
+                index = next;
+            }
         }
     }
 
