@@ -42,7 +42,7 @@ public sealed class SliceBuilder : IDisposable
     const int BucketBytes = 10;
 
     readonly SymbolMap _symbols = new();
-    readonly Dictionary<ulong, int> _byRef = [];
+    readonly NumbersByRef _byRef = new();
     readonly Dictionary<Labels, int> _byLabels = [];
     readonly Dictionary<string, int> _texts = new(StringComparer.Ordinal);
     readonly ByteWriter _series = new(4096);
@@ -54,7 +54,7 @@ public sealed class SliceBuilder : IDisposable
     readonly List<int> _names = [];
     readonly List<int> _values = [];
     SliceSample[] _samples = [];
-    SliceSample[] _sorted = [];
+    int[] _order = [];
     int _count;
     int _seriesCount;
     long _histogramBytes;
@@ -193,14 +193,14 @@ public sealed class SliceBuilder : IDisposable
     /// <summary>-1 when the series is gone.</summary>
     int SeriesOf(CommitTap tap, Tsdb.Ingest.SeriesRef reference)
     {
-        if (!_byRef.TryGetValue(reference.Value, out var series))
+        ref var series = ref _byRef.Of(reference.Value);
+        if (series == 0)
         {
             _numbers.Clear();
-            series = tap.TryReadLabels(reference, _symbols, _numbers) ? AddSeries() : -1;
-            _byRef.Add(reference.Value, series);
+            series = tap.TryReadLabels(reference, _symbols, _numbers) ? AddSeries() + 1 : -1;
         }
 
-        return series;
+        return series > 0 ? series - 1 : -1;
     }
 
     int SeriesOf(Labels labels)
@@ -283,26 +283,36 @@ public sealed class SliceBuilder : IDisposable
             starts[i + 1] += starts[i];
         }
 
-        if (_sorted.Length < _count)
+        if (_order.Length < _count)
         {
-            _sorted = new SliceSample[_samples.Length];
+            _order = new int[_samples.Length];
         }
 
         for (var i = 0; i < _count; i++)
         {
-            _sorted[starts[_samples[i].Series]++] = _samples[i];
+            _order[i] = starts[_samples[i].Series]++;
+        }
+
+        // Each is put where it belongs until the one comes that belongs here.
+        for (var i = 0; i < _count; i++)
+        {
+            while (_order[i] is var to && to != i)
+            {
+                (_samples[i], _samples[to]) = (_samples[to], _samples[i]);
+                (_order[i], _order[to]) = (_order[to], to);
+            }
         }
 
         var kept = 0;
         for (var i = 0; i < _count; i++)
         {
-            if (kept == 0 || _sorted[kept - 1].Series != _sorted[i].Series || _sorted[kept - 1].Time < _sorted[i].Time)
+            if (kept == 0 || _samples[kept - 1].Series != _samples[i].Series || _samples[kept - 1].Time < _samples[i].Time)
             {
-                _sorted[kept++] = _sorted[i];
+                _samples[kept++] = _samples[i];
             }
         }
 
-        return _sorted.AsSpan(0, kept);
+        return _samples.AsSpan(0, kept);
     }
 
     /// <summary>As floats are.</summary>
