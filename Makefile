@@ -6,7 +6,7 @@ export DOTNET_NOLOGO = 1
 OBSERVE = artifacts/bin/Observe/$(shell echo $(CONFIGURATION) | tr A-Z a-z)/observe
 NATIVE = artifacts/native/observe
 
-.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-ingest bench-interference fuzz-promql truth history death kills faults lint format peers clean
+.PHONY: help build native ui page demo test page-figures bench-query bench-store bench-pair bench-metadata bench-replay bench-ingest bench-live bench-interference fuzz-promql truth history death kills faults lint format peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench-replay: build native ## time the start after a kill against Prometheus ove
 bench-ingest: build native ## what scraping costs, against Prometheus and VictoriaMetrics (make peers first); ARGS="--targets 300 --interval 10 --minutes 5 --block-range 4m --only prometheus,victoria,observe,observe-no-live"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-ingest --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
+
+bench-live: build native ## freshness, deaths and hand-over of live slices; ARGS="--cases freshness --collectors 30 --minutes 10 --s3 ../shared/peers/s3"
+	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
+	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-live --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
 bench-interference: build ## how late scrapes come while the same process queries, compacts and serves Series; ARGS="--seconds 30 --cases all"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary

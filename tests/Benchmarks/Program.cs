@@ -3,6 +3,7 @@ using Observe.Benchmarks.Compact;
 using Observe.Benchmarks.Head;
 using Observe.Benchmarks.IngestBench;
 using Observe.Benchmarks.Interference;
+using Observe.Benchmarks.Live;
 using Observe.Benchmarks.MetadataBench;
 using Observe.Benchmarks.QueryBench;
 using Observe.Benchmarks.Scrape;
@@ -70,6 +71,12 @@ if (args is ["bench-metadata", .. var searches])
 if (args is ["bench-ingest", .. var ingest])
 {
     Environment.ExitCode = await IngestComparison.RunAsync(ingest);
+    return;
+}
+
+if (args is ["bench-live", .. var live])
+{
+    Environment.ExitCode = await LiveRuns.RunAsync(live);
     return;
 }
 
