@@ -58,7 +58,7 @@ public sealed class DamagedMetaTests : IAsyncDisposable
         },
     };
 
-    public static TheoryData<int> Seeds => [1, 2, 3, Environment.TickCount];
+    public static TheoryData<int> Seeds => [1, 2, 3, 4];
 
     [Theory]
     [MemberData(nameof(Seeds))]

@@ -28,7 +28,7 @@ public sealed class DeletedSamplesTests : IAsyncDisposable
     readonly string _folder = Checkout.NewFolder("deleted");
     int _round;
 
-    public static TheoryData<int> Seeds => [1, 2, 3, Environment.TickCount];
+    public static TheoryData<int> Seeds => [1, 2, 3, 4];
 
     public ValueTask DisposeAsync()
     {

@@ -30,7 +30,7 @@ public sealed class BlockSalvageTests(ITestOutputHelper output) : IDisposable
         var expected = await ReadAsync(original);
         var path = Path.Combine(original, file);
         var whole = await File.ReadAllBytesAsync(path);
-        var seed = Environment.TickCount;
+        const int seed = 1;
         output.WriteLine($"seed {seed}");
         var random = new Random(seed);
         for (var i = 0; i < 60; i++)
