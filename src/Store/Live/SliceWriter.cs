@@ -19,7 +19,7 @@ public sealed record SliceWriterOptions
 
     public required string Collector { get; init; }
 
-    /// <summary>Called for each slice.</summary>
+    /// <summary>Called for each slice; where it throws, the slice is tried again.</summary>
     public required Func<Labels> ExternalLabels { get; init; }
 
     /// <summary>How often a slice is sealed (<c>--live.interval</c>).</summary>
@@ -389,6 +389,8 @@ public sealed partial class SliceWriter : IDisposable
 
     void Number(SealedSlice slice)
     {
+        // Labels may be refused, for longer than one attempt: that gives no number away.
+        var labels = _options.ExternalLabels();
         var grid = slice.From - (slice.From % _options.BlockRangeMs);
         if (_window.Length == 0 || grid != _grid || slice.From < _to || _sequence == SliceKey.MaxSequence)
         {
@@ -403,7 +405,7 @@ public sealed partial class SliceWriter : IDisposable
             Window = _window,
             Sequence = ++_sequence,
             Data = _options.Data,
-            Labels = _options.ExternalLabels(),
+            Labels = labels,
             From = slice.From,
             To = slice.To,
             IntervalMs = IntervalMs,

@@ -65,6 +65,31 @@ public sealed class HandOverTests
         Assert.InRange(bucket.Keys.Count(IsSlice), 1, 160);
     }
 
+    [Fact]
+    public async Task No_number_is_left_out_while_labels_are_refused()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_400_000));
+        var bucket = new MemoryBucket(time);
+        await using var collector = new LiveCollector(bucket, time, "one", "a");
+        await collector.OpenAsync();
+        for (var i = 0; i < 6; i++)
+        {
+            collector.Scrape();
+            time.Advance(TimeSpan.FromSeconds(15));
+            collector.IsRefused = i is > 0 and < 4;
+            if (collector.IsRefused)
+            {
+                await Assert.ThrowsAsync<IOException>(collector.SendAsync);
+            }
+            else
+            {
+                Assert.True(await collector.SendAsync());
+            }
+        }
+
+        Assert.Equal(Enumerable.Range(1, 6), bucket.Keys.Where(IsSlice).Select(key => int.Parse(key.AsSpan(key.LastIndexOf('/') + 1), CultureInfo.InvariantCulture)));
+    }
+
     static async Task RunAsync((int What, int How)[] course)
     {
         var time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeMilliseconds(1_700_000_400_000));

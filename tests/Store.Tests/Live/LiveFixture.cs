@@ -35,6 +35,9 @@ sealed class LiveCollector(IBucket bucket, FakeTimeProvider time, string name, s
 
     public Labels External { get; } = Labels.Of(("cluster", "c"), ("replica", replica));
 
+    /// <summary>Whether no slice is to be written under its labels.</summary>
+    public bool IsRefused { get; set; }
+
     /// <summary>What was committed: by series and time.</summary>
     public SortedDictionary<(string Series, long Time), double> Ledger { get; } = [];
 
@@ -79,7 +82,7 @@ sealed class LiveCollector(IBucket bucket, FakeTimeProvider time, string name, s
             Bucket = bucket,
             Cluster = "c",
             Collector = name,
-            ExternalLabels = () => External,
+            ExternalLabels = () => IsRefused ? throw new IOException("refused") : External,
             Interval = TimeSpan.FromMilliseconds(Interval),
             BlockRangeMs = Range,
             Data = SliceWriter.DataOf(_folder),
