@@ -23,8 +23,8 @@ public sealed record ClusterClaim
     public static readonly TimeSpan RenewedAfter = TimeSpan.FromMinutes(30);
 
     /// <summary>
-    /// How long a claim that nobody renews holds: a cluster that was built anew may go on under its old labels then. One that was made by a clock that
-    /// is further ahead than this does not hold at all.
+    /// How long a claim that nobody renews holds: a cluster that was built anew may go on under its old labels then. One that was made by a
+    /// clock that is further ahead than this does not hold at all.
     /// </summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromHours(2);
 

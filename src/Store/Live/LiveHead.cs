@@ -9,8 +9,8 @@ namespace Observe.Store.Live;
 
 /// <summary>Samples of one collector from its slices, in memory only, without its external labels. Thread-safe.</summary>
 /// <remarks>
-/// A query sees all of a slice or nothing of it, and what it selected it keeps, whatever is dropped meanwhile: chunks are never changed but the open
-/// one of a series, which only grows, and of which a query reads no further than it had seen.
+/// A query sees all of a slice or nothing of it, and what it selected it keeps, whatever is dropped meanwhile: chunks are never changed but
+/// the open one of a series, which only grows, and of which a query reads no further than it had seen.
 /// </remarks>
 sealed class LiveHead : IQuerier
 {
@@ -54,7 +54,8 @@ sealed class LiveHead : IQuerier
             var references = new LiveSeries?[samples.Series.Count];
             foreach (ref readonly var sample in samples.Floats.Span)
             {
-                Append(references[sample.Series] ??= SeriesOf(samples.Series[sample.Series]), sample.Time, sample.Value, null, sample.Start, late);
+                var series = references[sample.Series] ??= SeriesOf(samples.Series[sample.Series]);
+                Append(series, sample.Time, sample.Value, null, sample.Start, late);
             }
 
             foreach (var (number, time, histogram, start) in samples.Histograms)
@@ -62,9 +63,9 @@ sealed class LiveHead : IQuerier
                 Append(references[number] ??= SeriesOf(samples.Series[number]), time, 0, histogram, start, late);
             }
 
-            foreach (var (series, more) in late)
+            foreach (var (known, more) in late)
             {
-                InsertLate(series, more);
+                InsertLate(known, more);
             }
         }
     }
@@ -100,7 +101,8 @@ sealed class LiveHead : IQuerier
                     continue;
                 }
 
-                min = Math.Min(min, Math.Min(series.Closed.Length == 0 ? long.MaxValue : series.Closed[0].MinTime, series.Open?.MinTime ?? long.MaxValue));
+                var oldest = series.Closed.Length == 0 ? long.MaxValue : series.Closed[0].MinTime;
+                min = Math.Min(min, Math.Min(oldest, series.Open?.MinTime ?? long.MaxValue));
                 max = Math.Max(max, series.MaxTime);
             }
 
@@ -243,7 +245,9 @@ sealed class LiveHead : IQuerier
         _range = new TimeRange(Math.Min(_range.MinTime, time), Math.Max(_range.MaxTime, time));
     }
 
-    /// <summary>Adds samples that are older than others of their series, as chunks of their own; those that are here already are left out.</summary>
+    /// <summary>
+    /// Adds samples that are older than others of their series, as chunks of their own; those that are here already are left out.
+    /// </summary>
     void InsertLate(LiveSeries series, List<LateSample> late)
     {
         var range = new TimeRange(late.Min(sample => sample.Time), late.Max(sample => sample.Time));
@@ -421,7 +425,8 @@ sealed class LiveChunk
     {
         if (_histograms is not null)
         {
-            if (histogram is null || (start != 0) != _histograms.HasStarts || _histograms.IsFull || !_histograms.TryAppend(time, histogram, start))
+            if (histogram is null || (start != 0) != _histograms.HasStarts || _histograms.IsFull
+                || !_histograms.TryAppend(time, histogram, start))
             {
                 return false;
             }

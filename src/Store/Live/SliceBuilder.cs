@@ -186,8 +186,9 @@ public sealed class SliceBuilder : IDisposable
     {
         _histograms.Add(sample);
         var (histogram, encoded) = (sample.Histogram, FloatBytes * 2);
-        encoded += BucketBytes * (histogram.PositiveBuckets.Length + histogram.NegativeBuckets.Length + (histogram.CustomValues?.Length ?? 0));
-        _histogramBytes += encoded + (BucketBytes * (histogram.PositiveSpans.Length + histogram.NegativeSpans.Length));
+        encoded += BucketBytes * (histogram.PositiveBuckets.Length + histogram.NegativeBuckets.Length);
+        encoded += BucketBytes * (histogram.PositiveSpans.Length + histogram.NegativeSpans.Length);
+        _histogramBytes += encoded + (BucketBytes * (histogram.CustomValues?.Length ?? 0));
     }
 
     /// <summary>-1 when the series is gone.</summary>
