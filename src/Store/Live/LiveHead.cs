@@ -14,8 +14,6 @@ namespace Observe.Store.Live;
 /// </remarks>
 sealed class LiveHead : IQuerier
 {
-    const int SeriesAtOnce = 1_024;
-
     /// <summary>What a series takes besides its labels and chunks, about.</summary>
     const int SeriesBytes = 400;
     const int ChunkBytes = 64;
@@ -154,19 +152,8 @@ sealed class LiveHead : IQuerier
         }
         else
         {
-            var references = new uint[SeriesAtOnce];
-            foreach (var postings in _postings.SelectFew(selection.Matchers, selection.CancellationToken))
-            {
-                while (postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
-                {
-                    Add(references.AsSpan(0, count), selection, selected);
-                }
-
-                if (selected.Count == hints.Wanted)
-                {
-                    break;
-                }
-            }
+            _postings.SelectFew(
+                selection.Matchers, hints.Wanted, references => Add(references, selection, selected), selection.CancellationToken);
         }
 
         selected.Sort((a, b) => a.Labels.CompareTo(b.Labels));
@@ -182,7 +169,8 @@ sealed class LiveHead : IQuerier
         }
     }
 
-    void Add(ReadOnlySpan<uint> references, Selection selection, List<Series> selected)
+    /// <returns>How many are selected then.</returns>
+    int Add(ReadOnlySpan<uint> references, Selection selection, List<Series> selected)
     {
         lock (_lock)
         {
@@ -195,6 +183,8 @@ sealed class LiveHead : IQuerier
                 }
             }
         }
+
+        return selected.Count;
     }
 
     LiveSeries SeriesOf(Labels labels)

@@ -58,20 +58,8 @@ public sealed partial class HeadBlock
         }
         else
         {
-            // Any series will do: more than are wanted are looked at only where some have no samples in the range.
-            var references = new uint[SeriesAtOnce];
-            foreach (var postings in Series.Postings.SelectFew(selection.Matchers, selection.CancellationToken))
-            {
-                while (postings.Take(references.AsSpan(0, Math.Min(hints.Wanted - selected.Count, SeriesAtOnce))) is var count and > 0)
-                {
-                    Add(references.AsSpan(0, count), selection, selected);
-                }
-
-                if (selected.Count == hints.Wanted)
-                {
-                    break;
-                }
-            }
+            Series.Postings.SelectFew(
+                selection.Matchers, hints.Wanted, references => Add(references, selection, selected), selection.CancellationToken);
         }
 
         selected.Sort((a, b) => a.Labels.CompareTo(b.Labels));
@@ -84,7 +72,8 @@ public sealed partial class HeadBlock
         return selected;
     }
 
-    void Add(ReadOnlySpan<uint> references, Selection selection, List<HeadSeries> selected)
+    /// <returns>How many are selected then.</returns>
+    int Add(ReadOnlySpan<uint> references, Selection selection, List<HeadSeries> selected)
     {
         var range = selection.Range;
         var visible = Visible(references, ref range, selection.Query);
@@ -98,6 +87,8 @@ public sealed partial class HeadBlock
                 selected.Add(new HeadSeries(this, labels, reference, slot, seen, selection.Hints));
             }
         }
+
+        return selected.Count;
     }
 
     sealed class HeadSearch(SeriesTable series) : LabelSearch<ReadOnlyMemory<uint>>(series.Postings)

@@ -13,6 +13,9 @@ namespace Observe.Tsdb.Index;
 /// </remarks>
 public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
 {
+    /// <summary>Series that a reader of few is given at a time.</summary>
+    const int FewAtOnce = 1_024;
+
     readonly Lock _lock = new();
     readonly Dictionary<string, Values> _names = new(StringComparer.Ordinal);
     readonly Dictionary<string, Values>.AlternateLookup<ReadOnlySpan<char>> _lookup;
@@ -126,6 +129,27 @@ public sealed class MemPostings : ILabelIndex<ReadOnlyMemory<uint>>
     public IEnumerable<Postings> SelectFew(IReadOnlyList<Matcher> matchers, CancellationToken cancellationToken) =>
         PostingsPlan<ReadOnlyMemory<uint>>.Of(this, matchers, cancellationToken).Parts()
             .Select(part => part.EvaluateLazily(Postings.Of, cancellationToken));
+
+    /// <summary>Gives a reader series that match, any of them, until it has as many as are wanted.</summary>
+    /// <param name="add">Adds those of the series that the reader finds to be there; returns how many it has then.</param>
+    public void SelectFew(
+        IReadOnlyList<Matcher> matchers, int wanted, Func<ReadOnlySpan<uint>, int> add, CancellationToken cancellationToken)
+    {
+        var (references, count) = (new uint[Math.Min(wanted, FewAtOnce)], 0);
+        foreach (var postings in SelectFew(matchers, cancellationToken))
+        {
+            // More than are wanted are looked at only where some are not there.
+            while (postings.Take(references.AsSpan(0, Math.Min(wanted - count, references.Length))) is var taken and > 0)
+            {
+                count = add(references.AsSpan(0, taken));
+            }
+
+            if (count == wanted)
+            {
+                return;
+            }
+        }
+    }
 
     public bool TryGet(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, out ReadOnlyMemory<uint> list)
     {
