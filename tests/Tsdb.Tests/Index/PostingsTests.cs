@@ -91,12 +91,15 @@ public class PostingsTests
         });
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void A_list_in_a_file_is_read_from_any_place_on(int seed)
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    [InlineData(3, 5)]
+    [InlineData(4, 20)]
+    public void A_list_in_a_file_is_read_from_any_place_on(int seed, int unevenness)
     {
         var random = new Random(seed);
-        var list = Enumerable.Range(0, 50_000).Select(_ => (uint)random.Next(1_000_000)).Distinct().Order().ToArray();
+        var list = Enumerable.Range(0, 50_000)
+            .Select(_ => (uint)(1_000_000 * Math.Pow(random.NextDouble(), unevenness))).Distinct().Order().ToArray();
         using var folder = new TemporaryFolder();
         using var file = new IndexFile(Write(folder, list, (uint)list.Length));
         for (var round = 0; round < 50; round++)
@@ -122,6 +125,17 @@ public class PostingsTests
         {
             var list = new PostingsInFile(file, new PostingsRange(3, file.Length));
             Assert.Throws<CorruptionException>(() => list.Take(new uint[3]));
+        }
+
+        var random = new Random(1);
+        using (var file = new IndexFile(Write(folder, [.. Enumerable.Range(0, 20_000).Select(_ => (uint)random.Next(1_000_000))], 20_000)))
+        {
+            for (var target = 0u; target < 1_000_000; target += 5_000)
+            {
+                // Anything may be found, or that it is damaged, and the end is reached.
+                var list = new PostingsInFile(file, new PostingsRange(3, file.Length));
+                Assert.True(!list.Seek(target) || list.Current >= target);
+            }
         }
 
         using var other = new IndexFile(Write(folder, [1, 2, 3], 4));
