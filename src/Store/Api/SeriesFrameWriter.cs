@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Google.Protobuf;
 using Grpc.Core;
 using Observe.Store.Api.Wire;
@@ -21,8 +22,14 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
     /// </summary>
     const int FrameBytes = WireFrame.KeptBytes - 64;
 
-    /// <summary>Messages of one series each are sent once they have so many bytes together.</summary>
-    const int SendBytes = 64 << 10;
+    /// <summary>
+    /// Messages are sent once they have so many bytes together, first and later on in a long answer: each time threads are woken at both sides.
+    /// </summary>
+    const int FirstSendBytes = 64 << 10;
+    const int MostSendBytes = 512 << 10;
+
+    /// <summary>A peer gives up a store that it hears nothing of: what comes slowly is sent as it comes.</summary>
+    static readonly TimeSpan s_longest = TimeSpan.FromMilliseconds(100);
 
     const int MaxBatch = 1024;
 
@@ -54,6 +61,8 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
     Task _sending = Task.CompletedTask;
     int _series;
     int _unsent;
+    int _sendBytes = FirstSendBytes;
+    long _sentAt = Stopwatch.GetTimestamp();
 
     public async ValueTask AddAsync(Series series)
     {
@@ -214,10 +223,14 @@ sealed class SeriesFrameWriter(SeriesRequest request, IServerStreamWriter<WireFr
         _filled.Clear();
         _series = 0;
 
-        // Series that go alone are sent some at a time.
         _unsent += frame.Bytes.Length;
-        responses.WriteOptions = isLast || (_batch == 1 && _unsent < SendBytes) ? s_sendLater : null;
-        _unsent = responses.WriteOptions is null ? 0 : _unsent;
+        var waits = isLast || (_unsent < _sendBytes && Stopwatch.GetElapsedTime(_sentAt) < s_longest);
+        responses.WriteOptions = waits ? s_sendLater : null;
+        if (!waits)
+        {
+            (_unsent, _sendBytes, _sentAt) = (0, Math.Min(_sendBytes * 2, MostSendBytes), Stopwatch.GetTimestamp());
+        }
+
         _sending = responses.WriteAsync(frame, cancellationToken);
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Observe.Store.Api.Wire;
@@ -52,6 +53,9 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
     /// <summary>Bytes that a store may be ahead of the reader of one call: it does not stop after each small piece.</summary>
     const int WindowBytes = 4 << 20;
 
+    /// <summary>Bytes that are received before a query's thread is woken for them, unless the answer ends before.</summary>
+    const int ReceivedAtOnce = 1 << 20;
+
     static readonly TimeSpan s_early = TimeSpan.FromMilliseconds(100);
 
     readonly StoreApiClientOptions _options;
@@ -75,6 +79,7 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
                 KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
                 PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5),
                 InitialHttp2StreamWindowSize = WindowBytes,
+                ConnectCallback = ReadAheadStream.ConnectAsync,
             },
             DisposeHttpClient = options.Handler is null,
             MaxReceiveMessageSize = options.MaxMessageBytes,
@@ -263,34 +268,67 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(selection.CancellationToken);
         using var call = _channel.CreateCallInvoker().AsyncServerStreamingCall(
             StoreApiMethods.SeriesMethod, null, Options(selection.Query, cancel.Token), Request(selection));
-        var (frames, reader) = (call.ResponseStream, new SeriesFrameReader(held));
-        while (await NextAsync(frames, cancel, selection.Query))
+        var (received, reader, failure) = (new List<WireFrame>(), new SeriesFrameReader(held), default(ExceptionDispatchInfo));
+        for (var more = true; more;)
         {
-            held.Add(frames.Current);
-            reader.Open(frames.Current);
-            while (reader.Next() is { } next)
+            received.Clear();
+            try
             {
-                switch (next)
+                more = await ReceiveAsync(call.ResponseStream, received, held, cancel, selection.Query);
+            }
+            catch (Exception e)
+            {
+                // What came before is read first.
+                (more, failure) = (false, ExceptionDispatchInfo.Capture(e));
+            }
+
+            foreach (var frame in received)
+            {
+                reader.Open(frame);
+                while (reader.Next() is { } next)
                 {
-                    case RemoteSeries whole:
-                        yield return whole;
-                        break;
+                    switch (next)
+                    {
+                        case RemoteSeries whole:
+                            yield return whole;
+                            break;
 
-                    case string warning:
-                        WireCoverage.AddTo(selection.Coverage, warning);
-                        break;
+                        case string warning:
+                            WireCoverage.AddTo(selection.Coverage, warning);
+                            break;
 
-                    case Any hints:
-                        WireCoverage.AddTo(selection.Coverage, hints);
-                        break;
+                        case Any hints:
+                            WireCoverage.AddTo(selection.Coverage, hints);
+                            break;
+                    }
                 }
             }
         }
 
+        failure?.Throw();
         if (reader.Last() is { } last)
         {
             yield return last;
         }
+    }
+
+    /// <summary>Receives frames, on threads of the pool: the query's own is woken once for many.</summary>
+    /// <returns>Whether there are more.</returns>
+    async Task<bool> ReceiveAsync(
+        IAsyncStreamReader<WireFrame> frames, List<WireFrame> received, RemoteSelection held, CancellationTokenSource cancel, QueryContext query)
+    {
+        for (var bytes = 0; bytes < ReceivedAtOnce; bytes += frames.Current.Bytes.Length)
+        {
+            if (!await NextAsync(frames, cancel, query).ConfigureAwait(false))
+            {
+                return false;
+            }
+
+            held.Add(frames.Current);
+            received.Add(frames.Current);
+        }
+
+        return true;
     }
 
     /// <summary>The call's deadline is the query's.</summary>
@@ -304,9 +342,8 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
         var next = frames.MoveNext(cancel.Token);
         try
         {
-            var moved = next.IsCompletedSuccessfully
-                ? await next
-                : await next.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None);
+            var moved = await (next.IsCompletedSuccessfully ? next : next.WaitAsync(_options.ResponseTimeout, _options.Time, CancellationToken.None))
+                .ConfigureAwait(false);
             Volatile.Write(ref _lastFrame, _options.Time.GetTimestamp());
             return moved;
         }

@@ -90,6 +90,24 @@ public sealed class StoreApiTests
     }
 
     [Fact]
+    public async Task What_a_store_sent_before_it_failed_is_read()
+    {
+        var series = Enumerable.Range(0, 2_000).Select(i => new TestSeries(Labels.Of(("__name__", "up"), ("pod", $"{i:D4}{new string('x', 500)}")), (1, 1)));
+        await using var served = await ServedQuerier.StartAsync(
+            new BreakingQuerier(new MemoryQuerier([.. series])), new StoreDescription("store", [], TimeRange.All));
+        var read = 0;
+        var error = await Assert.ThrowsAsync<StoreApiException>(async () =>
+        {
+            await foreach (var _ in served.SelectAsync(new QueryContext().Select(s_all, s_everything)))
+            {
+                read++;
+            }
+        });
+        Assert.Equal($"{served.Endpoint}: the disk is gone", error.Message);
+        Assert.InRange(read, 1_000, 2_000);
+    }
+
+    [Fact]
     public async Task A_peer_that_wants_no_partial_answer_gets_an_error()
     {
         var warned = new FailingQuerier(coverage => coverage.AddWarning("cluster x is missing"));
@@ -407,6 +425,24 @@ public sealed class StoreApiTests
         }
 
         public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => LabelNamesAsync(selection);
+    }
+
+    /// <summary>Fails once all series were read.</summary>
+    sealed class BreakingQuerier(IQuerier source) : IQuerier
+    {
+        public async IAsyncEnumerable<Series> SelectAsync(Selection selection)
+        {
+            await foreach (var series in source.SelectAsync(selection))
+            {
+                yield return series;
+            }
+
+            throw new IOException("the disk is gone");
+        }
+
+        public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => source.LabelNamesAsync(selection);
+
+        public ValueTask<IReadOnlyList<string>> LabelValuesAsync(string name, Selection selection) => source.LabelValuesAsync(name, selection);
     }
 
     sealed class SilentQuerier : IQuerier
