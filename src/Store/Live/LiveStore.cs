@@ -190,7 +190,7 @@ public sealed partial class LiveStore : IQuerier, IDisposable
         }
     }
 
-    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => Merged(selection) is { } all ? all.SelectAsync(selection) : AsyncEnumerable.Empty<Series>();
+    public IAsyncEnumerable<Series> SelectAsync(Selection selection) => Merged(selection)?.SelectAsync(selection) ?? AsyncEnumerable.Empty<Series>();
 
     public ValueTask<IReadOnlyList<string>> LabelNamesAsync(Selection selection) => Merged(selection)?.LabelNamesAsync(selection) ?? new([]);
 
@@ -265,8 +265,8 @@ public sealed partial class LiveStore : IQuerier, IDisposable
     }
 
     /// <summary>
-    /// Of the collector that takes most, drops the oldest tenth of the time that is held, and more where whole chunks are not that short, as often as
-    /// it takes.
+    /// Of the collector that takes most, drops the oldest tenth of the time that is held, and more where whole chunks are not that short, as
+    /// often as it takes.
     /// </summary>
     void Shed()
     {

@@ -9,12 +9,13 @@ using Observe.Tsdb.Threading;
 namespace Observe.Store.Live;
 
 /// <summary>
-/// Follows the slices of one collector, in their order, and keeps their samples until blocks have them. Its owner calls it one call at a time, but
-/// for what is marked as thread-safe.
+/// Follows the slices of one collector, in their order, and keeps their samples until blocks have them. Its owner calls it one call at a time,
+/// but for what is marked as thread-safe.
 /// </summary>
 /// <remarks>
-/// The next slice is asked for by its number when it is due. When that is, the tailer learns: a slice that was there at the first attempt is asked for
-/// a little earlier next time, one that was not is asked for again soon. So a slice costs little more than one request, wherever the clocks stand.
+/// The next slice is asked for by its number when it is due. When that is, the tailer learns: a slice that was there at the first attempt is
+/// asked for a little earlier next time, one that was not is asked for again soon. So a slice costs little more than one request, wherever the
+/// clocks stand.
 /// </remarks>
 sealed partial class SliceTailer(LiveStoreOptions options, string cluster, string collector)
 {
@@ -71,6 +72,12 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         /// <summary>The number of which <see cref="Hash"/> is; 0 before the first.</summary>
         public int Read { get; set; }
 
+        /// <summary>Where the time ends of which it has the commits; not known before the first.</summary>
+        public long To { get; set; } = long.MaxValue;
+
+        /// <summary>Times that are covered once what is missing of them was read.</summary>
+        public List<(HashSet<int> Missing, TimeRange Range)> Parts { get; } = [];
+
         /// <summary>When a number was missed first, since nothing was left to be read.</summary>
         public long? MissedAt { get; set; }
 
@@ -109,7 +116,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
             {
                 // What is missing behind a range was measured before it was committed.
                 var isOpen = i == read.Length - 1 && read[i].MaxTime + 1 >= Volatile.Read(ref _until) && IsInStep;
-                covered.Add(new TimeRange(i == 0 ? read[i].MinTime : read[i].MinTime + 1, isOpen ? long.MaxValue : read[i].MaxTime - LateMs));
+                var end = isOpen ? long.MaxValue : read[i].MaxTime - LateMs;
+                covered.Add(new TimeRange(i == 0 ? read[i].MinTime : read[i].MinTime + 1, end));
             }
 
             return TimeSpans.Except(TimeSpans.Union(covered), _lost);
@@ -171,16 +179,18 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     /// <param name="visible">Times of which the blocks that are read here have all that the collector had; listed after the status was read.</param>
     public void Release(IReadOnlyList<TimeRange> shipped, IEnumerable<TimeRange> visible)
     {
-        var foreign = _windows.Values.Where(window => window.Data != _status?.Data && !window.IsShipped).Select(window => window.Range).ToList();
+        var foreign = _windows.Values.Where(window => window.Data != _status?.Data && !window.IsShipped).Select(window => window.Range);
         var done = _windows.Values.Where(window => window.IsShipped).Select(window => window.Range);
-        var released = TimeSpans.Intersect(TimeSpans.Except(TimeSpans.Union([.. shipped, .. _vanished, .. done]), foreign), TimeSpans.Union(visible));
+        var found = TimeSpans.Except(TimeSpans.Union([.. shipped, .. _vanished, .. done]), foreign.ToList());
+        var released = TimeSpans.Intersect(found, TimeSpans.Union(visible));
         foreach (var tail in _tails)
         {
             tail.Head.Drop(released);
         }
 
         // What was never read, since blocks had it already, is not read any more.
-        foreach (var window in _windows.Values.Where(window => window.IsShipped && TimeSpans.Except([window.Range], released).All(range => range.IsEmpty)))
+        var shippedWindows = _windows.Values.Where(window => window.IsShipped);
+        foreach (var window in shippedWindows.Where(window => TimeSpans.Except([window.Range], released).All(range => range.IsEmpty)))
         {
             window.Next = Math.Max(window.Next, window.Last + 1);
         }
@@ -236,7 +246,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     /// <exception cref="BucketException">The bucket fails.</exception>
     public async Task PollLateAsync(CancellationToken cancellationToken)
     {
-        foreach (var (window, number) in _windows.Values.SelectMany(window => window.Missing.Keys.Select(number => (window, number))).Take(MostLate).ToList())
+        var late = _windows.Values.SelectMany(window => window.Missing.Keys.Select(number => (window, number)));
+        foreach (var (window, number) in late.Take(MostLate).ToList())
         {
             if (++window.Missing[number] > LateAttempts)
             {
@@ -250,8 +261,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
     }
 
     /// <summary>
-    /// Reads several slices that should be there. The first one that is not there is waited for, as a bucket may show it late; after that no other
-    /// one of the window is.
+    /// Reads several slices that should be there. The first one that is not there is waited for, as a bucket may show it late; after that no
+    /// other one of the window is.
     /// </summary>
     async Task CatchUpAsync(Window window, CancellationToken cancellationToken)
     {
@@ -272,7 +283,8 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
                 return;
             }
 
-            var next = fetched.Skip(i).All(one => one is null) ? await NextThereAsync(window, numbers[i], cancellationToken) : numbers[i] + 1;
+            var next = fetched.Skip(i).All(one => one is null)
+                ? await NextThereAsync(window, numbers[i], cancellationToken) : numbers[i] + 1;
             Miss(window, numbers[i], next - 1, "it is not in the bucket");
             if (next > numbers[^1])
             {
@@ -283,13 +295,16 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         window.MissedAt = window.IsBehind ? window.MissedAt : null;
     }
 
-    /// <summary>The lowest number of a slice in the bucket that is higher than one; the one behind the newest that is known, where there is none.</summary>
+    /// <summary>
+    /// The lowest number of a slice in the bucket that is higher than one; the one behind the newest that is known, where there is none.
+    /// </summary>
     async Task<int> NextThereAsync(Window window, int number, CancellationToken cancellationToken)
     {
         var (folder, next) = ($"{SliceKey.OfCollector(cluster, collector)}{window.Name}/", window.Last + 1);
         await foreach (var entry in options.Bucket.ListAsync(folder, recursive: true, cancellationToken))
         {
-            if (int.TryParse(entry.Key.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var there) && there > number)
+            var name = entry.Key.AsSpan(folder.Length);
+            if (int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var there) && there > number)
             {
                 next = Math.Min(next, there);
             }
@@ -354,6 +369,7 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         }
 
         window.Missing.Remove(header.Sequence);
+        window.Parts.Add((PartsBefore(window, header), new TimeRange(header.From, header.To - 1)));
         if (header.Sequence == window.Next)
         {
             if (window.Read > 0 && window.Read == header.Sequence - 1 && !header.Previous.Span.SequenceEqual(window.Hash.Span))
@@ -361,7 +377,7 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
                 LogChain(options.Logger, cluster, collector, window.Name, header.Sequence);
             }
 
-            (window.Hash, window.Read, window.Next) = (slice.Hash, header.Sequence, header.Sequence + 1);
+            (window.Hash, window.Read, window.To, window.Next) = (slice.Hash, header.Sequence, header.To, header.Sequence + 1);
             (window.Last, _misses) = (Math.Max(window.Last, header.Sequence), 0);
             Volatile.Write(ref _found, Elapsed);
             Volatile.Write(ref _until, Math.Max(_until, header.To));
@@ -369,10 +385,13 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
 
         if (header.Samples > 0)
         {
-            window.Range = new TimeRange(Math.Min(window.Range.MinTime, header.Range.MinTime), Math.Max(window.Range.MaxTime, header.Range.MaxTime));
+            var (own, range) = (header.Range, window.Range);
+            window.Range = new TimeRange(Math.Min(range.MinTime, own.MinTime), Math.Max(range.MaxTime, own.MaxTime));
         }
 
-        _read = [.. TimeSpans.Union([.. _read, new TimeRange(header.From, header.To - 1)])];
+        window.Parts.ForEach(part => part.Missing.Remove(header.Sequence));
+        _read = [.. TimeSpans.Union([.. _read, .. window.Parts.Where(part => part.Missing.Count == 0).Select(part => part.Range)])];
+        window.Parts.RemoveAll(part => part.Missing.Count == 0);
         if (header.Lost.Count > 0)
         {
             _lost = [.. TimeSpans.Union([.. _lost, .. header.Lost.Ranges])];
@@ -382,6 +401,11 @@ sealed partial class SliceTailer(LiveStoreOptions options, string cluster, strin
         options.Metrics.Samples.Inc(header.Samples);
         options.Metrics.Age.Observe(Math.Max(0, Now - header.From) / 1000.0);
     }
+
+    /// <summary>Slices that are missing before one and had no span of time of their own: they were parts of its interval.</summary>
+    static HashSet<int> PartsBefore(Window window, SliceHeader header) =>
+        header.Sequence < window.Next ? (window.Missing.ContainsKey(header.Sequence - 1) ? [header.Sequence - 1] : [])
+        : header.From <= window.To ? [.. Enumerable.Range(window.Read + 1, header.Sequence - 1 - window.Read).Take(MostLate + 1)] : [];
 
     /// <param name="number">The next one, and those behind it up to…</param>
     /// <param name="last">…this one, inclusive.</param>

@@ -253,7 +253,8 @@ public sealed partial class SliceWriter : IDisposable
 
     void Seal()
     {
-        // What is committed in this very millisecond is in this slice already, or in the next one: the next one does not say that it has all of it.
+        // What is committed in this very millisecond is in this slice already, or in the next one: the next one does not say that it has all
+        // of it.
         // Where the clock was set back, time begins anew.
         var to = Now + 1;
         var from = to < _from - IntervalMs ? to - IntervalMs : _from;
@@ -327,7 +328,8 @@ public sealed partial class SliceWriter : IDisposable
         _windows = [.. (before?.Windows ?? []).Where(window => SliceKey.BeginOf(window.Name) is not null)];
         if (!_replayed.IsEmpty)
         {
-            var until = _windows.Where(window => window.Data == _options.Data).Select(window => window.Until).DefaultIfEmpty(long.MinValue).Max();
+            var own = _windows.Where(window => window.Data == _options.Data);
+            var until = own.Select(window => window.Until).DefaultIfEmpty(long.MinValue).Max();
             _replay = new Replay(_options.Local, _replayed, until, _began);
         }
 
@@ -437,7 +439,8 @@ public sealed partial class SliceWriter : IDisposable
         IBucket bucket, string cluster, string collector, string window, CancellationToken cancellationToken)
     {
         var keys = new List<string>();
-        await foreach (var entry in bucket.ListAsync($"{SliceKey.OfCollector(cluster, collector)}{window}/", recursive: true, cancellationToken))
+        var folder = $"{SliceKey.OfCollector(cluster, collector)}{window}/";
+        await foreach (var entry in bucket.ListAsync(folder, recursive: true, cancellationToken))
         {
             keys.Add(entry.Key);
         }

@@ -77,6 +77,33 @@ public sealed class LiveDamageTests : IAsyncDisposable
         Assert.InRange(requests(), 1, 2_000);
     }
 
+    [Fact]
+    public async Task A_part_of_an_interval_that_is_missing_is_told()
+    {
+        // Of an interval of very many samples there are several slices, and only the last of them has a span of time.
+        var slices = new WrittenSlices(_bucket, _time, "n") { Header = header => header.Sequence == 2 ? header with { To = header.From } : header };
+        await slices.WriteAsync();
+        _time.Advance(s_interval);
+        await slices.WriteAsync();
+        await slices.WriteAsync();
+        _time.Advance(s_interval);
+        await slices.WriteAsync();
+        using var whole = new WatchedReader(_bucket, _time);
+        await whole.LookAsync(slices.Status());
+        await whole.PollAsync(TimeSpan.FromSeconds(5));
+        Assert.Contains(whole.Live.Covered("c", "n"), range => range.Contains(slices.Times[1]));
+        var part = await _bucket.GetBytesAsync(slices.Key(2), Slice.MaxSize, default);
+        await _bucket.DeleteAsync(slices.Key(2), default);
+        using var reader = new WatchedReader(_bucket, _time);
+        await reader.LookAsync(slices.Status());
+        await reader.PollAsync(3 * s_interval);
+        Assert.DoesNotContain(reader.Live.Covered("c", "n"), range => range.Contains(slices.Times[1]));
+        Assert.Contains(reader.Live.Covered("c", "n"), range => range.Contains(slices.Times[3]));
+        await _bucket.PutBytesAsync(slices.Key(2), part, PutCondition.None, default);
+        await reader.LookAsync(slices.Status());
+        Assert.Contains(reader.Live.Covered("c", "n"), range => range.Contains(slices.Times[1]));
+    }
+
     [Theory]
     [InlineData(-1)]
     [InlineData(1)]
