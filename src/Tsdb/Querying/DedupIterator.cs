@@ -34,6 +34,9 @@ public sealed class DedupIterator : ISampleIterator
     /// <summary>Milliseconds, where no replica has two samples.</summary>
     const long UnknownInterval = 60_000;
 
+    /// <summary>Nothing farther away tells the interval, in milliseconds: a bit more than a day.</summary>
+    const long Farthest = ReplicaCursor.Near << 10;
+
     /// <summary>Of so many distances at least one in four is that between two scrapes none of which was missed.</summary>
     const int Many = 9;
 
@@ -270,9 +273,24 @@ public sealed class DedupIterator : ISampleIterator
             return _first.Batch.ResolutionMs;
         }
 
+        // Where replicas have no two samples near one another, those are told by that lie farther away.
         Span<long> distances = stackalloc long[4 * ReplicaCursor.MostDistances];
+        for (var near = ReplicaCursor.Near; near <= Farthest; near *= 2)
+        {
+            if (Interval(near, distances) is > 0 and var interval)
+            {
+                return interval;
+            }
+        }
+
+        return UnknownInterval;
+    }
+
+    /// <summary>As distances up to so far away tell; 0 where there are none.</summary>
+    long Interval(long near, Span<long> distances)
+    {
         var time = _second.Timestamp;
-        var count = _first.IsJoined ? 0 : _first.Distances(time, ReplicaCursor.Near, distances);
+        var count = _first.IsJoined ? 0 : _first.Distances(time, near, distances);
         distances[..count].Sort();
         if (count >= Many || (count > 1 && IsAlike(distances[0], distances[count - 1])))
         {
@@ -284,25 +302,19 @@ public sealed class DedupIterator : ISampleIterator
             return _second.Batch.ResolutionMs;
         }
 
-        count += _second.Distances(time, ReplicaCursor.Near, distances[count..]);
+        count += _second.Distances(time, near, distances[count..]);
         if (count == 0 && _first.IsJoined)
         {
-            count = _first.Distances(time, ReplicaCursor.Near, distances);
+            count = _first.Distances(time, near, distances);
         }
 
         distances[..count].Sort();
-        return count > 0 ? Usual(distances[..count]) : (_first.Guess(), _second.Guess()) switch
-        {
-            (0, 0) => UnknownInterval,
-            (0, var second) => second,
-            (var first, 0) => first,
-            var (first, second) => Math.Min(first, second),
-        };
+        return count > 0 ? Usual(distances[..count]) : 0;
     }
 
     /// <summary>
     /// Of many distances that at the lower quartile, since missed scrapes lengthen many of them, but none of the two shortest, since a
-    /// restart shortens one or two. Of fewer the shortest that is like another one, and where there is none the shortest.
+    /// restart shortens one or two. Of fewer the longer of the two shortest that are alike, and where there are none the shortest.
     /// </summary>
     static long Usual(ReadOnlySpan<long> sorted)
     {
@@ -310,7 +322,7 @@ public sealed class DedupIterator : ISampleIterator
         {
             if (IsAlike(sorted[i], sorted[i + 1]))
             {
-                return sorted[i];
+                return sorted[i + 1];
             }
         }
 
@@ -380,7 +392,7 @@ public sealed class DedupIterator : ISampleIterator
 
     /// <summary>What the first replica's current sample stands for: nothing of that is taken from the second one.</summary>
     long Covered(long interval) =>
-        _first.IsOfWindows && _first.Batch.ResolutionMs > _second.Batch.ResolutionMs ? _first.Batch.ResolutionMs : interval / 2;
+        _first.IsOfWindows && _first.Batch.ResolutionMs > _second.Batch.ResolutionMs ? _first.Batch.ResolutionMs : Math.Max(1, interval / 2);
 
     /// <summary>How far from the last sample the second replica's next one is at least: a window reaches back.</summary>
     long Distance(long interval) => _second.Batch.ResolutionMs > _lastResolution
@@ -399,7 +411,7 @@ public sealed class DedupIterator : ISampleIterator
                 && _second.Timestamp - _second.PreviousTimestamp <= threshold;
         }
 
-        if (!isWatched && !_lastIsStale)
+        if (!isWatched && !_lastIsStale && _first.Timestamp > _last)
         {
             return Take(batch, _first, 1);
         }

@@ -14,7 +14,7 @@ sealed class ReplicaCursor
     /// <summary>What lies farther than so many milliseconds from a sample decides nothing about it, unless intervals are longer.</summary>
     public const long Near = 150_000;
 
-    /// <summary>So many distances at each side of a time tell the interval there.</summary>
+    /// <summary>Distances between so many pairs of neighbours at each side of a time tell the interval there.</summary>
     public const int MostDistances = 15;
 
     /// <summary>So many times before the current one are kept, for their distances.</summary>
@@ -167,21 +167,16 @@ sealed class ReplicaCursor
     public long NextAfter(long time)
     {
         LoadUntil(time);
-        var at = _now;
-        while (at < _count && _times[at] <= time)
-        {
-            at++;
-        }
-
+        var at = Math.Max(_now, FirstAfter(time));
         return at < _count ? _times[at] : long.MaxValue;
     }
 
     /// <summary>Whether one of the samples that were passed lies from a time on and before another.</summary>
     public bool HasPassed(long from, long before)
     {
-        for (var at = _now - 1; at >= 0 && _times[at] >= from; at--)
+        for (var at = Math.Min(_now, FirstAfter(before - 1)) - 1; at >= 0 && _times[at] >= from; at--)
         {
-            if (_times[at] < before && !_isStale[at])
+            if (!_isStale[at])
             {
                 return true;
             }
@@ -191,8 +186,8 @@ sealed class ReplicaCursor
     }
 
     /// <summary>
-    /// Distances between the replica's neighbouring samples near a time, which is not after the current sample and after the one before it:
-    /// the latest before it and the first behind it.
+    /// Distances between the replica's neighbouring samples near a time, which is after the sample before the current one: of the latest pairs
+    /// before it and of the first behind it.
     /// </summary>
     /// <returns>How many there are.</returns>
     public int Distances(long time, long near, Span<long> distances)
@@ -202,47 +197,28 @@ sealed class ReplicaCursor
             return 0;
         }
 
-        var count = 0;
-        var last = _now < _count && _times[_now] == time ? _now : _now - 1;
-        for (var at = last; at > 0 && count < MostDistances && _times[at - 1] >= time - near; at--)
+        LoadUntil(time + near);
+        var (count, last) = (0, FirstAfter(time) - 1);
+        for (var at = last; at > 0 && at > last - MostDistances && _times[at - 1] >= time - near; at--)
         {
-            if (!_isApart[at])
-            {
-                distances[count++] = _times[at] - _times[at - 1];
-            }
+            Add(at, distances);
         }
 
-        LoadUntil(time + near);
-        var most = count + MostDistances;
-        for (var at = _now + 1; at < _count && count < most && _times[at] <= time + near; at++)
+        last = last >= 0 && _times[last] == time ? last : last + 1;
+        for (var at = last + 1; at < _count && at <= last + MostDistances && _times[at] <= time + near; at++)
         {
-            if (!_isApart[at])
-            {
-                distances[count++] = _times[at] - _times[at - 1];
-            }
+            Add(at, distances);
         }
 
         return count;
-    }
 
-    /// <summary>The shortest of the distances next to the current sample; 0 where there is none.</summary>
-    public long Guess()
-    {
-        var shortest = 0L;
-        if (HasSample)
+        void Add(int at, Span<long> distances)
         {
-            NextAfter(Timestamp);
-        }
-
-        for (var at = Math.Max(1, _now - 1); at < Math.Min(_count, _now + 2); at++)
-        {
-            if (!_isApart[at] && (shortest == 0 || _times[at] - _times[at - 1] < shortest))
+            if (!_isApart[at])
             {
-                shortest = _times[at] - _times[at - 1];
+                distances[count++] = _times[at] - _times[at - 1];
             }
         }
-
-        return shortest;
     }
 
     /// <summary>Begins anew with the samples of another series.</summary>
@@ -322,6 +298,9 @@ sealed class ReplicaCursor
 
     public void Dispose() => _samples.Dispose();
 
+    /// <summary>The place of the first of the times that are known after one.</summary>
+    int FirstAfter(long time) => _times.AsSpan(0, _count).BinarySearch(time) is var at && at >= 0 ? at + 1 : ~at;
+
     /// <summary>
     /// The last sample up to which the run of alike distances tells the interval; -1 where it tells nothing of the one at a place, before
     /// which there may be a gap.
@@ -336,8 +315,8 @@ sealed class ReplicaCursor
             return -1;
         }
 
-        // Two distances near are enough: one at each side, or at the end both before it.
-        var until = _longest > Near / 3 ? _runEnd - 1 : _runEnd;
+        // Two distances near are enough, beside the one before the sample: one at each side, or at the end both before it.
+        var until = _longest > Near / 3 || _runEnd - 3 < _runStart ? _runEnd - 1 : _runEnd;
         while (_runEnd < _count - 1 && until >= at && _runEnd - until < MostDistances && _times[_runEnd] - _times[until] < Near)
         {
             until--;
@@ -470,7 +449,9 @@ sealed class ReplicaCursor
         }
     }
 
-    /// <summary>Makes room for so many times more: what lies too far back goes.</summary>
+    /// <summary>
+    /// Makes room for so many times more: what lies too far back goes. So much stays free that what is kept is moved a few times at most.
+    /// </summary>
     void Reserve(int count)
     {
         if (_count + count <= _times.Length)
@@ -478,9 +459,11 @@ sealed class ReplicaCursor
             return;
         }
 
-        var from = Math.Max(0, Math.Min(_now, _endOfBatch - _batch.Count) - Kept);
+        var first = Math.Min(_now, _endOfBatch - _batch.Count);
+        var from = first < _count ? Math.Min(FirstAfter(_times[first] - Near - 1), first - Kept) : first - Kept;
+        from = Math.Max(0, from);
         var (times, isStale, isApart) = (_times, _isStale, _isApart);
-        if (_count - from + count > _times.Length)
+        if (4 * (_count - from + count) > 3 * _times.Length)
         {
             var size = 2 * (_count - from + count);
             (_times, _isStale, _isApart) = (new long[size], new bool[size], new bool[size]);

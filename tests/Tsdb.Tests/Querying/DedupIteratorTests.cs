@@ -29,6 +29,13 @@ public sealed class DedupIteratorTests
     [InlineData(
         "0:1 30:4 60:7 90:9 260:26 290:29 320:32 350:35", "205:20 245:24 255:25 265:26 275:27",
         "0:1 30:4 60:7 90:9 205:20 245:24 260:26 290:29 320:32 350:35")]
+    // A restart shortens a distance, which is not the interval for that.
+    [InlineData("0:1 10:2 20:3 28:4 38:5 58:7 68:8", "2:1 12:2 22:3 32:4 42:5 52:6 62:7 72:8", "0:1 10:2 20:3 28:4 38:5 52:6 58:7 68:8")]
+    // Of one distance nobody knows whether it is the interval.
+    [InlineData("0:1 30:4 60:7", "4:1 14:2 24:3 34:4 44:5 54:6 64:7", "0:1 14:2 24:3 30:4 44:5 54:6 60:7")]
+    // Nothing near tells the interval, what is farther away does.
+    [InlineData("0:1 600:2 1200:3 1800:4", "200:1 800:2 1400:3 2000:4", "0:1 600:2 1200:3 1800:4")]
+    [InlineData("0:1 600:2 1800:4 2400:5", "200:1 800:2 1400:3 2000:4", "0:1 600:2 1400:3 1800:4 2400:5")]
     // The end of the first replica, once the other one has gone on for longer than a gap takes.
     [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3", "0:1 10:2 20:3")]
     [InlineData("0:1 10:2 20:3", "5:1 15:2 25:3 35:4", "0:1 10:2 20:3")]

@@ -30,6 +30,7 @@ sealed class ReplicaSet
 
     static readonly double[] s_bounds = [0.1, 0.5, 1, double.PositiveInfinity];
 
+    readonly List<long> _restarts = [];
     readonly long[] _resets;
     readonly double _rate;
     readonly double _phase;
@@ -81,6 +82,9 @@ sealed class ReplicaSet
         Kind == TargetKind.NativeHistogram ? null : Array.ConvertAll(scrapes, s => s.IsStale ? StaleMarker.Value : Value(s.TrueTime, i)),
         Kind != TargetKind.NativeHistogram ? null : Array.ConvertAll(scrapes, s => s.IsStale ? new Histogram { Sum = StaleMarker.Value } : Histogram(s.TrueTime))));
 
+    /// <summary>Whether a replica was restarted within a span, so that two of its scrapes are apart by something else than its interval.</summary>
+    public bool WasRestarted(long from, long to) => _restarts.Exists(r => r >= from && r <= to);
+
     /// <summary>Whether the target counted anew within a span.</summary>
     public bool WasReset(long from, long to) => Array.Exists(_resets, r => r >= from && r <= to);
 
@@ -123,6 +127,7 @@ sealed class ReplicaSet
         {
             if (restarts.RemoveAll(r => r < scrape) > 0)
             {
+                _restarts.Add(scrape);
                 phase = random.Next((int)interval);
             }
 

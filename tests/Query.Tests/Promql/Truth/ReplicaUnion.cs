@@ -66,7 +66,7 @@ static class ReplicaUnion
             var after = After(time + reach, IndexAt(first, time));
             var isPassed = passed > 0 && (sample.IsStale || passed >= time - reach);
             before = before >= time - reach ? before : 0;
-            if ((before > 0 && time < before + half) || (after > 0 && time > after - half))
+            if ((before > 0 && time < before + half && _union.FindLast(s => !s.IsStale).Time == before) || (after > 0 && time > after - half))
             {
                 return false;
             }
@@ -119,25 +119,32 @@ static class ReplicaUnion
 
         long Interval(long time)
         {
-            var distances = isFirstJoined ? [] : Distances(first, time);
-            if (distances.Count >= 9 || (distances.Count > 1 && distances[^1] <= distances[0] + (distances[0] / 4)))
+            for (var near = Near; near <= Near << 10; near *= 2)
             {
-                return Usual(distances);
+                var distances = isFirstJoined ? [] : Distances(first, time, near);
+                if (distances.Count >= 9 || (distances.Count > 1 && distances[^1] <= distances[0] + (distances[0] / 4)))
+                {
+                    return Usual(distances);
+                }
+
+                distances = [.. distances.Concat(Distances(second, time, near)).Order()];
+                if (distances.Count == 0 && isFirstJoined)
+                {
+                    distances = Distances(first, time, near);
+                }
+
+                if (distances.Count > 0)
+                {
+                    return Usual(distances);
+                }
             }
 
-            distances = [.. distances.Concat(Distances(second, time)).Order()];
-            if (distances.Count == 0 && isFirstJoined)
-            {
-                distances = Distances(first, time);
-            }
-
-            return distances.Count > 0 ? Usual(distances)
-                : Next(first, time).Concat(Next(second, time)).DefaultIfEmpty(60_000).Min();
+            return 60_000;
         }
 
         static long Usual(List<long> sorted) => sorted.Count >= 9
             ? sorted[(sorted.Count - 1) / 4]
-            : sorted.Zip(sorted.Skip(1)).Where(p => p.Second <= p.First + (p.First / 4)).Select(p => p.First).Append(sorted[0]).First();
+            : sorted.Zip(sorted.Skip(1)).Where(p => p.Second <= p.First + (p.First / 4)).Select(p => p.Second).Append(sorted[0]).First();
     }
 
     /// <summary>The place of the first sample at or after a time.</summary>
@@ -153,39 +160,18 @@ static class ReplicaUnion
         return low;
     }
 
-    /// <summary>Between neighbouring samples of one replica: the fifteen before a time and the fifteen behind it, as far as they are near.</summary>
-    static List<long> Distances(Sample[] samples, long time)
+    /// <summary>Between neighbouring samples of one replica: of the fifteen pairs before a time and the fifteen behind it that are near.</summary>
+    static List<long> Distances(Sample[] samples, long time, long near)
     {
-        var before = new List<long>();
-        for (var at = IndexAt(samples, time + 1) - 1; at > 0 && before.Count < 15 && samples[at - 1].Time >= time - Near; at--)
-        {
-            Add(before, at);
-        }
-
-        var after = new List<long>();
-        for (var at = IndexAt(samples, time) + 1; at < samples.Length && after.Count < 15 && samples[at].Time <= time + Near; at++)
-        {
-            Add(after, at);
-        }
-
-        return [.. before.Concat(after).Order()];
-
-        void Add(List<long> distances, int at)
-        {
-            if (IsDistance(samples[at - 1], samples[at]))
-            {
-                distances.Add(samples[at].Time - samples[at - 1].Time);
-            }
-        }
+        var (before, after) = (IndexAt(samples, time + 1) - 1, IndexAt(samples, time) + 1);
+        return
+        [
+            .. Enumerable.Range(before - 14, 15).Concat(Enumerable.Range(after, 15))
+                .Where(at => at > 0 && at < samples.Length && samples[at - 1].Time >= time - near && samples[at].Time <= time + near
+                    && IsDistance(samples[at - 1], samples[at]))
+                .Select(at => samples[at].Time - samples[at - 1].Time).Order(),
+        ];
     }
 
     static bool IsDistance(Sample before, Sample after) => !before.IsStale && !after.IsStale && before.Replica == after.Replica;
-
-    /// <summary>The distances next to a time, however far they reach.</summary>
-    static IEnumerable<long> Next(Sample[] samples, long time)
-    {
-        var at = IndexAt(samples, time);
-        return Enumerable.Range(at - 1, 3).Where(i => i >= 1 && i < samples.Length && IsDistance(samples[i - 1], samples[i]))
-            .Select(i => samples[i].Time - samples[i - 1].Time);
-    }
 }

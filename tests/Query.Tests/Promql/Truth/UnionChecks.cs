@@ -13,7 +13,6 @@ static class UnionChecks
     public static string? Fault(ReplicaSet set, TruthSeries union, IReadOnlyList<long> edges)
     {
         var replicas = set.Replicas.Select(r => set.Series("", r).Single(s => s.Labels == union.Labels)).ToArray();
-        var half = set.IntervalMs * 48 / 100;
         for (var i = 0; i < union.Times.Length; i++)
         {
             var time = union.Times[i];
@@ -34,7 +33,7 @@ static class UnionChecks
 
             var before = union.Times[i - 1];
             var isEdge = edges.Any(edge => edge > before && edge <= time);
-            if (!isEdge && time - before < half && !Array.Exists(replicas, r => IndexAt(r, time) >= 0 && IndexAt(r, before) >= 0))
+            if (!isEdge && time - before < HalfInterval(set, replicas, before, time) && !Array.Exists(replicas, r => IndexAt(r, time) >= 0 && IndexAt(r, before) >= 0))
             {
                 return $"two samples of one scrape at {before} and {time}\n{Around(set, time, union)}";
             }
@@ -57,6 +56,21 @@ static class UnionChecks
         var newest = replicas.SelectMany(r => r.Times.Where((_, i) => !IsStale(r, i))).DefaultIfEmpty(long.MinValue).Max();
         return newest > union.Times[^1] + (replicas.Length * set.LongestIntervalMs * 8 / 5) ? $"what is newer than {union.Times[^1]} is lost\n{Around(set, newest, union)}" : null;
     }
+
+    /// <summary>
+    /// Half of the shortest interval that a replica keeps, less their jitter. What a restart left between two scrapes may be shorter, and is
+    /// taken for the interval where no other distances are near.
+    /// </summary>
+    static long HalfInterval(ReplicaSet set, TruthSeries[] replicas, long before, long time)
+    {
+        const long Near = 150_000;
+        var half = set.IntervalMs * 48 / 100;
+        return !set.WasRestarted(time - Near - (2 * set.LongestIntervalMs), before + Near + (2 * set.LongestIntervalMs)) ? half
+            : Math.Min(half, replicas.Min(r => Distances(r.Within(time - Near, before + Near)).DefaultIfEmpty(2 * half).Min()) / 2);
+    }
+
+    static IEnumerable<long> Distances(TruthSeries series) => Enumerable.Range(1, Math.Max(0, series.Times.Length - 1))
+        .Where(i => !IsStale(series, i) && !IsStale(series, i - 1)).Select(i => series.Times[i] - series.Times[i - 1]);
 
     /// <summary>Where two series first differ, and what the replicas have around there.</summary>
     public static string Difference(ReplicaSet set, TruthSeries expected, TruthSeries read)
