@@ -73,6 +73,11 @@ static class ExplainedPlan
             yield return $"from {Moment(range!["start"]!)} to {Moment(range["end"]!)} {selection["aggregate"]} of windows of "
                 + $"{range["resolution"]} of {range["labels"]}";
         }
+
+        foreach (var range in selection["replicas"]!.AsArray())
+        {
+            yield return $"from {Moment(range!["start"]!)} to {Moment(range["end"]!)} samples of {range["labels"]}";
+        }
     }
 
     static string Moment(JsonNode seconds) => GoText.Rfc3339((long)((double)seconds * 1000));

@@ -215,6 +215,15 @@ static class ResultWriter
                     .Key("resolution"u8).Text(Duration.Format(served.ResolutionMs)).Raw("}"u8);
             }
 
+            json.Raw("],\"replicas\":["u8);
+            for (var range = 0; range < selection.Replicas.Count; range++)
+            {
+                var served = selection.Replicas[range];
+                json.Raw(range == 0 ? "{\"labels\":"u8 : ",{\"labels\":"u8).Text(served.Labels.ToString())
+                    .Key("start"u8).Number(served.Range.MinTime / 1000.0)
+                    .Key("end"u8).Number(served.Range.MaxTime / 1000.0).Raw("}"u8);
+            }
+
             json.Raw(i == selections.Count - 1 ? "]}]"u8 : "]}"u8);
         }
     }

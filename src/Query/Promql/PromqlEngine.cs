@@ -254,6 +254,7 @@ public sealed class PromqlEngine : IDisposable
             DelayedNameRemoval = Options.DelayedNameRemoval,
             TypeAndUnitLabels = Options.TypeAndUnitLabels,
             StartTimestamps = Options.StartTimestamps,
+            IsExplained = run.IsExplained,
             StatisticsSteps = run.PerStepStatistics ? run.Grid.Count : 0,
         };
         evaluation.ThrowIfOver();

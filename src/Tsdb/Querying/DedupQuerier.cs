@@ -35,6 +35,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
     static async IAsyncEnumerable<Series> JoinAsync(IAsyncEnumerator<Series> all, Selection selection)
     {
         var (hints, replicas, count, pool) = (selection.Hints, new List<Series>(), new SeriesCount(selection), new DedupPool());
+        var served = selection.Query.Replicas;
         for (var isMore = await all.MoveNextAsync(); isMore;)
         {
             if (!count.Add(all.Current.Labels))
@@ -51,8 +52,8 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
             while (isMore && all.Current.Labels == replicas[0].Labels);
 
             yield return hints.SkipSamples ? replicas[0]
-                : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.WindowRange)
-                : new DedupSeries(replicas[0].Labels, [.. replicas], hints, pool);
+                : replicas.Count == 1 ? new TrimmedSeries(replicas[0], hints.WindowRange, served)
+                : new DedupSeries(replicas[0].Labels, [.. replicas], hints, pool, served);
         }
     }
 
@@ -63,7 +64,7 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
 
     Selection WithoutReplica(Selection selection) => selection.With(selection.Hints with { ReplicaLabels = replicaLabels });
 
-    sealed class DedupSeries(Labels labels, Series[] replicas, SelectHints hints, DedupPool pool) : Series(labels)
+    sealed class DedupSeries(Labels labels, Series[] replicas, SelectHints hints, DedupPool pool, ServedReplicas? served) : Series(labels)
     {
         public override ISampleIterator Samples()
         {
@@ -82,14 +83,19 @@ public sealed class DedupQuerier(IQuerier source, IReadOnlyList<string> replicaL
             }
 
             var range = hints.WindowRange;
-            return new TrimmedIterator(
+            var joined = new TrimmedIterator(
                 DedupIterator.Join(samples, kind, kindOfWindows, replicas[0].Replica.IsEmpty, range.MaxTime, pool), range);
+            return served is null ? joined : served.Watch(joined, replicas);
         }
     }
 
-    sealed class TrimmedSeries(Series series, TimeRange range) : Series(series.Labels)
+    sealed class TrimmedSeries(Series series, TimeRange range, ServedReplicas? served) : Series(series.Labels)
     {
-        public override ISampleIterator Samples() => new TrimmedIterator(series.Samples(), range);
+        public override ISampleIterator Samples()
+        {
+            var samples = new TrimmedIterator(series.Samples(), range);
+            return served is null || series.Replica.IsEmpty ? samples : served.Watch(samples, [series]);
+        }
 
         public override IEnumerable<Chunk>? Chunks() => series.Chunks();
     }

@@ -17,7 +17,7 @@ public sealed class QueryContext
         (CancellationToken, Coverage) = (cancellationToken, coverage);
         (Deadline, EnforcedMatchers) = (outer.Deadline, outer.EnforcedMatchers);
         (Bytes, Samples, Series, Fetched) = (outer.Bytes, outer.Samples, outer.Series, outer.Fetched);
-        Slot = outer.Slot;
+        (Slot, Replicas) = (outer.Slot, outer.Replicas);
     }
 
     public CancellationToken CancellationToken { get; }
@@ -47,6 +47,9 @@ public sealed class QueryContext
     /// <summary>What the answer lacks.</summary>
     public Coverage Coverage { get; } = new();
 
+    /// <summary>Where it is noted which replicas gave the samples; null where nobody wants to know.</summary>
+    public ServedReplicas? Replicas { get; private init; }
+
     /// <summary>Makes a selection, with the enforced matchers added. There is no other way to make one.</summary>
     public Selection Select(SelectHints hints, IReadOnlyList<Matcher> matchers) =>
         new(this, hints, EnforcedMatchers.Count == 0 ? matchers : [.. matchers, .. EnforcedMatchers]);
@@ -55,7 +58,8 @@ public sealed class QueryContext
     public QueryContext Derive(CancellationToken cancellationToken) => new(this, Coverage, cancellationToken);
 
     /// <summary>As <see cref="Derive(CancellationToken)"/>.</summary>
-    public QueryContext Derive(Coverage coverage) => new(this, coverage, CancellationToken);
+    public QueryContext Derive(Coverage coverage, ServedReplicas? replicas = null) =>
+        new(this, coverage, CancellationToken) { Replicas = replicas ?? Replicas };
 
     /// <summary>The query from when it has a slot.</summary>
     public QueryContext Within(QuerySlot slot, CancellationToken cancellationToken) => new(this, Coverage, cancellationToken) { Slot = slot };

@@ -221,6 +221,26 @@ public sealed class PrometheusApiTests
     }
 
     [Fact]
+    public async Task An_explanation_says_which_replica_gave_which_range()
+    {
+        TestSeries Replica(string name, params (long, double)[] samples) =>
+            new(Labels.Of(("__name__", "x"), ("cluster", "c")), samples) { External = Labels.Of(("replica", name)) };
+        await using var api = await ServedApi.StartAsync(new DedupQuerier(
+            new MemoryQuerier([Replica("a", (10_000, 1), (20_000, 2), (30_000, 3)), Replica("b", (16_000, 1), (26_000, 2), (36_000, 3), (46_000, 4), (56_000, 5))]),
+            ["replica"]));
+        using var explained = await Ask(api, "query?query=sum(count_over_time(x[1m]))&time=60&explain=true");
+        var operation = (await Json(explained))["data"]!["explanation"]!;
+        while (operation["reads"] is null)
+        {
+            operation = operation["inputs"]![0]!;
+        }
+
+        Assert.Equal(
+            ["{cluster=\"c\", replica=\"a\"} 10-30", "{cluster=\"c\", replica=\"b\"} 36-56"],
+            operation["reads"]![0]!["replicas"]!.AsArray().Select(range => $"{range!["labels"]} {range["start"]}-{range["end"]}"));
+    }
+
+    [Fact]
     public async Task Requests_are_counted_under_the_names_that_dashboards_know()
     {
         var registry = Metrics.NewCustomRegistry();

@@ -44,6 +44,30 @@ public sealed class DedupQuerierTests : QuerierSuite
         }
     }
 
+    [Fact]
+    public async Task Which_replica_gave_which_range_is_told_of_all_series_together()
+    {
+        var (first, second) = (Labels.Of(("replica", "r1")), Labels.Of(("replica", "r2")));
+        TestSeries[] series =
+        [
+            new(Labels.Of(("__name__", "x"), ("cluster", "c")), (0, 1), (10, 2), (20, 3), (70, 8), (80, 9)) { External = first },
+            new(Labels.Of(("__name__", "x"), ("cluster", "c")), (6, 1), (16, 2), (26, 3), (36, 4), (46, 5), (56, 6), (66, 7)) { External = second },
+            new(Labels.Of(("__name__", "y"), ("cluster", "c")), (15, 2), (25, 3), (35, 4), (45, 5)) { External = first },
+            new(Labels.Of(("__name__", "z"), ("cluster", "d")), (5, 1)) { External = second },
+            new(Labels.Of(("__name__", "z"), ("cluster", "e")), (5, 1)),
+        ];
+        var served = new ServedReplicas();
+        var selection = new QueryContext().Derive(new Coverage(), served).Select(new SelectHints { Range = new TimeRange(10, 1000) }, []);
+        await foreach (var one in new DedupQuerier(new MemoryQuerier(series), ["replica"]).SelectAsync(selection))
+        {
+            Samples.Floats(one.Samples());
+        }
+
+        Assert.Equal(
+            ["{cluster=\"c\", replica=\"r1\"} 10-45", "{cluster=\"c\", replica=\"r1\"} 70-80", "{cluster=\"c\", replica=\"r2\"} 26-56"],
+            served.Ranges.Select(one => $"{one.Labels} {one.Range.MinTime}-{one.Range.MaxTime}"));
+    }
+
     [Theory]
     [InlineData(false, "0:10 10:20 20:30 31:28 41:33")]
     [InlineData(true, "0:10 10:20 20:30 41:33")]

@@ -52,6 +52,9 @@ sealed class Evaluation : IAsyncDisposable
     /// <summary>Functions of counters use start timestamps.</summary>
     public bool StartTimestamps { get; init; }
 
+    /// <summary>What is read is noted for an explanation.</summary>
+    public bool IsExplained { get; init; }
+
     /// <summary>Steps of the query whose samples are counted for each step; 0 where such statistics are not wanted.</summary>
     public int StatisticsSteps { get; init; }
 

@@ -76,5 +76,11 @@ public sealed record ExplainedOperator(
 /// <param name="Aggregate">What was taken of downsampled windows; Raw: their averages.</param>
 /// <param name="NeedRaw">What needs raw samples among those who read the series, by name.</param>
 /// <param name="Windows">The ranges that were answered from windows; all others were from raw samples.</param>
+/// <param name="Replicas">Which replicas gave the samples; complete when the query is over. Series without replicas are left out.</param>
 public sealed record ExplainedSelection(
-    string Selector, long MaxResolutionMs, Aggregate Aggregate, IReadOnlyList<string> NeedRaw, IReadOnlyList<ServedRange> Windows);
+    string Selector,
+    long MaxResolutionMs,
+    Aggregate Aggregate,
+    IReadOnlyList<string> NeedRaw,
+    IReadOnlyList<ServedRange> Windows,
+    IReadOnlyList<ServedReplica> Replicas);

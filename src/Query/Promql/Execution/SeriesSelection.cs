@@ -19,6 +19,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     readonly Lock _lock = new();
     readonly Coverage _coverage = evaluation.Query.Coverage.Part();
 
+    readonly ServedReplicas? _replicas = evaluation.IsExplained ? new ServedReplicas() : null;
+
     // What needs raw samples among the users of the series.
     readonly HashSet<string> _needRaw = [];
     Task<List<Series>>? _loading;
@@ -57,7 +59,8 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
         hints.MaxResolutionMs,
         hints.Aggregate,
         [.. _needRaw.Order(StringComparer.Ordinal)],
-        [.. _coverage.Served.OrderBy(served => served.ExternalLabels).ThenBy(served => served.Range.MinTime)]);
+        [.. _coverage.Served.OrderBy(served => served.ExternalLabels).ThenBy(served => served.Range.MinTime)],
+        _replicas?.Ranges ?? []);
 
     public IEnumerable<string> WarningsOfWindows() => _needRaw.Count == 0 ? [] : _coverage.Served.Where(served => served.IsCoarser)
         .SelectMany(served => _needRaw.Select(name => CoverageText.NeedsRaw(name, served)));
@@ -131,7 +134,7 @@ sealed class SeriesSelection(Evaluation evaluation, SelectHints hints, IReadOnly
     async Task<List<Series>> ReadAsync()
     {
         var series = new List<Series>();
-        _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Derive(_coverage).Select(hints, matchers)).GetAsyncEnumerator();
+        _enumerator = evaluation.Querier.SelectAsync(evaluation.Query.Derive(_coverage, _replicas).Select(hints, matchers)).GetAsyncEnumerator();
         var (counted, bytes) = (0, 0L);
         while (await _enumerator.MoveNextAsync())
         {

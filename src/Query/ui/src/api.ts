@@ -49,6 +49,8 @@ export interface ExplainedSelection {
   aggregate: string
   needRaw: string[]
   windows: { labels: string; start: number; end: number; resolution: string }[]
+  /** Which replicas gave the samples. */
+  replicas: { labels: string; start: number; end: number }[]
 }
 
 export interface Answer<T> {

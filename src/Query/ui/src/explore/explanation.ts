@@ -53,10 +53,13 @@ function plan(top: Explained): HTMLElement {
   )
 }
 
-/** From which resolutions series were read, where it was not from raw samples alone. */
-function reads({ aggregate, windows }: ExplainedSelection): HTMLElement[] {
+/** From which resolutions series were read, where it was not from raw samples alone, and from which replicas. */
+function reads({ aggregate, windows, replicas }: ExplainedSelection): HTMLElement[] {
   const time = (seconds: number) => new Date(seconds * 1000).toISOString()
-  return windows.map(({ labels, start, end, resolution }) => element('div', {}, `${aggregate} of windows of ${resolution}, ${time(start)} to ${time(end)}, of ${labels}`))
+  return [
+    ...windows.map(({ labels, start, end, resolution }) => `${aggregate} of windows of ${resolution}, ${time(start)} to ${time(end)}, of ${labels}`),
+    ...replicas.map(({ labels, start, end }) => `Samples of ${labels}, ${time(start)} to ${time(end)}`),
+  ].map((text) => element('div', {}, text))
 }
 
 function meter(share: number): HTMLElement {
