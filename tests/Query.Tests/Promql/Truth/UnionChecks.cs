@@ -45,7 +45,7 @@ static class UnionChecks
             }
 
             // Of three, the second may end shortly after the first.
-            if (replicas.Length == 2 && !isEdge && time - before > (set.LongestIntervalMs * 8 / 5) + 1
+            if (replicas.Length == 2 && !isEdge && !MissesMost(set, replicas[0], before, time) && time - before > (set.LongestIntervalMs * 8 / 5) + 1
                 && Array.FindIndex(replicas, r => Fills(set, r, union, i)) is >= 0 and var filling)
             {
                 return $"replica {filling} has a sample in the gap from {before} to {time}\n{Around(set, time, union)}";
@@ -67,6 +67,14 @@ static class UnionChecks
         var half = set.IntervalMs * 48 / 100;
         return !set.WasRestarted(time - Near - (2 * set.LongestIntervalMs), before + Near + (2 * set.LongestIntervalMs)) ? half
             : Math.Min(half, replicas.Min(r => Distances(r.Within(time - Near, before + Near)).DefaultIfEmpty(2 * half).Min()) / 2);
+    }
+
+    /// <summary>Whether the first replica misses every other scrape near at least, and so keeps a longer interval for whoever sees that alone.</summary>
+    static bool MissesMost(ReplicaSet set, TruthSeries first, long before, long time)
+    {
+        const long Near = 150_000;
+        var near = Distances(first.Within(time - Near, before + Near)).ToList();
+        return near.Count > 1 && near.TrueForAll(distance => distance > set.FirstIntervalMs * 3 / 2);
     }
 
     static IEnumerable<long> Distances(TruthSeries series) => Enumerable.Range(1, Math.Max(0, series.Times.Length - 1))
