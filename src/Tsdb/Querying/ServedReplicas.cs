@@ -83,6 +83,7 @@ public sealed class ServedReplicas
         {
             if (!samples.Read(batch))
             {
+                Note();
                 return false;
             }
 
