@@ -143,7 +143,7 @@ static class IngestComparison
             $"--config.file={config}", $"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:{port}",
             .. scrapes.Range is { } range ? new[] { $"--storage.tsdb.min-block-duration={range}", $"--storage.tsdb.max-block-duration={range}" } : [],
         ],
-        "victoria" => [$"-promscrape.config={config}", $"-storageDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"],
+        "victoria" => [$"-promscrape.config={config}", $"-storageDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y", "-search.latencyOffset=0s"],
         _ =>
         [
             "collector", $"--config.file={config}", $"--data-dir={folder}/data", $"--objstore.config={{type: FILESYSTEM, config: {{directory: {folder}/bucket}}}}",
@@ -165,10 +165,23 @@ static class IngestComparison
         // What was scraped a moment ago may be on its way.
         await Task.Delay(TimeSpan.FromSeconds(2));
         var seconds = (int)(to - from).TotalSeconds;
-        var stored = await AskAsync(program, $"sum(count_over_time({{job=\"node\",__name__!~\"up|scrape_.*\"}}[{seconds}s]))", to);
+        var stored = 0.0;
+        foreach (var metric in await MetricsAsync(program))
+        {
+            stored += await AskAsync(program, $"sum(count_over_time({metric}{{job=\"node\"}}[{seconds}s]))", to);
+        }
+
         var series = await AskAsync(program, "count({job=\"node\"})", to);
         var up = await AskAsync(program, "sum(up{job=\"node\"})", to);
         return ((long)stored, series, scrapes.Targets - (int)up);
+    }
+
+    /// <summary>The names of what is on the page.</summary>
+    static async Task<IEnumerable<string>> MetricsAsync(PeerProcess program)
+    {
+        var (_, answer) = await program.GetAsync("/api/v1/label/__name__/values");
+        return JsonNode.Parse(answer)!["data"]!.AsArray().Select(name => (string)name!)
+            .Where(name => name != "up" && !name.StartsWith("scrape_", StringComparison.Ordinal));
     }
 
     static async Task<double> AskAsync(PeerProcess program, string promql, DateTimeOffset time)
