@@ -27,6 +27,12 @@ public enum ExpositionEntry : byte
 /// </summary>
 public abstract class ExpositionParser
 {
+    /// <summary>
+    /// Asked where a sample begins: the length of its series where the parser has scanned these very bytes before, else 0. They are not scanned
+    /// again then.
+    /// </summary>
+    internal KnownSeries? Known { get; set; }
+
     /// <summary>Advances to the next entry.</summary>
     /// <exception cref="ExpositionException">The body is malformed; names the line.</exception>
     public abstract ExpositionEntry Next();
@@ -106,6 +112,9 @@ public abstract class ExpositionParser
         return parser is not null;
     }
 }
+
+/// <param name="rest">From the first byte of the series to the end of the body.</param>
+delegate int KnownSeries(ReadOnlySpan<byte> rest);
 
 /// <summary>An exposition that breaks its format.</summary>
 /// <param name="line">From 1.</param>

@@ -91,22 +91,10 @@ sealed class PrometheusTextParser(ReadOnlyMemory<byte> body) : TextScanner(body)
     ExpositionEntry NextSample(int start)
     {
         var body = Body;
-        var at = ScanMetricName(start);
-        var named = at > start;
-
-        var end = at;
-        at = SkipBlanks(body, at);
-        if (at < body.Length && body[at] == '{')
-        {
-            at = end = ScanLabels(at + 1, lenient: true, ref named);
-            if (!named)
-            {
-                throw Fault(start, $"metric name not set while parsing: {Shown(start)}");
-            }
-        }
-
+        var known = Known?.Invoke(body[start..]) ?? 0;
+        var end = known > 0 ? start + known : ScanSeries(start);
         SetSeries(start, end);
-        at = SkipBlanks(body, at);
+        var at = SkipBlanks(body, end);
         var length = body[at..].IndexOfAny(s_valueEnd);
         var value = length < 0 ? body[at..] : body.Slice(at, length);
         if (value.IsEmpty)
@@ -129,6 +117,25 @@ sealed class PrometheusTextParser(ReadOnlyMemory<byte> body) : TextScanner(body)
 
         At = at + 1 < body.Length ? at + 1 : body.Length;
         return ExpositionEntry.Sample;
+    }
+
+    /// <summary>Reads name and labels; returns the position behind them.</summary>
+    int ScanSeries(int start)
+    {
+        var body = Body;
+        var end = ScanMetricName(start);
+        var named = end > start;
+        var at = SkipBlanks(body, end);
+        if (at < body.Length && body[at] == '{')
+        {
+            end = ScanLabels(at + 1, lenient: true, ref named);
+            if (!named)
+            {
+                throw Fault(start, $"metric name not set while parsing: {Shown(start)}");
+            }
+        }
+
+        return end;
     }
 
     int NextTimestamp(int at)

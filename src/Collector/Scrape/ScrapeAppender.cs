@@ -116,6 +116,7 @@ sealed class ScrapeAppender : IDisposable
         var (config, cache, metadata) = (target.Config, target.Cache, target.Metadata);
         _ruled.Begin(target.Labels.Source, target.Labels.Rules, now);
         metadata.Begin();
+        parser.Known = cache.Known;
         target.Budget.Advance(now);
         while (true)
         {
@@ -149,7 +150,7 @@ sealed class ScrapeAppender : IDisposable
                 labels = LabelsOf(target, parser, out fault);
                 if (labels.IsEmpty)
                 {
-                    cache.Add(hash, default);
+                    cache.Add(hash, parser.Series.Length, default);
                     continue;
                 }
             }
@@ -210,7 +211,7 @@ sealed class ScrapeAppender : IDisposable
 
                 // Where the sample is refused, the line stays unknown, and the same line may follow with one that is taken.
                 result = Append(series, timestamp, parser, entry);
-                index = result == AppendResult.Appended ? cache.Add(hash, series) : index;
+                index = result == AppendResult.Appended ? cache.Add(hash, parser.Series.Length, series) : index;
             }
 
             counts.Added++;

@@ -3,6 +3,7 @@ using System.IO.Hashing;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Observe.Collector.Exposition;
 using Observe.Tsdb.Ingest;
 
 namespace Observe.Collector.Scrape;
@@ -29,9 +30,18 @@ sealed class ScrapeCache
     List<int> _previous = [];
     List<int> _current = [];
     int _expected;
+    bool _isExpected;
     uint _scrape = 1;
 
+    public ScrapeCache() => Known = Expected;
+
     public int Count { get; private set; }
+
+    /// <summary>
+    /// Tells the length of a line's series where the line that stood here in the scrape before begins with the same bytes, else 0. Whoever is
+    /// told a length goes on with <see cref="Find"/>.
+    /// </summary>
+    public KnownSeries Known { get; }
 
     /// <summary>Begins a scrape. A scrape that was begun before and not ended is undone.</summary>
     public void Begin()
@@ -39,16 +49,19 @@ sealed class ScrapeCache
         RemoveNew();
         _scrape++;
         _expected = 0;
+        _isExpected = false;
     }
 
     /// <summary>Finds the entry of a line and marks it as seen; -1 when the line is new.</summary>
     /// <param name="again">The line was seen before in this scrape.</param>
     public int Find(ReadOnlySpan<byte> series, out UInt128 hash, out bool again)
     {
-        hash = XxHash128.HashToUInt128(series, s_seed);
+        var isExpected = _isExpected;
+        _isExpected = false;
+        hash = isExpected ? _entries[_previous[_expected]].Hash : XxHash128.HashToUInt128(series, s_seed);
         again = false;
         int index;
-        if (_expected < _previous.Count && _entries[_previous[_expected]].Hash == hash)
+        if (isExpected || (_expected < _previous.Count && _entries[_previous[_expected]].Hash == hash))
         {
             index = _previous[_expected++];
         }
@@ -76,7 +89,8 @@ sealed class ScrapeCache
     /// <summary>
     /// Adds the entry of a line that <see cref="Find"/> did not find; a line that relabelling drops has an entry without a series.
     /// </summary>
-    public int Add(UInt128 hash, SeriesRef series)
+    /// <param name="length">Of the line's series in bytes.</param>
+    public int Add(UInt128 hash, int length, SeriesRef series)
     {
         int index;
         if (_free >= 0)
@@ -95,7 +109,7 @@ sealed class ScrapeCache
         }
 
         ref var bucket = ref Bucket(hash);
-        _entries[index] = new Entry { Hash = hash, Series = series, CreatedBy = _scrape, Next = bucket - 1 };
+        _entries[index] = new Entry { Hash = hash, Length = length, Series = series, New = true, Next = bucket - 1 };
         bucket = index + 1;
         Count++;
         MarkSeen(index, ref _entries[index]);
@@ -128,6 +142,7 @@ sealed class ScrapeCache
         {
             ref var entry = ref _entries[index];
             entry.Live = entry.Tracked == _scrape;
+            entry.New = false;
         }
 
         if (stale.Count > 0)
@@ -167,12 +182,27 @@ sealed class ScrapeCache
         }
     }
 
+    int Expected(ReadOnlySpan<byte> rest)
+    {
+        if (_expected >= _previous.Count)
+        {
+            return 0;
+        }
+
+        // Behind a name may come a blank and then labels, which belong to the series.
+        ref readonly var entry = ref _entries[_previous[_expected]];
+        var length = entry.Length;
+        _isExpected = rest.Length > length + 1 && rest[length] == ' ' && rest[length + 1] is not ((byte)' ' or (byte)'\t' or (byte)'{')
+            && XxHash128.HashToUInt128(rest[..length], s_seed) == entry.Hash;
+        return _isExpected ? length : 0;
+    }
+
     /// <summary>Removes the entries that the scrape under way created; none where no scrape is under way.</summary>
     void RemoveNew()
     {
         foreach (var index in _current)
         {
-            if (_entries[index].CreatedBy == _scrape)
+            if (_entries[index].New)
             {
                 Remove(index);
             }
@@ -299,8 +329,11 @@ sealed class ScrapeCache
         /// <summary>Whether the last successful scrape tracked the series.</summary>
         public bool Live;
 
-        /// <summary>The number of the scrape that added the entry.</summary>
-        public uint CreatedBy;
+        /// <summary>Whether the scrape under way has added the entry.</summary>
+        public bool New;
+
+        /// <summary>Of the line's series, in bytes.</summary>
+        public int Length;
 
         /// <summary>The line's place in the last scrape that had it.</summary>
         public int Position;
