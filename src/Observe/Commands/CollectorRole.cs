@@ -76,6 +76,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     Shipper? _shipper;
     StatusReporter? _status;
     SliceWriter? _live;
+    string _data = "";
     Task[] _loops = [];
     (long Samples, long At) _counted;
 
@@ -156,6 +157,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
 
         // The head is read first: samples that leave it after that are in the blocks, which are read next.
         _querier.Open(new ExternalLabelsQuerier(new MergeQuerier([_head, _blocks]), () => _config.Global.ExternalLabels));
+        _data = SliceWriter.DataOf(options.Folder);
         _live = options.LiveInterval > TimeSpan.Zero ? Live(_head, _blocks) : null;
         _scrape = new ScrapeManager(
             _head,
@@ -230,7 +232,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         ExternalLabels = ExternalLabels,
         Interval = options.LiveInterval,
         BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
-        Data = SliceWriter.DataOf(options.Folder),
+        Data = _data,
         Run = (uint)new Random().NextInt64(1L << 32),
         Head = head,
         Local = new MergeQuerier([head, blocks]),
@@ -338,6 +340,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             StartedAt = default,
             WrittenAt = default,
             IntervalMs = 0,
+            Data = _data,
             NewestSample = newest.Count == 0 ? null : newest.Max(range => range.MaxTime),
             Shipped = shipped.Shipped,
             Unshipped = head.IsEmpty ? shipped.Unshipped : [.. shipped.Unshipped, head],
@@ -350,6 +353,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             DiskFree = disk?.AvailableFreeSpace ?? 0,
             DiskSize = disk?.TotalSize ?? 0,
             ShedBlocks = shipped.ShedBlocks,
+            Lost = shipped.Lost,
             LastError = shipped.LastError,
             Live = _live?.Status,
         };

@@ -92,10 +92,7 @@ sealed class Attendance(
             coverage.AddDoubt(shared.ToString());
         }
 
-        foreach (var missing in Missing())
-        {
-            coverage.Add(missing);
-        }
+        coverage.Add([.. Missing()]);
     }
 
     /// <summary>The names of clusters that have samples within the range, or should have.</summary>
@@ -150,14 +147,20 @@ sealed class Attendance(
         {
             var answered = views.Where(view => !lost.ContainsKey(view.store)).Select(view => view.collector).ToList();
             var first = answered.Count > 0 ? answered[0] : views.First().collector;
+            var has = TimeSpans.Union(answered.SelectMany(view => view.Has));
             known.Add(first with
             {
+                Has = has,
                 Gaps =
                 [
-                    .. first.Gaps.SelectMany(gap => answered.Skip(1).Aggregate(
+                    .. first.Gaps.Where(gap => !gap.IsLost).SelectMany(gap => answered.Skip(1).Aggregate(
                         (IReadOnlyList<TimeRange>)[gap.Range],
                         (left, view) => TimeSpans.Intersect(left, [.. view.Gaps.Select(other => other.Range)]))
                         .Select(range => gap with { Range = range })),
+
+                    // What one of them has is not lost.
+                    .. answered.DefaultIfEmpty(first).SelectMany(view => view.Gaps).Where(gap => gap.IsLost).Distinct()
+                        .SelectMany(gap => TimeSpans.Except([gap.Range], has).Select(range => gap with { Range = range })),
                 ],
             });
         }
@@ -176,18 +179,16 @@ sealed class Attendance(
     IEnumerable<Lack> OfCollector(KnownCollector collector, View view)
     {
         var answered = view.Own(collector).Where(view.HasAnswered).Select(store => store.Description!.RangeOf(collector.Labels)).ToList();
-        if (answered.Exists(range => range.IsEmpty) || (answered.Count > 0 && collector.NewestSample is null))
-        {
-            yield break; // It has no sample yet, or had none when it told of itself last: it has all that it gathered.
-        }
 
-        // A collector that answered has all that it has not shipped. What is older than anything it has, it held once.
-        var has = answered.ConvertAll(range => range with { MaxTime = long.MaxValue });
+        // A collector that answered has all that it has not shipped. What is older than anything it has, it held once. Where it has no
+        // sample yet, or had none when it told of itself last, it has all that it gathered.
+        var has = answered.Exists(range => range.IsEmpty) || (answered.Count > 0 && collector.NewestSample is null)
+            ? [TimeRange.All] : answered.ConvertAll(range => range with { MaxTime = long.MaxValue });
         var endpoint = answered.Count == 0 && collector.IsExpected ? view.Own(collector).FirstOrDefault() : null;
         foreach (var gap in collector.Gaps)
         {
-            var times = TimeSpans.Except(TimeSpans.Union([gap.Range.Intersect(_range)]), has);
-            yield return endpoint is null
+            var times = TimeSpans.Except(TimeSpans.Union([gap.Range.Intersect(_range)]), gap.IsLost ? [] : has);
+            yield return endpoint is null || gap.IsLost
                 ? new Lack(MissingPart.Collector, collector.Collector, collector.Labels, times, gap.Why, gap.Since)
                 : new Lack(MissingPart.Source, endpoint.Name, collector.Labels, times, view.Lost[endpoint], Since(endpoint));
         }
@@ -215,9 +216,14 @@ sealed class Attendance(
     {
         var missing = lacks.GroupBy(lack => lack.Labels).ToDictionary(
             group => group.Key, group => TimeSpans.Union(group.SelectMany(lack => lack.Times)));
-        var present = view.Answered
-            .Select(group => (Labels: group.Key, Times: TimeSpans.Except(
-                TimeSpans.Union(group.Select(held => held.Range)), missing.GetValueOrDefault(group.Key) ?? [])))
+
+        // Of collectors it is known which times there are; of what only stores tell of, where it begins and ends.
+        var known = view.Known.SelectMany(collector => (Labels[])[collector.Labels, collector.Labels.Without(replicaLabels)]).ToHashSet();
+        var told = view.Known.SelectMany(collector => HeldOf(collector, view).Select(range => (collector.Labels, range)))
+            .Concat(view.Answered.Where(group => !known.Contains(group.Key))
+                .SelectMany(group => group.Select(held => (Labels: group.Key, held.Range))));
+        var present = told.GroupBy(one => one.Item1, one => one.Item2)
+            .Select(group => (Labels: group.Key, Times: TimeSpans.Except(TimeSpans.Union(group), missing.GetValueOrDefault(group.Key) ?? [])))
             .ToLookup(one => one.Labels.Without(replicaLabels));
         return lacks.ConvertAll(lack => lack with
         {
@@ -225,6 +231,10 @@ sealed class Attendance(
                 lack.Times, present[lack.Labels.Without(replicaLabels)].Where(one => one.Labels != lack.Labels).SelectMany(one => one.Times)),
         });
     }
+
+    /// <summary>The times that a collector, if it answered, or the stores that did have of it.</summary>
+    static IEnumerable<TimeRange> HeldOf(KnownCollector collector, View view) => collector.Has.Concat(
+        view.Own(collector).Where(view.HasAnswered).Select(store => Live(store, store.Description!.RangeOf(collector.Labels))));
 
     /// <summary>From when on nothing of a collector is missing, whatever the bucket has: it answered, or has nothing more.</summary>
     static TimeRange AnsweredBy(KnownCollector collector, View view) =>

@@ -26,7 +26,9 @@ static class WireFleet
             MaxTime = gap.Range.MaxTime,
             Why = gap.Why,
             Since = gap.Since,
+            IsLost = gap.IsLost,
         }));
+        wire.Has.AddRange(collector.Has.Select(range => new KnownTime { MinTime = range.MinTime, MaxTime = range.MaxTime }));
         return wire;
     }
 
@@ -36,9 +38,10 @@ static class WireFleet
         WireLabels.FromWire(wire.Labels?.Labels ?? new RepeatedField<Label>()),
         wire.NewestSample == 0 ? null : wire.NewestSample,
         wire.IsExpected,
-        [.. wire.Gaps.Select(gap => new FleetGap(new TimeRange(gap.MinTime, gap.MaxTime), gap.Why, gap.Since))])
+        [.. wire.Gaps.Select(gap => new FleetGap(new TimeRange(gap.MinTime, gap.MaxTime), gap.Why, gap.Since) { IsLost = gap.IsLost })])
     {
         ClusterUid = wire.ClusterUid,
+        Has = [.. wire.Has.Select(time => new TimeRange(time.MinTime, time.MaxTime))],
     };
 
     /// <summary>The range of each set of labels, which a store may tell in several parts.</summary>

@@ -8,15 +8,18 @@ namespace Observe.Store.Blocks;
 /// <summary>Who wrote a block, under <c>thanos.extensions.observe</c>: one collector, or after a compaction several.</summary>
 public sealed record BlockOrigin(string Collector, string Version, string ConfigHash)
 {
-    const string Section = "observe";
-
-    /// <summary>Extensions that say that this collector wrote the block, beside what others wrote there.</summary>
-    public JsonObject AddTo(JsonObject? extensions) => With(extensions, new JsonObject
+    /// <summary>Extensions that say that this collector wrote the block, beside what others wrote there and what the block has lost.</summary>
+    public JsonObject AddTo(JsonObject? extensions)
     {
-        ["collector"] = Collector,
-        ["version"] = Version,
-        ["configHash"] = ConfigHash,
-    });
+        var observe = new JsonObject
+        {
+            ["collector"] = Collector,
+            ["version"] = Version,
+            ["configHash"] = ConfigHash,
+        };
+        LostTimes.Copy(extensions, observe);
+        return With(extensions, observe);
+    }
 
     /// <summary>Extensions of a block that is made of others; null where nobody knows who wrote them.</summary>
     public static JsonObject? Joined(IReadOnlyList<BlockMeta> blocks)
@@ -24,14 +27,17 @@ public sealed record BlockOrigin(string Collector, string Version, string Config
         var collectors = new JsonObject();
         foreach (var one in blocks.SelectMany(Collectors).GroupBy(one => one.Collector, one => one.Range).OrderBy(one => one.Key, StringComparer.Ordinal))
         {
-            collectors[one.Key] = new JsonArray([.. TimeSpans.Union(one).Select(range => (JsonNode)new JsonObject
-            {
-                ["minTime"] = range.MinTime,
-                ["maxTime"] = range.MaxTime + 1,
-            })]);
+            collectors[one.Key] = LostTimes.ToJson(one);
         }
 
-        return collectors.Count == 0 ? null : With(null, new JsonObject { ["collectors"] = collectors });
+        var observe = new JsonObject();
+        if (collectors.Count > 0)
+        {
+            observe["collectors"] = collectors;
+        }
+
+        LostTimes.Add(observe, blocks.SelectMany(Lost));
+        return observe.Count == 0 ? null : With(null, observe);
     }
 
     /// <summary>
@@ -39,26 +45,33 @@ public sealed record BlockOrigin(string Collector, string Version, string Config
     /// </summary>
     public static IEnumerable<(string Collector, TimeRange Range)> Collectors(BlockMeta meta)
     {
-        if (meta.Thanos?.Extensions?[Section] is not JsonObject observe)
+        if (meta.Thanos?.Extensions?[LostTimes.Section] is not JsonObject observe)
         {
             return [];
         }
 
-        return observe["collectors"] is JsonObject collectors
-            ? collectors.SelectMany(one => Ranges(one.Value).Select(range => (one.Key, range.Intersect(meta.Range)))).Where(one => !one.Item2.IsEmpty)
-            : observe["collector"] is JsonValue name && name.GetValueKind() == JsonValueKind.String ? [(name.GetValue<string>(), meta.Range)] : [];
+        if (observe["collectors"] is JsonObject collectors)
+        {
+            return collectors.SelectMany(one => LostTimes.Ranges(one.Value).Select(range => (one.Key, range.Intersect(meta.Range))))
+                .Where(one => !one.Item2.IsEmpty);
+        }
+
+        return Single(meta) is { } name
+            ? TimeSpans.Except([meta.Range], LostTimes.Of(meta).Select(one => one.Range)).Select(range => (name, range))
+            : [];
     }
+
+    /// <summary>Times of which a block lacks samples that collectors had; "" where its meta does not say which collector.</summary>
+    public static IEnumerable<(string Collector, TimeRange Range)> Lost(BlockMeta meta) =>
+        LostTimes.Of(meta).Select(one => one.Collector.Length == 0 ? (Single(meta) ?? "", one.Range) : one);
+
+    static string? Single(BlockMeta meta) => meta.Thanos?.Extensions?[LostTimes.Section] is JsonObject observe
+        && observe["collector"] is JsonValue name && name.GetValueKind() == JsonValueKind.String ? name.GetValue<string>() : null;
 
     static JsonObject With(JsonObject? extensions, JsonObject observe)
     {
         var all = extensions?.DeepClone().AsObject() ?? [];
-        all[Section] = observe;
+        all[LostTimes.Section] = observe;
         return all;
     }
-
-    static IEnumerable<TimeRange> Ranges(JsonNode? ranges) => ranges is not JsonArray all ? [] : all.OfType<JsonObject>()
-        .Where(range => Time(range["minTime"]) is not null && Time(range["maxTime"]) is > long.MinValue)
-        .Select(range => new TimeRange(Time(range["minTime"])!.Value, Time(range["maxTime"])!.Value - 1));
-
-    static long? Time(JsonNode? time) => time is JsonValue value && value.TryGetValue<long>(out var number) ? number : null;
 }

@@ -53,21 +53,7 @@ public readonly record struct StreamKey(Labels Labels, long ResolutionMs)
     /// block lacks, for deduplication removes labels and adds none.
     /// </summary>
     public static bool IsInStreamOf(BlockMeta block, BlockMeta other) =>
-        other.ResolutionMs == block.ResolutionMs && IsPart(other.ExternalLabels, block.ExternalLabels);
-
-    /// <summary>Whether deduplication can make the first external labels of the second: it removes labels and adds none.</summary>
-    public static bool IsPart(Labels labels, Labels of)
-    {
-        foreach (var label in labels)
-        {
-            if (!of.TryGet(label.Name, out var value) || !value.SequenceEqual(label.Value))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
+        other.ResolutionMs == block.ResolutionMs && block.ExternalLabels.HasAll(other.ExternalLabels);
 
     /// <summary><c>resolution@labels</c>, for logs and as an order.</summary>
     public override string ToString() => $"{ResolutionMs}@{Labels}";

@@ -43,6 +43,9 @@ public sealed record CollectorStatus
     /// <summary>How often the status is written, in milliseconds; silence is measured in such intervals.</summary>
     public required long IntervalMs { get; init; }
 
+    /// <summary>Names the data folder; "" where that is not known. What a folder that is gone held is lost, unless the bucket has it.</summary>
+    public string Data { get; init => field = value ?? field; } = "";
+
     /// <summary>Unix milliseconds; null before the first sample.</summary>
     public long? NewestSample { get; init; }
 
@@ -51,6 +54,9 @@ public sealed record CollectorStatus
 
     /// <summary>Spans of time that the collector holds and the bucket lacks, the head's span among them.</summary>
     public IReadOnlyList<TimeRange> Unshipped { get; init => field = value ?? field; } = [];
+
+    /// <summary>What was committed here and never came into the bucket, and nobody has any more; oldest first.</summary>
+    public IReadOnlyList<LostRange> Lost { get; init => field = value ?? field; } = [];
 
     public int TargetsUp { get; init; }
 
@@ -141,6 +147,8 @@ public sealed record CollectorStatus
         : status.NewestSample is { } newest && !IsTime(newest) ? $"has its newest sample at {newest}"
         : status.Shipped.Concat(status.Unshipped).Any(span => !IsTime(span.MinTime) || !IsTime(span.MaxTime))
         ? "has a span of time outside the years 1 to 9999"
+        : status.Lost.Any(lost => lost is null || !IsTime(lost.MinTime) || !IsTime(lost.MaxTime) || lost.MinTime > lost.MaxTime || !IsTime(lost.Since)
+            || lost.Why is null or { Length: > LostRange.MaxWhy }) ? "has lost what nobody can lose"
         : status.Live is { } live && LiveFault(live) is { } fault ? fault
         : status.TargetsUp < 0
         || status.TargetsDown < 0 || status.Series < 0 || status.ShedBlocks < 0 || status.SamplesPerSecond is not (>= 0 and < double.PositiveInfinity)

@@ -29,7 +29,9 @@ public sealed class FleetMember
         return rival;
     }
 
-    async Task<CollectorStatus?> ReadAsync(CancellationToken cancellationToken)
+    /// <summary>The status that stands in the bucket; null where there is none, or one that can't be read.</summary>
+    /// <exception cref="BucketException">The bucket fails.</exception>
+    public async Task<CollectorStatus?> ReadAsync(CancellationToken cancellationToken)
     {
         try
         {

@@ -79,11 +79,23 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
     public IReadOnlyList<KnownCollector> Known(
         IReadOnlyCollection<BlockMeta> blocks, DateTimeOffset now, Func<string, string, IReadOnlyList<TimeRange>>? live = null)
     {
-        var (shipped, all) = (ShippedBy(blocks), Clusters.SelectMany(cluster => cluster.Collectors));
+        var (shipped, all) = (ShippedBy(blocks), Clusters.SelectMany(cluster => cluster.Collectors).ToList());
+        var damaged = blocks.SelectMany(meta => BlockOrigin.Lost(meta).Select(one => (one.Collector, one.Range, Labels: meta.ExternalLabels)))
+            .ToLookup(one => one.Collector);
         return
         [
             .. all.Select(status => KnownCollector.Of(
-                status, [.. shipped(status), .. live?.Invoke(status.Cluster, status.Collector) ?? []], now)),
+                status,
+                [.. shipped(status), .. live?.Invoke(status.Cluster, status.Collector) ?? []],
+                now,
+                [.. damaged[status.Collector].Where(one => Labels.Of(status.Labels).HasAll(one.Labels)).Select(one => one.Range)])),
+
+            // Blocks outlive the statuses of those who wrote them.
+            .. damaged.SelectMany(one => one).GroupBy(one => (one.Collector, one.Labels), one => one.Range)
+                .Where(lost => !all.Exists(
+                    status => status.Collector == lost.Key.Collector && Labels.Of(status.Labels).HasAll(lost.Key.Labels)))
+                .Select(lost => new KnownCollector(
+                    lost.Key.Labels.Get("cluster"), lost.Key.Collector, lost.Key.Labels, null, false, [.. KnownCollector.Damaged([.. lost], [])])),
         ];
     }
 
@@ -92,12 +104,13 @@ public sealed record FleetStatus(IReadOnlyList<ClusterStatus> Clusters, IReadOnl
     {
         var byCollector = blocks.SelectMany(meta => BlockOrigin.Collectors(meta).Select(one => (one.Collector, one.Range, Labels: meta.ExternalLabels)))
             .ToLookup(one => one.Collector);
-        var ofNobody = blocks.Where(meta => !BlockOrigin.Collectors(meta).Any()).ToLookup(meta => meta.ExternalLabels, meta => meta.Range);
+        var ofNobody = blocks.Where(meta => !BlockOrigin.Collectors(meta).Any() && !BlockOrigin.Lost(meta).Any())
+            .ToLookup(meta => meta.ExternalLabels, meta => meta.Range);
         var named = Clusters.SelectMany(cluster => cluster.Collectors).Select(status => Labels.Of(status.Labels)).CountBy(labels => labels).ToDictionary();
 
         // A block that was deduplicated has lost replica labels. One that names nobody is the collector's where no other one has its labels.
         return status => Labels.Of(status.Labels) is var labels ? byCollector[status.Collector]
-            .Where(one => StreamKey.IsPart(one.Labels, labels)).Select(one => one.Range)
+            .Where(one => labels.HasAll(one.Labels)).Select(one => one.Range)
             .Concat(named.GetValueOrDefault(labels) == 1 ? ofNobody[labels] : []) : [];
     }
 }

@@ -1,4 +1,3 @@
-using Observe.Store.Blocks;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 
@@ -151,6 +150,6 @@ sealed class ResolutionPlan
         public bool HasAny(Labels stream, BlockMeta meta) => _streams.Count > 0 && meta.Sources.Any(source => Has(stream, source));
 
         bool Has(Labels stream, BlockId source) => _streams.TryGetValue(source, out var streams)
-            && streams.Exists(other => StreamKey.IsPart(other, stream) || StreamKey.IsPart(stream, other));
+            && streams.Exists(other => stream.HasAll(other) || other.HasAll(stream));
     }
 }

@@ -2,8 +2,10 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Observe.Store.Blocks;
+using Observe.Store.Fleet;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Bytes;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Shipping;
 
@@ -11,7 +13,17 @@ namespace Observe.Store.Shipping;
 /// <param name="Labels">External labels.</param>
 /// <param name="Origin">Null where another program cut the block.</param>
 /// <param name="Shipped">Null before that.</param>
-sealed record OutboxEntry(IReadOnlyDictionary<string, string> Labels, BlockOrigin? Origin, DateTimeOffset? Shipped);
+sealed record OutboxEntry(IReadOnlyDictionary<string, string> Labels, BlockOrigin? Origin, DateTimeOffset? Shipped)
+{
+    /// <summary>Of its samples; null where an older version found the block.</summary>
+    public OutboxTimes? Times { get; init; }
+
+    /// <summary>What became of a block that is gone without being in the bucket; null of others.</summary>
+    public LostRange? Lost { get; init; }
+}
+
+/// <summary>Unix milliseconds, both inclusive.</summary>
+sealed record OutboxTimes(long MinTime, long MaxTime);
 
 /// <summary>A block in the data folder.</summary>
 /// <param name="Meta">As it lies in the folder; nothing is ever written there.</param>
@@ -43,6 +55,9 @@ sealed class Outbox(string directory)
 
     /// <summary>Where damaged blocks are kept.</summary>
     public const string DamagedFolder = "damaged";
+
+    /// <summary>Lost blocks that are remembered; the oldest are forgotten first.</summary>
+    const int MaxLost = 10_000;
 
     /// <summary>The suffix of a folder that is being deleted: Prometheus's own, so that Prometheus would delete the folder too.</summary>
     const string DeletionSuffix = ".tmp-for-deletion";
@@ -115,18 +130,41 @@ sealed class Outbox(string directory)
         return block with { Entry = entry };
     }
 
+    /// <summary>Notes that a block is gone, or will be in a moment, and that the bucket has not got it. Saved before the block is deleted.</summary>
+    public void Lose(BlockId id, TimeRange range, string why, DateTimeOffset now)
+    {
+        var entries = _entries!;
+        var entry = entries.GetValueOrDefault(id.ToString()) ?? new OutboxEntry(new Dictionary<string, string>(), null, null);
+        entries[id.ToString()] = entry with { Lost = new LostRange(range.MinTime, range.MaxTime, why, now.ToUnixTimeMilliseconds()) };
+        _changed = true;
+    }
+
+    /// <summary>What was known of a block when it was whole.</summary>
+    public OutboxEntry? Find(BlockId id) => _entries!.GetValueOrDefault(id.ToString());
+
+    /// <summary>What is gone without being in the bucket: neighbours are one.</summary>
+    public IReadOnlyList<LostRange> Lost() => LostRange.Join(
+        (_entries ?? []).Where(entry => !Directory.Exists(Path.Combine(directory, entry.Key))).Select(entry => entry.Value.Lost).OfType<LostRange>());
+
     /// <summary>Writes the file if something has changed, and forgets blocks that are gone.</summary>
     /// <exception cref="IOException">It is as it was.</exception>
     public void Save()
     {
-        foreach (var gone in _entries!.Keys.Where(id => !Directory.Exists(Path.Combine(directory, id))).ToList())
+        var entries = _entries!;
+        foreach (var (gone, _) in entries.Where(entry => entry.Value.Lost is null && !Directory.Exists(Path.Combine(directory, entry.Key))).ToList())
         {
-            _changed |= _entries.Remove(gone);
+            _changed |= entries.Remove(gone);
+        }
+
+        foreach (var (oldest, _) in entries.Where(entry => entry.Value.Lost is not null).OrderBy(entry => entry.Value.Lost!.MinTime)
+            .SkipLast(MaxLost).ToList())
+        {
+            _changed |= entries.Remove(oldest);
         }
 
         if (_changed)
         {
-            StateFile.Write(StatePath, JsonSerializer.SerializeToUtf8Bytes(new OutboxState(_entries), OutboxJson.Default.OutboxState));
+            StateFile.Write(StatePath, JsonSerializer.SerializeToUtf8Bytes(new OutboxState(entries), OutboxJson.Default.OutboxState));
             _changed = false;
         }
     }

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Model;
 
 namespace Observe.Store.Shipping;
 
@@ -78,6 +79,13 @@ public sealed partial class Shipper
                 : $"{fault}; what is whole in it is block {id}, {salvage.LostChunks} chunks and {salvage.LostStretches} stretches of the index are lost: {string.Join("; ", salvage.Faults)}");
         if (salvage.Meta is null)
         {
+            // Its times are those that it had when it was found.
+            var lost = BlockId.Parse(Path.GetFileName(folder));
+            if ((entry ?? _outbox.Find(lost)) is { Shipped: null, Times: { } times })
+            {
+                _outbox.Lose(lost, new TimeRange(times.MinTime, times.MaxTime), "damaged on the collector's disk", _options.Time.GetUtcNow());
+            }
+
             return null;
         }
 

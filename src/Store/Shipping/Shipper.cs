@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Observe.Store.Blocks;
 using Observe.Store.Bucket;
+using Observe.Store.Fleet;
 using Observe.Tsdb.Blocks;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Threading;
@@ -76,6 +77,7 @@ public sealed record ShipperOptions
 /// <param name="PendingBlocks">Blocks that are not in the bucket.</param>
 /// <param name="ShedBlocks">Since the start.</param>
 /// <param name="Damaged">Folders of blocks that can't be shipped, and why.</param>
+/// <param name="Lost">What is gone and was never in the bucket.</param>
 /// <param name="LastError">The error of the newest attempt; "" when there was none.</param>
 public sealed record ShipperStatus(
     IReadOnlyList<TimeRange> Shipped,
@@ -83,6 +85,7 @@ public sealed record ShipperStatus(
     int PendingBlocks,
     long PendingBytes,
     long ShedBlocks,
+    IReadOnlyList<LostRange> Lost,
     IReadOnlyList<string> Damaged,
     DateTimeOffset? LastUpload,
     string LastError);
@@ -129,7 +132,7 @@ public sealed partial class Shipper : IDisposable
     }
 
     /// <summary>The state as of the last pass over the data folder.</summary>
-    public ShipperStatus Status { get; private set; } = new([], [], 0, 0, 0, [], null, "");
+    public ShipperStatus Status { get; private set; } = new([], [], 0, 0, 0, [], [], null, "");
 
     /// <summary>Starts a pass soon, since a block was cut.</summary>
     public void Wake() => _loop.Wake();
@@ -219,7 +222,10 @@ public sealed partial class Shipper : IDisposable
                 var labels = _options.ExternalLabels();
                 blocks[i] = labels.IsEmpty
                     ? throw new InvalidOperationException("there are no external labels: a block without them would not tell whose it is")
-                    : _outbox.Set(blocks[i], new OutboxEntry(labels.ToDictionary(), _options.Origin(), null));
+                    : _outbox.Set(blocks[i], new OutboxEntry(labels.ToDictionary(), _options.Origin(), null)
+                    {
+                        Times = new OutboxTimes(blocks[i].Meta.Range.MinTime, blocks[i].Meta.Range.MaxTime),
+                    });
             }
         }
 
@@ -277,7 +283,7 @@ public sealed partial class Shipper : IDisposable
 
                 ready = _options.Time.GetUtcNow() + Span(block.Bytes);
                 await _bucket.UploadAsync(block.Folder, block.Stamped(), _options.Time.GetUtcNow(), cancellationToken);
-                blocks[i] = _outbox.Set(block, block.Entry! with { Shipped = _options.Time.GetUtcNow() });
+                blocks[i] = _outbox.Set(block, block.Entry! with { Shipped = _options.Time.GetUtcNow(), Lost = null });
                 Save();
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -336,6 +342,13 @@ public sealed partial class Shipper : IDisposable
                 break;
             }
 
+            if (block.Shipped is null)
+            {
+                // A crash behind this leaves a block that is not there for long, or one that is here and not lost.
+                _outbox.Lose(block.Meta.Id, block.Meta.Range, "shed: the collector's blocks exceeded its size limit", _options.Time.GetUtcNow());
+                Save();
+            }
+
             await DeleteAsync(block, cancellationToken);
             blocks.Remove(block);
             bytes -= block.Bytes;
@@ -392,6 +405,7 @@ public sealed partial class Shipper : IDisposable
             pending.Count,
             pending.Sum(b => b.Bytes),
             _shed,
+            _outbox.Lost(),
             [.. _damaged.Select(d => $"{d.Key}: {d.Value}")],
             _lastUpload,
             error);

@@ -27,6 +27,7 @@ public sealed partial class StatusReporter(
 
     readonly FleetMember _member = new(bucket, cluster, collector);
     readonly DateTimeOffset _started = time.GetUtcNow();
+    IReadOnlyList<LostRange>? _lostBefore;
     string? _clusterUid;
     (Labels Labels, DateTimeOffset Until)? _claimed;
     (string Text, DateTimeOffset Since) _error = ("", default);
@@ -65,6 +66,7 @@ public sealed partial class StatusReporter(
     {
         await (begin?.Invoke(cancellationToken) ?? Task.CompletedTask);
         var (own, now) = (status(), time.GetUtcNow());
+        _lostBefore ??= LostBefore(await _member.ReadAsync(cancellationToken), own, now);
         if (!stopped)
         {
             await ClaimAsync(Labels.Of(own.Labels), now, cancellationToken);
@@ -87,6 +89,7 @@ public sealed partial class StatusReporter(
             LastErrorSince = _error.Text.Length == 0 ? null : _error.Since,
             IntervalMs = (long)interval.TotalMilliseconds,
             Stopped = stopped,
+            Lost = LostRange.Join([.. own.Lost, .. _lostBefore]),
         };
         var rival = await _member.WriteAsync(written, cancellationToken);
         if (rival is not null && rival.Instance != Rival?.Instance)
@@ -96,6 +99,15 @@ public sealed partial class StatusReporter(
 
         Rival = rival;
     }
+
+    /// <summary>What earlier runs lost, and what they held in a data folder that is gone: a node that came back without its disk.</summary>
+    static IReadOnlyList<LostRange> LostBefore(CollectorStatus? before, CollectorStatus own, DateTimeOffset now) => before is null ? [] :
+    [
+        .. before.Lost,
+        .. before.Data.Length == 0 || own.Data.Length == 0 || before.Data == own.Data ? [] : TimeSpans.Except(
+            TimeSpans.Union(before.Unshipped), [.. own.Shipped, .. own.Unshipped])
+            .Select(range => new LostRange(range.MinTime, range.MaxTime, "gone with the collector's data folder", now.ToUnixTimeMilliseconds())),
+    ];
 
     /// <summary>Claims the labels for the cluster, now and then. What fails here is tried again later.</summary>
     async Task ClaimAsync(Labels labels, DateTimeOffset now, CancellationToken cancellationToken)

@@ -16,6 +16,7 @@ public sealed class BlockSalvage
 
     readonly string _directory;
     readonly List<string> _faults = [];
+    readonly List<TimeRange> _lost = [];
 
     BlockSalvage(string directory) => _directory = directory;
 
@@ -27,6 +28,10 @@ public sealed class BlockSalvage
 
     /// <summary>Stretches of the index whose series are lost, with how many is not known.</summary>
     public long LostStretches { get; private set; }
+
+    /// <summary>The times of what is lost, in order: all of the block's where nobody knows which series are.</summary>
+    public IReadOnlyList<TimeRange> Lost =>
+        TimeSpans.Union(LostStretches > 0 && Meta is not null ? [.. _lost, Meta.Range] : _lost);
 
     /// <summary>The first things that are damaged, with their places.</summary>
     public IReadOnlyList<string> Faults => _faults;
@@ -91,7 +96,9 @@ public sealed class BlockSalvage
             }
         }
 
-        Meta = writer.Finish(MetaOf(id, first, last));
+        // The new block says what it lacks.
+        Meta = MetaOf(id, first, last);
+        Meta = writer.Finish(LostTimes.AddTo(Meta, Lost));
     }
 
     BlockMeta MetaOf(BlockId id, long first, long last)
@@ -140,6 +147,7 @@ public sealed class BlockSalvage
         catch (CorruptionException e)
         {
             LostChunks++;
+            _lost.Add(new TimeRange(meta.MinTime, meta.MaxTime));
             Fault(e.Message);
             return false;
         }

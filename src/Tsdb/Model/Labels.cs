@@ -143,6 +143,22 @@ public readonly struct Labels : IEquatable<Labels>, IComparable<Labels>
         return builder.Build();
     }
 
+    /// <summary>
+    /// Whether other labels are all among these: of external labels, whether deduplication, which removes some, can make them of these.
+    /// </summary>
+    public bool HasAll(Labels labels)
+    {
+        foreach (var label in labels)
+        {
+            if (!TryGet(label.Name, out var value) || !value.SequenceEqual(label.Value))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     /// <summary>All labels but those named.</summary>
     public Labels Without(params IReadOnlyCollection<string> names) => Project(names, keep: false);
 

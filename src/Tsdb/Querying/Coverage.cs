@@ -115,11 +115,19 @@ public sealed class Coverage
     /// <param name="refusal">Makes the exception of a text that says what is missing.</param>
     public Coverage Refusing(Func<string, Exception> refusal) => new(this, refusal);
 
-    public void Add(Missing missing)
+    public void Add(Missing missing) => Add([missing]);
+
+    /// <summary>Adds all that is known to be missing at once: a refusal names all of it.</summary>
+    public void Add(IReadOnlyCollection<Missing> missing)
     {
+        if (missing.Count == 0)
+        {
+            return;
+        }
+
         lock (_lock)
         {
-            _missing.Add(missing);
+            _missing.UnionWith(missing);
         }
 
         Passed?.Add(missing);

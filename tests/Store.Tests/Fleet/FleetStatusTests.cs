@@ -196,6 +196,43 @@ public sealed class FleetStatusTests
         };
     }
 
+    /// <summary>What a collector shed, and what was damaged, is lacking for ever, unless the bucket has it after all.</summary>
+    [Fact]
+    public void What_was_lost_is_lacking_until_a_collector_is_gone()
+    {
+        var status = Status("p", "a") with
+        {
+            NewestSample = 900, Unshipped = [new TimeRange(800, 900)], Lost = [new LostRange(100, 199, "shed", 7), new LostRange(300, 399, "shed", 8)],
+        };
+        var damaged = Block(500, 700, "p", "", """{"observe":{"collector":"a","lost":[{"minTime":550,"maxTime":560}]}}""");
+        BlockMeta[] blocks = [Block(300, 500, "p", "", """{"observe":{"collector":"a"}}"""), damaged];
+        var known = Assert.Single(Fleet(status).Known(blocks, s_now));
+        Assert.Equal(
+            [new TimeRange(100, 199), new TimeRange(550, 559), new TimeRange(800, long.MaxValue)], known.Gaps.Select(gap => gap.Range));
+        Assert.Equal([true, true, false], known.Gaps.Select(gap => gap.IsLost));
+        Assert.Equal([new TimeRange(300, 549), new TimeRange(560, 699)], known.Has);
+        Assert.Equal(
+            [new TimeRange(100, 199), new TimeRange(550, 559)],
+            Assert.Single(Fleet(status with { Stopped = true, Unshipped = [] }).Known(blocks, s_now)).Gaps.Select(gap => gap.Range));
+        Assert.Empty(Assert.Single(Fleet(status with { Acknowledged = s_now }).Known(blocks, s_now)).Gaps);
+
+        // Blocks say it when the status is gone, and when they are joined.
+        var joined = Block(300, 700, "p", "", BlockOrigin.Joined(blocks)!.ToJsonString());
+        foreach (var meta in (BlockMeta[])[damaged, joined])
+        {
+            var gone = Assert.Single(Fleet().Known([meta], s_now));
+            Assert.Equal(("p", "a", new TimeRange(550, 559)), (gone.Cluster, gone.Collector, Assert.Single(gone.Gaps).Range));
+        }
+
+        // Who cut it is added to what was lost.
+        Assert.Equal(
+            [("b", new TimeRange(550, 559))],
+            BlockOrigin.Lost(Block(0, 1, "p", "", new BlockOrigin("b", "1", "h").AddTo(damaged.Thanos!.Extensions).ToJsonString())));
+        Assert.Equal([("a", new TimeRange(300, 549)), ("a", new TimeRange(560, 699))], BlockOrigin.Collectors(joined));
+        Assert.Empty(Assert.Single(Fleet(status with { Lost = [], Unshipped = [], Stopped = true }).Known(
+            [joined, Block(540, 570, "p", "", """{"observe":{"collector":"a"}}""")], s_now)).Gaps);
+    }
+
     static BlockMeta Block(long minTime, long maxTime, string cluster, string replica, BlockMeta like) =>
         Block(minTime, maxTime, cluster, replica, like.Thanos!.Extensions!.ToJsonString());
 

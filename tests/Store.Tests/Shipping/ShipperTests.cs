@@ -375,6 +375,11 @@ public sealed class ShipperTests : IDisposable
         Assert.Equal(3, await CounterAsync("thanos_shipper_corrupted_blocks_total"));
         Assert.Equal(3, shipper.Status.Shipped.Count);
 
+        // Of the one in which nothing is whole it is known what it had.
+        var lost = Assert.Single(shipper.Status.Lost);
+        Assert.Equal((30 * Hour, (30 * Hour) + 99), (lost.MinTime, lost.MaxTime));
+        Assert.StartsWith("damaged", lost.Why, StringComparison.Ordinal);
+
         using var limited = Shipper(o => o with { SizeLimit = 1, Retention = TimeSpan.FromDays(1) });
         await limited.SyncAsync(default);
         Assert.Empty(Directory.GetDirectories(Path.Combine(_folder, "damaged")));
@@ -485,6 +490,14 @@ public sealed class ShipperTests : IDisposable
         await limited.SyncAsync(default);
         Assert.Equal([kept], Ids());
         Assert.Equal(1, limited.Status.ShedBlocks);
+        var range = Assert.Single(limited.Status.Lost);
+        Assert.StartsWith("shed", range.Why, StringComparison.Ordinal);
+
+        // The next run remembers, and a block that is there after all is not lost.
+        _bucket.Fault = null;
+        using var next = Shipper();
+        await next.SyncAsync(default);
+        Assert.Equal([range], next.Status.Lost);
         Assert.Contains(_log, l => l.Contains($"block is lost, deleted before it was in the bucket: {lost}", StringComparison.Ordinal) && l.Contains("100 samples", StringComparison.Ordinal));
         Assert.Equal(1, await CounterAsync("observe_shipper_shed_blocks_total"));
         Assert.Equal(100, await CounterAsync("observe_shipper_shed_samples_total"));

@@ -44,11 +44,15 @@ public sealed class BlockSalvageTests(ITestOutputHelper output) : IDisposable
             Assert.True(BlockVerifier.Verify(made, decode: true, default) is [], where);
             var lost = 0;
             var found = await ReadAsync(made);
+            var said = LostTimes.Of(BlockMeta.Read(made)).Select(one => one.Range).ToList();
+            Assert.Equal(salvage.Lost, said);
             foreach (var (series, samples) in expected)
             {
                 var kept = found.GetValueOrDefault(series, []);
                 Assert.True(kept.All(samples.Contains), where);
                 lost += samples.Length - kept.Length;
+                Assert.All(samples.Except(kept), sample => Assert.True(
+                    said.Any(range => range.Contains(long.Parse(sample.Split('@', '=')[0], CultureInfo.InvariantCulture))), $"{sample} is lost, and the block does not say so: {where}"));
             }
 
             Assert.True(found.Keys.All(expected.ContainsKey), where);
