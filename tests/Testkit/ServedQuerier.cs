@@ -86,6 +86,7 @@ public sealed class ServedQuerier : IQuerier, IAsyncDisposable
             {
                 series.ReplicaLabels.Clear();
                 series.AnyName = false;
+                series.WindowsMargin = series.WidenedBy = 0;
                 if (description.LabelSets.Any(set => series.Matchers.All(m => set.Has(m.Name))))
                 {
                     return Task.CompletedTask;

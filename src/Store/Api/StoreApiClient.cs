@@ -170,10 +170,15 @@ public sealed partial class StoreApiClient : IQuerier, IDisposable
     SeriesRequest Request(Selection selection)
     {
         var hints = selection.Hints;
+
+        // Thanos's stores know no margin. Who has no windows is not asked for more.
+        var widened = hints.MaxResolutionMs > 0 && _described?.Component is not ("sidecar" or "receive" or "rule") ? hints.WindowsMarginMs : 0;
+        var range = hints.Range.Widened(widened);
         var request = new SeriesRequest
         {
-            MinTime = hints.Range.MinTime,
-            MaxTime = hints.Range.MaxTime,
+            MinTime = range.MinTime,
+            MaxTime = range.MaxTime,
+            WidenedBy = widened,
             MaxResolutionWindow = hints.MaxResolutionMs,
             WindowsMargin = hints.WindowsMarginMs,
             SkipChunks = hints.SkipSamples,

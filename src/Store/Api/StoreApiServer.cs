@@ -85,7 +85,7 @@ sealed class StoreApiServer(IQuerier querier, StoreApiGate gate) : StoreApiMetho
         var isGrouped = grouping is { By: true } or { Labels.Count: > 0 };
         return new SelectHints
         {
-            Range = new TimeRange(request.MinTime, request.MaxTime),
+            Range = new TimeRange(request.MinTime, request.MaxTime).Narrowed(Math.Clamp(request.WidenedBy, 0, MaxWindowsMargin)),
             StepMs = request.QueryHints?.StepMillis ?? request.Step,
             WindowMs = request.QueryHints?.Range?.Millis ?? request.Range,
             Function = around.Length > 0 && !isGrouped ? around : null,

@@ -16,5 +16,10 @@ public readonly record struct TimeRange(long MinTime, long MaxTime)
         Math.Max(MinTime, long.MinValue + by) - by,
         Math.Min(MaxTime, long.MaxValue - by) + by);
 
+    /// <summary>The range that was widened by so much.</summary>
+    public TimeRange Narrowed(long by) => new(
+        MinTime == long.MinValue ? MinTime : Math.Min(MinTime, long.MaxValue - by) + by,
+        MaxTime == long.MaxValue ? MaxTime : Math.Max(MaxTime, long.MinValue + by) - by);
+
     public TimeRange Intersect(TimeRange other) => new(Math.Max(MinTime, other.MinTime), Math.Min(MaxTime, other.MaxTime));
 }

@@ -129,6 +129,7 @@ public sealed class BucketHistory : IAsyncLifetime
             Of("g", gauge),
             Of("k_total", constant),
             Of("late", gauge.Where(s => s.Item1 >= Ended)),
+            Of("restarts", gauge.Where(s => (s.Item1 / Second) % 100_000 is > 40_000 or (< 38_000 and > 20_000) or (< 19_400 and > 9_000))),
         ];
 
         static TestSeries Of(string name, IEnumerable<(long, double)> samples) =>

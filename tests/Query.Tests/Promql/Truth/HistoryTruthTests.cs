@@ -1,6 +1,8 @@
 using System.Globalization;
 using Observe.Query.Promql;
 using Observe.Query.Promql.Execution;
+using Observe.Store.Api;
+using Observe.Testkit;
 using Observe.Tsdb.Model;
 using Observe.Tsdb.Querying;
 using Xunit;
@@ -69,27 +71,65 @@ public sealed class HistoryTruthTests : IClassFixture<BucketHistory>
         }
     }
 
-    /// <summary>Where there are windows only, a sample stands until the next window ends, and not for longer.</summary>
+    /// <summary>A series that ends within a window, or with the data, ends where its raw samples do, whatever is left.</summary>
     [Theory]
-    [InlineData("all", 5 * Minute)]
-    [InlineData("minutes", 5 * Minute)]
-    [InlineData("recent", Hour)]
-    [InlineData("mixed", 5 * Minute)]
-    [InlineData("hours", Hour)]
-    public async Task A_series_that_ended_lives_for_a_window_at_most(string store, long stands)
+    [InlineData("all")]
+    [InlineData("minutes")]
+    [InlineData("recent")]
+    [InlineData("mixed")]
+    [InlineData("hours")]
+    public async Task A_series_ends_where_its_raw_samples_end(string store)
     {
-        foreach (var isRemote in (bool[])[false, true])
+        foreach (var querier in (IQuerier[])[_history.Truth, _history.Store(store, false), _history.Store(store, true)])
         {
-            var querier = _history.Store(store, isRemote);
-            var (ended, last) = (Ended, End - Interval + (7 * Second));
+            var (ended, last, stands) = (Ended, End - Interval + (7 * Second), 5 * Minute);
             Assert.Single((await InstantAsync(querier, "ended", ended + stands - 1)).Series);
             Assert.Empty((await InstantAsync(querier, "ended", ended + stands)).Series);
             var over = await RangeAsync(querier, "ended", Start + (15 * Hour), End, Minute);
             Assert.Equal(ended - (ended % Minute) + stands, over.Series[0].Timestamps.Span[^1]);
-            stands = store == "recent" ? 5 * Minute : stands;
             Assert.Single((await InstantAsync(querier, "g", last + stands - 1)).Series);
             Assert.Empty((await InstantAsync(querier, "g", last + stands)).Series);
-            stands = store == "recent" ? Hour : stands;
+        }
+    }
+
+    /// <summary>
+    /// A series that ends and returns has a gap where windows are missing; one that is shorter, or a part of one, they cannot show. A series begins
+    /// when its first window has ended.
+    /// </summary>
+    [Theory]
+    [InlineData("minutes", 5 * Minute)]
+    [InlineData("mixed", Hour)]
+    [InlineData("recent", Hour)]
+    [InlineData("hours", Hour)]
+    public async Task A_series_that_returns_is_there_when_its_raw_samples_are_but_for_a_window(string store, long resolution)
+    {
+        var expected = Times(await RangeAsync(_history.Truth, "restarts", Start, End, Minute));
+        foreach (var isRemote in (bool[])[false, true])
+        {
+            var answer = Times(await RangeAsync(_history.Store(store, isRemote), "restarts", Start, End, Minute));
+            Assert.All(answer.Except(expected), time => Assert.Contains(expected, other => Math.Abs(other - time) <= resolution));
+            Assert.All(expected.Except(answer), time => Assert.False(expected.Contains(time - resolution) && expected.Contains(time - (5 * Minute))));
+        }
+
+        static HashSet<long> Times(QueryResult result) => [.. result.Series.SelectMany(series => series.Timestamps.ToArray())];
+    }
+
+    /// <summary>Stores of another make know no margin for windows: they are asked for a longer range.</summary>
+    [Theory]
+    [InlineData("g")]
+    [InlineData("max(g)")]
+    [InlineData("count_over_time(g[6h])")]
+    [InlineData("increase(c_total[6h])")]
+    public async Task A_store_of_another_make_gives_windows_enough(string query)
+    {
+        await using var thanos = await ServedQuerier.StartAsync(
+            _history.Store("hours", false), new StoreDescription("store", [], TimeRange.All), isThanos: true);
+        for (var time = Start + (9 * Hour); time < End; time += (7 * Hour) + (13 * Minute))
+        {
+            var expected = await InstantAsync(_history.Store("hours", false), query, time, Hour);
+            var answer = await InstantAsync(thanos, query, time, Hour);
+            Assert.Equal(expected.Series.Select(series => series.Values.Span[0]), answer.Series.Select(series => series.Values.Span[0]));
+            Assert.Single(answer.Series);
         }
     }
 
@@ -285,9 +325,9 @@ public sealed class HistoryTruthTests : IClassFixture<BucketHistory>
         return await engine.RangeAsync(querier, new RangeQuery(query, from, to, step) { MaxResolutionMs = asked }, CancellationToken.None);
     }
 
-    static async Task<QueryResult> InstantAsync(IQuerier querier, string query, long time)
+    static async Task<QueryResult> InstantAsync(IQuerier querier, string query, long time, long? asked = 0)
     {
         using var engine = new PromqlEngine(new EngineOptions());
-        return await engine.InstantAsync(querier, new InstantQuery(query, time), CancellationToken.None);
+        return await engine.InstantAsync(querier, new InstantQuery(query, time) { MaxResolutionMs = asked }, CancellationToken.None);
     }
 }

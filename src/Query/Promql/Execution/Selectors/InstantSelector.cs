@@ -138,6 +138,7 @@ sealed class InstantSelector(SelectorNode node, Scope scope, SampleAspect aspect
 /// <summary>Finds the newest sample of a series at or before each of several rising times.</summary>
 struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
 {
+    long _resolutionMs;
     int _next;
     bool _started;
     bool _ended;
@@ -150,7 +151,10 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
 
     public long Start { get; private set; }
 
-    /// <summary>How long the sample stands, exclusive: that of a window at least until the next one ends.</summary>
+    /// <summary>
+    /// How long the sample stands, exclusive: that of a window until the next one ends, or if that is missing as long as any other, for the series
+    /// ended with the last sample of the window, whose time it has.
+    /// </summary>
     public long LookbackMs { get; private set; }
 
     /// <summary>Samples read so far.</summary>
@@ -192,13 +196,14 @@ struct InstantCursor(ISampleIterator samples, SampleBatch batch, long lookback)
             Read += _ended ? 0 : batch.Count;
         }
 
+        LookbackMs = !_ended && batch.Timestamps[_next] - Time <= _resolutionMs ? Math.Max(lookback, _resolutionMs) : lookback;
         return Time > reference - LookbackMs && Time <= reference
             && !(Histogram is null ? StaleMarker.IsStale(Value) : Histogram.IsStale);
     }
 
     void Take(int index)
     {
-        (Time, LookbackMs) = (batch.Timestamps[index], Math.Max(lookback, batch.ResolutionMs));
+        (Time, _resolutionMs) = (batch.Timestamps[index], batch.ResolutionMs);
         Start = batch.HasStartTimestamps ? batch.StartTimestamps[index] : 0;
         (Value, Histogram) = batch.Kind == SampleKind.Float ? (batch.Values[index], null) : (0.0, batch.Histograms[index]);
     }
