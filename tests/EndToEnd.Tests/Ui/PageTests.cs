@@ -88,6 +88,38 @@ public sealed class PageTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public async Task A_collector_that_is_gone_is_acknowledged()
+    {
+        RequireBrowser();
+        var now = TimeProvider.System.GetUtcNow();
+        foreach (var (name, written, more) in new[]
+        {
+            ("alive-0", now, ""),
+            ("silent-0", now.AddHours(-3), ""),
+            ("stopped-0", now.AddHours(-5), $"\"stopped\":true,\"unshipped\":[{{\"minTime\":{now.AddHours(-6).ToUnixTimeMilliseconds()},\"maxTime\":{now.AddHours(-5).ToUnixTimeMilliseconds()}}}],"),
+        })
+        {
+            await File.WriteAllTextAsync(Status(name), $$"""
+                {"version":1,"cluster":"prod","collector":"{{name}}","instance":"i","labels":{"cluster":"prod"},"programVersion":"0.1.0","configHash":"c0ffee00",
+                "startedAt":"{{written.AddDays(-1):O}}","writtenAt":"{{written:O}}","intervalMs":900000,{{more}}
+                "newestSample":{{written.ToUnixTimeMilliseconds()}},"targetsUp":3,"targetsDown":0,"series":100}
+                """);
+        }
+
+        await using var query = await QueryAsync("--web.enable-admin-api");
+        await BrowseAsync("gone", query.Url);
+        Assert.Contains("\"acknowledged\"", await File.ReadAllTextAsync(Status("silent-0")), StringComparison.Ordinal);
+        Assert.DoesNotContain("\"acknowledged\"", await File.ReadAllTextAsync(Status("alive-0")), StringComparison.Ordinal);
+
+        string Status(string name)
+        {
+            var path = Path.Combine(_folder, "observe", "fleet", "prod", name + ".json");
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            return path;
+        }
+    }
+
+    [Fact]
     public async Task Where_there_is_nothing_the_page_says_so()
     {
         RequireBrowser();

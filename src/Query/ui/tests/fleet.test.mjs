@@ -36,6 +36,11 @@ test('a fleet of fifty is told in rows, what is wrong in words', async () => {
     await page.locator('[data-cluster="c00"]').click()
     await until(async () => /gone/.test(await rowOf(page, 'c00').locator('.collectors').textContent()), 'the state of its collectors')
 
+    // Without leave nobody is acknowledged as gone.
+    await page.locator('[data-cluster="c07"]').click()
+    await until(async () => /silent since/.test(await rowOf(page, 'c07').locator('.collectors').textContent()), 'the silent collector')
+    assert.equal(await page.getByRole('button', { name: 'Gone for good' }).count(), 0)
+
     await page.getByRole('searchbox').fill('mixed')
     await until(async () => (await page.locator('.cluster').count()) === 1, 'the one that is mixed')
     await page.getByRole('searchbox').fill('')

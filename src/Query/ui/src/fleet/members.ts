@@ -19,6 +19,11 @@ export function members(cluster: Cluster, data: Fleet, gone: (cluster: Cluster, 
   )
 }
 
+/** Whether answers lack something of a collector that does not live. */
+function mayBeGone(collector: Collector, cluster: Cluster): boolean {
+  return cluster.silent.has(collector.collector) || (collector.stopped && cluster.gaps.some((gap) => gap.collector === collector.collector))
+}
+
 /** What is said of a collector, by columns. */
 function member(collector: Collector, cluster: Cluster, data: Fleet, gone: (cluster: Cluster, collector: Collector) => void): Child[] {
   const written = Date.parse(collector.writtenAt)
@@ -35,7 +40,7 @@ function member(collector: Collector, cluster: Cluster, data: Fleet, gone: (clus
       'span',
       {},
       element('span', { class: `badge ${kind}`, title: collector.lastError || undefined }, state),
-      data.canAcknowledge && cluster.silent.has(collector.collector) && element('button', { type: 'button', onclick: () => gone(cluster, collector) }, 'Gone for good'),
+      data.canAcknowledge && mayBeGone(collector, cluster) && element('button', { type: 'button', onclick: () => gone(cluster, collector) }, 'Gone for good'),
     ),
     collector.newestSample ? ago(collector.newestSample, data.now) : '–',
     `${collector.targetsUp} up${collector.targetsDown > 0 ? `, ${collector.targetsDown} down` : ''}`,

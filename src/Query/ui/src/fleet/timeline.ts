@@ -50,11 +50,11 @@ export function timelineKey(data: Fleet): HTMLElement {
     entry('present', 'samples a scrape'),
     entry('absent', 'no samples'),
     gaps.some((gap) => !isLost(gap)) && entry('unshipped', 'not in the bucket yet'),
-    gaps.some(isLost) && entry('lost', 'silent'),
+    gaps.some(isLost) && entry('lost', 'silent, or lost'),
     element('span', { class: 'soft' }, `from ${formatTime(data.start)} to now`),
   )
 }
 
 function isLost(gap: Gap): boolean {
-  return gap.why.startsWith('silent')
+  return !gap.why.startsWith('not in the bucket yet')
 }
