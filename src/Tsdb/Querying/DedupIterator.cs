@@ -346,7 +346,7 @@ public sealed class DedupIterator : ISampleIterator
         var isMarked = _first.MarkerTimestamp >= from || (_first.HasSample && _first.IsStale && _first.Timestamp <= to);
         if (_second.IsStale)
         {
-            return !_lastIsStale && IsEnd(interval, from, after);
+            return !_lastIsStale && IsEnd(interval, from, to, after);
         }
 
         return (isMarked || IsGap(interval, from, to, after)) && !IsBehind(interval, after);
@@ -374,9 +374,9 @@ public sealed class DedupIterator : ISampleIterator
     }
 
     /// <summary>Whether the series ends with the second replica's marker: the first one does not go on, and has none itself.</summary>
-    bool IsEnd(long interval, long from, long after)
+    bool IsEnd(long interval, long from, long to, long after)
     {
-        if (_first.HasSample && _first.IsStale)
+        if (_first.HasSample && _first.IsStale && _first.Timestamp <= to)
         {
             return false;
         }

@@ -74,7 +74,7 @@ static class ReplicaUnion
             var next = IndexAt(first, time + 1) is var at && at < first.Length ? first[at] : default;
             if (sample.IsStale)
             {
-                return !IsEnded && !next.IsStale
+                return !IsEnded && !(next.IsStale && next.Time <= time + reach)
                     && (before == 0 || isFirstJoined || isPassed || (after == 0 ? time - before >= interval : after - before > threshold));
             }
 

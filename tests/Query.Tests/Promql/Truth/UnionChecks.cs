@@ -45,8 +45,8 @@ static class UnionChecks
             }
 
             // Of three, the second may end shortly after the first.
-            if (replicas.Length == 2 && !isEdge && !MissesMost(set, replicas[0], before, time) && time - before > (set.LongestIntervalMs * 8 / 5) + 1
-                && Array.FindIndex(replicas, r => Fills(set, r, union, i)) is >= 0 and var filling)
+            if (replicas.Length == 2 && !isEdge && time - before > (set.LongestIntervalMs * 8 / 5) + 1
+                && Array.FindIndex(replicas, r => Fills(set, r, replicas[0], union, i)) is >= 0 and var filling)
             {
                 return $"replica {filling} has a sample in the gap from {before} to {time}\n{Around(set, time, union)}";
             }
@@ -70,10 +70,10 @@ static class UnionChecks
     }
 
     /// <summary>Whether the first replica misses every other scrape near at least, and so keeps a longer interval for whoever sees that alone.</summary>
-    static bool MissesMost(ReplicaSet set, TruthSeries first, long before, long time)
+    static bool MissesMost(ReplicaSet set, TruthSeries first, long time)
     {
         const long Near = 150_000;
-        var near = Distances(first.Within(time - Near, before + Near)).ToList();
+        var near = Distances(first.Within(time - Near, time + Near)).ToList();
         return near.Count > 1 && near.TrueForAll(distance => distance > set.FirstIntervalMs * 3 / 2);
     }
 
@@ -96,13 +96,13 @@ static class UnionChecks
         .Select(t => $"{t - 1_700_000_000_000}{(scrapes is not null && Array.Exists(scrapes, s => s.Time == t && s.IsStale) ? "s" : "")}"));
 
     /// <summary>Whether a replica has a sample that should stand before one of the union, and does not.</summary>
-    static bool Fills(ReplicaSet set, TruthSeries replica, TruthSeries union, int index)
+    static bool Fills(ReplicaSet set, TruthSeries replica, TruthSeries first, TruthSeries union, int index)
     {
         // In a gap that is longer than what is looked at around a sample, one has to show itself that the first replica is away.
         var apart = set.LongestIntervalMs * (union.Times[index] - union.Times[index - 1] > 150_000 ? 16 : 6) / 10;
         for (var i = replica.FirstAt(union.Times[index - 1] + apart); i < replica.Times.Length && replica.Times[i] < union.Times[index] - apart; i++)
         {
-            if (!IsStale(replica, i)
+            if (!IsStale(replica, i) && !MissesMost(set, first, replica.Times[i])
                 && (!set.IsSkewed || !set.IsCounter || (Count(replica, i) >= Count(union, index - 1) && Count(replica, i) <= Count(union, index))))
             {
                 return true;
