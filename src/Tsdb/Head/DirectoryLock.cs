@@ -6,6 +6,9 @@ namespace Observe.Tsdb.Head;
 /// </summary>
 sealed class DirectoryLock : IDisposable
 {
+    /// <summary>EWOULDBLOCK, on Linux and on macOS.</summary>
+    static readonly int s_taken = OperatingSystem.IsMacOS() ? 35 : 11;
+
     readonly FileStream _file;
 
     DirectoryLock(FileStream file) => _file = file;
@@ -20,7 +23,11 @@ sealed class DirectoryLock : IDisposable
         }
         catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException))
         {
-            throw new IOException($"the data folder {directory} is in use by another process ({e.Message})", e);
+            throw new IOException(
+                e.HResult == s_taken
+                    ? $"the data folder {directory} is in use by another process ({e.Message})"
+                    : $"the data folder {directory} can't be locked: {e.Message}",
+                e);
         }
     }
 

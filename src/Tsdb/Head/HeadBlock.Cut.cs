@@ -34,7 +34,9 @@ public sealed partial class HeadBlock
         await _cutting.WaitAsync(cancellationToken);
         try
         {
-            return IsAheadOfClock() ? await LeaveFutureAsync(cancellationToken) : await CutRangesAsync(force, cancellationToken);
+            var blocks = IsAheadOfClock() ? await LeaveFutureAsync(cancellationToken) : await CutRangesAsync(force, cancellationToken);
+            await _options.Background.RunAsync(() => SaveSnapshot(cancellationToken), cancellationToken);
+            return blocks;
         }
         finally
         {
@@ -290,8 +292,9 @@ public sealed partial class HeadBlock
         }
     }
 
-    void RemoveUnfinishedBlocks()
+    void RemoveUnfinished()
     {
+        File.Delete(HeadSnapshotWriter.TemporaryOf(SnapshotPath));
         foreach (var directory in Directory.EnumerateDirectories(_options.Directory, "*" + BlockWriter.TemporarySuffix))
         {
             if (BlockId.TryParse(Path.GetFileNameWithoutExtension(directory), out _))

@@ -30,6 +30,9 @@ public sealed record HeadOptions
     /// <summary>The size at which the log starts its next segment. Bytes.</summary>
     public int WalSegmentBytes { get; init; } = 128 << 20;
 
+    /// <summary>How much of the log a start may have to read before a snapshot is written that it can begin with, about; 0: none is. Bytes.</summary>
+    public long SnapshotBytes { get; init; } = 64 << 20;
+
     /// <summary>The head's metrics are registered here, if it is not null.</summary>
     public CollectorRegistry? Metrics { get; init; }
 
@@ -246,10 +249,10 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     void Open(CancellationToken cancellationToken)
     {
-        RemoveUnfinishedBlocks();
-        Checkpoint.RemoveReplaced(WalDirectory);
+        RemoveUnfinished();
+        var fault = Checkpoint.RemoveReplaced(WalDirectory);
         var start = _options.Time.GetTimestamp();
-        var next = Replay(cancellationToken);
+        var next = Replay(fault, cancellationToken);
         HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
         LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
         _wal = new WalWriter(

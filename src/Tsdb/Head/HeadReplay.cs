@@ -11,7 +11,8 @@ public sealed partial class HeadBlock
     const int MaxNamedDamages = 100;
 
     /// <summary>Reads the log into memory. Returns the number of the segment to go on with.</summary>
-    int Replay(CancellationToken cancellationToken)
+    /// <param name="fault">A damage that was met before.</param>
+    int Replay(string? fault, CancellationToken cancellationToken)
     {
         var (checkpoint, segments) = Checkpoint.Replay(WalDirectory);
         var last = Checkpoint.Last(WalDirectory)?.Index;
@@ -26,9 +27,20 @@ public sealed partial class HeadBlock
             SaveState(believed);
         }
 
-        if (last is not null && segments.Count > 0 && segments[0].Index != last + 1)
+        if (last is { } index && (segments.Count == 0 || segments[0].Index != index + 1))
         {
-            damages.Insert(0, $"{segments[0].Path} at 0: the segments after checkpoint {last} are missing");
+            // The next segment begins before a checkpoint is written.
+            damages.Insert(0, $"{WalSegment.At(WalDirectory, index + 1).Path} at 0: the segments after checkpoint {index} are missing");
+        }
+
+        if (last is not null && checkpoint is not [{ Index: 0 }, ..])
+        {
+            damages.Insert(0, $"{WalDirectory}: checkpoint {last} lacks its first segment: what it had of the segments up to {last} is lost");
+        }
+
+        if (fault is not null)
+        {
+            damages.Insert(0, fault);
         }
 
         foreach (var damage in damages.Take(MaxNamedDamages))
@@ -48,14 +60,16 @@ public sealed partial class HeadBlock
     List<string> Read(List<WalSegment> checkpoint, List<WalSegment> segments, out long newest, CancellationToken cancellationToken)
     {
         var damages = new List<string>();
+        var snapshot = LoadSnapshot(Checkpoint.Last(WalDirectory)?.Index ?? -1, out var loaded, cancellationToken);
         using var replay = new HeadReplay(this, Math.Clamp(Environment.ProcessorCount - 1, 1, 4));
-        replay.Read(checkpoint, damages, cancellationToken);
-        replay.Read(segments, damages, cancellationToken);
+        replay.Read(snapshot < 0 ? checkpoint : [], isComplete: true, damages, cancellationToken);
+        replay.Read([.. segments.Where(segment => segment.Index > snapshot)], isComplete: false, damages, cancellationToken);
         replay.Complete();
-        newest = replay.Newest;
-        if (replay.MinTime <= replay.MaxTime)
+        newest = Math.Max(replay.Newest, loaded.MaxTime);
+        var (minTime, maxTime) = (Math.Min(replay.MinTime, loaded.MinTime), Math.Max(replay.MaxTime, loaded.MaxTime));
+        if (minTime <= maxTime)
         {
-            (_minTime, _maxTime) = (replay.MinTime, replay.MaxTime);
+            (_minTime, _maxTime) = (minTime, maxTime);
         }
 
         if (replay.Orphans > 0)
@@ -90,6 +104,9 @@ sealed class HeadReplay : IDisposable
     readonly List<WalSample> _samples = [];
     readonly List<WalHistogram> _histograms = [];
 
+    /// <summary>References whose samples would go into another series than the log says.</summary>
+    readonly HashSet<ulong> _refused = [];
+
     public HeadReplay(HeadBlock head, int workers)
     {
         (_head, _from) = (head, head.MinValidTime);
@@ -113,9 +130,9 @@ sealed class HeadReplay : IDisposable
     /// <summary>Samples that are not yet in a block and whose series the log does not have.</summary>
     public long Orphans { get; private set; }
 
-    public void Read(List<WalSegment> segments, List<string> damages, CancellationToken cancellationToken)
+    public void Read(List<WalSegment> segments, bool isComplete, List<string> damages, CancellationToken cancellationToken)
     {
-        using var reader = new WalReader(segments);
+        using var reader = new WalReader(segments, isComplete);
         while (reader.Next())
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -162,12 +179,15 @@ sealed class HeadReplay : IDisposable
                 WalRecords.Series(reader.Record, _series, reader.File, reader.Offset);
                 foreach (var (reference, labels) in _series)
                 {
-                    if (reference is 0 or > uint.MaxValue)
+                    var result = _head.Series.Restore(reference, labels);
+                    if (result == RestoreResult.Restored)
                     {
-                        throw new CorruptionException(reader.File, reader.Offset, $"a series with the reference {reference}");
+                        _refused.Remove(reference);
                     }
-
-                    _head.Series.Restore((uint)reference, labels);
+                    else if (_refused.Add(reference))
+                    {
+                        reader.Damaged($"a series with the reference {reference} and {labels.Count} labels: {result}");
+                    }
                 }
 
                 break;
@@ -203,7 +223,8 @@ sealed class HeadReplay : IDisposable
     {
         worker = _workers[0];
         Newest = Math.Max(Newest, time);
-        if (!_head.Series.TryGetSlot(reference, out slot) && !_head.Series.TryGetSlot(_head.Series.Resolve(reference), out slot))
+        if ((!_head.Series.TryGetSlot(reference, out slot) && !_head.Series.TryGetSlot(_head.Series.Resolve(reference), out slot))
+            || (_refused.Count > 0 && _refused.Contains(reference)))
         {
             Orphans += time >= _from ? 1 : 0;
             return false;

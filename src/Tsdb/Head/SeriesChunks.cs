@@ -80,9 +80,9 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
     {
         if ((series.Flags & SeriesFlags.Histogram) != 0)
         {
-            if (StaleMarker.IsStale(value) && _histograms.TryGetValue(slot, out var open))
+            if (StaleMarker.IsStale(value) && NewestForm(series, slot) is { } form)
             {
-                Append(ref series, slot, time, Stale(open), start);
+                Append(ref series, slot, time, new Histogram { IsInteger = form.IsInteger, Sum = StaleMarker.Value }, start);
                 return;
             }
 
@@ -212,6 +212,18 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         return new Chunk(series.OpenMinTime, series.MaxTime, ChunkEncoding.Xor, data);
     }
 
+    /// <summary>Adds a chunk behind all that the series has, to which nothing is appended.</summary>
+    /// <param name="lastValue">The series' newest value, where the chunk is the last and has floats.</param>
+    public void Restore(ref MemSeries series, ChunkEncoding encoding, long minTime, long maxTime, ReadOnlySpan<byte> data, double lastValue)
+    {
+        Interlocked.Increment(ref _chunks);
+        (series.OpenMinTime, series.MaxTime) = (minTime, maxTime);
+        var isFloat = encoding is ChunkEncoding.Xor or ChunkEncoding.Xor2;
+        series.Flags = isFloat ? series.Flags & ~SeriesFlags.Histogram : series.Flags | SeriesFlags.Histogram;
+        series.Xor.Remember(lastValue);
+        AddClosed(ref series, data, encoding);
+    }
+
     /// <exception cref="IOException"/>
     public Chunk Read(in ClosedChunk chunk) => new(chunk.MinTime, chunk.MaxTime, chunk.Encoding, files.Read(chunk.At, chunk.Length));
 
@@ -296,11 +308,17 @@ sealed class SeriesChunks(ByteArena arena, ChunkFiles files, long rangeMs)
         return time >= series.NextAt || count >= 2 * XorChunk.TargetSamples || length > XorChunk.MaxBytesBeforeAppend;
     }
 
-    static Histogram Stale(HistogramAppender open) => new()
+    /// <summary>The form of the newest chunk of histograms, open or closed; null where that is one of floats, or there is none.</summary>
+    HistogramForm? NewestForm(in MemSeries series, int slot)
     {
-        IsInteger = HistogramForm.Of(open.Encoding).IsInteger,
-        Sum = StaleMarker.Value,
-    };
+        if (_histograms.TryGetValue(slot, out var open))
+        {
+            return HistogramForm.Of(open.Encoding);
+        }
+
+        return series.Closed != 0 && ClosedAt(series.Closed - 1).Encoding is not (ChunkEncoding.Xor or ChunkEncoding.Xor2) and var encoding
+            ? HistogramForm.Of(encoding) : null;
+    }
 
     bool IsOpen(in MemSeries series, int slot) =>
         series.Open != 0 || (series.Flags & SeriesFlags.StartTimestamps) != 0

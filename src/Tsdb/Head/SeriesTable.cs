@@ -4,6 +4,15 @@ using Observe.Tsdb.Model;
 
 namespace Observe.Tsdb.Head;
 
+/// <summary>What became of a series of the log.</summary>
+enum RestoreResult
+{
+    Restored,
+    ImpossibleReference,
+    ReferenceOfAnotherSeries,
+    TooManyLabels,
+}
+
 /// <summary>
 /// The series of a head by reference and by labels. References only rise; slots, in which the series lie, are used again.
 /// </summary>
@@ -54,6 +63,27 @@ sealed class SeriesTable
             {
                 return _symbols.Count;
             }
+        }
+    }
+
+    /// <summary>The highest reference that was ever given to a series.</summary>
+    public uint LastRef
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _lastRef;
+            }
+        }
+    }
+
+    /// <summary>Gives no reference up to this one to a new series.</summary>
+    public void SkipTo(uint reference)
+    {
+        lock (_lock)
+        {
+            _lastRef = Math.Max(_lastRef, reference);
         }
     }
 
@@ -115,27 +145,29 @@ sealed class SeriesTable
     /// Adds a series of the log under the reference that it has there; an alias where a series with these labels exists. What is selected
     /// finds it after <see cref="EnterRestored"/> only, because scrapes that overlapped have logged their series in any order.
     /// </summary>
-    /// <returns>The reference that the series has.</returns>
-    /// <exception cref="ArgumentException">The labels are too many.</exception>
-    public uint Restore(uint reference, Labels labels)
+    public RestoreResult Restore(ulong reference, Labels labels)
     {
+        if (reference is 0 or > uint.MaxValue)
+        {
+            return RestoreResult.ImpossibleReference;
+        }
+
         lock (_lock)
         {
             if (TryGetSlot(reference, out var slot))
             {
-                return reference;
+                return Equal(At(slot), labels) ? RestoreResult.Restored : RestoreResult.ReferenceOfAnotherSeries;
             }
 
-            _lastRef = Math.Max(_lastRef, reference);
+            _lastRef = Math.Max(_lastRef, (uint)reference);
             var hash = (uint)labels.Hash();
             if (!TryFind(labels, hash, out slot))
             {
-                return Add(labels, hash, reference, SeriesFlags.Logged) is not 0 and var added
-                    ? added : throw new ArgumentException($"a series with {labels.Count} labels");
+                return Add(labels, hash, (uint)reference, SeriesFlags.Logged) == 0 ? RestoreResult.TooManyLabels : RestoreResult.Restored;
             }
 
-            _aliases[reference] = At(slot).Ref;
-            return At(slot).Ref;
+            _aliases[(uint)reference] = At(slot).Ref;
+            return RestoreResult.Restored;
         }
     }
 

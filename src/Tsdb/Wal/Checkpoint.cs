@@ -62,8 +62,8 @@ static class Checkpoint
         {
             using (var writer = new SegmentWriter(temporary, 0, segmentBytes, disk ?? WalDisk.Real))
             {
-                Copy(checkpoint, writer, keep, minTime, damages);
-                Copy(segments, writer, keep, minTime, damages);
+                Copy(checkpoint, isComplete: true, writer, keep, minTime, damages);
+                Copy(segments, isComplete: false, writer, keep, minTime, damages);
                 writer.Sync();
             }
 
@@ -80,13 +80,63 @@ static class Checkpoint
         return damages;
     }
 
-    /// <summary>Removes what a finished checkpoint stands for: a crash may have left some of it.</summary>
-    public static void RemoveReplaced(string directory)
+    /// <summary>
+    /// Removes what a finished checkpoint stands for: a crash may have left some of it. Where the checkpoint is damaged and all of that is
+    /// there, it is the checkpoint that goes.
+    /// </summary>
+    /// <returns>What is wrong with a checkpoint that was removed; null when none was.</returns>
+    public static string? RemoveReplaced(string directory)
     {
         RemoveTemporary(directory);
-        if (Last(directory) is { } last)
+        if (Last(directory) is not { } last)
         {
-            RemoveUpTo(directory, last.Index);
+            return null;
+        }
+
+        if (IsReplaceable(directory, last) && Fault(last.Path) is { } fault)
+        {
+            DurableFile.Rename(last.Path, last.Path + Temporary);
+            RemoveTemporary(directory);
+            return $"{fault}: what is there of the segments that the checkpoint stood for is read instead";
+        }
+
+        RemoveUpTo(directory, last.Index);
+        return null;
+    }
+
+    /// <summary>
+    /// Whether all that a checkpoint was made of is still there: the checkpoint before it, and each segment since. Of one that has nothing
+    /// it need not be all.
+    /// </summary>
+    static bool IsReplaceable(string directory, (string Path, int Index) checkpoint)
+    {
+        var before = List(directory).Where(other => other.Index < checkpoint.Index).Select(other => other.Index).DefaultIfEmpty(-1).Max();
+        var segments = WalSegment.List(directory).Select(segment => segment.Index).ToHashSet();
+        return Enumerable.Range(before + 1, checkpoint.Index - before).All(segments.Contains)
+            || (WalSegment.List(checkpoint.Path).Count == 0 && segments.Any(index => index <= checkpoint.Index));
+    }
+
+    /// <summary>What is wrong with a checkpoint; null when it is whole.</summary>
+    static string? Fault(string path)
+    {
+        var segments = WalSegment.List(path);
+        if (segments is not [{ Index: 0 }, ..])
+        {
+            return $"{path}: its first segment is missing";
+        }
+
+        try
+        {
+            using var reader = new WalReader(segments, isComplete: true);
+            while (reader.DamageCount == 0 && reader.Next())
+            {
+            }
+
+            return reader.DamageCount > 0 ? reader.Damages[0].ToString() : null;
+        }
+        catch (IOException e)
+        {
+            return $"{path}: {e.Message}";
         }
     }
 
@@ -138,9 +188,10 @@ static class Checkpoint
         }
     }
 
-    static void Copy(List<WalSegment> from, SegmentWriter writer, Func<ulong, bool> keep, long minTime, List<WalDamage> damages)
+    static void Copy(
+        List<WalSegment> from, bool isComplete, SegmentWriter writer, Func<ulong, bool> keep, long minTime, List<WalDamage> damages)
     {
-        using var reader = new WalReader(from);
+        using var reader = new WalReader(from, isComplete);
         using var batch = new WalBatch();
         using var record = new ByteWriter(64 * 1024);
         var (series, samples, histograms, metadata) =

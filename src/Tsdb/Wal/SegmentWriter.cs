@@ -3,12 +3,14 @@ using Observe.Tsdb.Bytes;
 
 namespace Observe.Tsdb.Wal;
 
-/// <summary>The two calls that a disk can refuse. A class of its own, so that tests can refuse them.</summary>
+/// <summary>The calls that a disk can refuse. A class of its own, so that tests can refuse them.</summary>
 class WalDisk
 {
     public static WalDisk Real { get; } = new();
 
     public virtual void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset) => RandomAccess.Write(file, bytes, offset);
+
+    public virtual int Read(SafeFileHandle file, Span<byte> into, long offset) => RandomAccess.Read(file, into, offset);
 
     public virtual void SyncData(SafeFileHandle file, string path) => DurableFile.SyncData(file, path);
 }
@@ -57,7 +59,7 @@ sealed class SegmentWriter : IDisposable
         {
             _disk.Write(_file, _frames.Written, Offset);
         }
-        catch (IOException)
+        catch
         {
             CutTail();
             throw;
@@ -97,7 +99,7 @@ sealed class SegmentWriter : IDisposable
             DurableFile.SyncDirectory(_directory);
             return (file, path);
         }
-        catch (IOException)
+        catch
         {
             file.Dispose();
             throw;
@@ -113,7 +115,7 @@ sealed class SegmentWriter : IDisposable
         {
             RandomAccess.SetLength(_file, Offset);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _tailUnknown = true;
         }

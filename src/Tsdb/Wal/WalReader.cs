@@ -22,6 +22,8 @@ sealed class WalReader : IDisposable
     const int MaxNamedDamages = 1000;
 
     readonly IReadOnlyList<WalSegment> _segments;
+    readonly bool _isComplete;
+    readonly WalDisk _disk;
     readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
     readonly ByteWriter _parts = new(64 * 1024);
     readonly List<WalDamage> _damages = [];
@@ -39,8 +41,10 @@ sealed class WalReader : IDisposable
     bool _orphans;
     ReadOnlyMemory<byte> _record;
 
-    /// <param name="segments">In order; a gap in their numbers is a damage.</param>
-    public WalReader(IReadOnlyList<WalSegment> segments) => _segments = segments;
+    /// <param name="segments">In order; a gap in their numbers is a damage, and so is a number that two of them have.</param>
+    /// <param name="isComplete">The log was synced when it was whole, so that an unfinished record is a damage too.</param>
+    public WalReader(IReadOnlyList<WalSegment> segments, bool isComplete = false, WalDisk? disk = null) =>
+        (_segments, _isComplete, _disk) = (segments, isComplete, disk ?? WalDisk.Real);
 
     /// <summary>The record that <see cref="Next"/> found; valid until it is called again.</summary>
     public ReadOnlySpan<byte> Record => _record.Span;
@@ -112,7 +116,7 @@ sealed class WalReader : IDisposable
         (_bufferOffset, _filled, _page) = (offset, 0, 0);
         while (_filled < BufferSize)
         {
-            var read = RandomAccess.Read(_file!, _buffer.AsSpan(_filled), offset + _filled);
+            var read = Read(offset + _filled);
             if (read == 0)
             {
                 break;
@@ -124,10 +128,32 @@ sealed class WalReader : IDisposable
         return _filled > 0;
     }
 
+    /// <summary>Reads behind what the buffer has; a page that the disk does not give is empty.</summary>
+    int Read(long offset)
+    {
+        try
+        {
+            return _disk.Read(_file!, _buffer.AsSpan(_filled), offset);
+        }
+        catch (IOException e)
+        {
+            var (page, left) = (WalSegment.PageSize - (int)(offset % WalSegment.PageSize), RandomAccess.GetLength(_file!) - offset);
+            var lost = (int)Math.Clamp(left, 0, page);
+            AddDamage(offset, $"{lost} bytes can't be read: {e.Message}");
+            _buffer.AsSpan(_filled, lost).Clear();
+            return lost;
+        }
+    }
+
     bool NextSegment()
     {
         _file?.Dispose();
         _file = null;
+        if (_inRecord && _isComplete)
+        {
+            AddDamage(_bufferOffset + _filled, "the end of the file in the middle of a record");
+        }
+
         Drop();
         if (_segment + 1 >= _segments.Count)
         {
@@ -135,9 +161,12 @@ sealed class WalReader : IDisposable
         }
 
         _segment++;
-        if (_segment > 0 && _segments[_segment].Index != _segments[_segment - 1].Index + 1)
+        if (_segment > 0 && _segments[_segment].Index - _segments[_segment - 1].Index is not 1 and var step)
         {
-            _damages.Add(new WalDamage(_segments[_segment].Path, 0, $"the segments after {_segments[_segment - 1].Index} are missing"));
+            _damages.Add(new WalDamage(
+                _segments[_segment].Path,
+                0,
+                step == 0 ? "a segment of this number is there twice" : $"the segments after {_segments[_segment - 1].Index} are missing"));
             DamageCount++;
         }
 
@@ -160,6 +189,12 @@ sealed class WalReader : IDisposable
 
             if ((page[_at] & WalSegment.KindMask) == 0 && page[_at..].IndexOfAnyExcept((byte)0) < 0)
             {
+                if (_inRecord)
+                {
+                    // Where the record goes on behind a page that was blanked, that has no beginning.
+                    Drop();
+                }
+
                 _at = page.Length;
                 return false;
             }
@@ -342,7 +377,7 @@ sealed class WalReader : IDisposable
         }
 
         // Cut off by the file's end, it was never acknowledged.
-        if (!torn || !RunsOverTheEnd(page, bad))
+        if (_isComplete || !torn || !RunsOverTheEnd(page, bad))
         {
             AddDamage(_bufferOffset + _page + bad, "checksum mismatch or invalid header");
         }

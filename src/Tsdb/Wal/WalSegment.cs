@@ -36,7 +36,7 @@ readonly record struct WalSegment(int Index, string Path)
             }
         }
 
-        segments.Sort((a, b) => a.Index.CompareTo(b.Index));
-        return segments;
+        // Of two with one number the one that is named as here comes first.
+        return [.. segments.OrderBy(s => s.Index).ThenBy(s => s.Path != At(directory, s.Index).Path).ThenBy(s => s.Path, StringComparer.Ordinal)];
     }
 }

@@ -8,8 +8,8 @@ namespace Observe.Benchmarks.Head;
 
 /// <summary>
 /// How long Prometheus and Observe take from their start to ready after a kill, over the same log: that of targets whose scrapes overlapped,
-/// so that their series were made in turns. Each is killed and started in turns; Prometheus is measured both with the chunk files that
-/// its last run left and without.
+/// so that their series were made in turns, and with the snapshots that a collector writes. Each is killed and started in turns; Prometheus is
+/// measured both with the chunk files that its last run left and without.
 /// </summary>
 static class ReplayComparison
 {
@@ -33,7 +33,7 @@ static class ReplayComparison
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|");
         foreach (var series in sizes)
         {
-            await MeasureAsync(observe, series, targets, interval, (int)(hours * 3600 / interval), runs);
+            await MeasureAsync(observe, series, targets, interval, (int)(hours * 3600 / interval), runs, options.GetValueOrDefault("--snapshots") != "no");
         }
 
         return 0;
@@ -42,13 +42,13 @@ static class ReplayComparison
             options.TryGetValue(name, out var value) ? int.Parse(value, CultureInfo.InvariantCulture) : otherwise;
     }
 
-    static async Task MeasureAsync(string observe, int series, int targets, int interval, int scrapes, int runs)
+    static async Task MeasureAsync(string observe, int series, int targets, int interval, int scrapes, int runs, bool hasSnapshots)
     {
         var folder = Directory.CreateTempSubdirectory("observe-replay-").FullName;
         try
         {
             var (ours, theirs) = (Path.Combine(folder, "observe"), Path.Combine(folder, "prometheus"));
-            await WriteLogAsync(ours, series, targets, interval, scrapes);
+            await WriteLogAsync(ours, series, targets, interval, scrapes, hasSnapshots);
             Copy(Path.Combine(ours, "wal"), Path.Combine(theirs, "wal"));
             var bytes = new DirectoryInfo(Path.Combine(ours, "wal")).EnumerateFiles().Sum(f => f.Length);
             var config = Path.Combine(folder, "observe.yml");
@@ -92,10 +92,17 @@ static class ReplayComparison
         return (Stopwatch.GetElapsedTime(start).TotalSeconds, server.ProcessorTime());
     }
 
-    static async Task WriteLogAsync(string folder, int series, int targets, int interval, int scrapes)
+    static async Task WriteLogAsync(string folder, int series, int targets, int interval, int scrapes, bool hasSnapshots)
     {
         await using var head = await HeadBlock.OpenAsync(
-            new HeadOptions { Directory = folder, Time = TimeProvider.System, WalSyncInterval = TimeSpan.FromMinutes(1) }, default);
+            new HeadOptions
+            {
+                Directory = folder,
+                Time = TimeProvider.System,
+                WalSyncInterval = TimeSpan.FromMinutes(1),
+                SnapshotBytes = hasSnapshots ? new HeadOptions { Directory = folder, Time = TimeProvider.System }.SnapshotBytes : 0,
+            },
+            default);
         var appenders = Enumerable.Range(0, targets).Select(_ => head.Appender()).ToArray();
         var perTarget = series / targets;
         var references = new SeriesRef[targets][];
@@ -130,6 +137,12 @@ static class ReplayComparison
                 }
 
                 appenders[target].Commit();
+            }
+
+            // As often as a collector looks whether something is to be cut.
+            if (scrape % Math.Max(1, 30 / interval) == 0)
+            {
+                await head.CutAsync(force: false, default);
             }
         }
 

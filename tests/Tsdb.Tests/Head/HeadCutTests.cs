@@ -41,7 +41,7 @@ public sealed class HeadCutTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Blocks_and_checkpoints_are_written_where_they_are_told_to_be()
+    public async Task Blocks_checkpoints_and_snapshots_are_written_where_they_are_told_to_be()
     {
         var counting = new CountingScheduler();
         _test.Background = counting;
@@ -49,7 +49,7 @@ public sealed class HeadCutTests : IAsyncDisposable
         TestHead.Append(head, "m", Samples(20_000, Range * 5 / 2));
         Assert.Equal(0, counting.Tasks);
         Assert.Single(await head.CutAsync(force: false, default));
-        Assert.Equal(2, counting.Tasks);
+        Assert.Equal(3, counting.Tasks);
     }
 
     sealed class CountingScheduler : TaskScheduler

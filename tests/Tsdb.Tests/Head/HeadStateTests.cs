@@ -1,7 +1,9 @@
 using Observe.Tsdb.Blocks;
+using Observe.Tsdb.Bytes;
 using Observe.Tsdb.Head;
 using Observe.Tsdb.Ingest;
 using Observe.Tsdb.Model;
+using Observe.Tsdb.Wal;
 using Xunit;
 
 namespace Observe.Tsdb.Tests.Head;
@@ -59,6 +61,50 @@ public sealed class HeadStateTests(ITestOutputHelper output) : IAsyncDisposable
         {
             await other.CloseAsync();
         }
+    }
+
+    [Fact]
+    public async Task What_lacks_behind_a_checkpoint_and_series_that_share_a_reference_are_named()
+    {
+        using (var writer = new SegmentWriter(Directory.CreateDirectory(Path.Combine(_test.Directory, "wal")).FullName, 0, 1 << 20, WalDisk.Real))
+        using (var batch = new WalBatch())
+        using (var record = new ByteWriter())
+        {
+            foreach (var (reference, name, time) in new[] { (1ul, "a", 1_000L), (1ul, "b", 2_000L), (2ul, "b", 3_000L), (1ul, "a", 4_000L) })
+            {
+                record.Clear();
+                WalRecords.BeginSeries(record);
+                WalRecords.Add(record, reference, Labels.Of((Labels.MetricName, name)));
+                batch.Add(record.Written);
+                record.Clear();
+                WalRecords.Samples(record, [new WalSample(reference, time, time / 1_000)]);
+                batch.Add(record.Written);
+            }
+
+            writer.Write(batch);
+        }
+
+        var head = await _test.OpenAsync();
+        Assert.Equal("a: 1000=1 4000=4\nb: 3000=3", await TestHead.DumpAsync(head));
+        Assert.Contains("ReferenceOfAnotherSeries", Assert.Single(head.Damages), StringComparison.Ordinal);
+
+        var folder = _test.Copy(open: false);
+        Directory.CreateDirectory(Path.Combine(folder, "wal", "checkpoint.00000007"));
+        await using (var beside = await HeadBlock.OpenAsync(
+            new HeadOptions { Directory = folder, Time = _test.Time, BlockRangeMs = Range, WalSyncInterval = TimeSpan.Zero }, default))
+        {
+            Assert.Equal("a: 1000=1 4000=4\nb: 3000=3", await TestHead.DumpAsync(beside));
+            Assert.Contains(beside.Damages, damage => damage.Contains("checkpoint.00000007: its first segment is missing", StringComparison.Ordinal));
+        }
+
+        folder = _test.Copy(open: false);
+        Directory.Delete(Path.Combine(folder, "wal"), recursive: true);
+        Directory.CreateDirectory(Path.Combine(folder, "wal", "checkpoint.00000007"));
+        await using var again = await HeadBlock.OpenAsync(
+            new HeadOptions { Directory = folder, Time = _test.Time, BlockRangeMs = Range, WalSyncInterval = TimeSpan.Zero }, default);
+        Assert.Equal("", await TestHead.DumpAsync(again));
+        Assert.Contains(again.Damages, damage => damage.Contains("checkpoint 7 lacks its first segment", StringComparison.Ordinal));
+        Assert.Contains(again.Damages, damage => damage.Contains("the segments after checkpoint 7 are missing", StringComparison.Ordinal));
     }
 
     [Fact]

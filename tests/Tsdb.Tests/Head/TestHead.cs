@@ -23,6 +23,8 @@ sealed class TestHead
 
     public WalDisk? Disk { get; set; }
 
+    public long SnapshotBytes { get; set; }
+
     public FakeTimeProvider Time { get; } = new();
 
     public TaskScheduler Background { get; set; } = TaskScheduler.Default;
@@ -39,6 +41,7 @@ sealed class TestHead
                 WalSyncInterval = TimeSpan.Zero,
                 BlockCut = BlockCut,
                 Disk = Disk,
+                SnapshotBytes = SnapshotBytes,
             },
             default);
         _opened.Add(head);

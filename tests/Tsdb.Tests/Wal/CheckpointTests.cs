@@ -54,6 +54,80 @@ public sealed class CheckpointTests : IDisposable
         Assert.Equal(whole, Replay());
     }
 
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public async Task A_damaged_checkpoint_gives_way_to_what_it_was_made_of_while_that_is_there(bool isSecond, bool isCut)
+    {
+        await _log.WriteAsync([Series(1), Samples(new WalSample(1, 100, 1))]);
+        await _log.WriteAsync([Samples(new WalSample(1, 200, 2))]);
+        await _log.WriteAsync([Samples(new WalSample(1, 300, 3))]);
+        await _log.WriteAsync([Samples(new WalSample(1, 400, 4))]);
+        if (isSecond)
+        {
+            Checkpoint.Create(_log.Directory, 0, _ => true, 0, 1 << 20);
+        }
+
+        var before = Path.Combine(_log.Directory, "..", Path.GetFileName(_log.Directory) + "-before");
+        Copy(_log.Directory, before);
+        try
+        {
+            var whole = Replay();
+            Checkpoint.Create(_log.Directory, 2, _ => true, 0, 1 << 20);
+            Copy(before, _log.Directory);
+
+            // Beside the segments that it stands for, a checkpoint that is whole is used.
+            var with = Replay();
+            Assert.Null(Checkpoint.RemoveReplaced(_log.Directory));
+            Assert.Equal(with, Replay());
+            await _log.WriteAsync([Samples(new WalSample(1, 500, 5))]);
+            Checkpoint.Create(_log.Directory, 3, _ => true, 0, 1 << 20);
+            Copy(before, _log.Directory);
+            var path = Path.Combine(_log.Directory, "checkpoint.00000003", "00000000");
+            var bytes = await File.ReadAllBytesAsync(path);
+            bytes[^20] ^= 1;
+            await File.WriteAllBytesAsync(path, isCut ? bytes[..^20] : bytes);
+
+            Assert.Contains("checkpoint.00000003", Checkpoint.RemoveReplaced(_log.Directory), StringComparison.Ordinal);
+            Assert.Equal(whole + " 1@500=5", Replay());
+            Assert.False(Directory.Exists(Path.GetDirectoryName(path)));
+        }
+        finally
+        {
+            Directory.Delete(before, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task What_a_damaged_checkpoint_stood_for_stays_lost_once_it_is_gone()
+    {
+        await _log.WriteAsync([Series(1), Samples(new WalSample(1, 100, 1)), Samples(new WalSample(1, 110, 1))]);
+        await _log.WriteAsync([Samples(new WalSample(1, 200, 2))]);
+        Checkpoint.Create(_log.Directory, 0, _ => true, 0, 1 << 20);
+        var path = Path.Combine(_log.Directory, "checkpoint.00000000", "00000000");
+        var bytes = await File.ReadAllBytesAsync(path);
+        await File.WriteAllBytesAsync(path, bytes[..^5]);
+        Assert.Null(Checkpoint.RemoveReplaced(_log.Directory));
+        Assert.Equal("series 1: 1@100=1 1@200=2", Replay());
+        using var reader = new WalReader(WalSegment.List(Path.GetDirectoryName(path)!), isComplete: true);
+        while (reader.Next())
+        {
+        }
+
+        Assert.Single(reader.Damages);
+    }
+
+    static void Copy(string from, string to)
+    {
+        foreach (var path in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(to, Path.GetRelativePath(from, path));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(path, copy, overwrite: true);
+        }
+    }
+
     [Fact]
     public async Task A_checkpoint_that_can_not_be_written_changes_nothing()
     {

@@ -55,6 +55,25 @@ sealed class FaultyDisk : WalDisk
 
     public Func<bool> RefuseSync { get; set; } = () => false;
 
+    /// <summary>Reading stops in front of it, and fails in it.</summary>
+    public int? UnreadablePage { get; set; }
+
+    public override int Read(SafeFileHandle file, Span<byte> into, long offset)
+    {
+        if (UnreadablePage is { } page)
+        {
+            var (from, to) = (page * WalSegment.PageSize, (page + 1) * WalSegment.PageSize);
+            if (offset >= from && offset < to)
+            {
+                throw new IOException("Input/output error");
+            }
+
+            into = offset < from && offset + into.Length > from ? into[..(int)(from - offset)] : into;
+        }
+
+        return base.Read(file, into, offset);
+    }
+
     public override void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset)
     {
         if (RefuseWrite())

@@ -42,6 +42,47 @@ public sealed class WalReaderTests : IDisposable
     }
 
     [Fact]
+    public async Task A_page_that_the_disk_does_not_give_costs_the_records_that_lie_in_it()
+    {
+        var records = Records([.. Enumerable.Range(0, 400).Select(i => 500 + i), 70_000, 200, 300]);
+        await _log.WriteAsync(records);
+        var segments = WalSegment.List(_log.Directory);
+        var pages = (int)(new FileInfo(segments[0].Path).Length / WalSegment.PageSize) + 1;
+        for (var bad = 0; bad < pages; bad++)
+        {
+            using var reader = new WalReader(segments, disk: new FaultyDisk { UnreadablePage = bad });
+            var read = new List<byte[]>();
+            while (reader.Next())
+            {
+                read.Add(reader.Record.ToArray());
+            }
+
+            Assert.Contains("can't be read", reader.Damages[0].What, StringComparison.Ordinal);
+            Assert.Equal(bad * WalSegment.PageSize, reader.Damages[0].Offset);
+            CheckLost(records, read, 80, $"page {bad}");
+        }
+    }
+
+    [Fact]
+    public async Task A_segment_that_is_there_twice_or_missing_is_named()
+    {
+        await _log.WriteAsync(Records(40, 50));
+        await _log.WriteAsync(Records(60, 70));
+        await _log.WriteAsync(Records(80, 90));
+        File.Copy(WalSegment.At(_log.Directory, 1).Path, Path.Combine(_log.Directory, "1"));
+        File.Delete(WalSegment.At(_log.Directory, 0).Path);
+        var (records, damages) = _log.Read();
+        Assert.Equal([60, 70, 60, 70, 80, 90], records.Select(record => record.Length));
+        Assert.Equal("a segment of this number is there twice", Assert.Single(damages).What);
+        File.Delete(WalSegment.At(_log.Directory, 1).Path);
+        File.Delete(Path.Combine(_log.Directory, "1"));
+        await _log.WriteAsync(Records(40));
+        await _log.WriteAsync(Records(40));
+        File.Delete(WalSegment.At(_log.Directory, 3).Path);
+        Assert.Equal("the segments after 2 are missing", Assert.Single(_log.Read().Damages).What);
+    }
+
+    [Fact]
     public async Task A_flipped_bit_in_a_record_of_many_pages_costs_that_record()
     {
         var records = Records(40, 150_000, 60, 70_000, 10_000, 50, 33_000, 32_761, 9);
