@@ -50,11 +50,15 @@ public sealed record ShipperOptions
     /// <summary>How long a block is kept after its upload whatever the retention says, for the bucket's readers to find it.</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>Bytes that all blocks together may have (<c>--storage.size-limit</c>); 0 for no limit.</summary>
-    public long SizeLimit { get; init; }
+    /// <summary>
+    /// Bytes that all blocks together may have (<c>--storage.size-limit</c>); 0 for no limit, null for four fifths of what they have and what is
+    /// free on their disk, so that the log finds room when the bucket is away for long.
+    /// </summary>
+    public long? SizeLimit { get; init; }
 
     /// <summary>
-    /// Bytes a second that uploads take on average, block by block; 0 for no limit. A graceful stop does not wait for it.
+    /// Bytes a second that uploads take on average, block by block (<c>--shipping.max-rate</c>); 0 for no limit. A graceful stop does not wait
+    /// for it.
     /// </summary>
     public long UploadBytesPerSecond { get; init; }
 
@@ -100,6 +104,9 @@ public sealed partial class Shipper : IDisposable
     /// <summary>After so many blocks that failed one after another the bucket is out of reach, and the others wait for the next pass.</summary>
     const int MaxFailuresInRow = 3;
 
+    /// <summary>How long the whole outbox waits at most while the bucket is out of reach, so that it is soon seen to be back.</summary>
+    static readonly TimeSpan s_maxAway = TimeSpan.FromMinutes(1);
+
     readonly ShipperOptions _options;
     readonly BucketBlocks _bucket;
     readonly Outbox _outbox;
@@ -126,7 +133,7 @@ public sealed partial class Shipper : IDisposable
             Random = options.Random,
             Logger = options.Logger,
             Supervisor = options.Loops,
-            MaxBackoff = options.MaxBackoff,
+            MaxBackoff = options.MaxBackoff < s_maxAway ? options.MaxBackoff : s_maxAway,
             WakeDelay = () => Jitter(options.Spread),
         });
     }
@@ -252,11 +259,12 @@ public sealed partial class Shipper : IDisposable
     {
         var ready = _options.Time.GetUtcNow();
         var (failures, uploaded) = (0, false);
+        var failed = new List<BlockId>();
         for (var i = 0; i < blocks.Count && failures < MaxFailuresInRow; i++)
         {
             var block = blocks[i];
             if (block.Shipped is not null
-                || (paced && _failed.TryGetValue(block.Meta.Id, out var failed) && _options.Time.GetElapsedTime(failed.At) < failed.Pause))
+                || (paced && _failed.TryGetValue(block.Meta.Id, out var failure) && _options.Time.GetElapsedTime(failure.At) < failure.Pause))
             {
                 continue;
             }
@@ -291,16 +299,34 @@ public sealed partial class Shipper : IDisposable
                 failures++;
                 _isOutOfReach = !uploaded;
                 Failed(block, e);
+                failed.Add(block.Meta.Id);
                 continue;
             }
 
             (failures, uploaded, _isOutOfReach) = (0, true, false);
             _verified.Remove(block.Meta.Id);
             _failed.Remove(block.Meta.Id);
+            Resume();
             _lastUpload = _options.Time.GetUtcNow();
             _options.Metrics.Uploads.Inc();
             _options.Metrics.LastUpload.Set(_lastUpload.Value.ToUnixTimeMilliseconds() / 1000.0);
             LogUploaded(_options.Logger, block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Bytes);
+        }
+
+        // Where all fail it may be the bucket.
+        foreach (var id in _isOutOfReach ? failed : [])
+        {
+            _failed[id] = _failed[id] with { IsAway = true };
+        }
+    }
+
+    /// <summary>The bucket takes blocks again: those that failed when it took none wait no longer.</summary>
+    void Resume()
+    {
+        foreach (var (id, failure) in _failed.Where(failed => failed.Value.IsAway).ToList())
+        {
+            _failed[id] = failure with { IsAway = false, Pause = TimeSpan.Zero };
+            _loop.Wake();
         }
     }
 
@@ -317,16 +343,17 @@ public sealed partial class Shipper : IDisposable
 
     async Task ShedAsync(List<OutboxBlock> blocks, CancellationToken cancellationToken)
     {
-        if (_options.SizeLimit == 0)
+        var (bytes, aside) = (blocks.Sum(b => b.Bytes), _outbox.Aside());
+        var limit = _options.SizeLimit ?? Share(bytes + aside.Sum(damaged => damaged.Bytes));
+        if (limit == 0)
         {
             return;
         }
 
-        var bytes = blocks.Sum(b => b.Bytes);
-        foreach (var (folder, size) in _outbox.Aside())
+        foreach (var (folder, size) in aside)
         {
             // What was whole in it is in another block.
-            if (bytes + size > _options.SizeLimit)
+            if (bytes + size > limit)
             {
                 Directory.Delete(folder, recursive: true);
                 continue;
@@ -337,7 +364,7 @@ public sealed partial class Shipper : IDisposable
 
         foreach (var block in blocks.OrderBy(b => b.Shipped is null).ToList())
         {
-            if (bytes <= _options.SizeLimit)
+            if (bytes <= limit)
             {
                 break;
             }
@@ -358,8 +385,21 @@ public sealed partial class Shipper : IDisposable
                 _options.Metrics.ShedBlocks.Inc();
                 _options.Metrics.ShedSamples.Inc(block.Meta.Stats.Samples);
                 LogShed(_options.Logger,
-                    block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Meta.Stats.Samples, _options.SizeLimit);
+                    block.Meta.Id, block.Meta.MinTime, block.Meta.MaxTime, block.Meta.Stats.Samples, limit);
             }
+        }
+    }
+
+    /// <summary>Four fifths of what blocks have and what is free; 0 where the disk does not tell.</summary>
+    long Share(long bytes)
+    {
+        try
+        {
+            return Math.Max(1, (bytes + new DriveInfo(Path.GetFullPath(_options.Directory)).AvailableFreeSpace) / 5 * 4);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return 0;
         }
     }
 
@@ -417,7 +457,8 @@ public sealed partial class Shipper : IDisposable
     TimeSpan Jitter(TimeSpan of) => of * _options.Random.NextDouble();
 
     /// <param name="At">Of the monotonic clock.</param>
-    readonly record struct Failure(int Times, long At, TimeSpan Pause, string Reason);
+    /// <param name="IsAway">Nothing could be uploaded in that pass.</param>
+    readonly record struct Failure(int Times, long At, TimeSpan Pause, string Reason, bool IsAway = false);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "what is known of the blocks is lost, the bucket is asked for each of them: {Fault}")]
     private static partial void LogStateLost(ILogger logger, string fault);
