@@ -93,6 +93,8 @@ static class ScrapeReport
 /// </summary>
 sealed class ScrapeAppender : IDisposable
 {
+    const int LinesBetweenLooksAtTheClock = 256;
+
     readonly HeadAppender _appender;
     readonly RuledAppender _ruled;
     readonly LabelsBuilder _labels = new();
@@ -111,15 +113,21 @@ sealed class ScrapeAppender : IDisposable
     /// Adds all samples of a body; returns why the scrape as a whole must fail, null when it need not. Allocates for new series only.
     /// </summary>
     /// <exception cref="ExpositionException">The body is malformed; what was added must be rolled back.</exception>
-    public string? Append(TargetSeries target, ExpositionParser parser, long time, long now, ref ScrapeCounts counts)
+    /// <exception cref="OperationCanceledException">The scrape's time is over; what was added must be rolled back.</exception>
+    public string? Append(TargetSeries target, ExpositionParser parser, long time, long now, CancellationToken budget, ref ScrapeCounts counts)
     {
         var (config, cache, metadata) = (target.Config, target.Cache, target.Metadata);
         _ruled.Begin(target.Labels.Source, target.Labels.Rules, now);
         metadata.Begin();
         parser.Known = cache.Known;
         target.Budget.Advance(now);
-        while (true)
+        for (var lines = 1; ; lines++)
         {
+            if (lines % LinesBetweenLooksAtTheClock == 0)
+            {
+                budget.ThrowIfCancellationRequested();
+            }
+
             var entry = parser.Next();
             switch (entry)
             {
@@ -242,8 +250,8 @@ sealed class ScrapeAppender : IDisposable
     }
 
     /// <summary>
-    /// Ends a scrape that <see cref="Append(TargetSeries, ExpositionParser, long, long, ref ScrapeCounts)"/> began: series that it lacks
-    /// get staleness markers.
+    /// Ends a scrape that <see cref="Append(TargetSeries, ExpositionParser, long, long, CancellationToken, ref ScrapeCounts)"/> began: series
+    /// that it lacks get staleness markers.
     /// </summary>
     public void Complete(TargetSeries target, long time)
     {

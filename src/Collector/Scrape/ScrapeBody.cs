@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.IO.Hashing;
+using System.Numerics;
 
 namespace Observe.Collector.Scrape;
 
@@ -12,20 +13,23 @@ sealed class ScrapeBody : IDisposable
     /// <summary>Bytes of the largest buffer that is pooled.</summary>
     const int MaxPooled = 1 << 20;
 
+    readonly BodyBudget _budget;
     byte[]? _buffer;
 
-    ScrapeBody(byte[] buffer) => _buffer = buffer;
+    ScrapeBody(byte[] buffer, BodyBudget budget) => (_buffer, _budget) = (buffer, budget);
 
     public int Length { get; private set; }
 
     public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
 
     /// <summary>Reads a stream to its end; null when it reaches the limit.</summary>
-    /// <param name="expected">The buffer's size at first, in bytes.</param>
+    /// <param name="expected">The buffer's size at first, in bytes; waits until the budget allows it.</param>
     /// <param name="limit">Bytes; 0 for as much as an array holds.</param>
-    public static async ValueTask<ScrapeBody?> ReadAsync(Stream stream, int expected, long limit, CancellationToken cancellationToken)
+    /// <exception cref="BodyBudgetException">The body has grown beyond what was expected and what there is.</exception>
+    public static async ValueTask<ScrapeBody?> ReadAsync(
+        Stream stream, int expected, long limit, BodyBudget budget, CancellationToken cancellationToken)
     {
-        var body = new ScrapeBody(Rent(Capacity(expected, limit)));
+        var body = await NewAsync(Capacity(expected, limit), budget, cancellationToken);
         try
         {
             while (await stream.ReadAsync(body.Reserve(limit), cancellationToken) is > 0 and var read)
@@ -48,16 +52,19 @@ sealed class ScrapeBody : IDisposable
 
     /// <summary>Decompresses gzip; null when the uncompressed body reaches the limit. Disposes the compressed body.</summary>
     /// <exception cref="InvalidDataException">The body is no gzip, or is damaged.</exception>
-    public static ScrapeBody? Decompress(ScrapeBody compressed, int expected, long limit)
+    /// <exception cref="BodyBudgetException">It has grown beyond what was expected and what there is.</exception>
+    public static async ValueTask<ScrapeBody?> DecompressAsync(ScrapeBody compressed, int expected, long limit, CancellationToken cancellationToken)
     {
         using (compressed)
         {
-            using var stream = new GZipStream(new MemoryStream(compressed._buffer!, 0, compressed.Length, writable: false), CompressionMode.Decompress);
-            var body = new ScrapeBody(Rent(Capacity(expected, limit)));
+            var body = await NewAsync(Capacity(expected, limit), compressed._budget, cancellationToken);
             try
             {
+                using var stream = new GZipStream(
+                    new MemoryStream(compressed._buffer!, 0, compressed.Length, writable: false), CompressionMode.Decompress);
                 while (stream.Read(body.Reserve(limit).Span) is > 0 and var read)
                 {
+                    cancellationToken.ThrowIfCancellationRequested();
                     if (!body.Take(read, limit))
                     {
                         body.Dispose();
@@ -100,20 +107,31 @@ sealed class ScrapeBody : IDisposable
         if (_buffer is { } buffer)
         {
             _buffer = null;
-            Return(buffer);
+            Return(buffer, _budget);
         }
     }
 
-    static byte[] Rent(int size) =>
-        size <= MaxPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
+    static async ValueTask<ScrapeBody> NewAsync(int size, BodyBudget budget, CancellationToken cancellationToken)
+    {
+        await budget.ReserveAsync(Charged(size), cancellationToken);
+        return new ScrapeBody(Rent(size), budget);
+    }
 
-    static void Return(byte[] buffer)
+    static byte[] Rent(int size) =>
+        size <= MaxPooled ? ArrayPool<byte>.Shared.Rent(Charged(size)) : GC.AllocateUninitializedArray<byte>(size);
+
+    static void Return(byte[] buffer, BodyBudget budget)
     {
         if (buffer.Length <= MaxPooled)
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+
+        budget.Return(buffer.Length);
     }
+
+    /// <summary>What a buffer of at least that size has: the pool's come in powers of two.</summary>
+    static int Charged(int size) => size <= MaxPooled ? Math.Max(16, (int)BitOperations.RoundUpToPowerOf2((uint)size)) : size;
 
     static int Capacity(int expected, long limit)
     {
@@ -132,9 +150,10 @@ sealed class ScrapeBody : IDisposable
                 throw new InvalidDataException("the body is longer than any array");
             }
 
+            _budget.Reserve(Charged((int)capacity));
             var larger = Rent((int)capacity);
             _buffer.AsSpan(0, Length).CopyTo(larger);
-            Return(_buffer);
+            Return(_buffer, _budget);
             _buffer = larger;
         }
 

@@ -41,6 +41,7 @@ sealed class ScrapeClient : IDisposable
 
     readonly ScrapeConfig _config;
     readonly TimeProvider _time;
+    readonly BodyBudget _bodies;
     readonly string _accept;
     readonly Lock _gate = new();
 
@@ -48,9 +49,9 @@ sealed class ScrapeClient : IDisposable
     ulong _handlerHash;
     long _checked;
 
-    public ScrapeClient(ScrapeConfig config, TimeProvider time)
+    public ScrapeClient(ScrapeConfig config, TimeProvider time, BodyBudget bodies)
     {
-        (_config, _time) = (config, time);
+        (_config, _time, _bodies) = (config, time, bodies);
         _accept = Accept(config);
     }
 
@@ -124,14 +125,15 @@ sealed class ScrapeClient : IDisposable
         {
             body = await ScrapeBody.ReadAsync(
                 stream,
-                announced > 0 ? (int)Math.Min(announced + 1, 1 << 20) : gzip ? expected / 8 : expected,
+                announced > 0 ? (int)Math.Min(announced + 1, Math.Max(1 << 20, expected)) : gzip ? expected / 8 : expected,
                 gzip && limit > 0 ? limit + MaxGzipOverhead : limit,
+                _bodies,
                 cancellationToken);
         }
 
         if (gzip && body is not null)
         {
-            body = ScrapeBody.Decompress(body, expected, limit);
+            body = await ScrapeBody.DecompressAsync(body, expected, limit, cancellationToken);
         }
 
         return body is null ? TooLarge : new ScrapeAnswer(body, First(response, "Content-Type"), null);

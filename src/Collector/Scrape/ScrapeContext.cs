@@ -20,6 +20,7 @@ sealed class ScrapeContext : IDisposable
     {
         (_head, Time, Metrics, Logger, ExternalHost) = (head, options.Time, metrics, logger, options.ExternalHost);
         Loops = options.Loops;
+        Bodies = new BodyBudget(options.BodyMemory);
         Appenders = new ScrapeAppenders(head, options.SeriesLimit);
         Discoveries = new SharedDiscoveries(Time, metrics.Discovery, Loops, logger);
     }
@@ -37,6 +38,8 @@ sealed class ScrapeContext : IDisposable
     public SharedDiscoveries Discoveries { get; }
 
     public ScrapeAppenders Appenders { get; }
+
+    public BodyBudget Bodies { get; }
 
     public MetricFamilyTable Families { get; } = new();
 

@@ -252,7 +252,7 @@ sealed partial class ScrapeLoop : IDisposable
             }
 
             _series.Cache.Begin();
-            error = appender.Append(_series, parser, timestamp, _context.Time.GetUtcNow().ToUnixTimeMilliseconds(), ref counts);
+            error = appender.Append(_series, parser, timestamp, _context.Time.GetUtcNow().ToUnixTimeMilliseconds(), _budget.Token, ref counts);
             if (error is null)
             {
                 appender.Complete(_series, timestamp);
@@ -263,6 +263,10 @@ sealed partial class ScrapeLoop : IDisposable
         catch (ExpositionException e)
         {
             return e.Message;
+        }
+        catch (OperationCanceledException)
+        {
+            return $"the scrape timeout of {Duration.Format(_target.ScrapeTimeout)} is exceeded while the body is parsed (context deadline exceeded)";
         }
         catch (Exception e)
         {

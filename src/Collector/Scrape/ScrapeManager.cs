@@ -14,6 +14,9 @@ public sealed record ScrapeOptions
 
     public LoopSupervisor Loops { get; init; } = new();
 
+    /// <summary>What bodies of all targets may have at once, compressed or not (<c>--scrape.memory-limit</c>). Bytes.</summary>
+    public long BodyMemory { get; init; } = 1 << 30;
+
     /// <summary>Series of the head beyond which no scrape makes new ones; 0 for no limit.</summary>
     public long SeriesLimit { get; init; }
 }

@@ -45,7 +45,7 @@ sealed partial class ScrapePool(ScrapeContext context) : IAsyncDisposable
         ScrapeClient? client = null;
         try
         {
-            client = _job?.LoopIdentity == job.LoopIdentity ? null : new ScrapeClient(job.Config, context.Time);
+            client = _job?.LoopIdentity == job.LoopIdentity ? null : new ScrapeClient(job.Config, context.Time, context.Bodies);
             return new Change(this, job, client, _job is null || client is null ? null : Resolve(job.Config), await FollowAsync(job));
         }
         catch

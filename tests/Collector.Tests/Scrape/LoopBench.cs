@@ -29,7 +29,7 @@ sealed class LoopBench : IAsyncDisposable
     {
         (_folder, Time, Head, _config) = (folder, time, head, config.ScrapeConfigs[0]);
         _context = new ScrapeContext(head, new ScrapeOptions { Time = time, SeriesLimit = seriesLimit }, Metrics, NullLogger.Instance);
-        _client = new ScrapeClient(_config, TimeProvider.System);
+        _client = new ScrapeClient(_config, TimeProvider.System, _context.Bodies);
         Target = Target.Create(_config, new TargetGroup("g", [Labels.Of(("__address__", Exporter.Address))], Labels.Of(("instance", "i"))), 0, out _)!;
         Loop = NewLoop(config);
     }

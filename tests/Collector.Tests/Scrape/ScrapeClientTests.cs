@@ -32,7 +32,7 @@ public sealed class ScrapeClientTests : IAsyncDisposable
 
     static async Task<string> Fetch(ScrapeConfig config, string address)
     {
-        using var client = new ScrapeClient(config, TimeProvider.System);
+        using var client = new ScrapeClient(config, TimeProvider.System, new BodyBudget(1L << 30));
         return await Fetch(client, config, address);
     }
 
@@ -86,7 +86,7 @@ public sealed class ScrapeClientTests : IAsyncDisposable
     public async Task Connections_are_used_again()
     {
         var config = Config();
-        using var client = new ScrapeClient(config, TimeProvider.System);
+        using var client = new ScrapeClient(config, TimeProvider.System, new BodyBudget(1L << 30));
         for (var i = 0; i < 5; i++)
         {
             await Fetch(client, config, _exporter.Address);
@@ -193,7 +193,7 @@ public sealed class ScrapeClientTests : IAsyncDisposable
     {
         var path = Path.Combine(_folder, "token");
         var config = Config($"bearer_token_file: {path}\nhttp_headers: {{X-Tenant: {{values: [a], secrets: [b], files: ['{path}']}}}}");
-        using var client = new ScrapeClient(config, TimeProvider.System);
+        using var client = new ScrapeClient(config, TimeProvider.System, new BodyBudget(1L << 30));
         Assert.Contains("Could not find file", await Fetch(client, config, _exporter.Address), StringComparison.Ordinal);
         File.WriteAllText(path, "one\n");
         await Fetch(client, config, _exporter.Address);
@@ -293,7 +293,7 @@ public sealed class ScrapeClientTests : IAsyncDisposable
         var file = Pem("ca.pem", otherCa.ExportCertificatePem());
         var config = Config($"scheme: https\ntls_config: {{ca_file: {file}}}");
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
-        using var client = new ScrapeClient(config, time);
+        using var client = new ScrapeClient(config, time, new BodyBudget(1L << 30));
         Assert.Contains("certificate", await Fetch(client, config, exporter.Address), StringComparison.Ordinal);
         Pem("ca.pem", ca.ExportCertificatePem());
         time.Advance(TimeSpan.FromSeconds(5));
@@ -337,7 +337,7 @@ public sealed class ScrapeClientTests : IAsyncDisposable
             Headers = [("Content-Type", "text/html"), ("X-Long", new string('x', 500_000))],
         };
         var config = Config();
-        using var client = new ScrapeClient(config, TimeProvider.System);
+        using var client = new ScrapeClient(config, TimeProvider.System, new BodyBudget(1L << 30));
         using var budget = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         var answer = await client.FetchAsync(TargetOf(config, _exporter.Address), 0, budget.Token, CancellationToken.None);
         using (answer.Body)
