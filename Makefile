@@ -50,7 +50,7 @@ bench-store: build native ## time queries over observe store against the bucket 
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-store --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
-bench-replay: build native ## time the start after a kill against Prometheus over the same log (make peers first); ARGS="--series 30000,300000 --targets 300 --interval 15 --hours 2 --runs 3"
+bench-replay: build native ## time the start after a kill against Prometheus over the same log (make peers first); ARGS="--series 30000,300000 --targets 300 --interval 15 --hours 2 --runs 3 --snapshots no"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-replay --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 

@@ -34,6 +34,8 @@ public sealed class DiskFullTests(ITestOutputHelper output)
                     "--data-dir=" + Path.Combine(disk, "data"),
                     "--objstore.config={type: FILESYSTEM, config: {directory: " + Path.Combine(folder, "bucket") + "}}",
                     "--storage.tsdb.min-block-duration=20s",
+                    "--storage.size-limit=0",
+                    "--storage.snapshot-after=1MB",
                     "--wal.sync-interval=0s",
                 ]);
                 Assert.Contains(" 0 damaged places", collector.Process.Output, StringComparison.Ordinal);

@@ -35,13 +35,26 @@ sealed partial class CollectorFlags(string defaultFolder)
     public Option<TimeSpan> Retention { get; } = Flags.Span(
         "--storage.tsdb.retention.time", "how long shipped blocks stay here for queries", "6h");
 
-    public Option<long> SizeLimit { get; } = Flags.Size(
-        "--storage.size-limit", "disk that blocks may take while the bucket is out of reach; 0 for no limit", "0B");
+    public Option<long?> SizeLimit { get; } = Flags.Size(
+        "--storage.size-limit",
+        "disk that blocks may take while the bucket is out of reach; 0 for no limit (default: four fifths of what they have and what is free)");
+
+    public Option<long> SnapshotBytes { get; } = Flags.Size(
+        "--storage.snapshot-after",
+        "write-ahead log since the last snapshot of the head after which another is written, so that a start need not read more; 0: none is",
+        "64MB");
+
+    public Option<long> UploadRate { get; } = Flags.Size(
+        "--shipping.max-rate", "bytes a second that uploads of blocks take on average, one after another; 0 for no limit", "0B");
 
     public Option<long> SeriesLimit { get; } = Flags.Long(
         "--storage.series-limit",
         "series in memory beyond which scrapes bring no new ones; 0 for no limit (default: one for each 2 KiB of memory that there is)",
         GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 11);
+
+    public Option<long?> BodyMemory { get; } = Flags.Size(
+        "--scrape.memory-limit",
+        "memory for the bodies of all targets that are scraped at once (default: an eighth of the memory that there is, 128MB to 2GB)");
 
     public Option<TimeSpan> WalSync { get; } = Flags.Span(
         "--wal.sync-interval", "samples are safe from a power cut after this; 0 syncs each scrape", "1s");
@@ -53,8 +66,8 @@ sealed partial class CollectorFlags(string defaultFolder)
     {
         foreach (var option in (Option[])
         [
-            ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SeriesLimit, WalSync,
-            LiveInterval,
+            ConfigFile, ExpandEnvironment, DataFolder, Name, ClusterUid, RefuseForeign, BlockRange, Retention, SizeLimit, SnapshotBytes,
+            UploadRate, SeriesLimit, BodyMemory, WalSync, LiveInterval,
         ])
         {
             command.Options.Add(option);
@@ -80,7 +93,10 @@ sealed partial class CollectorFlags(string defaultFolder)
         LiveInterval = flags.GetValue(LiveInterval),
         Retention = flags.GetValue(Retention),
         SizeLimit = flags.GetValue(SizeLimit),
+        SnapshotBytes = flags.GetValue(SnapshotBytes),
+        UploadBytesPerSecond = flags.GetValue(UploadRate),
         SeriesLimit = flags.GetValue(SeriesLimit),
+        BodyMemory = flags.GetValue(BodyMemory) ?? CollectorOptions.DefaultBodyMemory,
         Registry = host.Registry,
     };
 

@@ -39,8 +39,14 @@ sealed record CollectorOptions
     /// <summary>How long a shipped block stays here, from its newest sample on.</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromHours(6);
 
-    /// <summary>Bytes that blocks may take here; 0 for no limit.</summary>
-    public long SizeLimit { get; init; }
+    /// <summary>Bytes that blocks may take here; 0 for no limit, null for a share of the disk.</summary>
+    public long? SizeLimit { get; init; }
+
+    /// <summary>See <see cref="HeadOptions.SnapshotBytes"/>.</summary>
+    public long SnapshotBytes { get; init; } = 64 << 20;
+
+    /// <summary>See <see cref="ShipperOptions.UploadBytesPerSecond"/>.</summary>
+    public long UploadBytesPerSecond { get; init; }
 
     /// <summary>Finds what the cluster is by itself; see <see cref="ClusterClaim"/>.</summary>
     public Func<CancellationToken, Task<string?>> FindClusterUid { get; init; } = static _ => Task.FromResult<string?>(null);
@@ -50,6 +56,11 @@ sealed record CollectorOptions
 
     /// <summary>Series of the head; 0 for no limit.</summary>
     public long SeriesLimit { get; init; }
+
+    public static long DefaultBodyMemory => Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 3, 128 << 20, 2L << 30);
+
+    /// <summary>See <see cref="ScrapeOptions.BodyMemory"/>.</summary>
+    public long BodyMemory { get; init; } = DefaultBodyMemory;
 
     /// <summary>How often what was measured is written to the bucket as a live slice, and the status with it; 0: no slices are written.</summary>
     public TimeSpan LiveInterval { get; init; } = TimeSpan.FromSeconds(15);
@@ -141,6 +152,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
                 Time = host.Time,
                 BlockRangeMs = (long)options.BlockRange.TotalMilliseconds,
                 WalSyncInterval = options.WalSync,
+                SnapshotBytes = options.SnapshotBytes,
                 Metrics = options.Registry,
                 Background = host.BackgroundThreads,
                 Logger = host.Logging.CreateLogger<HeadBlock>(),
@@ -161,7 +173,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         _live = options.LiveInterval > TimeSpan.Zero ? Live(_head, _blocks) : null;
         _scrape = new ScrapeManager(
             _head,
-            new ScrapeOptions { Time = host.Time, Loops = host.Loops, SeriesLimit = options.SeriesLimit },
+            new ScrapeOptions { Time = host.Time, Loops = host.Loops, SeriesLimit = options.SeriesLimit, BodyMemory = options.BodyMemory },
             new ScrapeMetrics(options.Registry),
             host.Logging);
         await _scrape.ApplyAsync(_config, cancellationToken);
@@ -182,6 +194,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
             Retention = options.Retention,
             Grace = Part(options.BlockRange * 4, 15 * 60),
             SizeLimit = options.SizeLimit,
+            UploadBytesPerSecond = options.UploadBytesPerSecond,
             Deleting = (path, _) =>
             {
                 _blocks.Remove(path);

@@ -54,16 +54,15 @@ static class Flags
     public static Option<long> Size(string name, string description, string fallback)
     {
         var option = New<long>(name, description + $" (default {fallback})", [], _ => ParseSize(fallback)!.Value);
-        option.CustomParser = result =>
-        {
-            if (ParseSize(result.Tokens[^1].Value) is { } bytes)
-            {
-                return bytes;
-            }
+        option.CustomParser = result => ReadSize(name, result) ?? 0;
+        return option;
+    }
 
-            result.AddError($"{name}: not a size: {GoText.Quote(result.Tokens[^1].Value)} (write 500MB)");
-            return default;
-        };
+    /// <summary>A size whose absence means something else than any size.</summary>
+    public static Option<long?> Size(string name, string description)
+    {
+        var option = New<long?>(name, description, [], _ => null);
+        option.CustomParser = result => ReadSize(name, result);
         return option;
     }
 
@@ -167,6 +166,18 @@ static class Flags
     }
 
     /// <summary>A bare number is bytes.</summary>
+    static long? ReadSize(string name, ArgumentResult result)
+    {
+        var text = result.Tokens[^1].Value;
+        if (ParseSize(text) is { } bytes)
+        {
+            return bytes;
+        }
+
+        result.AddError($"{name}: not a size: {GoText.Quote(text)} (write 500MB)");
+        return null;
+    }
+
     static long? ParseSize(string text) =>
         ByteSize.TryParse(text.Length > 0 && char.IsAsciiDigit(text[^1]) ? text + "B" : text, out var bytes) ? bytes : null;
 

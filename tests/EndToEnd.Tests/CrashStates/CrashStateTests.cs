@@ -111,7 +111,7 @@ public sealed class CrashStateTests(ITestOutputHelper output) : IDisposable
             "-f", "-ttt", "-y", "-xx", "-s", "16777216", "-e", "trace=" + SystemCallLog.Calls, "-o", log,
             ObserveProcess.Program, "collector", "--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", "--config.file=" + config, "--data-dir=" + data,
             "--objstore.config={type: FILESYSTEM, config: {directory: " + Path.Combine(_folder, "bucket") + "}}",
-            "--storage.tsdb.min-block-duration=2s", "--wal.sync-interval=0s",
+            "--storage.tsdb.min-block-duration=2s", "--wal.sync-interval=0s", "--storage.snapshot-after=8KB",
         ]))
         {
             var ready = await process.LineAsync("is ready: ", TimeSpan.FromMinutes(3));
