@@ -46,10 +46,11 @@ sealed record OutboxBlock(string Folder, BlockMeta Meta, long Bytes, OutboxEntry
 }
 
 /// <summary>
-/// The blocks of a data folder, which it leaves as they are, and a file beside them with what became of each. Where the file is damaged, all
+/// The blocks of a data folder, which it leaves as they are, and a file with what became of each. Where the file is damaged, all
 /// blocks are new again: the bucket then tells which of them it has.
 /// </summary>
-sealed class Outbox(string directory)
+/// <param name="stateDirectory">Where the file lies; null: beside the blocks. Given, the data folder belongs to another program.</param>
+sealed class Outbox(string directory, string? stateDirectory = null)
 {
     public const string FileName = "outbox.json";
 
@@ -63,9 +64,12 @@ sealed class Outbox(string directory)
     const string DeletionSuffix = ".tmp-for-deletion";
 
     Dictionary<string, OutboxEntry>? _entries;
+
+    /// <summary>Blocks that those of the folder were made of, and which may be gone.</summary>
+    readonly HashSet<string> _sources = [];
     bool _changed;
 
-    string StatePath => Path.Combine(directory, FileName);
+    string StatePath => Path.Combine(stateDirectory ?? directory, FileName);
 
     /// <summary>Reads the file, once.</summary>
     /// <returns>Why it is not believed; null when it is, or when there is none.</returns>
@@ -88,7 +92,7 @@ sealed class Outbox(string directory)
             (fault, _changed) = (e.Message, true);
         }
 
-        _entries = new(state?.Blocks ?? new Dictionary<string, OutboxEntry>());
+        _entries = new(state?.Blocks ?? (fault is null && stateDirectory is not null ? ShippedByThanos() : new Dictionary<string, OutboxEntry>()));
         return fault;
     }
 
@@ -99,11 +103,15 @@ sealed class Outbox(string directory)
     {
         var blocks = new List<OutboxBlock>();
         (damaged, unread) = ([], []);
+        _sources.Clear();
         foreach (var folder in Directory.EnumerateDirectories(directory))
         {
             if (folder.EndsWith(DeletionSuffix, StringComparison.Ordinal))
             {
-                Directory.Delete(folder, recursive: true);
+                if (stateDirectory is null)
+                {
+                    Directory.Delete(folder, recursive: true);
+                }
             }
             else if (BlockId.TryParse(Path.GetFileName(folder), out _))
             {
@@ -111,7 +119,7 @@ sealed class Outbox(string directory)
                 {
                     blocks.Add(block);
                 }
-                else
+                else if (Directory.Exists(folder))
                 {
                     (isDamaged ? damaged : unread).Add((folder, fault));
                 }
@@ -120,6 +128,22 @@ sealed class Outbox(string directory)
 
         blocks.Sort((a, b) => (a.Meta.MinTime, a.Meta.Id).CompareTo((b.Meta.MinTime, b.Meta.Id)));
         return blocks;
+    }
+
+    /// <summary>What is known of the blocks that a block was made of, whether they are here or gone; null for each that nobody knows.</summary>
+    public IEnumerable<OutboxEntry?> Sources(OutboxBlock block) =>
+        block.Meta.Sources.Where(id => id != block.Meta.Id).Select(id => _entries!.GetValueOrDefault(id.ToString()));
+
+    /// <summary>Notes that a block is whole in the bucket, and with it those that it was made of.</summary>
+    public OutboxBlock SetShipped(OutboxBlock block, DateTimeOffset now)
+    {
+        var entry = block.Entry! with { Shipped = now, Lost = null };
+        foreach (var source in block.Meta.Sources)
+        {
+            _entries![source.ToString()] = entry;
+        }
+
+        return Set(block, entry);
     }
 
     /// <summary>Notes what is known of a block.</summary>
@@ -146,12 +170,13 @@ sealed class Outbox(string directory)
     public IReadOnlyList<LostRange> Lost() => LostRange.Join(
         (_entries ?? []).Where(entry => !Directory.Exists(Path.Combine(directory, entry.Key))).Select(entry => entry.Value.Lost).OfType<LostRange>());
 
-    /// <summary>Writes the file if something has changed, and forgets blocks that are gone.</summary>
+    /// <summary>Writes the file if something has changed, and forgets blocks that are gone, were not lost, and that no block was made of.</summary>
     /// <exception cref="IOException">It is as it was.</exception>
     public void Save()
     {
         var entries = _entries!;
-        foreach (var (gone, _) in entries.Where(entry => entry.Value.Lost is null && !Directory.Exists(Path.Combine(directory, entry.Key))).ToList())
+        foreach (var (gone, _) in entries.Where(entry =>
+            entry.Value.Lost is null && !_sources.Contains(entry.Key) && !Directory.Exists(Path.Combine(directory, entry.Key))).ToList())
         {
             _changed |= entries.Remove(gone);
         }
@@ -192,12 +217,30 @@ sealed class Outbox(string directory)
         Directory.Delete(doomed, recursive: true);
     }
 
+    /// <summary>What a Thanos sidecar that was here before wrote down beside the blocks that it had shipped.</summary>
+    Dictionary<string, OutboxEntry> ShippedByThanos()
+    {
+        var (shipped, file) = (new Dictionary<string, OutboxEntry>(), new FileInfo(Path.Combine(directory, "thanos.shipper.json")));
+        if (file.Exists && file.Length < BlockMeta.MaxSize && JsonSerializer.Deserialize(File.ReadAllBytes(file.FullName), OutboxJson.Default.ThanosShipped)?.Uploaded is { } ids)
+        {
+            foreach (var id in ids.OfType<string>())
+            {
+                shipped[id] = new OutboxEntry(new Dictionary<string, string>(), null, new DateTimeOffset(file.LastWriteTimeUtc, TimeSpan.Zero));
+            }
+
+            _changed = true;
+        }
+
+        return shipped;
+    }
+
     bool TryRead(string folder, [NotNullWhen(true)] out OutboxBlock? block, [NotNullWhen(false)] out string? fault, out bool isDamaged)
     {
         (block, fault, isDamaged) = (null, null, false);
         try
         {
             var meta = BlockMeta.Read(folder);
+            _sources.UnionWith(meta.Sources.Select(id => id.ToString()));
             var entry = _entries!.GetValueOrDefault(meta.Id.ToString());
             if (entry is null && meta.Thanos is { Labels.Count: > 0 } thanos)
             {
@@ -221,5 +264,9 @@ sealed class Outbox(string directory)
 /// <param name="Blocks">By id.</param>
 sealed record OutboxState(IReadOnlyDictionary<string, OutboxEntry> Blocks);
 
+/// <summary>What <c>thanos.shipper.json</c> says.</summary>
+sealed record ThanosShipped([property: JsonPropertyName("uploaded")] IReadOnlyList<string>? Uploaded);
+
 [JsonSerializable(typeof(OutboxState))]
+[JsonSerializable(typeof(ThanosShipped))]
 sealed partial class OutboxJson : JsonSerializerContext;

@@ -14,6 +14,12 @@ public sealed record ShipperOptions
     /// <summary>The data folder that blocks are cut into.</summary>
     public required string Directory { get; init; }
 
+    /// <summary>
+    /// Where it is written down what became of each block; null: in the data folder. Given, the data folder belongs to another program, which
+    /// cuts, joins and deletes blocks by itself: nothing there is changed, and neither limit nor retention applies.
+    /// </summary>
+    public string? StateDirectory { get; init; }
+
     public required IBucket Bucket { get; init; }
 
     /// <summary>Called for each new block: the external labels of its stream. Blocks without any are never shipped.</summary>
@@ -66,8 +72,8 @@ public sealed record ShipperOptions
     public Func<string, CancellationToken, ValueTask>? Deleting { get; init; }
 
     /// <summary>
-    /// Called with the folder of a block that holds what was whole in a damaged one, which is set aside then. Null: the folder belongs to
-    /// another program, and damaged blocks stay where they are.
+    /// Called with the folder of a block that holds what was whole in a damaged one, which is set aside then. Null: damaged blocks stay where
+    /// they are.
     /// </summary>
     public Func<string, CancellationToken, ValueTask>? Salvaged { get; init; }
 
@@ -92,7 +98,11 @@ public sealed record ShipperStatus(
     IReadOnlyList<LostRange> Lost,
     IReadOnlyList<string> Damaged,
     DateTimeOffset? LastUpload,
-    string LastError);
+    string LastError)
+{
+    /// <summary>Folders of the blocks that are not in the bucket.</summary>
+    public IReadOnlyList<string> Pending { get; init; } = [];
+}
 
 /// <summary>
 /// A verified outbox: each block, oldest first, is verified by its checksums, uploaded, and checked in the bucket, and only then may be
@@ -124,7 +134,7 @@ public sealed partial class Shipper : IDisposable
     {
         _options = options;
         _bucket = new BucketBlocks(options.Bucket);
-        _outbox = new Outbox(options.Directory);
+        _outbox = new Outbox(options.Directory, options.StateDirectory);
         _loop = new BackgroundLoop(new LoopOptions
         {
             Name = "shipper",
@@ -182,8 +192,12 @@ public sealed partial class Shipper : IDisposable
             blocks = await FindAsync(cancellationToken);
             error = _unread;
             await UploadAsync(blocks, paced, cancellationToken);
-            await ShedAsync(blocks, cancellationToken);
-            await ExpireAsync(blocks, cancellationToken);
+            if (_options.StateDirectory is null)
+            {
+                await ShedAsync(blocks, cancellationToken);
+                await ExpireAsync(blocks, cancellationToken);
+            }
+
             Save();
             error = blocks.Where(block => block.Shipped is null && _failed.ContainsKey(block.Meta.Id))
                 .Select(block => _failed[block.Meta.Id].Reason).FirstOrDefault(error);
@@ -236,6 +250,8 @@ public sealed partial class Shipper : IDisposable
             }
         }
 
+        NoteGone(blocks);
+
         // A block keeps the labels that it was found with, whatever comes.
         Save();
         await VerifySuspectsAsync(blocks, cancellationToken);
@@ -263,6 +279,12 @@ public sealed partial class Shipper : IDisposable
         for (var i = 0; i < blocks.Count && failures < MaxFailuresInRow; i++)
         {
             var block = blocks[i];
+            if (IsRepeat(block, blocks, out var shipped))
+            {
+                blocks[i] = shipped ?? block;
+                continue;
+            }
+
             if (block.Shipped is not null
                 || (paced && _failed.TryGetValue(block.Meta.Id, out var failure) && _options.Time.GetElapsedTime(failure.At) < failure.Pause))
             {
@@ -276,7 +298,7 @@ public sealed partial class Shipper : IDisposable
                     continue;
                 }
 
-                if (Faults(block, cancellationToken) is { } fault)
+                if (Faults(block, cancellationToken) is { } fault && (_options.StateDirectory is null || Directory.Exists(block.Folder)))
                 {
                     // What takes its place, if anything does, is next.
                     await ReplaceAsync(blocks, i, fault, cancellationToken);
@@ -291,8 +313,15 @@ public sealed partial class Shipper : IDisposable
 
                 ready = _options.Time.GetUtcNow() + Span(block.Bytes);
                 await _bucket.UploadAsync(block.Folder, block.Stamped(), _options.Time.GetUtcNow(), cancellationToken);
-                blocks[i] = _outbox.Set(block, block.Entry! with { Shipped = _options.Time.GetUtcNow(), Lost = null });
+                blocks[i] = _outbox.SetShipped(block, _options.Time.GetUtcNow());
+                _waiting.Remove(block.Meta.Id);
                 Save();
+            }
+            catch (Exception) when (_options.StateDirectory is not null && !Directory.Exists(block.Folder))
+            {
+                // Joined with others, or too old for its owner. The next pass knows.
+                blocks.RemoveAt(i--);
+                continue;
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
@@ -448,7 +477,10 @@ public sealed partial class Shipper : IDisposable
             _outbox.Lost(),
             [.. _damaged.Select(d => $"{d.Key}: {d.Value}")],
             _lastUpload,
-            error);
+            error)
+        {
+            Pending = [.. pending.Select(block => block.Folder)],
+        };
     }
 
     TimeSpan Span(long bytes) =>
