@@ -16,10 +16,11 @@ public sealed partial class LocalBlocks : IQuerier, IDisposable
     volatile IReadOnlyList<(string Path, string Fault)> _damaged = [];
 
     /// <summary>Opens every block of the folder; one that can't be opened is logged, and missing in each answer.</summary>
-    public LocalBlocks(string folder, ILogger log)
+    /// <param name="folder">Null: there is none but those that are added.</param>
+    public LocalBlocks(string? folder, ILogger log)
     {
         _log = log;
-        if (!Directory.Exists(folder))
+        if (folder is null || !Directory.Exists(folder))
         {
             return;
         }

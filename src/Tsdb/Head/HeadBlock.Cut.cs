@@ -44,6 +44,24 @@ public sealed partial class HeadBlock
         }
     }
 
+    /// <summary>Drops the samples before a time, which somebody else has in blocks that are read beside the head.</summary>
+    public async Task DropAsync(long before, CancellationToken cancellationToken)
+    {
+        await _cutting.WaitAsync(cancellationToken);
+        try
+        {
+            if (before > _truncatedBefore && Range is { IsEmpty: false } range && range.MinTime < before)
+            {
+                Freeze(before);
+                await TruncateAsync(before, cancellationToken);
+            }
+        }
+        finally
+        {
+            _cutting.Release();
+        }
+    }
+
     async Task<List<string>> CutRangesAsync(bool force, CancellationToken cancellationToken)
     {
         var blocks = new List<string>();

@@ -27,6 +27,11 @@ public sealed record HeadOptions
     /// </summary>
     public TimeSpan WalSyncInterval { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// False for a head that follows another program's log, from which it is filled anew at each start: it has no log itself, and is never cut.
+    /// </summary>
+    public bool HasLog { get; init; } = true;
+
     /// <summary>The size at which the log starts its next segment. Bytes.</summary>
     public int WalSegmentBytes { get; init; } = 128 << 20;
 
@@ -208,7 +213,11 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
         {
             if (!batch.IsEmpty)
             {
-                _position = Wal.Log(WithSeries(batch, unlogged));
+                if (_options.HasLog)
+                {
+                    _position = Wal.Log(WithSeries(batch, unlogged));
+                }
+
                 SetLogged(unlogged);
                 lock (_applying)
                 {
@@ -249,15 +258,11 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
 
     void Open(CancellationToken cancellationToken)
     {
-        RemoveUnfinished();
-        var fault = Checkpoint.RemoveReplaced(WalDirectory);
-        var start = _options.Time.GetTimestamp();
-        var next = Replay(fault, cancellationToken);
-        HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
-        LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
-        _wal = new WalWriter(
-            WalDirectory,
-            next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk, _options.Loops);
+        if (_options.HasLog)
+        {
+            OpenLog(cancellationToken);
+        }
+
         _registry.AddBeforeCollectCallback(() =>
         {
             var (range, none) = (Range, Range.IsEmpty);
@@ -269,6 +274,19 @@ public sealed partial class HeadBlock : IQuerier, IAsyncDisposable
             HeadMetrics.AheadOfClock.Set(AheadOfClock.TotalSeconds);
             HeadMetrics.ChunkFileBytes.Set(_files.Bytes);
         });
+    }
+
+    void OpenLog(CancellationToken cancellationToken)
+    {
+        RemoveUnfinished();
+        var fault = Checkpoint.RemoveReplaced(WalDirectory);
+        var start = _options.Time.GetTimestamp();
+        var next = Replay(fault, cancellationToken);
+        HeadMetrics.ReplayDuration.Set(_options.Time.GetElapsedTime(start).TotalSeconds);
+        LogReplayed(SeriesCount, Damages.Count, _options.Time.GetElapsedTime(start).TotalMilliseconds);
+        _wal = new WalWriter(
+            WalDirectory,
+            next, _options.WalSegmentBytes, _options.WalSyncInterval, _options.Time, _walMetrics, _logger, _options.Disk, _options.Loops);
     }
 
     WalBatch WithSeries(WalBatch batch, ReadOnlySpan<uint> unlogged)

@@ -23,6 +23,7 @@ sealed class WalReader : IDisposable
 
     readonly IReadOnlyList<WalSegment> _segments;
     readonly bool _isComplete;
+    readonly long _start;
     readonly WalDisk _disk;
     readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
     readonly ByteWriter _parts = new(64 * 1024);
@@ -30,6 +31,7 @@ sealed class WalReader : IDisposable
     byte[] _decompressed = [];
     ZstdSharp.Decompressor? _zstd;
     SafeFileHandle? _file;
+    long _length;
     int _segment = -1;
     int _filled;
     long _bufferOffset;
@@ -43,8 +45,9 @@ sealed class WalReader : IDisposable
 
     /// <param name="segments">In order; a gap in their numbers is a damage, and so is a number that two of them have.</param>
     /// <param name="isComplete">The log was synced when it was whole, so that an unfinished record is a damage too.</param>
-    public WalReader(IReadOnlyList<WalSegment> segments, bool isComplete = false, WalDisk? disk = null) =>
-        (_segments, _isComplete, _disk) = (segments, isComplete, disk ?? WalDisk.Real);
+    /// <param name="start">Where to begin in the first of them: a page's begin. The rest of a record that began before it is left out.</param>
+    public WalReader(IReadOnlyList<WalSegment> segments, bool isComplete = false, WalDisk? disk = null, long start = 0) =>
+        (_segments, _isComplete, _disk, _start) = (segments, isComplete, disk ?? WalDisk.Real, start);
 
     /// <summary>The record that <see cref="Next"/> found; valid until it is called again.</summary>
     public ReadOnlySpan<byte> Record => _record.Span;
@@ -54,6 +57,9 @@ sealed class WalReader : IDisposable
 
     /// <summary>Where the record's last fragment begins in the file.</summary>
     public long Offset { get; private set; }
+
+    /// <summary>Where the record's first fragment begins in that file.</summary>
+    public long FirstOffset { get; private set; }
 
     /// <summary>All damaged places met so far.</summary>
     public long DamageCount { get; private set; }
@@ -102,7 +108,8 @@ sealed class WalReader : IDisposable
                     return false;
                 }
 
-                offset = 0;
+                offset = _segment == 0 ? _start : 0;
+                _orphans = offset > 0;
             }
         }
 
@@ -114,9 +121,10 @@ sealed class WalReader : IDisposable
     bool Fill(long offset)
     {
         (_bufferOffset, _filled, _page) = (offset, 0, 0);
-        while (_filled < BufferSize)
+        var most = (int)Math.Clamp(_length - offset, 0, BufferSize);
+        while (_filled < most)
         {
-            var read = Read(offset + _filled);
+            var read = Read(offset + _filled, most - _filled);
             if (read == 0)
             {
                 break;
@@ -129,16 +137,15 @@ sealed class WalReader : IDisposable
     }
 
     /// <summary>Reads behind what the buffer has; a page that the disk does not give is empty.</summary>
-    int Read(long offset)
+    int Read(long offset, int most)
     {
         try
         {
-            return _disk.Read(_file!, _buffer.AsSpan(_filled), offset);
+            return _disk.Read(_file!, _buffer.AsSpan(_filled, most), offset);
         }
         catch (IOException e)
         {
-            var (page, left) = (WalSegment.PageSize - (int)(offset % WalSegment.PageSize), RandomAccess.GetLength(_file!) - offset);
-            var lost = (int)Math.Clamp(left, 0, page);
+            var lost = Math.Min(WalSegment.PageSize - (int)(offset % WalSegment.PageSize), most);
             AddDamage(offset, $"{lost} bytes can't be read: {e.Message}");
             _buffer.AsSpan(_filled, lost).Clear();
             return lost;
@@ -172,6 +179,9 @@ sealed class WalReader : IDisposable
 
         _file = System.IO.File.OpenHandle(
             _segments[_segment].Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.SequentialScan);
+
+        // What another process adds meanwhile is read the next time: a page that was read in part is not gone on with.
+        _length = RandomAccess.GetLength(_file);
         return true;
     }
 
@@ -239,7 +249,7 @@ sealed class WalReader : IDisposable
                 }
             }
 
-            _orphans = false;
+            (_orphans, FirstOffset) = (false, offset);
         }
         else if (!_inRecord)
         {
