@@ -33,7 +33,12 @@ sealed partial class ObserveProcess : IAsyncDisposable
     public ChildProcess Process => _process;
 
     /// <summary>Starts a role and waits until it is ready.</summary>
-    public static async Task<ObserveProcess> StartAsync(string role, IEnumerable<string> flags, TimeSpan? limit = null, params (string Name, string Value)[] environment)
+    public static Task<ObserveProcess> StartAsync(string role, IEnumerable<string> flags, TimeSpan? limit = null, params (string Name, string Value)[] environment) =>
+        StartAsync(role, flags, limit, static _ => { }, environment);
+
+    /// <param name="started">Gets the process before it is ready.</param>
+    public static async Task<ObserveProcess> StartAsync(
+        string role, IEnumerable<string> flags, TimeSpan? limit, Action<ChildProcess> started, params (string Name, string Value)[] environment)
     {
         var process = ChildProcess.Start(Program, [
             role,
@@ -41,6 +46,7 @@ sealed partial class ObserveProcess : IAsyncDisposable
             "--grpc-address=127.0.0.1:0",
             .. flags,
         ], environment);
+        started(process);
         try
         {
             var line = await process.LineAsync("is ready: ", limit);

@@ -18,32 +18,36 @@ static class CollectorCommand
         var server = new ServerFlags(9091, 10901, httpAliases: ["--web.listen-address"]);
         var objstore = new ObjstoreFlags();
         var collector = new CollectorFlags("./data");
+        var sidecar = new SidecarFlags();
         var engine = new EngineFlags();
         var storeApi = new StoreApiFlags();
         var command = new Command("collector", "scrape and federate a cluster's endpoints and ship blocks to the bucket");
         server.AddTo(command);
         collector.AddTo(command);
+        sidecar.AddTo(command);
         objstore.AddTo(command);
         engine.AddTo(command);
         storeApi.AddTo(command);
         command.SetAction(async (flags, _) =>
         {
             using var host = new RoleHost("collector", flags, server);
-            collector.Load(flags);
+            if (!sidecar.IsGiven(flags))
+            {
+                collector.Load(flags);
+            }
+
             var (yaml, source) = objstore.Required(flags);
             using var folder = DataFolder.Open(flags, collector.DataFolder, locked: false);
-            var role = new CollectorRole(
-                host,
-                BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time)),
-                collector.Options(flags, host, folder.Path) with
-                {
-                    FolderFlag = Flags.NameOf(flags, collector.DataFolder),
-                    Serve = storeApi.Options(flags, host),
-                });
+            var options = collector.Options(flags, host, folder.Path) with
+            {
+                FolderFlag = Flags.NameOf(flags, collector.DataFolder),
+                Serve = storeApi.Options(flags, host),
+            };
+            var beside = sidecar.IsGiven(flags) ? sidecar.Options(flags, collector, options) : null;
+            var bucket = BucketConfig.Parse(yaml, source).Open(host.Time, new BucketMetrics(host.Registry, host.Time));
             var stores = new StoreSet(new StoreSetOptions { Time = host.Time, Loops = host.Loops });
-            stores.AddLocal("head", role.Querier, role.Describe);
             var promql = new PromqlEngine(engine.Options(flags, host));
-            var api = CollectorApi.With([role], new PrometheusApiOptions
+            var api = new PrometheusApiOptions
             {
                 Engine = promql,
                 Querier = options => new FanoutQuerier(stores, options),
@@ -52,7 +56,21 @@ static class CollectorCommand
                 Build = new BuildDescription(BuildVersion.Version, BuildVersion.Revision, Runtime: BuildVersion.Runtime),
                 Time = host.Time,
                 Logging = host.Logging,
-            });
+            };
+            IRole role;
+            if (beside is null)
+            {
+                var scraping = new CollectorRole(host, bucket, options);
+                stores.AddLocal("head", scraping.Querier, scraping.Describe);
+                (role, api) = (scraping, CollectorApi.With([scraping], api));
+            }
+            else
+            {
+                var following = new SidecarRole(host, bucket, beside);
+                stores.AddLocal("head", following.Querier, following.Describe);
+                (role, api) = (following, CollectorApi.With(following, api));
+            }
+
             return await host.RunAsync([role, new QueryRole(host, stores, promql, api, serve: null)]);
         });
         return command;
@@ -66,12 +84,18 @@ static class CollectorApi
     {
         Targets = _ => new CollectorTargets(collectors, withExternal: false),
         Configuration = () => string.Join("---\n", collectors.Select(c => c.Config.ToYaml())),
-        Tsdb = limit => Tsdb(collectors, limit),
+        Tsdb = limit => Tsdb(collectors.Select(collector => collector.Head), limit),
     };
 
-    static TsdbStatus Tsdb(IReadOnlyList<CollectorRole> collectors, int limit)
+    public static PrometheusApiOptions With(SidecarRole sidecar, PrometheusApiOptions options) => options with
     {
-        var stats = collectors.Select(c => c.Head).OfType<HeadBlock>().Select(h => h.Stats(limit)).ToList();
+        Targets = _ => sidecar.Targets(withExternal: false),
+        Tsdb = limit => Tsdb([sidecar.Head], limit),
+    };
+
+    static TsdbStatus Tsdb(IEnumerable<HeadBlock?> heads, int limit)
+    {
+        var stats = heads.OfType<HeadBlock>().Select(h => h.Stats(limit)).ToList();
         var held = stats.Where(s => s.Series > 0).ToList();
         return new TsdbStatus(
             stats.Sum(s => s.Series), stats.Sum(s => s.LabelPairs), stats.Sum(s => s.Chunks),

@@ -338,7 +338,7 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
     {
         var (config, head, shipped) = (_config, _head!.Range, _shipper!.Status);
         var targets = _scrape!.Targets().Active;
-        var disk = DiskOf(options.Folder);
+        var disk = DriveSpace.Of(options.Folder);
 
         // A graceful stop has cut the whole head.
         List<TimeRange> newest = head.IsEmpty ? [.. shipped.Shipped, .. shipped.Unshipped] : [head];
@@ -378,20 +378,6 @@ sealed partial class CollectorRole(RoleHost host, IBucket bucket, CollectorOptio
         _counted = now;
         return before.At == 0 || now.At <= before.At
             ? 0 : (now.Samples - before.Samples) / host.Time.GetElapsedTime(before.At, now.At).TotalSeconds;
-    }
-
-    /// <summary>Null where the system does not tell.</summary>
-    static DriveInfo? DiskOf(string folder)
-    {
-        try
-        {
-            var drive = new DriveInfo(Path.GetFullPath(folder));
-            return drive.IsReady ? drive : null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            return null;
-        }
     }
 
     /// <summary>A quarter of a block's span, but no longer than some seconds: short blocks need short intervals.</summary>

@@ -30,7 +30,7 @@ public sealed partial class LayerTests
         ],
         ["Collector"] =
         [
-            ["Config", "Exposition"],
+            ["Config", "Exposition", "Sidecar"],
             ["Discovery"],
             ["Scrape"],
         ],
