@@ -219,11 +219,14 @@ sealed class Attendance(
 
         // Of collectors it is known which times there are; of what only stores tell of, where it begins and ends.
         var known = view.Known.SelectMany(collector => (Labels[])[collector.Labels, collector.Labels.Without(replicaLabels)]).ToHashSet();
-        var told = view.Known.SelectMany(collector => HeldOf(collector, view).Select(range => (collector.Labels, range)))
+        var isStoreAway = view.Lost.Keys.Any(store => !view.IsOfCollector(store));
+        var present = view.Known.GroupBy(collector => collector.Labels, collector => TimeSpans.Union(HeldOf(collector, view)))
+
+            // What a store that is away had of one collector of a replica, another one does not have.
+            .Select(group => (Labels: group.Key, Times: isStoreAway ? group.Aggregate(TimeSpans.Intersect) : TimeSpans.Union(group.SelectMany(times => times))))
             .Concat(view.Answered.Where(group => !known.Contains(group.Key))
-                .SelectMany(group => group.Select(held => (Labels: group.Key, held.Range))));
-        var present = told.GroupBy(one => one.Item1, one => one.Item2)
-            .Select(group => (Labels: group.Key, Times: TimeSpans.Except(TimeSpans.Union(group), missing.GetValueOrDefault(group.Key) ?? [])))
+                .Select(group => (Labels: group.Key, Times: TimeSpans.Union(group.Select(held => held.Range)))))
+            .Select(one => one with { Times = TimeSpans.Except(one.Times, missing.GetValueOrDefault(one.Labels) ?? []) })
             .ToLookup(one => one.Labels.Without(replicaLabels));
         return lacks.ConvertAll(lack => lack with
         {
