@@ -38,7 +38,7 @@ public sealed class DedupIterator : ISampleIterator
     const long Farthest = ReplicaCursor.Near << 10;
 
     /// <summary>Of so many distances at least one in four is that between two scrapes none of which was missed.</summary>
-    const int Many = 9;
+    internal const int Many = 9;
 
     /// <summary>So much of what comes before a time is read at least, in milliseconds, to know what is a gap there.</summary>
     const long SeekMargin = 4 * ReplicaCursor.Near;

@@ -43,6 +43,9 @@ sealed class ReplicaCursor
     long _shortest;
     long _longest;
 
+    // Up to here samples are known to be close to one another; -1 where that is not known.
+    int _closeUntil = -1;
+
     public bool HasSample
     {
         get
@@ -115,13 +118,14 @@ sealed class ReplicaCursor
     }
 
     /// <summary>
-    /// Whether no gap is before the current sample for certain: all distances near are alike, and there are enough to tell the interval.
+    /// Whether no gap is before the current sample for certain: all distances near are alike and there are enough to tell the interval, or it
+    /// is close to the one before it whichever of them is the interval.
     /// </summary>
-    public bool IsRegular => RegularUntil(_now) >= _now;
+    public bool IsRegular => CertainUntil(_now) >= _now;
 
     /// <summary>How many samples from the current one on have no gap between them for certain.</summary>
     public int RegularRun(int most) =>
-        _now + 1 < _endOfBatch ? Math.Clamp(Math.Min(RegularUntil(_now + 1), _endOfBatch - 1) - _now + 1, 1, most) : 1;
+        _now + 1 < _endOfBatch ? Math.Clamp(Math.Min(CertainUntil(_now + 1), _endOfBatch - 1) - _now + 1, 1, most) : 1;
 
     /// <summary>How many samples from the current one on lie before a time.</summary>
     public int RunBefore(long time, int most)
@@ -301,6 +305,57 @@ sealed class ReplicaCursor
     /// <summary>The place of the first of the times that are known after one.</summary>
     int FirstAfter(long time) => _times.AsSpan(0, _count).BinarySearch(time) is var at && at >= 0 ? at + 1 : ~at;
 
+    /// <summary>The last sample up to which there is no gap for certain; -1 where there may be one before the sample at a place.</summary>
+    int CertainUntil(int at) => RegularUntil(at) is >= 0 and var until ? until : CloseUntil(at);
+
+    /// <summary>
+    /// The last sample up to which each is at most one and a half of the shortest distance near behind the one before it, where there are
+    /// enough distances near that one of them is the interval; -1 where the sample at a place is not.
+    /// </summary>
+    int CloseUntil(int at)
+    {
+        if (at <= _closeUntil)
+        {
+            return _closeUntil;
+        }
+
+        var shortest = long.MaxValue;
+        for (var i = Math.Max(1, at - MostDistances); i < _count && i <= at + (2 * MostDistances); i++)
+        {
+            shortest = _isApart[i] ? shortest : Math.Min(shortest, _times[i] - _times[i - 1]);
+        }
+
+        var (next, end) = (at, Math.Min(_endOfBatch, at + MostDistances));
+        while (next < end && next > 0 && !_isApart[next] && _times[next] - _times[next - 1] <= shortest / 2 * 3 && HasManyNear(next))
+        {
+            next++;
+        }
+
+        if (next == at)
+        {
+            return -1;
+        }
+
+        return _closeUntil = next - 1;
+    }
+
+    /// <summary>Whether there are enough distances near any time between a sample and the one before it.</summary>
+    bool HasManyNear(int at)
+    {
+        var count = 0;
+        for (var i = at - 1; count < DedupIterator.Many && i > 0 && i > at - 1 - MostDistances && _times[i - 1] >= _times[at] - Near; i--)
+        {
+            count += _isApart[i] ? 0 : 1;
+        }
+
+        for (var i = at + 1; count < DedupIterator.Many && i < _count && i <= at + MostDistances && _times[i] <= _times[at - 1] + Near; i++)
+        {
+            count += _isApart[i] ? 0 : 1;
+        }
+
+        return count >= DedupIterator.Many;
+    }
+
     /// <summary>
     /// The last sample up to which the run of alike distances tells the interval; -1 where it tells nothing of the one at a place, before
     /// which there may be a gap.
@@ -366,7 +421,7 @@ sealed class ReplicaCursor
         }
 
         (_count, _now, _endOfBatch, _batch.Count) = (0, 0, 0, 0);
-        (_runStart, _runEnd, _shortest, _longest) = (0, 0, long.MaxValue, 0);
+        (_runStart, _runEnd, _shortest, _longest, _closeUntil) = (0, 0, long.MaxValue, 0, -1);
         (HasPrevious, PreviousTimestamp, PreviousValue, RisingSince, MarkerTimestamp) = (false, 0, 0, long.MaxValue, null);
     }
 
@@ -473,6 +528,6 @@ sealed class ReplicaCursor
         Array.Copy(isStale, from, _isStale, 0, _count - from);
         Array.Copy(isApart, from, _isApart, 0, _count - from);
         (_count, _now, _endOfBatch) = (_count - from, _now - from, _endOfBatch - from);
-        (_runStart, _runEnd) = (_runStart - from, Math.Max(0, _runEnd - from));
+        (_runStart, _runEnd, _closeUntil) = (_runStart - from, Math.Max(0, _runEnd - from), Math.Max(-1, _closeUntil - from));
     }
 }
