@@ -58,7 +58,7 @@ bench-ingest: build native ## what scraping costs, against Prometheus and Victor
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-ingest --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
-bench-live: build native ## freshness, deaths and hand-over of live slices; ARGS="--cases freshness --collectors 30 --minutes 10 --s3 ../shared/peers/s3"
+bench-live: build native ## freshness, deaths and hand-over of live slices; ARGS="--cases freshness --collectors 30 --minutes 10 --s3 SCRIPT"
 	@dotnet build tests/Benchmarks -c Release -v quiet --nologo -clp:NoSummary
 	@artifacts/bin/Observe.Benchmarks/release/Observe.Benchmarks bench-live --observe $(if $(wildcard $(NATIVE)),$(NATIVE),$(OBSERVE)) $(ARGS)
 
