@@ -91,8 +91,23 @@ public sealed class PrometheusApi : IDisposable
     public static JsonElement Data(JsonDocument answer) => answer.RootElement.GetProperty("data");
 
     /// <summary>The text of a field; "" where there is none.</summary>
-    public static string Text(JsonElement of, string field) =>
-        of.ValueKind == JsonValueKind.Object && of.TryGetProperty(field, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+    /// <exception cref="IOException">It has half of a pair of surrogates.</exception>
+    public static string Text(JsonElement of, string field)
+    {
+        if (of.ValueKind != JsonValueKind.Object || !of.TryGetProperty(field, out var value) || value.ValueKind != JsonValueKind.String)
+        {
+            return "";
+        }
+
+        try
+        {
+            return value.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new IOException($"the field {field} of Prometheus's answer is no text: {e.Message}", e);
+        }
+    }
 
     /// <summary>The elements of a list; none where there is no list.</summary>
     public static IEnumerable<JsonElement> Elements(JsonElement of, string field) =>

@@ -16,13 +16,20 @@ public sealed class PrometheusBlocks(
     readonly Dictionary<string, BlockMeta> _known = [];
     readonly Dictionary<string, DateTimeOffset> _wanted = [];
 
-    /// <summary>Samples before it are in blocks, which are served as far as they have to be; long.MinValue before the first block. Unix milliseconds.</summary>
+    /// <summary>
+    /// Samples before it are in blocks, which are served as far as they have to be; long.MinValue before the first block. A block that claims
+    /// to end in the future does not count: what the head has must not go for its sake. Unix milliseconds.
+    /// </summary>
     public long End { get; private set; } = long.MinValue;
 
+    /// <summary>What of the folder could not be read at the last look, and is tried at the next; "" when there is none.</summary>
+    public string Fault { get; private set; } = "";
+
     /// <summary>Looks into the folder. What was joined is served before its parts are left.</summary>
-    /// <exception cref="IOException">The folder, or a block that is there, can't be read at present.</exception>
+    /// <exception cref="IOException">The folder can't be read at present.</exception>
     public void Sync()
     {
+        Fault = "";
         var here = Directory.EnumerateDirectories(folder)
             .Where(path => BlockId.TryParse(Path.GetFileName(path), out _)).ToHashSet();
         foreach (var path in here.Where(path => !_known.ContainsKey(path)))
@@ -47,9 +54,9 @@ public sealed class PrometheusBlocks(
                 continue;
             }
 
-            if (!_wanted.ContainsKey(path))
+            if (!_wanted.ContainsKey(path) && !TryServe(path))
             {
-                served.Add(path);
+                continue;
             }
 
             _wanted[path] = now;
@@ -61,18 +68,41 @@ public sealed class PrometheusBlocks(
             _wanted.Remove(path);
         }
 
-        End = _known.Count == 0 ? long.MinValue : _known.Values.Max(meta => meta.MaxTime);
+        var present = now.ToUnixTimeMilliseconds();
+        End = _known.Values.Select(meta => meta.MaxTime).Where(end => end <= present).DefaultIfEmpty(long.MinValue).Max();
     }
 
-    /// <summary>Null where it is no block, which the shipper says, or was deleted meanwhile.</summary>
-    static BlockMeta? Read(string path)
+    bool TryServe(string path)
+    {
+        try
+        {
+            served.Add(path);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Note(path, e);
+            return false;
+        }
+    }
+
+    /// <summary>A block that was deleted meanwhile is no fault.</summary>
+    void Note(string path, Exception e) => Fault = Directory.Exists(path) ? $"{path}: {e.Message}" : Fault;
+
+    /// <summary>Null where it is no block, which the shipper says, or can't be read at present.</summary>
+    BlockMeta? Read(string path)
     {
         try
         {
             return BlockMeta.Read(path);
         }
-        catch (Exception e) when (e is Tsdb.Bytes.CorruptionException || !Directory.Exists(path))
+        catch (Tsdb.Bytes.CorruptionException)
         {
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Note(path, e);
             return null;
         }
     }

@@ -58,6 +58,7 @@ sealed partial class SidecarRole : IRole
     (long Samples, long At) _counted;
     (long End, long Since) _cut = (long.MinValue, 0);
     TimeSpan _cutDelay;
+    string _unread = "";
 
     public SidecarRole(RoleHost host, IBucket bucket, SidecarOptions options)
     {
@@ -306,7 +307,12 @@ sealed partial class SidecarRole : IRole
                 _follower!.Read(cancellationToken);
             },
             cancellationToken);
-        if (_blocks!.End > _cut.End)
+        if (_blocks!.Fault != _unread && (_unread = _blocks.Fault).Length > 0)
+        {
+            LogUnread(_log, _unread);
+        }
+
+        if (_blocks.End > _cut.End)
         {
             _cut = (_blocks.End, _host.Time.GetTimestamp());
             _shipper!.Wake();
@@ -387,7 +393,7 @@ sealed partial class SidecarRole : IRole
             DiskFree = disk?.AvailableFreeSpace ?? 0,
             DiskSize = disk?.TotalSize ?? 0,
             ShedBlocks = shipped.ShedBlocks,
-            LastError = shipped.LastError.Length > 0 ? shipped.LastError : _watch.Away,
+            LastError = shipped.LastError.Length > 0 ? shipped.LastError : _unread.Length > 0 ? _unread : _watch.Away,
             Live = _live?.Status,
         };
     }
@@ -425,6 +431,9 @@ sealed partial class SidecarRole : IRole
 
     [LoggerMessage(LogLevel.Information, "what Prometheus's write-ahead log had was read series={Series} milliseconds={Milliseconds}")]
     static partial void LogCaughtUp(ILogger logger, long series, double milliseconds);
+
+    [LoggerMessage(LogLevel.Warning, "a block of Prometheus can't be read at present, it is tried again, and the rest goes on: {Fault}")]
+    static partial void LogUnread(ILogger logger, string fault);
 
     [LoggerMessage(LogLevel.Warning, "Prometheus's write-ahead log can't be read at present, it is tried again: {Error}")]
     static partial void LogNotCaughtUp(ILogger logger, string error);
