@@ -201,7 +201,7 @@ static class Checkpoint
             record.Clear();
             try
             {
-                switch (reader.Record.IsEmpty ? default : (WalRecordType)reader.Record[0])
+                switch ((WalRecordType)reader.Record[0])
                 {
                     case WalRecordType.Series:
                         series.Clear();
